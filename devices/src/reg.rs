@@ -1,0 +1,432 @@
+//! Typed registers.
+//!
+//! A device's registers are one table, written with [`registers!`](crate::registers). From each row come a typed
+//! constant, whose methods are those that the register's access allows, and a [`Register`] in the table, from which
+//! tools list, look up, decode and check. The access is a type, so that reading a register whose read has an effect
+//! is spelled [`take`](Reg::take) and can't happen by accident.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::bus::{Bar, BusError};
+
+/// What a read and a write of a register do.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Reads have no effect; writes are ignored.
+    ReadOnly,
+    /// Reads have no effect; writes replace the writable bits.
+    ReadWrite,
+    /// Reads have no effect; writing 1 to a bit clears it.
+    WriteOneToClear,
+    /// Reads have no effect; writing 1 to a bit sets it.
+    WriteOneToSet,
+    /// Reads give 0; a write acts.
+    WriteOnly,
+    /// A read acts: it takes something from the device. Writes are ignored.
+    ReadEffect,
+}
+
+impl Access {
+    /// Returns the mnemonic that the specification uses.
+    pub fn mnemonic(self) -> &'static str {
+        match self {
+            Access::ReadOnly => "RO",
+            Access::ReadWrite => "RW",
+            Access::WriteOneToClear => "W1C",
+            Access::WriteOneToSet => "W1S",
+            Access::WriteOnly => "WO",
+            Access::ReadEffect => "RE",
+        }
+    }
+
+    /// Tells whether a read changes nothing in the device.
+    pub fn is_pure_read(self) -> bool {
+        !matches!(self, Access::ReadEffect | Access::WriteOnly)
+    }
+
+    /// Tells whether a write means anything.
+    pub fn is_writable(self) -> bool {
+        !matches!(self, Access::ReadOnly | Access::ReadEffect)
+    }
+}
+
+/// A run of bits within a register.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The specification's mnemonic.
+    pub name: &'static str,
+    /// Lowest bit.
+    pub low: u8,
+    /// Highest bit, inclusive.
+    pub high: u8,
+    /// What it means, with its unit.
+    pub doc: &'static str,
+}
+
+impl Field {
+    /// Returns the field's bits as a mask within the register.
+    pub const fn mask(&self) -> u64 {
+        (u64::MAX >> (63 - (self.high - self.low))) << self.low
+    }
+
+    /// Extracts the field from a register's value.
+    pub const fn of(&self, register: u64) -> u64 {
+        (register & self.mask()) >> self.low
+    }
+
+    /// Returns the register's value with the field replaced; bits of `value` beyond the field are dropped.
+    pub const fn set(&self, register: u64, value: u64) -> u64 {
+        (register & !self.mask()) | ((value << self.low) & self.mask())
+    }
+}
+
+/// One row of a device's register table.
+#[derive(Debug, Copy, Clone)]
+pub struct Register {
+    /// The specification's name, in capitals.
+    pub name: &'static str,
+    /// BAR that holds it.
+    pub bar: u8,
+    /// Byte offset of the (first) register in the BAR.
+    pub offset: u64,
+    /// Width in bytes, 4 or 8: the only width it may be accessed with.
+    pub width: u8,
+    /// What reads and writes do.
+    pub access: Access,
+    /// Value after reset, or `None` where it tells of the implementation or of the moment.
+    pub reset: Option<u64>,
+    /// Bits that exist; the rest are reserved: they read 0 and are written 0.
+    pub bits: u64,
+    /// How many there are: 1, or the size of an array.
+    pub count: u16,
+    /// Bytes from one of an array to the next.
+    pub stride: u64,
+    /// Its fields from low to high; empty where the whole register is one number.
+    pub fields: &'static [Field],
+    /// Section of the specification.
+    pub section: &'static str,
+    /// One line for people.
+    pub doc: &'static str,
+}
+
+impl Register {
+    /// Returns the byte offset of register `index` of the array.
+    ///
+    /// # Panics
+    ///
+    /// When there are not as many.
+    pub fn offset_of(&self, index: u16) -> u64 {
+        assert!(
+            index < self.count,
+            "{} has {} registers, not index {index}",
+            self.name,
+            self.count
+        );
+        self.offset + u64::from(index) * self.stride
+    }
+
+    /// Reads register `index` without any effect on the device.
+    ///
+    /// Returns `None`, and touches nothing, where a read would act or means nothing ([`Access::is_pure_read`]).
+    pub fn peek(&self, bar: &impl Bar, index: u16) -> Option<Result<u64, BusError>> {
+        self.access
+            .is_pure_read()
+            .then(|| self.read_raw(bar, index))
+    }
+
+    /// Writes register `index` with one access of its width.
+    pub fn poke(&self, bar: &impl Bar, index: u16, value: u64) -> Result<(), BusError> {
+        match self.width {
+            4 => bar.write32(self.offset_of(index), value as u32),
+            _ => bar.write64(self.offset_of(index), value),
+        }
+    }
+
+    /// Reads register `index` whatever that does to the device.
+    pub fn read_raw(&self, bar: &impl Bar, index: u16) -> Result<u64, BusError> {
+        match self.width {
+            4 => bar.read32(self.offset_of(index)).map(u64::from),
+            _ => bar.read64(self.offset_of(index)),
+        }
+    }
+}
+
+/// Finds the register at `offset` of `bar` in a table: the row and the index in its array.
+pub fn decode(
+    table: &'static [Register],
+    bar: u8,
+    offset: u64,
+) -> Option<(&'static Register, u16)> {
+    table
+        .iter()
+        .filter(|r| r.bar == bar && offset >= r.offset)
+        .find_map(|r| {
+            let distance = offset - r.offset;
+            if r.count == 1 {
+                return (distance == 0).then_some((r, 0));
+            }
+            let index = distance / r.stride;
+            (distance.is_multiple_of(r.stride) && index < u64::from(r.count))
+                .then_some((r, index as u16))
+        })
+}
+
+/// Returns the first pair of rows of a table that claim the same byte or the same name.
+pub fn find_overlap(table: &'static [Register]) -> Option<(&'static str, &'static str)> {
+    let mut claims: Vec<(u8, u64, u64, &'static str)> = table
+        .iter()
+        .flat_map(|r| {
+            (0..r.count).map(move |i| (r.bar, r.offset_of(i), u64::from(r.width), r.name))
+        })
+        .collect();
+    claims.sort_unstable();
+    let bytes = claims
+        .windows(2)
+        .find(|w| w[0].0 == w[1].0 && w[0].1 + w[0].2 > w[1].1);
+    let mut names: Vec<&'static str> = table.iter().map(|r| r.name).collect();
+    names.sort_unstable();
+    let name = names.windows(2).find(|w| w[0] == w[1]);
+    bytes
+        .map(|w| (w[0].3, w[1].3))
+        .or(name.map(|w| (w[0], w[1])))
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The number type of a register: `u32` or `u64`, which is also the width of its accesses.
+pub trait Word: sealed::Sealed + Copy + Eq + fmt::Debug + fmt::LowerHex {
+    /// All ones, what a read returns when nobody answers.
+    const ALL_ONES: Self;
+    /// Reads one register of this width.
+    fn read(bar: &impl Bar, offset: u64) -> Result<Self, BusError>;
+    /// Writes one register of this width.
+    fn write(bar: &impl Bar, offset: u64, value: Self) -> Result<(), BusError>;
+    /// Widens the value.
+    fn widen(self) -> u64;
+}
+
+impl sealed::Sealed for u32 {}
+impl Word for u32 {
+    const ALL_ONES: u32 = u32::MAX;
+    fn read(bar: &impl Bar, offset: u64) -> Result<u32, BusError> {
+        bar.read32(offset)
+    }
+    fn write(bar: &impl Bar, offset: u64, value: u32) -> Result<(), BusError> {
+        bar.write32(offset, value)
+    }
+    fn widen(self) -> u64 {
+        u64::from(self)
+    }
+}
+
+impl sealed::Sealed for u64 {}
+impl Word for u64 {
+    const ALL_ONES: u64 = u64::MAX;
+    fn read(bar: &impl Bar, offset: u64) -> Result<u64, BusError> {
+        bar.read64(offset)
+    }
+    fn write(bar: &impl Bar, offset: u64, value: u64) -> Result<(), BusError> {
+        bar.write64(offset, value)
+    }
+    fn widen(self) -> u64 {
+        self
+    }
+}
+
+/// Access markers of [`Reg`]: one type for each [`Access`].
+pub mod access {
+    use super::{Access, sealed::Sealed};
+
+    /// A kind of access as a type.
+    pub trait Kind: Sealed {
+        /// The same as a value.
+        const ACCESS: Access;
+    }
+    /// Registers whose reads have no effect.
+    pub trait PureRead: Kind {}
+    /// Registers whose writes act.
+    pub trait Write: Kind {}
+
+    macro_rules! kinds {
+        ($($(#[$doc:meta])* $name:ident = $access:ident $(: $($ability:ident)+)?;)*) => {$(
+            $(#[$doc])*
+            #[derive(Debug, Copy, Clone)]
+            pub enum $name {}
+            impl Sealed for $name {}
+            impl Kind for $name { const ACCESS: Access = Access::$access; }
+            $($(impl $ability for $name {})+)?
+        )*};
+    }
+    kinds! {
+        /// [`Access::ReadOnly`].
+        Ro = ReadOnly: PureRead;
+        /// [`Access::ReadWrite`].
+        Rw = ReadWrite: PureRead Write;
+        /// [`Access::WriteOneToClear`].
+        W1c = WriteOneToClear: PureRead Write;
+        /// [`Access::WriteOneToSet`].
+        W1s = WriteOneToSet: PureRead Write;
+        /// [`Access::WriteOnly`].
+        Wo = WriteOnly: Write;
+        /// [`Access::ReadEffect`].
+        Re = ReadEffect;
+    }
+}
+
+/// A register of access `A` and width `W`, or an array of them.
+#[derive(Debug)]
+pub struct Reg<A, W> {
+    row: &'static Register,
+    kind: PhantomData<fn() -> (A, W)>,
+}
+
+impl<A, W> Copy for Reg<A, W> {}
+impl<A, W> Clone for Reg<A, W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: access::Kind, W: Word> Reg<A, W> {
+    /// Makes the typed handle of a table row. Used by [`registers!`](crate::registers).
+    #[doc(hidden)]
+    pub const fn new(row: &'static Register) -> Self {
+        assert!(size_of::<W>() == row.width as usize);
+        Reg {
+            row,
+            kind: PhantomData,
+        }
+    }
+
+    /// Returns the table's row.
+    pub const fn row(self) -> &'static Register {
+        self.row
+    }
+}
+
+impl<A: access::PureRead, W: Word> Reg<A, W> {
+    /// Reads the register.
+    pub fn read(self, bar: &impl Bar) -> Result<W, BusError> {
+        self.read_at(bar, 0)
+    }
+
+    /// Reads register `index` of the array.
+    pub fn read_at(self, bar: &impl Bar, index: u16) -> Result<W, BusError> {
+        W::read(bar, self.row.offset_of(index))
+    }
+}
+
+impl<A: access::Write, W: Word> Reg<A, W> {
+    /// Writes the register.
+    pub fn write(self, bar: &impl Bar, value: W) -> Result<(), BusError> {
+        self.write_at(bar, 0, value)
+    }
+
+    /// Writes register `index` of the array.
+    pub fn write_at(self, bar: &impl Bar, index: u16, value: W) -> Result<(), BusError> {
+        W::write(bar, self.row.offset_of(index), value)
+    }
+}
+
+impl<W: Word> Reg<access::Re, W> {
+    /// Reads register `index` of the array and with that takes something from the device, exactly once.
+    pub fn take_at(self, bar: &mut impl Bar, index: u16) -> Result<W, BusError> {
+        W::read(bar, self.row.offset_of(index))
+    }
+}
+
+/// Writes a device's register table: `TABLE`, a typed constant for each row, and a module of [`Field`]s where a row
+/// has some.
+///
+/// A row reads `NAME: BAR @ OFFSET, ACCESS WIDTH, reset VALUE|varies, "section" [COUNT; STRIDE] { fields };`, with a
+/// doc line above, which is also the row's text. Offsets are of the first register of an array.
+#[macro_export]
+macro_rules! registers {
+    (@reset varies) => { None };
+    (@reset $value:literal) => { Some($value) };
+    (@width u32) => { 4 };
+    (@width u64) => { 8 };
+    (@bits $width:ident) => { ($width::MAX as u64) };
+    (@bits $width:ident $module:ident $($field:ident)+) => { (0 $(| $module::$field.mask())+) };
+    (@count) => { 1 };
+    (@count $count:literal $stride:literal) => { $count };
+    (@stride) => { 0 };
+    (@stride $count:literal $stride:literal) => { $stride };
+    (
+        $(
+            #[doc = $doc:literal]
+            $name:ident : $bar:literal @ $offset:literal, $access:ident $width:ident, reset $reset:tt, $section:literal
+            $([$count:literal; $stride:literal])?
+            $(=> $module:ident { $( #[doc = $fdoc:literal] $field:ident = $low:literal ..= $high:literal ),+ $(,)? })?
+            ;
+        )+
+    ) => {
+        /// Every register, in the order of the specification.
+        pub static TABLE: &[$crate::reg::Register] = &[$(*$name.row()),+];
+        $(
+            #[doc = $doc]
+            #[doc = concat!(" Specification section ", $section, ".")]
+            pub const $name: $crate::reg::Reg<$crate::reg::access::$access, $width> = {
+                static ROW: $crate::reg::Register = $crate::reg::Register {
+                    name: stringify!($name),
+                    bar: $bar,
+                    offset: $offset,
+                    width: $crate::registers!(@width $width),
+                    access: <$crate::reg::access::$access as $crate::reg::access::Kind>::ACCESS,
+                    reset: $crate::registers!(@reset $reset),
+                    bits: $crate::registers!(@bits $width $($module $($field)+)?),
+                    count: $crate::registers!(@count $($count $stride)?),
+                    stride: $crate::registers!(@stride $($count $stride)?),
+                    fields: &[$($($module::$field),+)?],
+                    section: $section,
+                    doc: $doc.trim_ascii(),
+                };
+                $crate::reg::Reg::new(&ROW)
+            };
+            $(
+                #[doc = concat!("Fields of [`", stringify!($name), "`].")]
+                pub mod $module {
+                    $(
+                        #[doc = $fdoc]
+                        pub const $field: $crate::reg::Field = $crate::reg::Field {
+                            name: stringify!($field),
+                            low: $low,
+                            high: $high,
+                            doc: $fdoc.trim_ascii(),
+                        };
+                    )+
+                }
+            )?
+        )+
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: Field = Field {
+        name: "WHOLE",
+        low: 0,
+        high: 63,
+        doc: "",
+    };
+    const MIDDLE: Field = Field {
+        name: "MIDDLE",
+        low: 8,
+        high: 11,
+        doc: "",
+    };
+
+    #[test]
+    fn fields_cut_and_set_their_bits_only() {
+        assert_eq!(WHOLE.mask(), u64::MAX);
+        assert_eq!(MIDDLE.mask(), 0xf00);
+        assert_eq!(MIDDLE.of(0xabcd), 0xb);
+        assert_eq!(MIDDLE.set(0xabcd, 0x12), 0xa2cd);
+        assert_eq!(WHOLE.set(1, u64::MAX), u64::MAX);
+    }
+}
