@@ -1,7 +1,8 @@
 //! Drivers of hardware buffer managers.
 //!
 //! Start reading at [`bus`]: the traits that a driver needs and that everything else in hwpool provides. [`reg`] makes
-//! typed registers from one table per device; each device has a folder of its own, such as [`bmu`].
+//! typed registers from one table per device; [`pci`] reads configuration space; [`wait`] ends every wait; each device
+//! has a folder of its own, such as [`bmu`].
 //!
 //! This crate has no unsafe code, makes no system call and depends on nothing but an error macro.
 
@@ -9,4 +10,7 @@
 
 pub mod bmu;
 pub mod bus;
+pub mod pci;
 pub mod reg;
+mod sync;
+pub mod wait;

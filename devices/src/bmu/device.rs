@@ -1,0 +1,589 @@
+//! The function as a whole: identity, capabilities, reset, errors, interrupts, quiesce.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::bmu::error::{ErrorBits, OpenError, ResetError, SetupError};
+use crate::bmu::regs;
+use crate::bus::{Bar, BusError, Transport};
+use crate::pci;
+use crate::reg::{Reg, Word, access};
+use crate::wait::{TimedOut, wait_for};
+
+/// The number of a pool, from 0.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolId(pub(crate) u16);
+
+/// The number of a portal, from 0.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortalId(pub(crate) u16);
+
+impl PoolId {
+    /// Returns the number, below [`Capabilities::pools`].
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
+impl PortalId {
+    /// Returns the number, below [`Capabilities::portals`].
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for PoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool {}", self.0)
+    }
+}
+
+impl fmt::Display for PortalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "portal {}", self.0)
+    }
+}
+
+/// What a device can do (SPEC 4.1, 4.2), checked against what the specification allows.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Minor version of the specification.
+    pub minor: u32,
+    /// Implementer, 1 for the software model.
+    pub implementer: u16,
+    /// The implementer's revision.
+    pub revision: u16,
+    /// Pools.
+    pub pools: u16,
+    /// Portals.
+    pub portals: u16,
+    /// Interrupt vectors.
+    pub vectors: u16,
+    /// Smallest and largest ring, log2 of entries.
+    pub ring_log2: (u32, u32),
+    /// Bits of an IOVA that the device keeps.
+    pub address_width: u32,
+    /// Smallest and largest stride in bytes.
+    pub stride: (u64, u64),
+    /// Buffers that one pool can hold.
+    pub buffers: u64,
+    /// Longest time for a reset, a quiesce or the stop of a portal.
+    pub timeout: Duration,
+    /// POOL_ALLOC and POOL_FREE exist.
+    pub register_path: bool,
+    /// Thresholds exist.
+    pub thresholds: bool,
+    /// Natural alignment exists.
+    pub natural_align: bool,
+    /// The W1S twins act.
+    pub injection: bool,
+}
+
+/// Which reset a device gets when it is opened.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
+pub enum OpenReset {
+    /// A function level reset where the function offers one, else a soft reset.
+    #[default]
+    Best,
+    /// The device's own reset register; for functions whose FLR is slow or must not be used.
+    Soft,
+}
+
+/// The first error that the device recorded (SPEC 4.4).
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct ErrorRecord {
+    /// Its kind, as a bit.
+    pub kind: ErrorBits,
+    /// Where it happened: 0 register path, 1 release ring, 2 acquire ring or status line, 3 configuration, 4 injected.
+    pub source: u8,
+    /// The pool concerned.
+    pub pool: u16,
+    /// The portal concerned, where the source is a ring.
+    pub portal: u16,
+    /// The offending address or value.
+    pub address: u64,
+}
+
+/// A BMU that was identified, reset and enabled.
+///
+/// Shared by all pools and portals on it; every method may be called from any thread.
+pub struct Bmu<T: Transport> {
+    transport: Arc<T>,
+    control: T::Bar,
+    operation: T::Bar,
+    capabilities: Capabilities,
+    claims: Mutex<Claims>,
+}
+
+/// Which pools and portals can't be claimed, a bit each.
+#[derive(Default)]
+struct Claims {
+    pools: Claim,
+    portals: Claim,
+}
+
+#[derive(Default)]
+struct Claim {
+    /// Used by somebody.
+    live: u64,
+    /// Used by nobody, but the device did not let go of it: not to be claimed before a reset.
+    stuck: u64,
+}
+
+impl Claim {
+    /// Takes the lowest number below `count` that is neither in use nor stuck.
+    fn take(&mut self, count: u16) -> Option<u16> {
+        let free = (self.live | self.stuck).trailing_ones() as u16;
+        (free < count).then(|| {
+            self.live |= 1 << free;
+            free
+        })
+    }
+
+    fn release(&mut self, number: u16, clean: bool) {
+        self.live &= !(1 << number);
+        self.stuck |= u64::from(!clean) << number;
+    }
+}
+
+impl<T: Transport> Bmu<T> {
+    /// Identifies the device behind `transport`, resets it, verifies the reset, and enables it and its bus mastering.
+    ///
+    /// Blocks for a reset, at most the device's CAP_TIMEOUT and what the transport needs for it.
+    pub fn open(transport: Arc<T>, reset: OpenReset) -> Result<Bmu<T>, OpenError> {
+        pci::identity(&*transport)?;
+        // A former owner may have left the device running: keep it from memory until it was reset.
+        pci::set_bus_master(&*transport, false)?;
+        let control = bar(&*transport, regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE)?;
+        let operation = bar(&*transport, regs::OPERATION_BAR, regs::OPERATION_BAR_SIZE)?;
+        let capabilities = identify(&control)?;
+        let bmu = Bmu {
+            transport,
+            control,
+            operation,
+            capabilities,
+            claims: Mutex::default(),
+        };
+        bmu.reset(reset)?;
+        check_alive(&bmu.control)?;
+        bmu.start()?;
+        Ok(bmu)
+    }
+
+    /// Returns what the device can do.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Returns the transport.
+    pub fn transport(&self) -> &Arc<T> {
+        &self.transport
+    }
+
+    /// Returns the control registers' BAR.
+    pub fn control(&self) -> &T::Bar {
+        &self.control
+    }
+
+    /// Returns the operation pages' BAR.
+    pub fn operation(&self) -> &T::Bar {
+        &self.operation
+    }
+
+    /// Resets the device and leaves it enabled: refused while pools or portals are in use.
+    ///
+    /// The reset is verified by RESET_COUNT and by what it must have cleared.
+    pub fn reset(&self, kind: OpenReset) -> Result<(), ResetError> {
+        self.refuse_while_in_use()?;
+        let before = self.read(regs::RESET_COUNT)?;
+        let name = match kind {
+            OpenReset::Best if pci::has_flr(&*self.transport)? => {
+                self.transport.reset()?;
+                "the function level reset"
+            }
+            _ => {
+                regs::RESET.write(&self.control, regs::RESET_KEY)?;
+                "the soft reset"
+            }
+        };
+        self.wait("STATUS.READY after a reset", || {
+            self.status_bit(regs::status::READY)
+        })?;
+        let after = self.read(regs::RESET_COUNT)?;
+        if after == before {
+            return Err(ResetError::NoEffect { kind: name, after });
+        }
+        self.check_clean()?;
+        let mut claims = self.claims();
+        claims.pools.stuck = 0;
+        claims.portals.stuck = 0;
+        Ok(())
+    }
+
+    /// Turns bus mastering on and enables the lists.
+    pub fn start(&self) -> Result<(), BusError> {
+        pci::set_bus_master(&*self.transport, true)?;
+        regs::CONTROL.write(&self.control, regs::control::ENABLE.mask() as u32)
+    }
+
+    /// Stops all DMA of the device and takes its right to it away, then resets it and verifies that.
+    ///
+    /// Refused while pools or portals are in use. The order is SPEC 9.1's.
+    pub fn close(&self) -> Result<(), ResetError> {
+        self.refuse_while_in_use()?;
+        self.quiesce()?;
+        if pci::set_bus_master(&*self.transport, false)? {
+            return Err(ResetError::BusMasterStuck);
+        }
+        pci::wait_transactions_done::<T, ResetError>(&*self.transport, self.capabilities.timeout)?;
+        self.reset(OpenReset::Best)
+    }
+
+    /// Asks the device to start no more DMA, and waits until none is under way.
+    pub fn quiesce(&self) -> Result<(), ResetError> {
+        let value = regs::control::QUIESCE.set(self.read(regs::CONTROL)?.into(), 1);
+        regs::CONTROL.write(&self.control, value as u32)?;
+        self.wait("STATUS.QUIESCED", || {
+            self.status_bit(regs::status::QUIESCED)
+        })
+    }
+
+    /// Lets a quiesced device go on.
+    pub fn resume(&self) -> Result<(), BusError> {
+        let value = regs::control::QUIESCE.set(self.read(regs::CONTROL)?.into(), 0);
+        regs::CONTROL.write(&self.control, value as u32)
+    }
+
+    /// Reads which kinds of error happened since they were cleared.
+    pub fn errors(&self) -> Result<ErrorBits, BusError> {
+        self.read(regs::ERR_STATUS).map(ErrorBits)
+    }
+
+    /// Clears `errors` in the device's status.
+    pub fn clear_errors(&self, errors: ErrorBits) -> Result<(), BusError> {
+        regs::ERR_STATUS.write(&self.control, errors.0)
+    }
+
+    /// Reads the first recorded error, and empties the record if there is one.
+    pub fn take_error_record(&self) -> Result<Option<ErrorRecord>, BusError> {
+        let record = self.read(regs::ERR_RECORD)?;
+        if regs::err_record::VALID.of(record) == 0 {
+            return Ok(None);
+        }
+        let address = self.read(regs::ERR_ADDRESS)?;
+        regs::ERR_RECORD_CLEAR.write(&self.control, 1)?;
+        Ok(Some(ErrorRecord {
+            kind: ErrorBits(1 << regs::err_record::KIND.of(record)),
+            source: regs::err_record::SOURCE.of(record) as u8,
+            pool: regs::err_record::POOL.of(record) as u16,
+            portal: regs::err_record::PORTAL.of(record) as u16,
+            address,
+        }))
+    }
+
+    /// Reads how many errors of each kind happened since the reset; the index is the kind.
+    pub fn error_counts(&self) -> Result<[u32; 9], BusError> {
+        let mut counts = [0; 9];
+        for (kind, count) in counts.iter_mut().enumerate() {
+            *count = self.read_at(regs::ERR_COUNT, kind as u16)?;
+        }
+        Ok(counts)
+    }
+
+    /// Lets errors raise `vector` and returns its interrupt. Which kinds do is set with [`Bmu::enable_errors`].
+    pub fn error_interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
+        regs::ERR_VECTOR.write(&self.control, vector.into())?;
+        self.interrupt(vector)
+    }
+
+    /// Sets which kinds of error raise the error vector.
+    pub fn enable_errors(&self, errors: ErrorBits) -> Result<(), BusError> {
+        regs::ERR_ENABLE_CLEAR
+            .write(&self.control, regs::error_enable_clear::KINDS.mask() as u32)?;
+        regs::ERR_ENABLE_SET.write(&self.control, errors.0)
+    }
+
+    /// Enables interrupt `vector`, in the function and in the device, and returns it.
+    pub fn interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
+        let count = self.capabilities.vectors;
+        if vector >= count {
+            return Err(BusError::NoVector { vector, count });
+        }
+        let irq = self.transport.irq(vector)?;
+        self.enable_vector(vector, true)?;
+        Ok(irq)
+    }
+
+    /// Lets the device send `vector`, or makes it keep the vector pending (SPEC 8).
+    pub fn enable_vector(&self, vector: u16, on: bool) -> Result<(), BusError> {
+        let bit = 1 << (vector % 32);
+        if on {
+            regs::IRQ_ENABLE_SET.write(&self.control, bit)
+        } else {
+            regs::IRQ_ENABLE_CLEAR.write(&self.control, bit)
+        }
+    }
+
+    /// Makes the device raise `vector`.
+    pub fn trigger(&self, vector: u16) -> Result<(), BusError> {
+        regs::IRQ_TRIGGER.write(&self.control, vector.into())
+    }
+
+    /// Reads a control register; all ones where the magic number reads all ones too is [`BusError::Gone`].
+    pub fn read<A: access::PureRead, W: Word>(&self, reg: Reg<A, W>) -> Result<W, BusError> {
+        self.read_at(reg, 0)
+    }
+
+    /// Reads register `index` of an array of control registers, as [`Bmu::read`].
+    pub fn read_at<A: access::PureRead, W: Word>(
+        &self,
+        reg: Reg<A, W>,
+        index: u16,
+    ) -> Result<W, BusError> {
+        let value = reg.read_at(&self.control, index)?;
+        if value == W::ALL_ONES && regs::MAGIC.read(&self.control)? == u32::MAX {
+            return Err(BusError::Gone {
+                evidence: format!("{} and MAGIC read all ones", reg.row().name),
+            });
+        }
+        Ok(value)
+    }
+
+    /// Takes a pool that nobody uses.
+    pub(crate) fn claim_pool(&self) -> Result<PoolId, SetupError> {
+        let count = self.capabilities.pools;
+        self.claims()
+            .pools
+            .take(count)
+            .map(PoolId)
+            .ok_or(SetupError::NoPool { count })
+    }
+
+    /// Takes a portal that nobody uses.
+    pub(crate) fn claim_portal(&self) -> Result<PortalId, SetupError> {
+        let count = self.capabilities.portals;
+        self.claims()
+            .portals
+            .take(count)
+            .map(PortalId)
+            .ok_or(SetupError::NoPortal { count })
+    }
+
+    /// Gives a pool back: for others to use where the device let go of it (`clean`), else after a reset.
+    pub(crate) fn release_pool(&self, id: PoolId, clean: bool) {
+        self.claims().pools.release(id.0, clean);
+    }
+
+    /// Gives a portal back, as [`Bmu::release_pool`].
+    pub(crate) fn release_portal(&self, id: PortalId, clean: bool) {
+        self.claims().portals.release(id.0, clean);
+    }
+
+    /// Waits for `look`, at most for the device's own timeout.
+    pub(crate) fn wait<R, E: From<TimedOut>>(
+        &self,
+        what: &'static str,
+        look: impl FnMut() -> Result<Option<R>, E>,
+    ) -> Result<R, E> {
+        wait_for(&*self.transport, what, self.capabilities.timeout, look)
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        // Two bit maps are never half changed.
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse_while_in_use(&self) -> Result<(), ResetError> {
+        let claims = self.claims();
+        let (pools, portals) = (
+            claims.pools.live.count_ones(),
+            claims.portals.live.count_ones(),
+        );
+        if pools + portals > 0 {
+            Err(ResetError::InUse { pools, portals })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn status_bit(&self, bit: crate::reg::Field) -> Result<Option<()>, ResetError> {
+        Ok((bit.of(self.read(regs::STATUS)?.into()) != 0).then_some(()))
+    }
+
+    /// Verifies that the reset has left no pool and no portal enabled and CONTROL at its reset value.
+    fn check_clean(&self) -> Result<(), ResetError> {
+        let expect = |register: String, value: u32| match value {
+            0 => Ok(()),
+            value => Err(ResetError::NotClean {
+                register,
+                value: value.into(),
+                expected: 0,
+            }),
+        };
+        expect("CONTROL".into(), self.read(regs::CONTROL)?)?;
+        for pool in 0..self.capabilities.pools {
+            expect(
+                format!("POOL_STATUS[{pool}]"),
+                self.read_at(regs::POOL_STATUS, pool)?,
+            )?;
+        }
+        for portal in 0..self.capabilities.portals {
+            expect(
+                format!("PORTAL_STATUS[{portal}]"),
+                self.read_at(regs::PORTAL_STATUS, portal)?,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Transport> Drop for Bmu<T> {
+    /// Takes the device's right to DMA away, whatever state it is in. An orderly end is [`Bmu::close`].
+    fn drop(&mut self) {
+        let _ = pci::set_bus_master(&*self.transport, false);
+    }
+}
+
+/// Opens a BAR and checks its size.
+fn bar<T: Transport>(transport: &T, index: u8, expected: u64) -> Result<T::Bar, OpenError> {
+    let bar = transport.bar(index)?;
+    let found = bar.size();
+    if found < expected {
+        return Err(OpenError::BarSize {
+            bar: index,
+            found,
+            expected,
+        });
+    }
+    Ok(bar)
+}
+
+/// Checks magic number and version, and only then looks at anything else (SPEC 3.1).
+fn identify(control: &impl Bar) -> Result<Capabilities, OpenError> {
+    let found = regs::MAGIC.read(control)?;
+    if found == u32::MAX {
+        return Err(BusError::Gone {
+            evidence: "MAGIC reads all ones".into(),
+        }
+        .into());
+    }
+    if found != regs::MAGIC_VALUE {
+        return Err(OpenError::NotABmu { found });
+    }
+    let version = regs::VERSION.read(control)?.into();
+    let (major, minor) = (
+        regs::version::MAJOR.of(version) as u32,
+        regs::version::MINOR.of(version) as u32,
+    );
+    if major != regs::VERSION_MAJOR {
+        return Err(OpenError::Version { major, minor });
+    }
+    capabilities(control, minor)
+}
+
+fn capabilities(control: &impl Bar, minor: u32) -> Result<Capabilities, OpenError> {
+    let implementation = regs::IMPLEMENTATION.read(control)?.into();
+    let counts = regs::CAP_COUNTS.read(control)?.into();
+    let rings = regs::CAP_RINGS.read(control)?.into();
+    let address = regs::CAP_ADDRESS.read(control)?.into();
+    let features = regs::CAP_FEATURES.read(control)?.into();
+    let timeout = regs::CAP_TIMEOUT.read(control)?.into();
+    let portals_exist = regs::cap_features::PORTALS.of(features) != 0;
+    let capabilities = Capabilities {
+        minor,
+        implementer: regs::implementation::IMPLEMENTER.of(implementation) as u16,
+        revision: regs::implementation::REVISION.of(implementation) as u16,
+        pools: regs::cap_counts::POOLS.of(counts) as u16,
+        portals: if portals_exist {
+            regs::cap_counts::PORTALS.of(counts) as u16
+        } else {
+            0
+        },
+        vectors: regs::cap_counts::VECTORS.of(counts) as u16,
+        ring_log2: (
+            regs::cap_rings::MIN_LOG2.of(rings) as u32,
+            regs::cap_rings::MAX_LOG2.of(rings) as u32,
+        ),
+        address_width: regs::cap_address::WIDTH.of(address) as u32,
+        stride: (
+            1 << regs::cap_address::MIN_STRIDE_LOG2.of(address),
+            1 << regs::cap_address::MAX_STRIDE_LOG2.of(address),
+        ),
+        buffers: regs::CAP_BUFFERS.read(control)?,
+        timeout: Duration::from_millis(regs::cap_timeout::MILLISECONDS.of(timeout)),
+        register_path: regs::cap_features::REGISTER_PATH.of(features) != 0,
+        thresholds: regs::cap_features::THRESHOLDS.of(features) != 0,
+        natural_align: regs::cap_features::NATURAL_ALIGN.of(features) != 0,
+        injection: regs::cap_features::INJECTION.of(features) != 0,
+    };
+    check_capabilities(&capabilities, counts, rings, address)?;
+    Ok(capabilities)
+}
+
+/// Refuses capabilities outside of SPEC 4.2: everything later is computed from them.
+fn check_capabilities(
+    c: &Capabilities,
+    counts: u64,
+    rings: u64,
+    address: u64,
+) -> Result<(), OpenError> {
+    let rule = |holds: bool, register, value, rule| {
+        if holds {
+            Ok(())
+        } else {
+            Err(OpenError::Capability {
+                register,
+                value,
+                rule,
+            })
+        }
+    };
+    rule(
+        (1..=64).contains(&c.pools),
+        "CAP_COUNTS",
+        counts,
+        "1 to 64 pools",
+    )?;
+    rule(c.portals <= 64, "CAP_COUNTS", counts, "0 to 64 portals")?;
+    rule(
+        (1..=32).contains(&c.vectors),
+        "CAP_COUNTS",
+        counts,
+        "1 to 32 vectors",
+    )?;
+    let (min, max) = c.ring_log2;
+    rule(
+        3 <= min && min <= max && max <= 20,
+        "CAP_RINGS",
+        rings,
+        "2^3 to 2^20 entries",
+    )?;
+    rule(
+        (32..=64).contains(&c.address_width),
+        "CAP_ADDRESS",
+        address,
+        "32 to 64 address bits",
+    )?;
+    let (min, max) = c.stride;
+    rule(
+        64 <= min && min <= max && max <= 1 << 30,
+        "CAP_ADDRESS",
+        address,
+        "strides of 2^6 to 2^30",
+    )?;
+    rule(c.buffers > 0, "CAP_BUFFERS", c.buffers, "at least 1 buffer")?;
+    rule(!c.timeout.is_zero(), "CAP_TIMEOUT", 0, "at least 1 ms")
+}
+
+/// Proves that writes reach the device: LIVENESS answers with the complement.
+fn check_alive(control: &impl Bar) -> Result<(), OpenError> {
+    for written in [0x5555_5555, 0xaaaa_aaaa, 0x1234_5678] {
+        regs::LIVENESS.write(control, written)?;
+        let found = regs::LIVENESS.read(control)?;
+        if found != !written {
+            return Err(OpenError::NotAlive { written, found });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,328 @@
+//! The driver's own knowledge of where each buffer is.
+//!
+//! [`Geometry`] turns addresses that the device hands out into object numbers and refuses all others; [`Ledger`] adds
+//! whether the device can have the object at all. They are the only place where an address from the device becomes
+//! an object, so what passes here may be trusted from then on.
+
+use crate::bmu::error::{Fault, Refusal};
+use crate::bus::Iova;
+
+/// Where the objects of a pool lie: `objects` pieces of `stride` bytes from `base` on.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct Geometry {
+    base: u64,
+    stride: u64,
+    objects: u32,
+    /// `floor(2^64 / (stride / 64)) + 1`: multiplying by it divides by the stride.
+    reciprocal: u128,
+}
+
+impl Geometry {
+    /// Granule of bases and strides in bytes (SPEC 5.1).
+    pub const GRANULE: u64 = 64;
+
+    /// Describes a pool, or returns `None` where base or stride is 0 or no multiple of 64, there are no objects, or the
+    /// pool does not fit below 2^64 (or is so large that its objects can't be numbered exactly).
+    pub fn new(base: Iova, stride: u64, objects: u32) -> Option<Geometry> {
+        let granules = stride / Self::GRANULE;
+        let aligned = base.0.is_multiple_of(Self::GRANULE) && stride.is_multiple_of(Self::GRANULE);
+        if base.0 == 0 || granules == 0 || objects == 0 || !aligned {
+            return None;
+        }
+        let len = stride.checked_mul(objects.into())?;
+        base.checked_add(len)?;
+        // The product of a granule count n and the reciprocal, shifted down, is exactly n / granules as long as
+        // n * granules < 2^64 (Granlund and Montgomery, "Division by invariant integers", 1994).
+        (len / Self::GRANULE).checked_mul(granules)?;
+        let reciprocal = (1u128 << 64) / u128::from(granules) + 1;
+        Some(Geometry {
+            base: base.0,
+            stride,
+            objects,
+            reciprocal,
+        })
+    }
+
+    /// Returns the first byte.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Returns the byte just past the last object.
+    pub fn end(&self) -> u64 {
+        self.base + self.stride * u64::from(self.objects)
+    }
+
+    /// Returns the bytes from one object to the next.
+    pub fn stride(&self) -> u64 {
+        self.stride
+    }
+
+    /// Returns how many objects there are.
+    pub fn objects(&self) -> u32 {
+        self.objects
+    }
+
+    /// Returns where the device finds object `index`.
+    #[inline]
+    pub fn address(&self, index: u32) -> u64 {
+        self.base + self.stride * u64::from(index)
+    }
+
+    /// Returns the object that starts at `address`, or what is wrong with the address.
+    #[inline]
+    pub fn index(&self, address: u64) -> Result<u32, Fault> {
+        let offset = address.wrapping_sub(self.base);
+        let index = ((u128::from(offset / Self::GRANULE) * self.reciprocal) >> 64) as u64;
+        // An address below the base wraps to an offset that is far too large.
+        if offset >= self.stride * u64::from(self.objects) {
+            return Err(self.out_of_range(address));
+        }
+        if index * self.stride != offset {
+            return Err(self.misaligned(address, offset));
+        }
+        Ok(index as u32)
+    }
+
+    #[cold]
+    fn out_of_range(&self, address: u64) -> Fault {
+        Fault::OutOfRange {
+            address,
+            base: self.base,
+            end: self.end(),
+        }
+    }
+
+    #[cold]
+    fn misaligned(&self, address: u64, offset: u64) -> Fault {
+        Fault::Misaligned {
+            address,
+            index: (offset / self.stride) as u32,
+            excess: offset % self.stride,
+        }
+    }
+}
+
+/// One bit an object: set while the device has it.
+#[derive(Debug)]
+pub struct Ledger {
+    geometry: Geometry,
+    inside: Vec<u64>,
+    held: u32,
+}
+
+impl Ledger {
+    /// Makes the ledger of a pool whose objects are all with the host.
+    pub fn new(geometry: Geometry) -> Ledger {
+        let words = (geometry.objects as usize).div_ceil(64);
+        Ledger {
+            geometry,
+            inside: vec![0; words],
+            held: 0,
+        }
+    }
+
+    /// Returns the pool's geometry.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Returns how many objects the device has.
+    pub fn held(&self) -> u32 {
+        self.held
+    }
+
+    /// Tells whether the device has object `index`; no, where there is no such object.
+    pub fn is_inside(&self, index: u32) -> bool {
+        index < self.geometry.objects && self.inside[index as usize / 64] & bit(index) != 0
+    }
+
+    /// Returns the objects that are with the host, in rising order.
+    pub fn outside(&self) -> impl Iterator<Item = u32> {
+        (0..self.geometry.objects).filter(|&index| !self.is_inside(index))
+    }
+
+    /// Notes that the host gives object `index` to the device; refuses what it can't have to give.
+    #[inline]
+    pub fn give(&mut self, index: u32) -> Result<(), Refusal> {
+        if index >= self.geometry.objects {
+            return Err(Refusal::Foreign {
+                objects: self.geometry.objects,
+            });
+        }
+        let word = &mut self.inside[index as usize / 64];
+        if *word & bit(index) != 0 {
+            return Err(Refusal::DoubleFree);
+        }
+        *word |= bit(index);
+        self.held += 1;
+        Ok(())
+    }
+
+    /// Gives all of `objects` or, refusing, none; returns the first that is refused.
+    pub fn give_all(&mut self, objects: &[u32]) -> Result<(), (u32, Refusal)> {
+        for (done, &index) in objects.iter().enumerate() {
+            if let Err(why) = self.give(index) {
+                self.take_back(&objects[..done]);
+                return Err((index, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns an address that the device hands out into the object that it stands for, now the host's.
+    ///
+    /// Fails where the address is outside of the pool, not the start of an object, or of an object that the device
+    /// does not have; then nothing is changed.
+    #[inline]
+    pub fn take(&mut self, address: u64) -> Result<u32, Fault> {
+        let index = self.geometry.index(address)?;
+        let word = &mut self.inside[index as usize / 64];
+        if *word & bit(index) == 0 {
+            return Err(Fault::Duplicate { address, index });
+        }
+        *word &= !bit(index);
+        self.held -= 1;
+        Ok(index)
+    }
+
+    /// Undoes [`Ledger::give`] of `objects`.
+    pub(crate) fn take_back(&mut self, objects: &[u32]) {
+        for &index in objects {
+            self.inside[index as usize / 64] &= !bit(index);
+        }
+        self.held -= objects.len() as u32;
+    }
+
+    /// Undoes [`Ledger::take`] of `objects`.
+    pub(crate) fn put_back(&mut self, objects: &[u32]) {
+        for &index in objects {
+            self.inside[index as usize / 64] |= bit(index);
+        }
+        self.held += objects.len() as u32;
+    }
+}
+
+#[inline]
+fn bit(index: u32) -> u64 {
+    1 << (index % 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn geometry(base: u64, stride: u64, objects: u32) -> Geometry {
+        Geometry::new(Iova(base), stride, objects).expect("valid geometry")
+    }
+
+    #[test]
+    fn every_start_of_an_object_is_its_index() {
+        for stride in [64, 128, 192, 2048, 2112, 9216, 65536 - 64, 1 << 20] {
+            let pool = geometry(0x10_0000, stride, 1000);
+            for index in 0..1000 {
+                assert_eq!(
+                    pool.index(pool.address(index)),
+                    Ok(index),
+                    "stride {stride}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_pools_are_numbered_exactly() {
+        for stride in [64, 2112, 65536 + 64, (1 << 22) - 64] {
+            let pool = geometry(1 << 40, stride, 1 << 24);
+            for index in [0, 1, (1 << 24) - 2, (1 << 24) - 1, 0x00ab_cdef] {
+                assert_eq!(
+                    pool.index(pool.address(index)),
+                    Ok(index),
+                    "stride {stride}"
+                );
+                assert!(matches!(
+                    pool.index(pool.address(index) + 1),
+                    Err(Fault::Misaligned { excess: 1, .. })
+                ));
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_outside_and_between_are_refused() {
+        let pool = geometry(0x1000, 192, 10);
+        for address in [0, 0xfff, 0x1000 - 192, pool.end(), u64::MAX, !63, 1 << 63] {
+            assert!(
+                matches!(pool.index(address), Err(Fault::OutOfRange { .. })),
+                "{address:#x}"
+            );
+        }
+        for offset in [1, 63, 64, 128, 191, 193] {
+            assert!(
+                matches!(pool.index(0x1000 + offset), Err(Fault::Misaligned { .. })),
+                "{offset}"
+            );
+        }
+    }
+
+    #[test]
+    fn impossible_geometries_are_refused() {
+        for (base, stride, objects) in [
+            (0, 64, 1),
+            (64, 0, 1),
+            (64, 64, 0),
+            (65, 64, 1),
+            (64, 65, 1),
+            (u64::MAX - 63, 64, 2),
+            (64, 1 << 63, 2),
+        ] {
+            assert_eq!(
+                Geometry::new(Iova(base), stride, objects),
+                None,
+                "{base:#x} {stride:#x} {objects}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_object_is_never_given_or_taken_twice() {
+        let mut ledger = Ledger::new(geometry(0x1000, 64, 100));
+        assert_eq!(
+            ledger.take(0x1000),
+            Err(Fault::Duplicate {
+                address: 0x1000,
+                index: 0
+            })
+        );
+        assert_eq!(ledger.give(0), Ok(()));
+        assert_eq!(ledger.give(0), Err(Refusal::DoubleFree));
+        assert_eq!(ledger.give(100), Err(Refusal::Foreign { objects: 100 }));
+        assert_eq!(ledger.held(), 1);
+        assert_eq!(ledger.take(0x1000), Ok(0));
+        assert_eq!(
+            ledger.take(0x1000),
+            Err(Fault::Duplicate {
+                address: 0x1000,
+                index: 0
+            })
+        );
+        assert_eq!(ledger.held(), 0);
+    }
+
+    #[test]
+    fn a_batch_with_a_bad_object_changes_nothing() {
+        let mut ledger = Ledger::new(geometry(0x1000, 64, 100));
+        assert_eq!(
+            ledger.give_all(&[1, 2, 3, 2]),
+            Err((2, Refusal::DoubleFree))
+        );
+        assert_eq!(
+            ledger.give_all(&[1, 2, 100]),
+            Err((100, Refusal::Foreign { objects: 100 }))
+        );
+        assert_eq!(ledger.held(), 0);
+        assert_eq!(ledger.outside().count(), 100);
+        assert_eq!(ledger.give_all(&[1, 2, 3]), Ok(()));
+        assert_eq!(ledger.outside().count(), 97);
+    }
+}

@@ -1,0 +1,297 @@
+//! A pool of the device: its free list, configured, with the ledger of what the device holds, and the register path.
+
+use std::sync::Arc;
+
+use crate::bmu::device::{Bmu, PoolId};
+use crate::bmu::error::{ErrorBits, Fault, PathError, Refusal, SetupError};
+use crate::bmu::ledger::{Geometry, Ledger};
+use crate::bmu::regs;
+use crate::bus::{BusError, Iova, Transport};
+use crate::reg::{Reg, access};
+
+/// What a pool is to be.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct ListConfig {
+    /// Where the device finds object 0; a multiple of 64, not 0.
+    pub base: Iova,
+    /// Bytes from one object to the next; a multiple of 64.
+    pub stride: u64,
+    /// How many objects there are, at least 1.
+    pub objects: u32,
+    /// How many the list may hold; the number of objects, as a rule.
+    pub capacity: u32,
+}
+
+/// A free list in the device, in use by this driver alone.
+///
+/// It knows which objects the device holds and believes nothing else. After the first fault it is *poisoned*: the
+/// device's list is in an unknown state, every call fails with the same cause, and only closing the list and resetting
+/// the device helps. Dropping it disables the pool.
+pub struct FreeList<T: Transport> {
+    bmu: Arc<Bmu<T>>,
+    id: PoolId,
+    operation: T::Bar,
+    ledger: Ledger,
+    poison: Option<Fault>,
+}
+
+impl<T: Transport> FreeList<T> {
+    /// Takes a free pool of the device, configures it, reads its range back and enables it, empty.
+    ///
+    /// All objects are with the host until they are given.
+    pub fn open(bmu: &Arc<Bmu<T>>, config: &ListConfig) -> Result<FreeList<T>, SetupError> {
+        let geometry = check(bmu, config)?;
+        let id = bmu.claim_pool()?;
+        // From here on dropping the list gives the pool back.
+        let list = FreeList {
+            bmu: bmu.clone(),
+            id,
+            operation: bmu.operation().clone(),
+            ledger: Ledger::new(geometry),
+            poison: None,
+        };
+        list.configure(config)?;
+        Ok(list)
+    }
+
+    /// Returns the pool's number.
+    pub fn id(&self) -> PoolId {
+        self.id
+    }
+
+    /// Returns the device.
+    pub fn bmu(&self) -> &Arc<Bmu<T>> {
+        &self.bmu
+    }
+
+    /// Returns where the objects lie.
+    pub fn geometry(&self) -> &Geometry {
+        self.ledger.geometry()
+    }
+
+    /// Returns which objects the device holds.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Returns what poisoned the list.
+    pub fn poison(&self) -> Option<&Fault> {
+        self.poison.as_ref()
+    }
+
+    /// Takes one object by the register path: `None` where the list is empty.
+    ///
+    /// Costs one round trip to the device. Objects that a portal keeps in its acquire ring are not in the list.
+    pub fn alloc(&mut self) -> Result<Option<u32>, PathError> {
+        self.usable()?;
+        let address = match regs::POOL_ALLOC.take_at(&mut self.operation, self.id.0) {
+            Ok(0) => return Ok(None),
+            Ok(u64::MAX) => return Err(self.fault(Fault::Gone("POOL_ALLOC"))),
+            Ok(address) => address,
+            Err(error) => return Err(self.fault(error.into())),
+        };
+        self.ledger
+            .take(address)
+            .map(Some)
+            .map_err(|fault| self.fault(fault))
+    }
+
+    /// Gives one object by the register path: one posted write.
+    ///
+    /// Refuses an object that the device has already or that does not exist; then nothing is changed.
+    pub fn free(&mut self, index: u32) -> Result<(), PathError> {
+        self.usable()?;
+        self.give_all(&[index])?;
+        let address = self.ledger.geometry().address(index);
+        regs::POOL_FREE
+            .write_at(&self.operation, self.id.0, address)
+            .map_err(|error| self.fault(error.into()))
+    }
+
+    /// Reads how many objects are in the device's list; those in acquire rings are not.
+    ///
+    /// Costs a round trip, and is exact only while nobody moves objects.
+    pub fn available(&self) -> Result<u32, BusError> {
+        self.bmu.read_at(regs::POOL_AVAILABLE, self.id.0)
+    }
+
+    /// Sets the thresholds (SPEC 5.2): DEPLETED below `low` (0: off), RECOVERED from `high` on.
+    pub fn set_thresholds(&self, low: u32, high: u32) -> Result<(), SetupError> {
+        if low > high {
+            return Err(invalid(
+                "low threshold",
+                low.into(),
+                format!("at most the high one, {high}"),
+            ));
+        }
+        self.write(regs::POOL_HIGH, high)?;
+        self.write(regs::POOL_LOW, low)?;
+        Ok(())
+    }
+
+    /// Lets threshold events raise `vector` and returns its interrupt.
+    pub fn event_interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
+        let irq = self.bmu.interrupt(vector)?;
+        self.write(regs::POOL_VECTOR, vector.into())?;
+        self.write(
+            regs::POOL_EVENT_ENABLE,
+            regs::pool_event_enable::EVENTS.mask() as u32,
+        )?;
+        Ok(irq)
+    }
+
+    /// Reads and clears the threshold events: `(depleted, recovered)`.
+    pub fn take_events(&self) -> Result<(bool, bool), BusError> {
+        let events = self.bmu.read_at(regs::POOL_EVENT, self.id.0)?;
+        self.write(regs::POOL_EVENT, events)?;
+        let is_set = |field: crate::reg::Field| field.of(events.into()) != 0;
+        Ok((
+            is_set(regs::pool_event::DEPLETED),
+            is_set(regs::pool_event::RECOVERED),
+        ))
+    }
+
+    /// Reads and clears the pool's errors and the address of the first.
+    pub fn take_errors(&self) -> Result<(ErrorBits, u64), BusError> {
+        let errors = self.bmu.read_at(regs::POOL_ERROR, self.id.0)?;
+        let address = self.bmu.read_at(regs::POOL_ERROR_ADDRESS, self.id.0)?;
+        self.write(regs::POOL_ERROR, errors)?;
+        Ok((ErrorBits(errors), address))
+    }
+
+    /// Fails when the list is poisoned.
+    #[inline]
+    pub(crate) fn usable(&self) -> Result<(), PathError> {
+        match &self.poison {
+            None => Ok(()),
+            Some(fault) => Err(PathError::Poisoned {
+                pool: self.id,
+                fault: fault.clone(),
+            }),
+        }
+    }
+
+    /// Poisons the list, unless it is already, and returns the error that every call fails with from now on.
+    #[cold]
+    pub(crate) fn fault(&mut self, fault: Fault) -> PathError {
+        let fault = self.poison.get_or_insert(fault).clone();
+        PathError::Poisoned {
+            pool: self.id,
+            fault,
+        }
+    }
+
+    /// Notes that all of `objects` go to the device; refuses them all when one can't.
+    #[inline]
+    pub(crate) fn give_all(&mut self, objects: &[u32]) -> Result<(), PathError> {
+        self.ledger
+            .give_all(objects)
+            .map_err(|(index, why): (u32, Refusal)| PathError::Refused { index, why })
+    }
+
+    /// The ledger, for a portal that serves this list.
+    #[inline]
+    pub(crate) fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    fn configure(&self, config: &ListConfig) -> Result<(), SetupError> {
+        let end = self.geometry().end();
+        regs::POOL_BASE.write_at(self.bmu.control(), self.id.0, config.base.0)?;
+        regs::POOL_END.write_at(self.bmu.control(), self.id.0, end)?;
+        self.write(regs::POOL_STRIDE, config.stride as u32)?;
+        self.write(regs::POOL_CAPACITY, config.capacity)?;
+        // SPEC 5.1: a free must not overtake the range, and a device that drops address bits shows here.
+        self.read_back(regs::POOL_BASE, config.base.0)?;
+        self.read_back(regs::POOL_END, end)?;
+        self.write(regs::POOL_CONTROL, regs::pool_control::ENABLE.mask() as u32)?;
+        self.check_enabled()
+    }
+
+    fn check_enabled(&self) -> Result<(), SetupError> {
+        let control = self.bmu.read_at(regs::POOL_CONTROL, self.id.0)?;
+        if regs::pool_control::ENABLE.of(control.into()) != 0 {
+            return Ok(());
+        }
+        let (errors, value) = self.take_errors()?;
+        Err(SetupError::Refused {
+            of: self.id.to_string(),
+            errors,
+            value,
+        })
+    }
+
+    fn read_back(&self, reg: Reg<access::Rw, u64>, written: u64) -> Result<(), SetupError> {
+        let found = self.bmu.read_at(reg, self.id.0)?;
+        if found == written {
+            return Ok(());
+        }
+        let register = reg.row().name;
+        Err(SetupError::ReadBack {
+            register,
+            of: self.id.to_string(),
+            written,
+            found,
+        })
+    }
+
+    fn write<A: access::Write>(&self, reg: Reg<A, u32>, value: u32) -> Result<(), BusError> {
+        reg.write_at(self.bmu.control(), self.id.0, value)
+    }
+}
+
+impl<T: Transport> Drop for FreeList<T> {
+    /// Disables the pool and gives its number back. A pool that stays enabled is never used again before a reset.
+    fn drop(&mut self) {
+        let disabled = self
+            .write(regs::POOL_CONTROL, 0)
+            .and_then(|()| self.bmu.read_at(regs::POOL_CONTROL, self.id.0))
+            .is_ok_and(|control| regs::pool_control::ENABLE.of(control.into()) == 0);
+        self.bmu.release_pool(self.id, disabled);
+    }
+}
+
+/// Checks a configuration against the device and SPEC 5.1 before anything is written.
+fn check<T: Transport>(bmu: &Bmu<T>, config: &ListConfig) -> Result<Geometry, SetupError> {
+    let can = bmu.capabilities();
+    let (min, max) = can.stride;
+    if !(min..=max).contains(&config.stride) || !config.stride.is_multiple_of(Geometry::GRANULE) {
+        return Err(invalid(
+            "stride",
+            config.stride,
+            format!("{min} to {max} bytes in steps of 64"),
+        ));
+    }
+    let most = can.buffers.min(u32::MAX.into());
+    if config.objects == 0 || u64::from(config.objects) > most {
+        return Err(invalid(
+            "number of objects",
+            config.objects.into(),
+            format!("1 to {most}"),
+        ));
+    }
+    if config.capacity == 0 || config.capacity > config.objects {
+        let allowed = format!("1 to the number of objects, {}", config.objects);
+        return Err(invalid("capacity", config.capacity.into(), allowed));
+    }
+    let misplaced = || {
+        let bits = can.address_width;
+        invalid(
+            "base address",
+            config.base.0,
+            format!("a multiple of 64, not 0, with the pool below 2^{bits}"),
+        )
+    };
+    let geometry =
+        Geometry::new(config.base, config.stride, config.objects).ok_or_else(misplaced)?;
+    let fits = can.address_width >= 64 || geometry.end() <= 1 << can.address_width;
+    if fits { Ok(geometry) } else { Err(misplaced()) }
+}
+
+fn invalid(what: &'static str, value: u64, allowed: String) -> SetupError {
+    SetupError::Invalid {
+        what,
+        value,
+        allowed,
+    }
+}

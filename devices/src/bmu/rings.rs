@@ -1,0 +1,479 @@
+//! The two rings of a portal and the doorbell that announces them (SPEC 6.3, 6.4, 7).
+//!
+//! This module moves 64-bit entries through shared memory in the right order and does nothing else: it knows no
+//! registers, no pools and no waiting. Counts run freely modulo 2^32; an entry's index is its count modulo the ring's
+//! size, its phase tells the lap.
+//!
+//! ```text
+//!   release ring:  ..consumed by the device.. | head .. stored .. tail | .. room ..
+//!   acquire ring:  ..taken by the host..      | head .. ready ..       | .. not yet written ..
+//! ```
+
+use crate::bmu::regs::{ENTRY_PHASE, ENTRY_SIZE, RING_ALIGN, STATUS_LINE_SIZE, doorbell};
+use crate::bus::{BusError, DmaBuffer, Doorbell};
+use crate::sync::{Ordering, fence};
+
+/// How a portal's memory is laid out: release ring, acquire ring, status line, each on its own cache line.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct Layout {
+    release_log2: u32,
+    acquire_log2: u32,
+}
+
+impl Layout {
+    /// Lays out rings of 2^`release_log2` and 2^`acquire_log2` entries, each log2 from 3 to 20 (SPEC 4.2).
+    pub fn new(release_log2: u32, acquire_log2: u32) -> Layout {
+        Layout {
+            release_log2: release_log2.clamp(3, 20),
+            acquire_log2: acquire_log2.clamp(3, 20),
+        }
+    }
+
+    /// Returns the entries of the release ring.
+    pub fn release_entries(&self) -> u32 {
+        1 << self.release_log2
+    }
+
+    /// Returns the entries of the acquire ring.
+    pub fn acquire_entries(&self) -> u32 {
+        1 << self.acquire_log2
+    }
+
+    /// Returns both sizes as PORTAL_SIZES wants them: log2 of the release ring's and of the acquire ring's entries.
+    pub fn log2(&self) -> (u32, u32) {
+        (self.release_log2, self.acquire_log2)
+    }
+
+    /// Returns the byte offset of the acquire ring; the release ring is at 0.
+    pub fn acquire_offset(&self) -> usize {
+        self.release_entries() as usize * ENTRY_SIZE
+    }
+
+    /// Returns the byte offset of the status line.
+    pub fn status_offset(&self) -> usize {
+        self.acquire_offset() + self.acquire_entries() as usize * ENTRY_SIZE
+    }
+
+    /// Returns the bytes of it all, a multiple of 64.
+    pub fn size(&self) -> usize {
+        self.status_offset() + STATUS_LINE_SIZE.next_multiple_of(RING_ALIGN as usize)
+    }
+}
+
+/// Returns the phase bit of entry `count` in a ring of 2^`log2` entries: 1 in the first lap, then alternating.
+#[inline]
+fn phase(count: u32, log2: u32) -> u64 {
+    u64::from(!(count >> log2) & 1)
+}
+
+/// Returns the byte offset of entry `count` within a ring of 2^`log2` entries.
+#[inline]
+fn slot(count: u32, log2: u32) -> usize {
+    (count & ((1 << log2) - 1)) as usize * ENTRY_SIZE
+}
+
+/// What the device last said of itself in the status line (SPEC 6.5).
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Release entries consumed.
+    pub release_head: u32,
+    /// Acquire entries written.
+    pub acquire_tail: u32,
+    /// The last ACQUIRE_HEAD that was acted on.
+    pub acquire_head: u32,
+    /// The device's list is empty.
+    pub empty: bool,
+    /// The portal halted.
+    pub halted: bool,
+    /// Buffers in the device's list.
+    pub available: u64,
+}
+
+/// The host's side of a portal's rings.
+#[derive(Debug)]
+pub struct Rings<D, B> {
+    memory: D,
+    doorbell: B,
+    layout: Layout,
+    release_tail: u32,
+    /// The device's head as far as the host knows: never beyond what it wrote.
+    release_head: u32,
+    acquire_head: u32,
+    /// What the doorbell was rung with last.
+    rung: u64,
+    doorbells: u64,
+}
+
+impl<D: DmaBuffer, B: Doorbell> Rings<D, B> {
+    /// Zeroes the memory, as SPEC 6.3 demands before a portal is enabled, and starts all counts at 0.
+    ///
+    /// # Panics
+    ///
+    /// When `memory` is smaller than [`Layout::size`].
+    pub fn new(memory: D, doorbell: B, layout: Layout) -> Rings<D, B> {
+        assert!(
+            memory.size() >= layout.size(),
+            "portal memory of {} bytes is too small",
+            memory.size()
+        );
+        for offset in (0..layout.size()).step_by(8) {
+            memory.store64(offset, 0);
+        }
+        // Publishes the zeroes to the device before PORTAL_CONTROL.ENABLE, which the caller writes next (SPEC 7).
+        fence(Ordering::Release);
+        Rings {
+            memory,
+            doorbell,
+            layout,
+            release_tail: 0,
+            release_head: 0,
+            acquire_head: 0,
+            rung: 0,
+            doorbells: 0,
+        }
+    }
+
+    /// Returns the layout.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Returns release entries stored since the portal was enabled, modulo 2^32.
+    pub fn release_tail(&self) -> u32 {
+        self.release_tail
+    }
+
+    /// Returns acquire entries taken since the portal was enabled, modulo 2^32.
+    pub fn acquire_head(&self) -> u32 {
+        self.acquire_head
+    }
+
+    /// Returns how often the doorbell was rung.
+    pub fn doorbells(&self) -> u64 {
+        self.doorbells
+    }
+
+    /// Returns the memory that the rings lie in.
+    pub fn memory(&self) -> &D {
+        &self.memory
+    }
+
+    /// Returns how many entries fit into the release ring, as far as the host knows.
+    #[inline]
+    pub fn room(&self) -> u32 {
+        self.layout.release_entries() - self.release_tail.wrapping_sub(self.release_head)
+    }
+
+    /// Stores `address` as the next release entry, unseen by the device until the doorbell is rung.
+    ///
+    /// # Panics
+    ///
+    /// When the ring is full ([`Rings::room`] is 0): overwriting an entry would lose a buffer.
+    #[inline]
+    pub fn store(&mut self, address: u64) {
+        assert!(self.room() > 0, "release ring is full");
+        let log2 = self.layout.release_log2;
+        let entry = address | phase(self.release_tail, log2);
+        self.memory.store64(slot(self.release_tail, log2), entry);
+        self.release_tail = self.release_tail.wrapping_add(1);
+    }
+
+    /// Loads the acquire entry `ahead` of the next one: its address, or `None` while the device has not written it.
+    ///
+    /// The address is what the device wrote, unchecked.
+    #[inline]
+    pub fn peek(&self, ahead: u32) -> Option<u64> {
+        let log2 = self.layout.acquire_log2;
+        let count = self.acquire_head.wrapping_add(ahead);
+        let entry = self
+            .memory
+            .load64(self.layout.acquire_offset() + slot(count, log2));
+        (entry & ENTRY_PHASE == phase(count, log2)).then_some(entry & !ENTRY_PHASE)
+    }
+
+    /// Takes the next `n` acquire entries, which [`Rings::peek`] has seen, off the ring.
+    #[inline]
+    pub fn advance(&mut self, n: u32) {
+        self.acquire_head = self.acquire_head.wrapping_add(n);
+    }
+
+    /// Returns how many release entries no doorbell has announced yet.
+    #[inline]
+    pub fn unannounced(&self) -> u32 {
+        self.release_tail.wrapping_sub(self.rung as u32)
+    }
+
+    /// Returns how many taken acquire entries no doorbell has told the device of yet.
+    #[inline]
+    pub fn untold(&self) -> u32 {
+        self.acquire_head.wrapping_sub((self.rung >> 32) as u32)
+    }
+
+    /// Rings the doorbell with both counts, unless the device was told the same already.
+    #[inline]
+    pub fn ring(&mut self) -> Result<(), BusError> {
+        let value = doorbell::RELEASE_TAIL.set(0, self.release_tail.into())
+            | doorbell::ACQUIRE_HEAD.set(0, self.acquire_head.into());
+        if value == self.rung {
+            return Ok(());
+        }
+        // Publishes the release entries below the tail to the device, and completes the loads of the acquire
+        // entries below the head, before the doorbell that announces both (SPEC 7).
+        fence(Ordering::Release);
+        self.doorbell.ring(value)?;
+        self.rung = value;
+        self.doorbells += 1;
+        Ok(())
+    }
+
+    /// Reads the status line.
+    pub fn status(&self) -> Status {
+        let word = |n: usize| self.memory.load64(self.layout.status_offset() + 8 * n);
+        let newer = word(1);
+        // Word 0 may be newer than word 1 but never older: the device writes upwards (SPEC 6.5).
+        fence(Ordering::Acquire);
+        let older = word(0);
+        Status {
+            release_head: older as u32,
+            acquire_tail: (older >> 32) as u32,
+            acquire_head: newer as u32,
+            empty: newer >> 32 & 1 != 0,
+            halted: newer >> 33 & 1 != 0,
+            available: word(2),
+        }
+    }
+
+    /// Takes over the device's release head, which the caller has found possible.
+    pub fn set_release_head(&mut self, head: u32) {
+        self.release_head = head;
+    }
+
+    /// Returns the range that a release head from the device must lie in, both ends included, modulo 2^32.
+    pub fn possible_release_heads(&self) -> (u32, u32) {
+        (self.release_head, self.rung as u32)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::bus::Iova;
+
+    #[derive(Clone)]
+    struct Words(Arc<Vec<AtomicU64>>);
+
+    impl DmaBuffer for Words {
+        fn iova(&self) -> Iova {
+            Iova(0)
+        }
+        fn size(&self) -> usize {
+            self.0.len() * 8
+        }
+        fn load64(&self, offset: usize) -> u64 {
+            self.0[offset / 8].load(Ordering::Relaxed)
+        }
+        fn store64(&self, offset: usize, value: u64) {
+            self.0[offset / 8].store(value, Ordering::Relaxed);
+        }
+    }
+
+    impl Doorbell for Words {
+        fn ring(&self, value: u64) -> Result<(), BusError> {
+            self.0[0].store(value, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    fn words(n: usize) -> Words {
+        Words(Arc::new((0..n).map(|_| AtomicU64::new(!0)).collect()))
+    }
+
+    fn rings(layout: Layout) -> (Rings<Words, Words>, Words, Words) {
+        let (memory, doorbell) = (words(layout.size() / 8), words(1));
+        (
+            Rings::new(memory.clone(), doorbell.clone(), layout),
+            memory,
+            doorbell,
+        )
+    }
+
+    #[test]
+    fn entries_carry_the_phase_of_their_lap() {
+        let (mut rings, memory, _) = rings(Layout::new(3, 3));
+        for lap in 0..4u64 {
+            for n in 0..8 {
+                rings.store(0x1000 + n * 64);
+                assert_eq!(
+                    memory.load64(n as usize * 8),
+                    (0x1000 + n * 64) | (!lap & 1),
+                    "lap {lap}"
+                );
+                rings.set_release_head(rings.release_tail());
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_of_the_former_lap_is_not_ready() {
+        let layout = Layout::new(3, 3);
+        let (mut rings, memory, _) = rings(layout);
+        for lap in 0..4u64 {
+            for n in 0..8 {
+                let at = layout.acquire_offset() + n * 8;
+                assert_eq!(rings.peek(0), None, "lap {lap} entry {n}");
+                memory.store64(at, (!lap & 1) | 0x4000);
+                assert_eq!(rings.peek(0), Some(0x4000));
+                rings.advance(1);
+            }
+        }
+    }
+
+    #[test]
+    fn counts_wrap_with_the_phase_intact() {
+        let (mut rings, memory, _) = rings(Layout::new(3, 3));
+        rings.release_tail = u32::MAX - 3;
+        rings.release_head = u32::MAX - 3;
+        for n in 0..8u32 {
+            rings.store(0x40);
+            let count = (u32::MAX - 3).wrapping_add(n);
+            let expected = u64::from((count / 8) % 2 == 0);
+            assert_eq!(
+                memory.load64((count % 8) as usize * 8) & 1,
+                expected,
+                "count {count:#x}"
+            );
+        }
+        assert_eq!(rings.room(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "release ring is full")]
+    fn a_full_ring_is_never_overwritten() {
+        let (mut rings, _, _) = rings(Layout::new(3, 3));
+        (0..9).for_each(|_| rings.store(64));
+    }
+
+    #[test]
+    fn one_doorbell_stands_for_many_entries_and_none_for_nothing_new() {
+        let (mut rings, _, doorbell) = rings(Layout::new(4, 4));
+        rings.ring().unwrap();
+        assert_eq!(rings.doorbells(), 0);
+        (0..5).for_each(|_| rings.store(64));
+        rings.advance(3);
+        assert_eq!((rings.unannounced(), rings.untold()), (5, 3));
+        rings.ring().unwrap();
+        rings.ring().unwrap();
+        assert_eq!(rings.doorbells(), 1);
+        assert_eq!(doorbell.load64(0), 3 << 32 | 5);
+        assert_eq!((rings.unannounced(), rings.untold()), (0, 0));
+    }
+
+    #[test]
+    fn the_status_line_is_decoded_as_specified() {
+        let layout = Layout::new(3, 4);
+        let (rings, memory, _) = rings(layout);
+        let at = layout.status_offset();
+        memory.store64(at, 7 << 32 | 5);
+        memory.store64(at + 8, 1 << 33 | 1 << 32 | 3);
+        memory.store64(at + 16, 99);
+        let expected = Status {
+            release_head: 5,
+            acquire_tail: 7,
+            acquire_head: 3,
+            empty: true,
+            halted: true,
+            available: 99,
+        };
+        assert_eq!(rings.status(), expected);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::sync::atomic::AtomicU64;
+    use loom::thread;
+
+    use super::*;
+    use crate::bus::Iova;
+
+    #[derive(Clone)]
+    struct Words(Arc<Vec<AtomicU64>>);
+
+    impl DmaBuffer for Words {
+        fn iova(&self) -> Iova {
+            Iova(0)
+        }
+        fn size(&self) -> usize {
+            self.0.len() * 8
+        }
+        fn load64(&self, offset: usize) -> u64 {
+            // Only the entries that a test uses exist, so that loom has little to explore; the rest is never written.
+            self.0
+                .get(offset / 8)
+                .map_or(0, |word| word.load(Ordering::Relaxed))
+        }
+        fn store64(&self, offset: usize, value: u64) {
+            if let Some(word) = self.0.get(offset / 8) {
+                word.store(value, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Reports the size of the whole layout, whatever part of it exists.
+    struct Memory(Words, usize);
+
+    impl DmaBuffer for Memory {
+        fn iova(&self) -> Iova {
+            Iova(0)
+        }
+        fn size(&self) -> usize {
+            self.1
+        }
+        fn load64(&self, offset: usize) -> u64 {
+            self.0.load64(offset)
+        }
+        fn store64(&self, offset: usize, value: u64) {
+            self.0.store64(offset, value);
+        }
+    }
+
+    #[derive(Clone)]
+    struct Bell(Arc<AtomicU64>);
+
+    impl Doorbell for Bell {
+        fn ring(&self, value: u64) -> Result<(), BusError> {
+            self.0.store(value, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    /// Whatever the device sees announced by the doorbell, it also sees stored.
+    #[test]
+    fn loom_the_doorbell_never_overtakes_the_entries() {
+        loom::model(|| {
+            let layout = Layout::new(3, 3);
+            let words = Words(Arc::new((0..2).map(|_| AtomicU64::new(0)).collect()));
+            let bell = Bell(Arc::new(AtomicU64::new(0)));
+            let mut rings = Rings::new(Memory(words.clone(), layout.size()), bell.clone(), layout);
+            let device = thread::spawn(move || {
+                let tail = bell.0.load(Ordering::Acquire) as u32;
+                for n in 0..tail as usize {
+                    assert_eq!(
+                        words.load64(n * 8),
+                        (n as u64 + 1) << 6 | 1,
+                        "stale entry {n}"
+                    );
+                }
+            });
+            rings.store(1 << 6);
+            rings.ring().unwrap();
+            rings.store(2 << 6);
+            rings.ring().unwrap();
+            device.join().unwrap();
+        });
+    }
+}
