@@ -1,1 +1,3 @@
 //! hwpool
+
+pub mod dma;

@@ -1,0 +1,220 @@
+//! One try to get memory in pages of one size: memfd, size, seals, mapping, NUMA binding, population, in that order.
+//!
+//! The order is not free: a seal against growing comes after the size, and the binding before the first page.
+
+use std::fs::File;
+use std::io;
+
+use memmap2::{Advice, MmapOptions, MmapRaw};
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use super::error::{MemoryError, Shortage, Warning};
+use super::memory::{Memory, MemoryRequest};
+use super::system::System;
+use super::{PageSize, numa};
+
+/// Everything that one try needs to know.
+pub(super) struct Attempt<'a> {
+    system: &'a System,
+    label: &'a str,
+    node: Option<u32>,
+    size: PageSize,
+    /// Whole pages, and not longer than a mapping can be.
+    len: usize,
+}
+
+impl<'a> Attempt<'a> {
+    /// Plans to take the request's memory in pages of `size` from `node`.
+    pub(super) fn new(
+        system: &'a System,
+        request: &'a MemoryRequest,
+        node: Option<u32>,
+        size: PageSize,
+    ) -> Result<Self, MemoryError> {
+        let len = size
+            .round_up(request.len)
+            .filter(|len| isize::try_from(*len).is_ok())
+            .ok_or(MemoryError::TooLong { len: request.len })?;
+        Ok(Attempt {
+            system,
+            label: &request.label,
+            node,
+            size,
+            len,
+        })
+    }
+
+    /// Compares the hugepages that this try needs with those that are there.
+    pub(super) fn hugepages(&self, node: Option<u32>) -> Shortage {
+        let wanted = self.len / self.size.bytes();
+        self.system.hugepages(self.size, wanted, node)
+    }
+
+    /// Allocates.
+    pub(super) fn run(&self) -> Result<Memory, MemoryError> {
+        self.check_base_memory()?;
+        let file = self.open()?;
+        self.fix_size(&file)?;
+        let map = self.map(&file)?;
+        let warnings = Vec::from_iter(self.bind(&map));
+        self.populate(&file, &map)?;
+        Ok(Memory {
+            map,
+            file,
+            page_size: self.size,
+            label: self.label.to_owned(),
+            warnings,
+        })
+    }
+
+    /// Refuses what can't be had. Populating base pages beyond what there is would wake the OOM killer instead of
+    /// failing; hugepages are reserved by `mmap`, which fails cleanly.
+    fn check_base_memory(&self) -> Result<(), MemoryError> {
+        if self.size.is_huge() {
+            return Ok(());
+        }
+        match self.system.available(None) {
+            Some(available) if available < self.len as u64 => Err(self.exhausted()),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&self) -> Result<File, MemoryError> {
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let flags = flags
+            | match self.size {
+                PageSize::Base => MFdFlags::empty(),
+                PageSize::Huge2M => MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB,
+                PageSize::Huge1G => MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_1GB,
+            };
+        match memfd_create(self.label, flags) {
+            Ok(file) => Ok(File::from(file)),
+            // The CPU or the kernel has no pages of this size.
+            Err(Errno::ENODEV) if self.size.is_huge() => Err(self.exhausted()),
+            Err(errno) => Err(self.os(
+                "memfd_create",
+                errno,
+                "the kernel lacks memfd or hugetlbfs, or the process has too many open files (ulimit -n)",
+            )),
+        }
+    }
+
+    /// Gives the file its length, for ever.
+    fn fix_size(&self, file: &File) -> Result<(), MemoryError> {
+        let hint =
+            "the length is beyond what the kernel allows for a memfd or the process (ulimit -f)";
+        file.set_len(self.len as u64)
+            .map_err(|error| self.os("ftruncate", errno_of(&error), hint))?;
+        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(file, FcntlArg::F_ADD_SEALS(seals)).map_err(|errno| {
+            self.os(
+                "fcntl(F_ADD_SEALS)",
+                errno,
+                "the kernel can't seal hugepages: it is older than Linux 4.16",
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Maps the file, shared. Hugepages are reserved here.
+    fn map(&self, file: &File) -> Result<MmapRaw, MemoryError> {
+        let map = MmapOptions::new().len(self.len).map_raw(file);
+        map.map_err(|error| match errno_of(&error) {
+            Errno::ENOMEM => self.exhausted(),
+            errno => self.os("mmap", errno, "no known cause; see mmap(2)"),
+        })
+    }
+
+    /// Binds to the node where it has enough pages; a node is a preference, so the rest is a warning.
+    fn bind(&self, map: &MmapRaw) -> Option<Warning> {
+        let node = self.node?;
+        if let Some(available) = self.available(node).filter(|a| *a < self.len as u64) {
+            return Some(Warning::NodeFull {
+                node,
+                len: self.len,
+                available,
+            });
+        }
+        let errno = numa::bind(map, node).err()? as i32;
+        Some(Warning::NodeRefused { node, errno })
+    }
+
+    fn available(&self, node: u32) -> Option<u64> {
+        if !self.size.is_huge() {
+            return self.system.available(Some(node));
+        }
+        let free = self.hugepages(Some(node)).free as u64;
+        Some(free.saturating_mul(self.size.bytes() as u64))
+    }
+
+    /// Makes every page exist, so that none can be missing later.
+    fn populate(&self, file: &File, map: &MmapRaw) -> Result<(), MemoryError> {
+        let populated = map
+            .advise(Advice::PopulateWrite)
+            .map_err(|error| errno_of(&error));
+        let result = match populated {
+            // Linux before 5.14 does not know the advice.
+            Err(Errno::EINVAL) => allocate_pages(file, self.len),
+            result => result,
+        };
+        result.map_err(|errno| match errno {
+            // EFAULT is what a page fault gives that would have been a SIGBUS.
+            Errno::ENOMEM | Errno::ENOSPC | Errno::EFAULT => self.exhausted(),
+            errno => self.os("madvise", errno, "EHWPOISON (133) tells of broken memory"),
+        })
+    }
+
+    fn exhausted(&self) -> MemoryError {
+        let label = self.label.to_owned();
+        if self.size.is_huge() {
+            let shortage = self.hugepages(None);
+            return MemoryError::NoHugepages { label, shortage };
+        }
+        MemoryError::NoMemory {
+            label,
+            len: self.len,
+            available: self.system.available(None).unwrap_or(0),
+        }
+    }
+
+    fn os(&self, call: &'static str, errno: Errno, hint: &'static str) -> MemoryError {
+        MemoryError::Os {
+            label: self.label.to_owned(),
+            len: self.len,
+            call,
+            errno: errno as i32,
+            hint,
+        }
+    }
+}
+
+/// Allocates the file's pages without touching the mapping; the CPU's page tables fill on first use.
+fn allocate_pages(file: &File, len: usize) -> Result<(), Errno> {
+    let len = libc::off_t::try_from(len).map_err(|_| Errno::EFBIG)?;
+    fallocate(file, FallocateFlags::empty(), 0, len)
+}
+
+fn errno_of(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn the_way_of_older_kernels_allocates_every_page_too() {
+        let system = System::running();
+        let request = MemoryRequest::new(5 * PageSize::Base.bytes());
+        let attempt = Attempt::new(&system, &request, None, PageSize::Base).unwrap();
+        let file = attempt.open().unwrap();
+        attempt.fix_size(&file).unwrap();
+        assert_eq!(file.metadata().unwrap().blocks(), 0);
+        allocate_pages(&file, attempt.len).unwrap();
+        let bytes = file.metadata().unwrap().blocks() * 512;
+        assert_eq!(bytes, attempt.len as u64);
+    }
+}

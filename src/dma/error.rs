@@ -1,0 +1,210 @@
+//! What can go wrong with DMA memory, and what can go less well than asked for.
+
+use std::fmt;
+
+use super::PageSize;
+use super::system::hugepage_directory;
+
+/// Hugepages that were wanted, beside those that are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// The size of the pages.
+    pub page_size: PageSize,
+    /// How many pages the memory needs.
+    pub wanted: usize,
+    /// How many were free, and not reserved by anybody.
+    pub free: usize,
+    /// How many the system (or the node) has in all.
+    pub total: usize,
+    /// The NUMA node that was looked at, or `None` for the whole system.
+    pub node: Option<u32>,
+}
+
+impl Shortage {
+    /// Tells whether there are enough pages after all.
+    pub(super) fn is_none(&self) -> bool {
+        self.free >= self.wanted
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shortage { wanted, free, .. } = self;
+        write!(
+            f,
+            "{wanted} hugepages of {} wanted, {free} free",
+            self.page_size
+        )?;
+        if let Some(node) = self.node {
+            write!(f, " on NUMA node {node}")?;
+        }
+        if self.is_none() {
+            return f.write_str(
+                ": another process was faster, or a hugetlb cgroup limit holds them back",
+            );
+        }
+        let total = self.total.saturating_add(wanted - free);
+        let directory = hugepage_directory(self.page_size, self.node);
+        write!(
+            f,
+            ": reserve them with `echo {total} > {directory}/nr_hugepages`"
+        )?;
+        if self.page_size == PageSize::Huge1G {
+            f.write_str(" or, surely, at boot with `hugepagesz=1G hugepages=N`")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why DMA memory could not be allocated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MemoryError {
+    /// The length is 0.
+    #[error("DMA memory of 0 bytes was asked for")]
+    Empty,
+    /// The length is more than any file can have.
+    #[error("DMA memory of {len:#x} bytes is longer than a file can be")]
+    TooLong {
+        /// The length asked for, in bytes.
+        len: usize,
+    },
+    /// The label can't be the name of a memfd.
+    #[error("label {label:?} can't name DMA memory: it has a NUL byte or more than {max} bytes")]
+    Label {
+        /// The label as given.
+        label: String,
+        /// The longest that is allowed, in bytes.
+        max: usize,
+    },
+    /// Hugepages were demanded and there are too few.
+    #[error("no DMA memory for {label}: {shortage}")]
+    NoHugepages {
+        /// Whose memory.
+        label: String,
+        /// The numbers.
+        shortage: Shortage,
+    },
+    /// There is not enough ordinary memory.
+    #[error(
+        "no DMA memory for {label}: {len} bytes wanted, {available} available: ask for less, or free some memory"
+    )]
+    NoMemory {
+        /// Whose memory.
+        label: String,
+        /// The length in bytes, whole pages.
+        len: usize,
+        /// What the kernel says is available, in bytes.
+        available: u64,
+    },
+    /// A call of the operating system failed.
+    #[error("{call} for {len} bytes of DMA memory for {label} failed with errno {errno}: {hint}")]
+    Os {
+        /// Whose memory.
+        label: String,
+        /// The length in bytes, whole pages.
+        len: usize,
+        /// The system call by name.
+        call: &'static str,
+        /// Its errno.
+        errno: i32,
+        /// The probable cause and what to do about it.
+        hint: &'static str,
+    },
+}
+
+/// Something about allocated memory that is worse than it could be.
+///
+/// The memory works; the device or the CPU is slower with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The memory has base pages because there were too few hugepages.
+    BasePages(Shortage),
+    /// There is no NUMA node of the number asked for.
+    NodeMissing {
+        /// The node asked for.
+        node: u32,
+    },
+    /// The NUMA node asked for had too little memory, so the pages are wherever there was some.
+    NodeFull {
+        /// The node asked for.
+        node: u32,
+        /// Bytes wanted.
+        len: usize,
+        /// Bytes available on the node, in pages of the size used.
+        available: u64,
+    },
+    /// The kernel refused to bind the memory to the NUMA node asked for.
+    NodeRefused {
+        /// The node asked for.
+        node: u32,
+        /// Why: the errno of `mbind`.
+        errno: i32,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::BasePages(shortage) => {
+                write!(f, "using pages of {}: {shortage}", PageSize::Base)
+            }
+            Warning::NodeMissing { node } => write!(
+                f,
+                "no NUMA node {node} in /sys/devices/system/node: using memory of any node"
+            ),
+            Warning::NodeFull {
+                node,
+                len,
+                available,
+            } => write!(
+                f,
+                "not on NUMA node {node}: {len} bytes wanted, {available} available there: \
+                 free memory on that node, or reserve hugepages on it"
+            ),
+            Warning::NodeRefused { node, errno } => write!(
+                f,
+                "not bound to NUMA node {node}: mbind failed with errno {errno}: \
+                 probably the process' cpuset or seccomp filter does not allow it"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shortage(free: usize, node: Option<u32>) -> Shortage {
+        Shortage {
+            page_size: PageSize::Huge2M,
+            wanted: 8,
+            free,
+            total: 20,
+            node,
+        }
+    }
+
+    #[test]
+    fn a_shortage_tells_the_command_that_ends_it() {
+        assert_eq!(
+            shortage(3, None).to_string(),
+            "8 hugepages of 2 MiB wanted, 3 free: reserve them with \
+             `echo 25 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages`"
+        );
+        assert!(shortage(3, Some(1)).to_string().contains(
+            "on NUMA node 1: reserve them with \
+             `echo 25 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages`"
+        ));
+    }
+
+    #[test]
+    fn enough_free_pages_are_not_answered_with_reserving_more() {
+        let text = shortage(8, None).to_string();
+        assert!(
+            text.contains("another process") && !text.contains("echo"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! Memory that a device reaches by DMA.
+//!
+//! [`Memory`] is pages of a memfd, populated, on a NUMA node.
+
+mod attempt;
+mod error;
+mod memory;
+mod numa;
+mod page;
+mod system;
+#[cfg(test)]
+mod testing;
+
+pub use error::{MemoryError, Shortage, Warning};
+pub use memory::{Memory, MemoryRequest, Pages};
+pub use page::PageSize;
