@@ -1,11 +1,27 @@
 //! Memory that a device reaches by DMA.
 //!
-//! [`Memory`] is pages of a memfd, populated, on a NUMA node.
-//! [`IovaAllocator`] chooses where a device finds it.
+//! ```text
+//!   Memory ── pages of a memfd, populated, on a NUMA node
+//!      │ Domain::map             IovaAllocator: which addresses are free
+//!      ▼                                ▲
+//!   Mapping ── the device reaches them ─┘ until it is dropped
+//!      │ Mapping::slice
+//!      ▼
+//!   Slice ── a piece: one ring, one status line
+//! ```
+//!
+//! [`Memory`] is this process' side of it, [`Mapping`] the device's; [`Domain`] is the set of mappings of one
+//! device. [`Mapping`] and [`Slice`] implement [`DmaBuffer`](hwpool_devices::bus::DmaBuffer) for drivers. The
+//! mappings themselves are made by the [`Transport`](hwpool_devices::bus::Transport).
+//!
+//! Addresses are never pointers of this process nor physical ones: [`IovaAllocator`] chooses them, unless a caller
+//! asks for a [`Placement::Fixed`].
 
 mod attempt;
+mod domain;
 mod error;
 mod iova;
+mod mapping;
 mod memory;
 mod numa;
 mod page;
@@ -13,7 +29,9 @@ mod system;
 #[cfg(test)]
 mod testing;
 
+pub use domain::{Domain, DomainError, MapError, Placement};
 pub use error::{MemoryError, Shortage, Warning};
 pub use iova::{IovaAllocator, IovaError, IovaRanges};
+pub use mapping::{Mapping, Slice};
 pub use memory::{Memory, MemoryRequest, Pages};
 pub use page::PageSize;

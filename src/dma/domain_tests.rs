@@ -1,0 +1,397 @@
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use hwpool_devices::bus::{Bar, BusError, DmaBuffer, DmaLimits, DmaSource, Doorbell, Irq};
+
+use super::*;
+use crate::dma::{MemoryRequest, PageSize, Pages};
+
+const MIB: u64 = 1 << 20;
+/// 16 MiB from 1 MiB on.
+const START: Iova = Iova(MIB);
+
+/// A bar, doorbell or interrupt that there is none of.
+#[derive(Clone)]
+enum Never {}
+
+impl Doorbell for Never {
+    fn ring(&self, _: u64) -> Result<(), BusError> {
+        match *self {}
+    }
+}
+
+impl Irq for Never {
+    fn wait(&self, _: Duration) -> Result<u64, BusError> {
+        match *self {}
+    }
+}
+
+impl Bar for Never {
+    type Doorbell = Never;
+    fn size(&self) -> u64 {
+        match *self {}
+    }
+    fn read32(&self, _: u64) -> Result<u32, BusError> {
+        match *self {}
+    }
+    fn read64(&self, _: u64) -> Result<u64, BusError> {
+        match *self {}
+    }
+    fn write32(&self, _: u64, _: u32) -> Result<(), BusError> {
+        match *self {}
+    }
+    fn write64(&self, _: u64, _: u64) -> Result<(), BusError> {
+        match *self {}
+    }
+    fn doorbell(&self, _: u64) -> Result<Never, BusError> {
+        match *self {}
+    }
+}
+
+/// Calls of one kind: how many there were, and which one shall fail, from 1.
+#[derive(Default)]
+struct Calls {
+    made: u32,
+    failing: Option<(u32, DmaError)>,
+}
+
+impl Calls {
+    fn next(&mut self) -> Result<(), DmaError> {
+        self.made += 1;
+        match &self.failing {
+            Some((call, error)) if *call == self.made => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    mapped: BTreeMap<Iova, u64>,
+    maps: Calls,
+    unmaps: Calls,
+    /// Whether a map that fails with [`DmaError::Os`] takes place all the same.
+    lost_reply: bool,
+}
+
+/// A transport with an IOMMU and nothing else.
+#[derive(Default)]
+struct Fake {
+    state: Mutex<State>,
+}
+
+impl Fake {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail_map(&self, call: u32, error: DmaError) {
+        self.state().maps.failing = Some((call, error));
+    }
+
+    fn fail_unmap(&self, call: u32, error: DmaError) {
+        self.state().unmaps.failing = Some((call, error));
+    }
+}
+
+impl Transport for Fake {
+    type Bar = Never;
+    type Irq = Never;
+
+    fn name(&self) -> &str {
+        "fake:iommu"
+    }
+    fn bar(&self, bar: u8) -> Result<Never, BusError> {
+        Err(BusError::NoBar { bar })
+    }
+    fn config_read32(&self, _: u16) -> Result<u32, BusError> {
+        Ok(u32::MAX)
+    }
+    fn config_write32(&self, _: u16, _: u32) -> Result<(), BusError> {
+        Ok(())
+    }
+    fn config_write16(&self, _: u16, _: u16) -> Result<(), BusError> {
+        Ok(())
+    }
+    fn irq_count(&self) -> Result<u16, BusError> {
+        Ok(0)
+    }
+    fn irq(&self, vector: u16) -> Result<Never, BusError> {
+        Err(BusError::NoVector { vector, count: 0 })
+    }
+    fn reset(&self) -> Result<(), BusError> {
+        Ok(())
+    }
+    fn dma_limits(&self) -> Result<DmaLimits, DmaError> {
+        Ok(DmaLimits {
+            ranges: vec![0..=17 * MIB - 1],
+            page_sizes: PageSize::Base.bytes() as u64 | (2 << 20),
+            entries_left: 8,
+        })
+    }
+    fn dma_map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
+        let mut state = self.state();
+        let result = state.maps.next();
+        if result.is_ok() || state.lost_reply {
+            state.mapped.insert(iova, source.len);
+        }
+        result
+    }
+    fn dma_unmap(&self, iova: Iova, len: u64) -> Result<(), DmaError> {
+        let mut state = self.state();
+        state.unmaps.next()?;
+        if state.mapped.get(&iova) != Some(&len) {
+            return Err(DmaError::NotMapped { iova, len });
+        }
+        state.mapped.remove(&iova);
+        Ok(())
+    }
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+    fn relax(&self) {}
+}
+
+fn os_error() -> DmaError {
+    DmaError::Os {
+        call: "sendmsg",
+        errno: libc::EIO,
+        hint: String::from("the test says so"),
+    }
+}
+
+fn exists() -> DmaError {
+    let (iova, len) = (START, MIB);
+    DmaError::Exists { iova, len }
+}
+
+fn domain() -> (Arc<Fake>, Arc<Domain<Fake>>) {
+    let transport = Arc::new(Fake::default());
+    let domain = Domain::new(Arc::clone(&transport), 48).unwrap();
+    (transport, domain)
+}
+
+fn memory(pages: usize) -> Arc<Memory> {
+    let request = MemoryRequest::new(pages * PageSize::Base.bytes())
+        .pages(Pages::Exactly(PageSize::Base))
+        .label("domain-test");
+    Arc::new(Memory::allocate(&request).unwrap())
+}
+
+const ANYWHERE: Placement = Placement::Anywhere { align: 1 };
+
+#[test]
+fn a_mapping_lives_as_long_as_its_value() {
+    let (transport, domain) = domain();
+    let free = domain.iovas().available();
+    let memory = memory(3);
+    let mapping = domain.map(Arc::clone(&memory), ANYWHERE).unwrap();
+    assert_eq!(mapping.iova(), START);
+    assert_eq!(DmaBuffer::iova(&mapping), START);
+    let expected = BTreeMap::from([(START, memory.len() as u64)]);
+    assert_eq!(transport.state().mapped, expected);
+    assert_eq!(transport.state().maps.made, 1);
+    drop(mapping);
+    assert!(transport.state().mapped.is_empty());
+    assert_eq!(domain.iovas().available(), free);
+    assert_eq!(Arc::strong_count(&memory), 1);
+    assert_eq!(domain.quarantined(), 0);
+}
+
+#[test]
+fn a_mapping_keeps_transport_and_memory() {
+    let (transport, domain) = domain();
+    let mapping = domain.map(memory(1), ANYWHERE).unwrap();
+    let alive = Arc::downgrade(&transport);
+    drop((transport, domain));
+    assert!(alive.upgrade().is_some());
+    mapping.store64(0, 1);
+    drop(mapping);
+    assert!(alive.upgrade().is_none());
+}
+
+#[test]
+fn placement_is_honoured_or_refused() {
+    let (transport, domain) = domain();
+    let aligned = domain.map(memory(1), Placement::Anywhere { align: 2 * MIB });
+    assert_eq!(aligned.unwrap().iova(), Iova(2 * MIB));
+    let fixed = domain
+        .map(memory(2), Placement::Fixed(Iova(4 * MIB)))
+        .unwrap();
+    assert_eq!(fixed.iova(), Iova(4 * MIB));
+    let maps = transport.state().maps.made;
+    for at in [
+        Placement::Fixed(Iova(4 * MIB)),
+        Placement::Fixed(Iova(0)),
+        Placement::Anywhere { align: 32 * MIB },
+        Placement::Anywhere { align: 3 },
+    ] {
+        let error = domain.map(memory(1), at).unwrap_err();
+        assert!(matches!(error, MapError::Address { .. }), "{at:?}: {error}");
+    }
+    assert_eq!(
+        transport.state().maps.made,
+        maps,
+        "refused before the transport is asked"
+    );
+}
+
+#[test]
+fn hugepages_are_mapped_at_multiples_of_their_size() {
+    let pages = Pages::Exactly(PageSize::Huge2M);
+    let memory = match Memory::allocate(&MemoryRequest::new(1).pages(pages)) {
+        Ok(memory) => Arc::new(memory),
+        Err(error) => return eprintln!("skipped: {error}"),
+    };
+    let (_, domain) = domain();
+    let mapping = domain.map(memory, ANYWHERE).unwrap();
+    assert_eq!(mapping.iova(), Iova(2 * MIB));
+}
+
+#[test]
+fn words_are_shared_with_the_memory_and_little_endian() {
+    let (_, domain) = domain();
+    let mapping = domain.map(memory(1), ANYWHERE).unwrap();
+    let last = mapping.size() - 8;
+    mapping.store64(last, 0x0807_0605_0403_0201);
+    let mut bytes = [0u8; 8];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        // SAFETY: the last eight bytes are inside, and nobody else has this memory.
+        *byte = unsafe { mapping.memory().as_ptr().add(last + index).read_volatile() };
+    }
+    assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(mapping.load64(last), 0x0807_0605_0403_0201);
+    assert_eq!(mapping.load64(last - 8), 0);
+}
+
+#[test]
+fn accesses_past_the_end_or_between_words_panic() {
+    let (_, domain) = domain();
+    let mapping = Arc::new(domain.map(memory(1), ANYWHERE).unwrap());
+    let slice = mapping.slice(64..128).unwrap();
+    let size = mapping.size();
+    for offset in [size, size - 4, 1, 4, 7, usize::MAX, usize::MAX - 7, 1 << 63] {
+        let load = catch_unwind(AssertUnwindSafe(|| mapping.load64(offset)));
+        let store = catch_unwind(AssertUnwindSafe(|| mapping.store64(offset, 1)));
+        assert!(load.is_err() && store.is_err(), "{offset:#x}");
+    }
+    for offset in [64, 60, 1] {
+        let load = catch_unwind(AssertUnwindSafe(|| slice.load64(offset)));
+        assert!(load.is_err(), "{offset:#x}");
+    }
+}
+
+#[test]
+fn slices_are_pieces_of_the_mapping_and_keep_it() {
+    let (transport, domain) = domain();
+    let mapping = Arc::new(domain.map(memory(1), ANYWHERE).unwrap());
+    let size = mapping.size();
+    let slice = mapping.slice(64..128).unwrap();
+    assert_eq!((slice.iova(), slice.size()), (Iova(START.0 + 64), 64));
+    slice.store64(56, 7);
+    assert_eq!(mapping.load64(120), 7);
+    #[expect(clippy::reversed_empty_ranges, reason = "to be refused")]
+    for range in [64..64, 128..64, 4..64, 0..12, 0..size + 8, size..size + 8] {
+        assert!(mapping.slice(range.clone()).is_none(), "{range:?}");
+    }
+    assert!(mapping.slice(0..size).is_some());
+    drop(mapping);
+    assert_eq!(transport.state().mapped.len(), 1);
+    drop(slice);
+    assert!(transport.state().mapped.is_empty());
+}
+
+#[test]
+fn a_failing_unmap_quarantines_memory_and_addresses() {
+    let (transport, domain) = domain();
+    transport.fail_unmap(1, os_error());
+    let memory = memory(2);
+    let len = memory.len() as u64;
+    let alive = Arc::downgrade(&memory);
+    drop(domain.map(memory, ANYWHERE).unwrap());
+    assert!(alive.upgrade().is_some(), "the device may still reach it");
+    assert_eq!(domain.quarantined(), len);
+    let next = domain.map(self::memory(1), ANYWHERE).unwrap();
+    assert_eq!(next.iova(), Iova(START.0 + len));
+    let again = domain
+        .map(self::memory(1), Placement::Fixed(START))
+        .unwrap_err();
+    assert!(matches!(again, MapError::Address { .. }), "{again}");
+}
+
+#[test]
+fn a_refused_map_gives_memory_and_addresses_back() {
+    let (transport, domain) = domain();
+    transport.fail_map(1, DmaError::NoEntries { limit: 8 });
+    let memory = memory(1);
+    let error = domain.map(Arc::clone(&memory), ANYWHERE).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("fake:iommu: mapping the memory of domain-test at 0x100000"),
+        "{text}"
+    );
+    assert_eq!(Arc::strong_count(&memory), 1);
+    assert_eq!(transport.state().unmaps.made, 0);
+    assert_eq!(domain.map(memory, ANYWHERE).unwrap().iova(), START);
+}
+
+#[test]
+fn a_map_with_a_lost_reply_is_undone() {
+    for lost_reply in [true, false] {
+        let (transport, domain) = domain();
+        transport.fail_map(1, os_error());
+        transport.state().lost_reply = lost_reply;
+        domain.map(memory(1), ANYWHERE).unwrap_err();
+        assert!(transport.state().mapped.is_empty());
+        assert_eq!(domain.quarantined(), 0);
+        assert_eq!(domain.map(memory(1), ANYWHERE).unwrap().iova(), START);
+    }
+}
+
+#[test]
+fn a_map_that_can_neither_be_confirmed_nor_undone_is_quarantined() {
+    let (transport, domain) = domain();
+    transport.fail_map(1, os_error());
+    transport.fail_unmap(1, os_error());
+    let memory = memory(1);
+    let alive = Arc::downgrade(&memory);
+    let len = memory.len() as u64;
+    domain.map(memory, ANYWHERE).unwrap_err();
+    assert!(alive.upgrade().is_some());
+    assert_eq!(domain.quarantined(), len);
+}
+
+#[test]
+fn somebody_elses_mapping_is_left_alone_and_avoided() {
+    let (transport, domain) = domain();
+    transport.fail_map(1, exists());
+    domain.map(memory(1), ANYWHERE).unwrap_err();
+    assert_eq!(transport.state().unmaps.made, 0);
+    let page = PageSize::Base.bytes() as u64;
+    let next = domain.map(memory(1), ANYWHERE).unwrap();
+    assert_eq!(next.iova(), Iova(START.0 + page));
+
+    let fixed = Placement::Fixed(Iova(8 * MIB));
+    transport.fail_map(3, exists());
+    assert!(matches!(
+        domain.map(memory(1), fixed),
+        Err(MapError::Refused { .. })
+    ));
+    assert!(domain.map(memory(1), fixed).is_ok());
+}
+
+#[test]
+fn a_device_that_reaches_no_address_has_no_domain() {
+    for width in [0, 20, 65] {
+        let error = Domain::new(Arc::new(Fake::default()), width).unwrap_err();
+        assert!(matches!(error, DomainError::Addresses { .. }), "{error}");
+    }
+}
+
+#[test]
+fn mappings_cross_threads() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<Mapping<Fake>>();
+    check::<crate::dma::Slice<Fake>>();
+}

@@ -1,0 +1,228 @@
+//! Memory that a device reaches right now, whole or in pieces.
+
+use std::fmt;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hwpool_devices::bus::{DmaBuffer, Iova, Transport};
+
+use super::domain::Domain;
+use super::memory::Memory;
+
+/// Bytes of a word, the unit of access.
+const WORD: usize = size_of::<u64>();
+
+/// Memory mapped for a device. The device can reach it exactly as long as this lives.
+///
+/// Dropping it removes the mapping first and gives up the addresses next; only then may the memory go, and the
+/// transport last. If the mapping can't be removed, memory and addresses are
+/// [quarantined](super::Domain::quarantined). Stop the device before: what it does to addresses that are gone is an
+/// error of the IOMMU at best.
+pub struct Mapping<T: Transport> {
+    // `drop` below runs before any field goes. Then in this order: nothing that needs the memory outlives it, and
+    // the transport goes with the last reference to the domain.
+    words: Words,
+    iova: Iova,
+    memory: Arc<Memory>,
+    domain: Arc<Domain<T>>,
+}
+
+impl<T: Transport> Mapping<T> {
+    /// Wraps a mapping that exists.
+    pub(super) fn new(domain: Arc<Domain<T>>, memory: Arc<Memory>, iova: Iova) -> Mapping<T> {
+        Mapping {
+            words: Words::of(&memory),
+            iova,
+            memory,
+            domain,
+        }
+    }
+
+    /// Returns the memory behind the mapping.
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// Returns the domain that the mapping belongs to.
+    pub fn domain(&self) -> &Arc<Domain<T>> {
+        &self.domain
+    }
+
+    /// Returns where the device finds the first byte.
+    pub fn iova(&self) -> Iova {
+        self.iova
+    }
+
+    /// Cuts out the bytes of `range`, which keeps the mapping alive.
+    ///
+    /// Returns `None` where the range is empty, not inside, or does not start and end at multiples of 8. Pieces may
+    /// overlap.
+    pub fn slice(self: &Arc<Self>, range: Range<usize>) -> Option<Slice<T>> {
+        Some(Slice {
+            words: self.words.cut(&range)?,
+            iova: self.iova.checked_add(range.start as u64)?,
+            mapping: Arc::clone(self),
+        })
+    }
+}
+
+impl<T: Transport> Drop for Mapping<T> {
+    fn drop(&mut self) {
+        self.domain.unmap(self.iova, &self.memory);
+    }
+}
+
+impl<T: Transport> DmaBuffer for Mapping<T> {
+    #[inline]
+    fn iova(&self) -> Iova {
+        self.iova
+    }
+
+    #[inline]
+    fn size(&self) -> usize {
+        self.words.size()
+    }
+
+    #[inline]
+    fn load64(&self, offset: usize) -> u64 {
+        self.words.load(offset)
+    }
+
+    #[inline]
+    fn store64(&self, offset: usize, value: u64) {
+        self.words.store(offset, value);
+    }
+}
+
+impl<T: Transport> fmt::Debug for Mapping<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping")
+            .field("device", &self.domain.transport().name())
+            .field("iova", &self.iova)
+            .field("memory", &self.memory)
+            .finish()
+    }
+}
+
+/// A piece of a [`Mapping`]: a ring, a status line.
+pub struct Slice<T: Transport> {
+    words: Words,
+    iova: Iova,
+    /// Keeps alive what `words` points to.
+    mapping: Arc<Mapping<T>>,
+}
+
+impl<T: Transport> Slice<T> {
+    /// Returns the mapping that this is a piece of.
+    pub fn mapping(&self) -> &Arc<Mapping<T>> {
+        &self.mapping
+    }
+}
+
+impl<T: Transport> DmaBuffer for Slice<T> {
+    #[inline]
+    fn iova(&self) -> Iova {
+        self.iova
+    }
+
+    #[inline]
+    fn size(&self) -> usize {
+        self.words.size()
+    }
+
+    #[inline]
+    fn load64(&self, offset: usize) -> u64 {
+        self.words.load(offset)
+    }
+
+    #[inline]
+    fn store64(&self, offset: usize, value: u64) {
+        self.words.store(offset, value);
+    }
+}
+
+impl<T: Transport> fmt::Debug for Slice<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slice")
+            .field("iova", &self.iova)
+            .field("size", &self.size())
+            .field("mapping", &self.mapping)
+            .finish()
+    }
+}
+
+/// Words of a [`Memory`], located once, so that an access is a compare and a move.
+///
+/// Invariant: `first` is aligned to 8, and `count` words from it lie within a `Memory` that whoever holds this keeps
+/// alive: the same struct has an `Arc` of it, directly or through a mapping. Private to this file.
+struct Words {
+    first: NonNull<u64>,
+    count: usize,
+}
+
+// SAFETY: `Words` is an address into memory that any thread may reach (the invariant keeps it mapped, whoever holds
+// it), and every access through it is atomic.
+unsafe impl Send for Words {}
+// SAFETY: as for Send: shared use makes atomic accesses only.
+unsafe impl Sync for Words {}
+
+impl Words {
+    /// Locates all of `memory`. Its pages are aligned to more than a word.
+    fn of(memory: &Memory) -> Words {
+        Words {
+            first: memory.as_ptr().cast(),
+            count: memory.len() / WORD,
+        }
+    }
+
+    /// Locates the words of `range` (bytes), or returns `None` where that is not a run of words inside.
+    fn cut(&self, range: &Range<usize>) -> Option<Words> {
+        let whole = range.start.is_multiple_of(WORD) && range.end.is_multiple_of(WORD);
+        let inside = range.start < range.end && range.end <= self.size();
+        (whole && inside).then(|| Words {
+            // SAFETY: start < end <= size, so the result points into the same memory; a multiple of 8 keeps it
+            // aligned.
+            first: unsafe { self.first.byte_add(range.start) },
+            count: (range.end - range.start) / WORD,
+        })
+    }
+
+    #[inline]
+    fn size(&self) -> usize {
+        self.count * WORD
+    }
+
+    #[inline]
+    fn load(&self, offset: usize) -> u64 {
+        u64::from_le(self.at(offset).load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn store(&self, offset: usize, value: u64) {
+        self.at(offset).store(value.to_le(), Ordering::Relaxed);
+    }
+
+    /// Finds the word at a byte offset. Panics where there is none.
+    #[inline]
+    fn at(&self, offset: usize) -> &AtomicU64 {
+        // Turns a multiple of 8 into the word's index, and anything else into a number beyond every count, because
+        // its low bits come out on top: one compare checks both bounds and alignment.
+        let index = offset.rotate_right(WORD.trailing_zeros());
+        if index >= self.count {
+            no_word(offset, self.size());
+        }
+        // SAFETY: index < count, so by the invariant the word is aligned, and mapped for as long as the borrow of
+        // self. This process accesses them atomically: here, or by Memory::as_ptr, whose documentation puts that on
+        // the caller's unsafe block. What the device does is outside of the language's memory model; it can't tear
+        // an aligned word on a platform with 64-bit atomics.
+        unsafe { AtomicU64::from_ptr(self.first.add(index).as_ptr()) }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn no_word(offset: usize, size: usize) -> ! {
+    panic!("no aligned 64-bit word at byte {offset:#x} of DMA memory of {size:#x} bytes");
+}
