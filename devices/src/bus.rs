@@ -310,11 +310,12 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Lets the device read and write the pages of `source` at `iova`.
     ///
-    /// The mapping holds the pages until [`Transport::dma_unmap`] or until the transport is dropped.
+    /// The mapping holds the pages until [`Transport::dma_unmap`] or until the transport is dropped. After an error
+    /// there is no mapping, except that [`DmaError::Os`] leaves it open: `dma_unmap` tells then.
     fn dma_map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError>;
 
     /// Removes exactly the mapping that `dma_map` made at `iova` with `len` bytes. When it returns, the device can no
-    /// longer reach the pages.
+    /// longer reach the pages. Where there is no such mapping the answer is [`DmaError::NotMapped`], and nothing else.
     fn dma_unmap(&self, iova: Iova, len: u64) -> Result<(), DmaError>;
 
     /// Returns the time of this device's clock since the transport was opened: real time on hardware, virtual time on

@@ -3,7 +3,7 @@
 //! A device's registers are one table, written with [`registers!`](crate::registers). From each row come a typed
 //! constant, whose methods are those that the register's access allows, and a [`Register`] in the table, from which
 //! tools list, look up, decode and check. The access is a type, so that reading a register whose read has an effect
-//! is spelled [`take`](Reg::take) and can't happen by accident.
+//! is spelled [`take_at`](Reg::take_at) and can't happen by accident.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -157,7 +157,7 @@ impl<T: Transport> Bmu<T> {
         pci::set_bus_master(&*transport, false)?;
         let control = bar(&*transport, regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE)?;
         let operation = bar(&*transport, regs::OPERATION_BAR, regs::OPERATION_BAR_SIZE)?;
-        let capabilities = identify(&control)?;
+        let capabilities = read_identity(&control)?;
         let bmu = Bmu {
             transport,
             control,
@@ -459,8 +459,13 @@ fn bar<T: Transport>(transport: &T, index: u8, expected: u64) -> Result<T::Bar, 
     Ok(bar)
 }
 
+/// Reads what the device behind `transport` is and can do. Writes nothing and resets nothing.
+pub fn identify<T: Transport>(transport: &T) -> Result<Capabilities, OpenError> {
+    read_identity(&bar(transport, regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE)?)
+}
+
 /// Checks magic number and version, and only then looks at anything else (SPEC 3.1).
-fn identify(control: &impl Bar) -> Result<Capabilities, OpenError> {
+fn read_identity(control: &impl Bar) -> Result<Capabilities, OpenError> {
     let found = regs::MAGIC.read(control)?;
     if found == u32::MAX {
         return Err(BusError::Gone {

@@ -100,12 +100,47 @@ impl<T: Transport> FreeList<T> {
     ///
     /// Refuses an object that the device has already or that does not exist; then nothing is changed.
     pub fn free(&mut self, index: u32) -> Result<(), PathError> {
+        self.free_all(&[index])
+    }
+
+    /// Fills `objects` by the register path, all of it (`true`) or, where there are not as many, nothing.
+    ///
+    /// Costs one round trip an object. On `false` and on an error `objects` is untouched.
+    pub fn alloc_all(&mut self, objects: &mut [u32]) -> Result<bool, PathError> {
+        let mut taken = Vec::with_capacity(objects.len());
+        while taken.len() < objects.len() {
+            match self.alloc()? {
+                Some(index) => taken.push(index),
+                None => {
+                    self.free_all(&taken)?;
+                    return Ok(false);
+                }
+            }
+        }
+        objects.copy_from_slice(&taken);
+        Ok(true)
+    }
+
+    /// Gives all of `objects` by the register path, one posted write each, or refuses them all.
+    pub fn free_all(&mut self, objects: &[u32]) -> Result<(), PathError> {
         self.usable()?;
-        self.give_all(&[index])?;
-        let address = self.ledger.geometry().address(index);
-        regs::POOL_FREE
-            .write_at(&self.operation, self.id.0, address)
-            .map_err(|error| self.fault(error.into()))
+        self.give_all(objects)?;
+        for &index in objects {
+            let address = self.ledger.geometry().address(index);
+            regs::POOL_FREE
+                .write_at(&self.operation, self.id.0, address)
+                .map_err(|error| self.fault(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Fails, and poisons the list, where the device should still hold objects after it said that it is empty.
+    pub fn expect_empty(&mut self) -> Result<(), PathError> {
+        self.usable()?;
+        match self.ledger.held() {
+            0 => Ok(()),
+            held => Err(self.fault(Fault::Lost { held })),
+        }
     }
 
     /// Reads how many objects are in the device's list; those in acquire rings are not.

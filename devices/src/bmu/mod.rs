@@ -51,7 +51,7 @@ mod portal;
 pub mod regs;
 mod rings;
 
-pub use device::{Bmu, Capabilities, ErrorRecord, OpenReset, PoolId, PortalId};
+pub use device::{Bmu, Capabilities, ErrorRecord, OpenReset, PoolId, PortalId, identify};
 pub use error::{ErrorBits, Fault, OpenError, PathError, Refusal, ResetError, SetupError};
 pub use ledger::{Geometry, Ledger};
 pub use list::{FreeList, ListConfig};
