@@ -1,3 +1,4 @@
 //! hwpool
 
 pub mod dma;
+pub mod pool;

@@ -1,0 +1,308 @@
+//! [`PoolBuilder`]: what a new pool shall be, checked before anything is made.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::dma::{Memory, MemoryRequest, Pages};
+use crate::pool::backend::Backend;
+use crate::pool::error::CreateError;
+use crate::pool::handle::Pool;
+use crate::pool::inner::{Direct, Inner, Stray};
+use crate::pool::ledger::Ledger;
+use crate::pool::lifeline::Lifeline;
+use crate::pool::registry::{self, BackendRequest, Maker};
+use crate::pool::roster::Roster;
+use crate::pool::slot::{MAX_OBJECTS, Tag};
+
+/// Most objects in a worker's cache.
+pub const MAX_CACHE: usize = 4096;
+
+/// Smallest alignment of objects: a cache line, so that no two objects share one.
+pub const MIN_ALIGN: usize = 64;
+
+/// Largest alignment of objects.
+pub const MAX_ALIGN: usize = 1 << 30;
+
+/// Cache of a worker where none was asked for, in a pool that is large enough.
+const DEFAULT_CACHE: usize = 512;
+
+/// Objects that a new pool gives its backend at a time.
+const FILL: usize = 1024;
+
+/// What a new pool shall be. Objects and size must be set; the rest has defaults.
+#[derive(Clone)]
+#[must_use = "a builder makes nothing until build is called"]
+pub struct PoolBuilder {
+    name: String,
+    objects: u32,
+    size: usize,
+    align: usize,
+    cache: Option<usize>,
+    backend: String,
+    pages: Pages,
+    node: Option<u32>,
+    device: Option<Arc<dyn Any + Send + Sync>>,
+    checked: bool,
+}
+
+impl PoolBuilder {
+    pub(super) fn new(name: &str) -> PoolBuilder {
+        PoolBuilder {
+            name: name.to_owned(),
+            objects: 0,
+            size: 0,
+            align: MIN_ALIGN,
+            cache: None,
+            backend: "ring".to_owned(),
+            pages: Pages::Largest,
+            node: None,
+            device: None,
+            checked: false,
+        }
+    }
+
+    /// Sets the number of objects, 1 to [`MAX_OBJECTS`].
+    pub fn objects(self, objects: u32) -> PoolBuilder {
+        PoolBuilder { objects, ..self }
+    }
+
+    /// Sets the bytes of an object, from 1.
+    pub fn size(self, bytes: usize) -> PoolBuilder {
+        PoolBuilder {
+            size: bytes,
+            ..self
+        }
+    }
+
+    /// Sets the alignment of objects in bytes, a power of two from [`MIN_ALIGN`], which is the default, to
+    /// [`MAX_ALIGN`].
+    pub fn align(self, bytes: usize) -> PoolBuilder {
+        PoolBuilder {
+            align: bytes,
+            ..self
+        }
+    }
+
+    /// Sets how many objects each worker may cache; 0 for none.
+    ///
+    /// Where it is not set, it is 512 or an eighth of the objects, whichever is less: what lies in one worker's cache
+    /// is out of the others' reach.
+    pub fn cache(self, objects: usize) -> PoolBuilder {
+        PoolBuilder {
+            cache: Some(objects),
+            ..self
+        }
+    }
+
+    /// Sets the backend by name; `ring` where it is not set. See [`backends`](crate::pool::backends).
+    pub fn backend(self, name: &str) -> PoolBuilder {
+        PoolBuilder {
+            backend: name.to_owned(),
+            ..self
+        }
+    }
+
+    /// Sets which pages the memory is made of; the largest to be had where it is not set.
+    pub fn pages(self, pages: Pages) -> PoolBuilder {
+        PoolBuilder { pages, ..self }
+    }
+
+    /// Sets the NUMA node of the memory.
+    pub fn node(self, node: impl Into<Option<u32>>) -> PoolBuilder {
+        PoolBuilder {
+            node: node.into(),
+            ..self
+        }
+    }
+
+    /// Hands the backend what it needs of a device.
+    pub fn device(self, device: Arc<dyn Any + Send + Sync>) -> PoolBuilder {
+        PoolBuilder {
+            device: Some(device),
+            ..self
+        }
+    }
+
+    /// Starts the pool in checked mode; see [`Pool::set_checked`].
+    pub fn checked(self, on: bool) -> PoolBuilder {
+        PoolBuilder {
+            checked: on,
+            ..self
+        }
+    }
+
+    /// Makes the pool: memory, backend, and all objects inside.
+    ///
+    /// # Errors
+    /// Where what was asked for makes no sense, or can't be had; nothing is left behind then.
+    pub fn build(self) -> Result<Pool, CreateError> {
+        let stride = self.check()?;
+        let cache = self.check_cache()?;
+        let maker = registry::find(&self.name, &self.backend)?;
+        let tag = Tag::acquire().ok_or_else(|| CreateError::TooManyPools {
+            pool: self.name.clone(),
+        })?;
+        let memory = self.allocate(stride)?;
+        let backend = self.make_backend(&maker, &memory, stride)?;
+        let iova = self.check_iova(&*backend, stride)?;
+        self.fill(&*backend)?;
+        let pool = Pool::from_inner(Inner {
+            base: memory.as_ptr(),
+            stride,
+            size: self.size,
+            objects: self.objects,
+            cache,
+            iova,
+            tag,
+            backend,
+            memory,
+            ledger: (!maker.trusted).then(|| Ledger::new(self.objects)),
+            raw: OnceLock::new(),
+            lifeline: Lifeline::new(),
+            closed: AtomicBool::new(false),
+            poison: OnceLock::new(),
+            epoch: AtomicU32::new(0),
+            table: OnceLock::new(),
+            roster: Mutex::new(Roster::new()),
+            stray: Mutex::new(Stray::default()),
+            direct: Direct::default(),
+            name: self.name,
+            backend_name: self.backend,
+        });
+        pool.set_checked(self.checked);
+        Ok(pool)
+    }
+
+    /// Checks the numbers and returns the stride.
+    fn check(&self) -> Result<usize, CreateError> {
+        let pool = || self.name.clone();
+        if self.name.is_empty() {
+            return Err(CreateError::EmptyName);
+        }
+        if self.objects == 0 {
+            return Err(CreateError::NoObjects { pool: pool() });
+        }
+        if self.objects > MAX_OBJECTS {
+            return Err(CreateError::TooManyObjects {
+                pool: pool(),
+                objects: self.objects,
+            });
+        }
+        if self.size == 0 {
+            return Err(CreateError::NoSize { pool: pool() });
+        }
+        if !self.align.is_power_of_two() || !(MIN_ALIGN..=MAX_ALIGN).contains(&self.align) {
+            return Err(CreateError::BadAlign {
+                pool: pool(),
+                align: self.align,
+            });
+        }
+        let stride = self.size.checked_next_multiple_of(self.align);
+        stride
+            .filter(|stride| {
+                stride
+                    .checked_mul(self.objects as usize)
+                    .is_some_and(|len| len <= isize::MAX as usize)
+            })
+            .ok_or_else(|| CreateError::TooLarge {
+                pool: pool(),
+                objects: self.objects,
+                size: self.size,
+            })
+    }
+
+    fn check_cache(&self) -> Result<usize, CreateError> {
+        let limit = MAX_CACHE.min(self.objects as usize);
+        match self.cache {
+            None => Ok(DEFAULT_CACHE.min(self.objects as usize / 8)),
+            Some(cache) if cache <= limit => Ok(cache),
+            Some(cache) => Err(CreateError::CacheTooLarge {
+                pool: self.name.clone(),
+                cache,
+                limit,
+            }),
+        }
+    }
+
+    fn allocate(&self, stride: usize) -> Result<Arc<Memory>, CreateError> {
+        let len = stride * self.objects as usize;
+        let request = MemoryRequest::new(len)
+            .pages(self.pages)
+            .node(self.node)
+            .label(&self.name);
+        let memory = Memory::allocate(&request).map_err(|cause| CreateError::Memory {
+            pool: self.name.clone(),
+            cause,
+        })?;
+        let address = memory.as_ptr().addr().get();
+        if address % self.align != 0 {
+            return Err(CreateError::MemoryMisaligned {
+                pool: self.name.clone(),
+                address,
+                align: self.align,
+            });
+        }
+        // The pool's arithmetic rests on it.
+        assert!(memory.len() >= len, "memory is shorter than asked for");
+        Ok(Arc::new(memory))
+    }
+
+    fn make_backend(
+        &self,
+        maker: &Maker,
+        memory: &Arc<Memory>,
+        stride: usize,
+    ) -> Result<Box<dyn Backend>, CreateError> {
+        let request = BackendRequest {
+            pool: &self.name,
+            objects: self.objects,
+            stride,
+            size: self.size,
+            align: self.align,
+            memory,
+            node: self.node,
+            device: self.device.clone(),
+        };
+        (maker.make)(&request).map_err(|cause| CreateError::Backend {
+            pool: self.name.clone(),
+            backend: self.backend.clone(),
+            cause,
+        })
+    }
+
+    fn check_iova(
+        &self,
+        backend: &dyn Backend,
+        stride: usize,
+    ) -> Result<Option<hwpool_devices::bus::Iova>, CreateError> {
+        let Some(iova) = backend.iova() else {
+            return Ok(None);
+        };
+        let len = stride as u64 * u64::from(self.objects);
+        if iova.0 % self.align as u64 != 0 || iova.checked_add(len).is_none() {
+            return Err(CreateError::BadIova {
+                pool: self.name.clone(),
+                iova: iova.0,
+                align: self.align,
+            });
+        }
+        Ok(Some(iova))
+    }
+
+    /// Gives all objects to the new backend.
+    fn fill(&self, backend: &dyn Backend) -> Result<(), CreateError> {
+        let mut batch = Vec::with_capacity(FILL);
+        for first in (0..self.objects).step_by(FILL) {
+            batch.clear();
+            batch.extend(first..self.objects.min(first + FILL as u32));
+            backend.enqueue(&batch).map_err(|error| CreateError::Fill {
+                pool: self.name.clone(),
+                backend: self.backend.clone(),
+                first,
+                cause: error.into(),
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,418 @@
+//! [`Core`]: a worker's cache and counters, where a take or give is a few instructions.
+//!
+//! ```text
+//!   slots: │ coldest … │ … hottest │ (room) │ room for a refill │
+//!          0          half        len     size            size + half
+//! ```
+//!
+//! Last in, first out, never more than `size`. A give that does not fit sends the coldest half to the backend; a take
+//! that finds too few fetches half a cache to where nothing lies, so that a failure leaves all as it was. Larger
+//! requests go past the cache. This is how DPDK's `rte_mempool` works since 26.07.
+//!
+//! `limit` is what the fast paths compare with: `size` normally, and 0 while something needs a look at each object
+//! (checked mode, or the pool is closed), so that looking costs nothing while it is off.
+
+use std::cell::UnsafeCell;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::pool::checked::{HolderId, Place};
+use crate::pool::error::PoolError;
+use crate::pool::inner::{Fault, Inner};
+use crate::pool::roster::Tally;
+use crate::pool::slot::{all_tagged, index_of};
+
+/// A worker's cache and counters. One thread, the worker's, uses the cache; any thread may read the counters.
+#[repr(C, align(128))]
+pub(super) struct Core {
+    len: AtomicUsize,
+    limit: AtomicUsize,
+    slots: NonNull<u32>,
+    taken: AtomicU64,
+    size: usize,
+    tag_word: u32,
+    holder: HolderId,
+    calls: Calls,
+    /// The array that `slots` points to the start of, from `Box::into_raw`: a box itself would claim to be alone.
+    lines: NonNull<[UnsafeCell<Line>]>,
+    scratch: UnsafeCell<Vec<u32>>,
+}
+
+/// Counters of the slow paths.
+#[derive(Default)]
+struct Calls {
+    acquired: AtomicU64,
+    released: AtomicU64,
+    refills: AtomicU64,
+    flushes: AtomicU64,
+    shortages: AtomicU64,
+    enqueues: AtomicU64,
+    dequeues: AtomicU64,
+}
+
+/// Words in a cache line, so that the array starts at one.
+#[repr(align(64))]
+struct Line(#[allow(dead_code, reason = "accessed through `Core::slots`")] [u32; 16]);
+
+// SAFETY: `lines` and `scratch` are accessed only by unsafe methods, which the worker's thread alone may call.
+unsafe impl Send for Core {}
+// SAFETY: as above; the rest is atomic or constant.
+unsafe impl Sync for Core {}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // SAFETY: it came from `Box::into_raw` in `new`, and is freed here only.
+        drop(unsafe { Box::from_raw(self.lines.as_ptr()) });
+    }
+}
+
+/// What any thread may call.
+impl Core {
+    pub(super) fn new(size: usize, limit: usize, tag_word: u32, holder: HolderId) -> Core {
+        let words = size + size / 2;
+        let lines: Box<[UnsafeCell<Line>]> = (0..words.div_ceil(16))
+            .map(|_| UnsafeCell::new(Line([0; 16])))
+            .collect();
+        // SAFETY: `into_raw` never returns null.
+        let lines = unsafe { NonNull::new_unchecked(Box::into_raw(lines)) };
+        Core {
+            len: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
+            slots: lines.cast(),
+            taken: AtomicU64::new(0),
+            size,
+            tag_word,
+            holder,
+            calls: Calls::default(),
+            lines,
+            scratch: UnsafeCell::default(),
+        }
+    }
+
+    pub(super) fn holder(&self) -> HolderId {
+        self.holder
+    }
+
+    pub(super) fn cached(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Release: who sees the switch sees why it was made.
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit.min(self.size), Ordering::Release);
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Tally {
+            taken: read(&self.taken),
+            acquired: read(&self.calls.acquired),
+            released: read(&self.calls.released),
+            cached: self.cached() as u64,
+            refills: read(&self.calls.refills),
+            flushes: read(&self.calls.flushes),
+            shortages: read(&self.calls.shortages),
+            enqueues: read(&self.calls.enqueues),
+            dequeues: read(&self.calls.dequeues),
+        }
+    }
+
+    /// Tells whether all words are slots of this core's pool.
+    #[inline(always)]
+    pub(super) fn owns(&self, words: &[u32]) -> bool {
+        all_tagged(words, self.tag_word)
+    }
+}
+
+/// Adds to a counter that only this thread writes: a plain load and store.
+#[inline(always)]
+fn bump(counter: &AtomicU64, n: u64) {
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(n),
+        Ordering::Relaxed,
+    );
+}
+
+/// The fast paths.
+impl Core {
+    /// Takes the `n` hottest slots (at least one) off the cache and returns where they lie until the next call.
+    ///
+    /// # Safety
+    /// Called by the worker's thread.
+    #[inline(always)]
+    pub(super) unsafe fn pop(&self, n: usize) -> Option<NonNull<u32>> {
+        // One comparison for three questions: with fewer than `n` the difference wraps, and with a limit of 0 nothing
+        // is below it.
+        let top = self.len.load(Ordering::Relaxed).wrapping_sub(n);
+        // Acquire: pairs with `set_limit`.
+        if top >= self.limit.load(Ordering::Acquire) {
+            return None;
+        }
+        self.len.store(top, Ordering::Relaxed);
+        bump(&self.taken, n as u64);
+        // SAFETY: `top` is below the limit, which is at most `size`, within the array.
+        Some(unsafe { self.slots.add(top) })
+    }
+
+    /// Makes room for `n` slots on the cache and returns it; the caller fills it at once.
+    ///
+    /// # Safety
+    /// Called by the worker's thread, which owns the slots it will write.
+    #[inline(always)]
+    pub(super) unsafe fn push(&self, n: usize) -> Option<NonNull<u32>> {
+        let len = self.len.load(Ordering::Relaxed);
+        // Acquire: pairs with `set_limit`.
+        if len + n > self.limit.load(Ordering::Acquire) {
+            return None;
+        }
+        self.len.store(len + n, Ordering::Relaxed);
+        // SAFETY: `len + n` is at most the limit, which is at most `size`, within the array.
+        Some(unsafe { self.slots.add(len) })
+    }
+}
+
+/// The slow paths of a worker, which is borrowed mutably and hidden from its thread meanwhile.
+impl Core {
+    /// Fills `out` with slots; false where there are not as many. On false and on errors the cache is as it was and
+    /// what `out` has is void.
+    ///
+    /// # Safety
+    /// Called by the worker's thread, through its worker.
+    pub(super) unsafe fn take_slow(
+        &self,
+        inner: &Inner,
+        out: &mut [u32],
+    ) -> Result<bool, PoolError> {
+        if inner.is_closed() {
+            return Err(PoolError::Closed);
+        }
+        // SAFETY: the caller's promise.
+        if !unsafe { self.take_any(inner, out) }? {
+            bump(&self.calls.shortages, 1);
+            return Ok(false);
+        }
+        bump(&self.taken, out.len() as u64);
+        inner.note(out, Place::Out(self.holder));
+        Ok(true)
+    }
+
+    /// # Safety
+    /// As [`take_slow`](Self::take_slow).
+    unsafe fn take_any(&self, inner: &Inner, out: &mut [u32]) -> Result<bool, PoolError> {
+        let len = self.cached();
+        let Some(missing) = out.len().checked_sub(len).filter(|&missing| missing > 0) else {
+            let rest = len - out.len();
+            // SAFETY: the caller's promise; the range lies within `len`.
+            out.copy_from_slice(unsafe { self.range(rest, out.len()) });
+            self.len.store(rest, Ordering::Relaxed);
+            return Ok(true);
+        };
+        if missing <= self.size / 2 {
+            // SAFETY: the caller's promise.
+            return unsafe { self.refill(inner, out, missing) };
+        }
+        let (cached, direct) = out.split_at_mut(len);
+        if !self.fetch(inner, direct)? {
+            return Ok(false);
+        }
+        // SAFETY: the caller's promise; the range is what is cached.
+        cached.copy_from_slice(unsafe { self.range(0, len) });
+        self.len.store(0, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Fetches half a cache, or else just what is `missing`, and fills `out` with what was cached and part of it.
+    ///
+    /// # Safety
+    /// As [`take_slow`](Self::take_slow).
+    unsafe fn refill(
+        &self,
+        inner: &Inner,
+        out: &mut [u32],
+        missing: usize,
+    ) -> Result<bool, PoolError> {
+        let (half, len) = (self.size / 2, self.cached());
+        // SAFETY: the caller's promise. `len` is at most `size` and a half follows, within the array.
+        let fetched = unsafe { self.range_mut(len, half) };
+        let n = if self.fetch(inner, fetched)? {
+            half
+        } else if missing < half && self.fetch(inner, &mut fetched[..missing])? {
+            missing
+        } else {
+            return Ok(false);
+        };
+        bump(&self.calls.refills, 1);
+        let left = n - missing;
+        out[len..].copy_from_slice(&fetched[left..n]);
+        // SAFETY: the caller's promise; the range is what is cached, and ends where `fetched` begins.
+        out[..len].copy_from_slice(unsafe { self.range(0, len) });
+        inner.note(&fetched[..left], Place::Cached(self.holder));
+        // SAFETY: both runs are within the array; `fetched` is not used any more.
+        unsafe { self.slots.add(len).copy_to(self.slots, left) };
+        self.len.store(left, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    fn fetch(&self, inner: &Inner, out: &mut [u32]) -> Result<bool, PoolError> {
+        bump(&self.calls.dequeues, 1);
+        let got = inner.dequeue(out)?;
+        if got {
+            bump(&self.calls.acquired, out.len() as u64);
+        }
+        Ok(got)
+    }
+
+    /// Takes in `words`, slots of this pool, all or none.
+    ///
+    /// # Safety
+    /// Called by the worker's thread, through its worker.
+    pub(super) unsafe fn give_slow(&self, inner: &Inner, words: &[u32]) -> Result<(), Fault> {
+        inner.check_out(words)?;
+        let (n, half) = (words.len(), self.size / 2);
+        if inner.is_closed() || n > self.size - self.cached() && n > half {
+            inner.note(words, Place::Free);
+            // SAFETY: the caller's promise.
+            return unsafe { self.send(inner, words) }.inspect_err(|fault| {
+                if fault.kept {
+                    inner.note(words, Place::Out(self.holder));
+                }
+            });
+        }
+        if n > self.size - self.cached() {
+            // SAFETY: the caller's promise.
+            unsafe { self.flush(inner, half) }.map_err(|fault| Fault {
+                kept: true,
+                ..fault
+            })?;
+        }
+        // SAFETY: the caller's promise; there is room now.
+        unsafe { self.append(inner, words) };
+        Ok(())
+    }
+
+    /// Sends the coldest `n` slots to the backend. Where it keeps nothing, they stay.
+    ///
+    /// # Safety
+    /// Called by the worker's thread, through its worker.
+    pub(super) unsafe fn flush(&self, inner: &Inner, n: usize) -> Result<(), Fault> {
+        // SAFETY: the caller's promise; `n` is at most `len`.
+        let coldest = unsafe { self.range(0, n) };
+        inner.note(coldest, Place::Free);
+        // SAFETY: the caller's promise.
+        match unsafe { self.send(inner, coldest) } {
+            Err(fault) if fault.kept => {
+                inner.note(coldest, Place::Cached(self.holder));
+                return Err(fault);
+            }
+            // They are gone, to the backend or into limbo; the pool is poisoned then, and the next call says so.
+            Ok(()) | Err(_) => {}
+        }
+        bump(&self.calls.flushes, 1);
+        // SAFETY: the caller's promise.
+        unsafe { self.close_gap(n) };
+        Ok(())
+    }
+
+    /// Gives slots to the backend.
+    ///
+    /// # Safety
+    /// Called by the worker's thread, through its worker.
+    unsafe fn send(&self, inner: &Inner, words: &[u32]) -> Result<(), Fault> {
+        // SAFETY: this thread's alone, and nobody is in here twice, because the worker is hidden.
+        let scratch = unsafe { &mut *self.scratch.get() };
+        scratch.clear();
+        scratch.extend(words.iter().map(|&word| index_of(word)));
+        bump(&self.calls.enqueues, 1);
+        let sent = inner.enqueue(scratch);
+        if !matches!(sent, Err(Fault { kept: true, .. })) {
+            bump(&self.calls.released, words.len() as u64);
+        }
+        sent
+    }
+}
+
+/// What may run while a backend uses the worker of its own thread again: everything is in order before it is called.
+impl Core {
+    /// Takes one slot in, for a buffer that is dropped.
+    ///
+    /// # Safety
+    /// Called by the worker's thread. The caller has a hold on `inner`; `self` may be gone when this returns.
+    pub(super) unsafe fn drop_slow(&self, inner: &Inner, word: u32) {
+        if let Err(fault) = inner.check_out(&[word]) {
+            tracing::error!(pool = inner.name, %fault, "a buffer was dropped that is not out");
+            return;
+        }
+        let mut batch = Vec::new();
+        if inner.is_closed() || self.size < 2 {
+            inner.note(&[word], Place::Free);
+            bump(&self.calls.released, 1);
+            batch.push(index_of(word));
+        } else {
+            if self.cached() == self.size {
+                // SAFETY: the caller's promise; half is at most `len`.
+                batch = unsafe { self.remove(inner, self.size / 2) };
+            }
+            // SAFETY: the caller's promise; there is room now.
+            unsafe { self.append(inner, &[word]) };
+        }
+        if !batch.is_empty() {
+            bump(&self.calls.enqueues, 1);
+            inner.put_away(&batch);
+        }
+    }
+
+    /// Takes the coldest `n` slots out of the cache and returns their indices, for the caller to put away.
+    ///
+    /// # Safety
+    /// Called by the worker's thread.
+    pub(super) unsafe fn remove(&self, inner: &Inner, n: usize) -> Vec<u32> {
+        // SAFETY: the caller's promise; `n` is at most `len`.
+        let coldest = unsafe { self.range(0, n) };
+        inner.note(coldest, Place::Free);
+        let indices = coldest.iter().map(|&word| index_of(word)).collect();
+        bump(&self.calls.flushes, 1);
+        bump(&self.calls.released, n as u64);
+        // SAFETY: the caller's promise.
+        unsafe { self.close_gap(n) };
+        indices
+    }
+
+    /// # Safety
+    /// Called by the worker's thread, with room for all of `words`.
+    unsafe fn append(&self, inner: &Inner, words: &[u32]) {
+        inner.note(words, Place::Cached(self.holder));
+        let len = self.cached();
+        debug_assert!(len + words.len() <= self.size);
+        // SAFETY: the caller's promise; `words` is not part of the cache.
+        unsafe { self.range_mut(len, words.len()) }.copy_from_slice(words);
+        self.len.store(len + words.len(), Ordering::Relaxed);
+    }
+
+    /// Moves what lies above the `n` coldest down over them.
+    ///
+    /// # Safety
+    /// Called by the worker's thread, with at least `n` cached.
+    unsafe fn close_gap(&self, n: usize) {
+        let left = self.cached() - n;
+        // SAFETY: both runs are within `len`.
+        unsafe { self.slots.add(n).copy_to(self.slots, left) };
+        self.len.store(left, Ordering::Relaxed);
+    }
+
+    /// # Safety
+    /// Called by the worker's thread, with nothing writing to the range meanwhile.
+    unsafe fn range(&self, from: usize, n: usize) -> &[u32] {
+        debug_assert!(from + n <= self.lines.len() * 16);
+        // SAFETY: within the array, by the caller's promise alone.
+        unsafe { std::slice::from_raw_parts(self.slots.add(from).as_ptr(), n) }
+    }
+
+    /// # Safety
+    /// Called by the worker's thread, with nothing else using the range meanwhile.
+    #[allow(clippy::mut_from_ref, reason = "the caller answers for being alone")]
+    unsafe fn range_mut(&self, from: usize, n: usize) -> &mut [u32] {
+        debug_assert!(from + n <= self.lines.len() * 16);
+        // SAFETY: within the array, by the caller's promise alone.
+        unsafe { std::slice::from_raw_parts_mut(self.slots.add(from).as_ptr(), n) }
+    }
+}

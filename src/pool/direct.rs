@@ -1,0 +1,298 @@
+//! Taking and giving without a worker: straight to the backend, from any thread.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::Ordering;
+
+use crate::pool::buffer::Buffer;
+use crate::pool::checked::Place;
+use crate::pool::error::{GiveError, GiveFault, PoolError};
+use crate::pool::handle::Pool;
+use crate::pool::inner::{Fault, Inner};
+use crate::pool::roster::DIRECT;
+use crate::pool::slot::{Slot, all_tagged, index_of, tag_of, words_of};
+
+/// Taking and giving without a cache.
+impl Pool {
+    /// Takes an object; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the pool is closed or poisoned, or the backend refuses.
+    pub fn take(&self) -> Result<Option<Buffer>, PoolError> {
+        // SAFETY: the slot is of this pool.
+        Ok(self
+            .take_slots::<1>()?
+            .map(|[slot]| unsafe { Buffer::new(self.inner_ptr(), slot) }))
+    }
+
+    /// Takes `N` objects; `None` where there are not as many.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_slots<const N: usize>(&self) -> Result<Option<[Slot; N]>, PoolError> {
+        let mut words = [0; N];
+        // SAFETY: on true, the words are slots that are nobody else's.
+        Ok(self
+            .inner()
+            .take_direct(&mut words)?
+            .then(|| words.map(|word| unsafe { slot(word) })))
+    }
+
+    /// Appends `n` objects to `slots`; false where there are not as many, and `slots` is as it was.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take); `slots` is as it was.
+    pub fn take_into(&self, slots: &mut Vec<Slot>, n: usize) -> Result<bool, PoolError> {
+        append(slots, n, self.inner().objects, |words| {
+            self.inner().take_direct(words)
+        })
+    }
+
+    /// Gives a buffer back. Dropping it does the same, but can't say what went wrong.
+    ///
+    /// # Errors
+    /// Where the buffer is another pool's, or the backend does not take it. The buffer comes back with the error.
+    pub fn give(&self, buffer: Buffer) -> Result<(), GiveError<Buffer>> {
+        give_buffer(buffer, |slot| self.give_slots([slot]))
+    }
+
+    /// Gives objects back, all or none.
+    ///
+    /// # Errors
+    /// Where one of them is another pool's, or the backend does not take them. They come back with the error.
+    pub fn give_slots<const N: usize>(&self, slots: [Slot; N]) -> Result<(), GiveError<[Slot; N]>> {
+        match self.inner().give_direct(words_of(&slots)) {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(fault.with(slots)),
+        }
+    }
+
+    /// Gives the last `n` of `slots` back, all or none.
+    ///
+    /// # Errors
+    /// As [`give_slots`](Self::give_slots). They stay in `slots`, unless the backend failed in between: then they are
+    /// gone, and the pool is poisoned.
+    ///
+    /// # Panics
+    /// If there are fewer than `n`.
+    pub fn give_from(&self, slots: &mut Vec<Slot>, n: usize) -> Result<(), GiveFault> {
+        give_tail(slots, n, |words| self.inner().give_direct(words))
+    }
+
+    /// Turns a slot into a buffer, which returns by itself.
+    ///
+    /// # Errors
+    /// Where the slot is another pool's.
+    pub fn buffer(&self, slot: Slot) -> Result<Buffer, GiveError<Slot>> {
+        match self
+            .inner()
+            .check_tags(words_of(std::slice::from_ref(&slot)))
+        {
+            // SAFETY: the slot is of this pool.
+            Ok(()) => Ok(unsafe { Buffer::new(self.inner_ptr(), slot) }),
+            Err(fault) => Err(GiveError {
+                fault,
+                returned: Some(slot),
+            }),
+        }
+    }
+
+    /// Returns the bytes of an object on loan; see [`Buffer`] on who writes to them.
+    ///
+    /// # Panics
+    /// If the slot is another pool's.
+    #[inline]
+    pub fn bytes<'slot>(&self, slot: &'slot Slot) -> &'slot [u8] {
+        self.inner().bytes(slot)
+    }
+
+    /// Returns the bytes of an object on loan for writing.
+    ///
+    /// # Panics
+    /// If the slot is another pool's.
+    #[inline]
+    pub fn bytes_mut<'slot>(&self, slot: &'slot mut Slot) -> &'slot mut [u8] {
+        self.inner().bytes_mut(slot)
+    }
+}
+
+impl Inner {
+    /// Fills `words` with slots past all caches; false where there are not as many. On false and on errors, what `words`
+    /// has is void.
+    pub(super) fn take_direct(&self, words: &mut [u32]) -> Result<bool, PoolError> {
+        self.direct.dequeues.fetch_add(1, Ordering::Relaxed);
+        if !self.dequeue(words)? {
+            self.direct.shortages.fetch_add(1, Ordering::Relaxed);
+            return Ok(false);
+        }
+        self.direct
+            .taken
+            .fetch_add(words.len() as u64, Ordering::Relaxed);
+        self.note(words, Place::Out(DIRECT));
+        Ok(true)
+    }
+
+    /// Gives slots past all caches, all or none.
+    pub(super) fn give_direct(&self, words: &[u32]) -> Result<(), Fault> {
+        self.check_tags(words)?;
+        self.check_out(words)?;
+        self.note(words, Place::Free);
+        let given = with_indices(words, |indices| self.enqueue(indices));
+        match &given {
+            Err(Fault { kept: true, .. }) => self.note(words, Place::Out(DIRECT)),
+            _ => self.count_given(words.len()),
+        }
+        given
+    }
+
+    /// Takes in an object whose buffer was dropped on a thread without a worker.
+    pub(super) fn drop_direct(&self, index: u32, word: u32) {
+        if let Err(fault) = self.check_out(&[word]) {
+            tracing::error!(pool = self.name, %fault, "a buffer was dropped that is not out");
+            return;
+        }
+        self.note(&[word], Place::Free);
+        self.count_given(1);
+        self.put_away(&[index]);
+    }
+
+    fn count_given(&self, n: usize) {
+        self.direct.given.fetch_add(n as u64, Ordering::Relaxed);
+        self.direct.enqueues.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Fails if one of the slots is another pool's.
+    pub(super) fn check_tags(&self, words: &[u32]) -> Result<(), GiveFault> {
+        let ours = self.tag.word();
+        if all_tagged(words, ours) {
+            return Ok(());
+        }
+        let foreign = words
+            .iter()
+            .copied()
+            .find(|&word| !all_tagged(&[word], ours))
+            .unwrap_or_default();
+        let theirs = tag_of(foreign);
+        Err(GiveFault::Foreign {
+            index: index_of(foreign),
+            theirs,
+            ours: self.tag.number(),
+        })
+    }
+
+    #[inline]
+    pub(super) fn bytes<'slot>(&self, slot: &'slot Slot) -> &'slot [u8] {
+        let at = self.address_of(slot);
+        // SAFETY: the slot is of this pool; the object is out while its slot exists, so it is the slot's alone, and the
+        // memory stays as long as it is out.
+        unsafe { std::slice::from_raw_parts(at, self.size) }
+    }
+
+    #[inline]
+    pub(super) fn bytes_mut<'slot>(&self, slot: &'slot mut Slot) -> &'slot mut [u8] {
+        let at = self.address_of(slot);
+        // SAFETY: as for `bytes`, and the slot is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(at, self.size) }
+    }
+
+    #[inline]
+    fn address_of(&self, slot: &Slot) -> *mut u8 {
+        assert!(
+            slot.tag() == self.tag.number(),
+            "{slot:?} is not of pool {}",
+            self.name
+        );
+        self.address(slot.index()).as_ptr()
+    }
+}
+
+impl Fault {
+    /// Adds what was to be given, if it is still the caller's.
+    pub(super) fn with<const N: usize>(self, returned: [Slot; N]) -> GiveError<[Slot; N]> {
+        GiveError {
+            fault: self.fault,
+            returned: self.kept.then_some(returned),
+        }
+    }
+}
+
+/// Gives a buffer as the slot that it is; a slot that comes back becomes the buffer again, of its own pool.
+pub(super) fn give_buffer(
+    buffer: Buffer,
+    give: impl FnOnce(Slot) -> Result<(), GiveError<[Slot; 1]>>,
+) -> Result<(), GiveError<Buffer>> {
+    let inner = buffer.inner_ptr();
+    give(buffer.into_slot()).map_err(|error| GiveError {
+        fault: error.fault,
+        // SAFETY: the slot was taken out of a buffer of this very pool.
+        returned: error
+            .returned
+            .map(|[slot]| unsafe { Buffer::new(inner, slot) }),
+    })
+}
+
+/// Turns a word into the slot that it stands for.
+///
+/// # Safety
+/// The word is a slot that is nobody else's.
+pub(super) unsafe fn slot(word: u32) -> Slot {
+    // SAFETY: the caller's promise; slots are never 0, because tags start at 1.
+    unsafe { Slot::from_word(NonZeroU32::new_unchecked(word)) }
+}
+
+/// Appends `n` slots that `take` writes, or nothing.
+pub(super) fn append(
+    slots: &mut Vec<Slot>,
+    n: usize,
+    objects: u32,
+    take: impl FnOnce(&mut [u32]) -> Result<bool, PoolError>,
+) -> Result<bool, PoolError> {
+    if n > objects as usize {
+        return Ok(false);
+    }
+    slots.reserve(n);
+    let room = &mut slots.spare_capacity_mut()[..n];
+    let words = room.as_mut_ptr().cast::<u32>();
+    // SAFETY: room for `n` words, which zeros initialise.
+    let words = unsafe {
+        words.write_bytes(0, n);
+        std::slice::from_raw_parts_mut(words, n)
+    };
+    let got = take(words)?;
+    if got {
+        // SAFETY: `take` filled the room with slots.
+        unsafe { slots.set_len(slots.len() + n) };
+    }
+    Ok(got)
+}
+
+/// Takes the last `n` off `slots` once `give` has them.
+pub(super) fn give_tail(
+    slots: &mut Vec<Slot>,
+    n: usize,
+    give: impl FnOnce(&[u32]) -> Result<(), Fault>,
+) -> Result<(), GiveFault> {
+    let rest = slots
+        .len()
+        .checked_sub(n)
+        .expect("more slots to give than there are");
+    let given = give(words_of(&slots[rest..]));
+    if !matches!(given, Err(Fault { kept: true, .. })) {
+        slots.truncate(rest);
+    }
+    given.map_err(|fault| fault.fault)
+}
+
+/// Calls `then` with the indices of slots, on the stack where they are few.
+fn with_indices<R>(words: &[u32], then: impl FnOnce(&[u32]) -> R) -> R {
+    const FEW: usize = 64;
+    if words.len() > FEW {
+        let indices: Vec<u32> = words.iter().map(|&word| index_of(word)).collect();
+        return then(&indices);
+    }
+    let mut indices = [0; FEW];
+    indices
+        .iter_mut()
+        .zip(words)
+        .for_each(|(index, &word)| *index = index_of(word));
+    then(&indices[..words.len()])
+}

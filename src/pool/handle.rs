@@ -1,0 +1,289 @@
+//! [`Pool`]: the handle that users hold, and what can be asked of a pool.
+
+use std::error::Error;
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hwpool_devices::bus::Iova;
+
+use crate::dma::Memory;
+use crate::pool::builder::PoolBuilder;
+use crate::pool::checked::{Place, Table, epochs_repeat};
+use crate::pool::close::CloseReport;
+use crate::pool::error::{CloseError, WorkerError};
+use crate::pool::inner::Inner;
+use crate::pool::raw::Raw;
+use crate::pool::stats::Stats;
+use crate::pool::tls;
+use crate::pool::worker::Worker;
+
+/// A pool of objects of one size. Cheap to clone: all clones are the same pool.
+///
+/// Threads that take and give often get a [`Worker`], which has a cache. The methods here that take and give go
+/// straight to the backend and can be called from anywhere.
+///
+/// [`close`](Self::close) the pool to learn what is still out. When the last handle is dropped without, the pool closes
+/// by itself and logs what is out; its memory stays until the last buffer has come back.
+#[derive(Clone)]
+pub struct Pool {
+    handle: Arc<Handle>,
+}
+
+/// The one hold that all handles of a pool have together.
+struct Handle {
+    inner: NonNull<Inner>,
+}
+
+// SAFETY: a pointer to Inner, which is Send and Sync, with the right to use it from any thread.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: this handle's hold keeps it alive.
+        match unsafe { self.inner.as_ref() }.close() {
+            Ok(report) if report.is_clean() => {
+                tracing::debug!(%report, "pool closed at its last handle's end")
+            }
+            Ok(report) => tracing::warn!(%report, "pool closed at its last handle's end"),
+            Err(CloseError::AlreadyClosed { .. }) => {}
+            Err(error) => {
+                tracing::warn!(%error, cause = error.source().map(tracing::field::display), "pool closed badly")
+            }
+        }
+        // SAFETY: the hold is ours, and this is the last use.
+        unsafe { Inner::release(self.inner, 1) }
+    }
+}
+
+/// Where an object is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ObjectState {
+    /// Not known: checked mode is off, or has not seen the object since it was switched on.
+    Unknown,
+    /// In the backend.
+    Free,
+    /// In the cache of a worker of this name.
+    Cached {
+        /// Name of the worker.
+        holder: Arc<str>,
+    },
+    /// On loan, taken by a worker of this name.
+    Out {
+        /// Name of the worker.
+        holder: Arc<str>,
+    },
+}
+
+/// An object, as [`Pool::walk`] shows it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Object {
+    /// Its number, from 0.
+    pub index: u32,
+    /// Where its bytes are in this process.
+    pub address: NonNull<u8>,
+    /// Where its bytes are for the device.
+    pub iova: Option<Iova>,
+    /// Where it is.
+    pub state: ObjectState,
+}
+
+impl Pool {
+    /// Starts to describe a new pool, by the name that its reports and logs will have.
+    pub fn builder(name: &str) -> PoolBuilder {
+        PoolBuilder::new(name)
+    }
+
+    pub(super) fn from_inner(inner: Inner) -> Pool {
+        // SAFETY: `into_raw` never returns null.
+        let inner = unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(inner))) };
+        Pool {
+            handle: Arc::new(Handle { inner }),
+        }
+    }
+
+    #[inline]
+    pub(super) fn inner(&self) -> &Inner {
+        // SAFETY: the handle's hold keeps it alive.
+        unsafe { self.handle.inner.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn inner_ptr(&self) -> NonNull<Inner> {
+        self.handle.inner
+    }
+
+    /// Gives this thread a worker: a cache, and a name that reports know it by. Workers of one role share a name.
+    ///
+    /// # Errors
+    /// Where the thread has one already, or the pool is closed.
+    pub fn worker(&self, name: &str) -> Result<Worker, WorkerError> {
+        Worker::attach(self.clone(), name)
+    }
+
+    /// Gives indices instead of slots, verified at run time, for callers in other languages.
+    pub fn raw(&self) -> Raw<'_> {
+        Raw::new(self.inner())
+    }
+
+    /// Closes the pool for all its handles: flushes this thread's cache, takes everything out of the backend and
+    /// compares with what there should be.
+    ///
+    /// From then on takes fail with [`Closed`](crate::pool::PoolError::Closed), also those of a worker with a filled
+    /// cache; gives succeed. Stop and drop the other threads' workers before: what is in their caches counts as out.
+    ///
+    /// # Errors
+    /// Where the pool is closed already, or the backend can't tell what it has. It is closed afterwards in any case.
+    pub fn close(&self) -> Result<CloseReport, CloseError> {
+        let inner = self.inner();
+        let core = tls::core(inner.tag.number());
+        if !core.is_null() {
+            // SAFETY: an entry of this thread is a live core, ours alone; it holds no reference over the call below.
+            let cached = unsafe { (*core).remove(inner, (*core).cached()) };
+            inner.put_away(&cached);
+        }
+        inner.close()
+    }
+
+    /// Tells whether the pool was closed.
+    pub fn is_closed(&self) -> bool {
+        self.inner().is_closed()
+    }
+
+    /// Returns the pool's name.
+    pub fn name(&self) -> &str {
+        &self.inner().name
+    }
+
+    /// Returns the name of the backend.
+    pub fn backend(&self) -> &str {
+        &self.inner().backend_name
+    }
+
+    /// Returns how many objects the pool has, in and out.
+    pub fn objects(&self) -> u32 {
+        self.inner().objects
+    }
+
+    /// Returns the bytes of an object.
+    pub fn size(&self) -> usize {
+        self.inner().size
+    }
+
+    /// Returns the bytes from one object to the next.
+    pub fn stride(&self) -> usize {
+        self.inner().stride
+    }
+
+    /// Returns the most objects that a worker caches.
+    pub fn cache(&self) -> usize {
+        self.inner().cache
+    }
+
+    /// Returns the memory that the objects are in.
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.inner().memory
+    }
+
+    /// Returns where the device finds an object, if a device reaches this pool and there is such an object.
+    pub fn iova(&self, index: u32) -> Option<Iova> {
+        let inner = self.inner();
+        (index < inner.objects)
+            .then(|| inner.iova_of(index))
+            .flatten()
+    }
+
+    /// Counts the objects that are free: in the backend and in all caches. Approximate while threads take and give.
+    pub fn count(&self) -> u32 {
+        self.stats().free
+    }
+
+    /// Counts the objects that are out. Approximate while threads take and give.
+    pub fn in_use(&self) -> u32 {
+        self.objects() - self.count()
+    }
+
+    /// Returns what the pool did so far. Approximate while threads take and give.
+    pub fn stats(&self) -> Stats {
+        Stats::of(self.inner())
+    }
+
+    /// Tells whether checked mode is on.
+    pub fn checked(&self) -> bool {
+        self.inner().checking().is_some()
+    }
+
+    /// Switches checked mode, at any time. While it is on, the pool notes who has which object, four bytes each, and
+    /// refuses an object that is given but not out. Objects out at the switch become known as they come and go.
+    pub fn set_checked(&self, on: bool) {
+        let inner = self.inner();
+        let roster = inner.roster();
+        let epoch = inner.epoch.load(Ordering::Relaxed);
+        if (epoch % 2 == 1) == on {
+            return;
+        }
+        let next = epoch.wrapping_add(1);
+        if on {
+            let table = inner.table.get_or_init(|| Table::new(inner.objects));
+            if epochs_repeat(next) {
+                table.clear();
+            }
+            // The fast paths first: who sees checking on finds no thread that takes unseen what was noted as free.
+            roster.set_limits(0);
+            inner.epoch.store(next, Ordering::Release);
+        } else {
+            inner.epoch.store(next, Ordering::Release);
+            roster.set_limits(if inner.is_closed() { 0 } else { inner.cache });
+        }
+    }
+
+    /// Shows every object in the order of memory, with what checked mode knows of it.
+    pub fn walk(&self, mut visit: impl FnMut(&Object)) {
+        let inner = self.inner();
+        let names = inner.roster().names();
+        for index in 0..inner.objects {
+            // Names come first into the roster and then into the table, so a name may be newer than our list.
+            let named = |holder: u16| {
+                names
+                    .get(usize::from(holder))
+                    .cloned()
+                    .unwrap_or_else(|| inner.roster().name(holder))
+            };
+            let place = inner
+                .checking()
+                .map_or(Place::Unknown, |(epoch, table)| table.at(epoch, index));
+            let state = match place {
+                Place::Unknown => ObjectState::Unknown,
+                Place::Free => ObjectState::Free,
+                Place::Cached(holder) => ObjectState::Cached {
+                    holder: named(holder),
+                },
+                Place::Out(holder) => ObjectState::Out {
+                    holder: named(holder),
+                },
+            };
+            visit(&Object {
+                index,
+                address: inner.address(index),
+                iova: inner.iova_of(index),
+                state,
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("name", &self.name())
+            .field("backend", &self.backend())
+            .field("objects", &self.objects())
+            .field("size", &self.size())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,230 @@
+//! `ring`: a bounded queue of indices for any number of producers and consumers, after DPDK's `rte_ring`.
+//!
+//! ```text
+//!              cons.tail   cons.head        prod.tail    prod.head
+//!                  │           │                │            │
+//!   …── free ──────┼─ being ───┼──── objects ───┼── being ───┼── free ──…
+//!                  │  read     │     to take    │  written   │
+//! ```
+//!
+//! A producer reserves room for all of its objects with one compare-exchange of `prod.head`, copies them, waits until
+//! those who reserved before it have published, and publishes with a store to `prod.tail`. Consumers mirror that.
+//! Positions are 64-bit and never wrap in practice, so that a stalled compare-exchange can't succeed by coincidence.
+//!
+//! The storage is rounded up to a power of two so that a mask finds the place instead of a division: 4 to 8 bytes an
+//! object. The capacity stays exact.
+
+use crate::pool::backend::{Backend, BackendError};
+use crate::pool::sync::{AtomicU64, Backoff, Ordering, Words};
+
+/// In a head: the ring is drained, nobody reserves any more.
+const CLOSED: u64 = 1 << 63;
+
+/// One side of the ring, on cache lines of its own (two, because processors fetch them in pairs).
+#[repr(align(128))]
+struct Side {
+    /// End of what is reserved, with the bit [`CLOSED`].
+    head: AtomicU64,
+    /// End of what is done.
+    tail: AtomicU64,
+}
+
+impl Side {
+    fn new() -> Side {
+        Side {
+            head: AtomicU64::new(0),
+            tail: AtomicU64::new(0),
+        }
+    }
+
+    /// Waits for those who reserved before `from`, then declares everything up to `to` done.
+    fn publish(&self, from: u64, to: u64) {
+        self.wait_until_done(from);
+        // Release: the copy that was just made comes before its publication, for the acquire load of `tail` on the
+        // other side.
+        self.tail.store(to, Ordering::Release);
+    }
+
+    fn wait_until_done(&self, position: u64) {
+        let mut backoff = Backoff::default();
+        // Acquire: what predecessors copied is published again by our own store, so it must come before it.
+        while self.tail.load(Ordering::Acquire) != position {
+            backoff.wait();
+        }
+    }
+
+    /// Forbids reservations and waits for those already made; returns the position where the side ends.
+    fn close(&self) -> u64 {
+        let end = self.head.fetch_or(CLOSED, Ordering::AcqRel) & !CLOSED;
+        self.wait_until_done(end);
+        end
+    }
+}
+
+/// A first-in, first-out queue of indices. Waits only for a thread that is between its reservation and its
+/// publication, which is a copy long.
+pub(super) struct Ring {
+    prod: Side,
+    cons: Side,
+    words: Words,
+    mask: u64,
+    capacity: u64,
+}
+
+impl Ring {
+    /// Makes an empty ring that holds at most `capacity` objects.
+    pub(super) fn new(capacity: u32) -> Ring {
+        let size = u64::from(capacity).next_power_of_two();
+        Ring {
+            prod: Side::new(),
+            cons: Side::new(),
+            words: Words::new(size as usize),
+            mask: size - 1,
+            capacity: u64::from(capacity),
+        }
+    }
+
+    /// Moves `side.head` by `n` where `available(head)` is at least `n`, and returns where it was.
+    fn reserve(side: &Side, n: u64, available: impl Fn(u64) -> u64) -> Result<u64, BackendError> {
+        // Acquire here and release below: who sees a head moved by another thread also sees the opposite tail that
+        // allowed the move, so that `available` never looks back behind its head.
+        let mut head = side.head.load(Ordering::Acquire);
+        loop {
+            if head & CLOSED != 0 {
+                return Err(BackendError::Closed);
+            }
+            if n > available(head) {
+                return Err(BackendError::Short);
+            }
+            match side.head.compare_exchange_weak(
+                head,
+                head + n,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(head),
+                Err(moved) => head = moved,
+            }
+        }
+    }
+
+    /// Splits `n` words from `position` into the run up to the storage's end and what is left for its beginning.
+    fn runs(&self, position: u64, n: usize) -> (usize, usize) {
+        let start = (position & self.mask) as usize;
+        (start, n.min(self.mask as usize + 1 - start))
+    }
+
+    /// # Safety
+    /// The caller alone has reserved `position .. position + from.len()` for writing.
+    unsafe fn copy_in(&self, position: u64, from: &[u32]) {
+        let (start, run) = self.runs(position, from.len());
+        // SAFETY: the reservation; both runs lie within it.
+        unsafe {
+            self.words.write(start, &from[..run]);
+            self.words.write(0, &from[run..]);
+        }
+    }
+
+    /// # Safety
+    /// The caller alone has reserved `position .. position + into.len()` for reading.
+    unsafe fn copy_out(&self, position: u64, into: &mut [u32]) {
+        let (start, run) = self.runs(position, into.len());
+        let (first, second) = into.split_at_mut(run);
+        // SAFETY: the reservation; both runs lie within it.
+        unsafe {
+            self.words.read(start, first);
+            self.words.read(0, second);
+        }
+    }
+}
+
+impl Backend for Ring {
+    fn enqueue(&self, objects: &[u32]) -> Result<(), BackendError> {
+        let n = objects.len() as u64;
+        // Acquire: consumers have read the words before we write over them.
+        let room = |head: u64| {
+            self.capacity
+                .wrapping_add(self.cons.tail.load(Ordering::Acquire))
+                .wrapping_sub(head)
+        };
+        let at = Self::reserve(&self.prod, n, room)?;
+        // SAFETY: `reserve` gave these positions to us alone, and consumers are done with their last round.
+        unsafe { self.copy_in(at, objects) };
+        self.prod.publish(at, at + n);
+        Ok(())
+    }
+
+    fn dequeue(&self, objects: &mut [u32]) -> Result<(), BackendError> {
+        let n = objects.len() as u64;
+        // Acquire: producers have written the words before we read them.
+        let filled = |head: u64| self.prod.tail.load(Ordering::Acquire).wrapping_sub(head);
+        let at = Self::reserve(&self.cons, n, filled)?;
+        // SAFETY: `reserve` gave these positions to us alone, and producers have published them.
+        unsafe { self.copy_out(at, objects) };
+        self.cons.publish(at, at + n);
+        Ok(())
+    }
+
+    fn count(&self) -> u32 {
+        let taken = self.cons.tail.load(Ordering::Acquire);
+        let put = self.prod.tail.load(Ordering::Acquire);
+        put.saturating_sub(taken).min(self.capacity) as u32
+    }
+
+    fn drain(&self) -> Result<Vec<u32>, BackendError> {
+        let end = self.prod.close();
+        let start = self.cons.close();
+        let mut objects = vec![0; (end - start) as usize];
+        // SAFETY: both sides are closed and done, so nobody else accesses any word.
+        unsafe { self.copy_out(start, &mut objects) };
+        Ok(objects)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_first_in_first_out_across_the_end_of_its_storage() {
+        let ring = Ring::new(5);
+        let mut out = [0; 3];
+        for round in 0..20 {
+            let objects = [round, round + 100, round + 200];
+            ring.enqueue(&objects).unwrap();
+            assert_eq!(ring.count(), 3);
+            ring.dequeue(&mut out).unwrap();
+            assert_eq!(out, objects);
+        }
+    }
+
+    #[test]
+    fn holds_exactly_its_capacity() {
+        let ring = Ring::new(5);
+        ring.enqueue(&[0, 1, 2, 3]).unwrap();
+        assert!(matches!(ring.enqueue(&[4, 5]), Err(BackendError::Short)));
+        ring.enqueue(&[4]).unwrap();
+        assert!(matches!(ring.enqueue(&[5]), Err(BackendError::Short)));
+        assert_eq!(ring.count(), 5);
+    }
+
+    #[test]
+    fn dequeues_all_or_nothing() {
+        let ring = Ring::new(4);
+        ring.enqueue(&[7, 8]).unwrap();
+        let mut out = [99; 3];
+        assert!(matches!(ring.dequeue(&mut out), Err(BackendError::Short)));
+        assert_eq!(out, [99; 3]);
+        assert_eq!(ring.count(), 2);
+    }
+
+    #[test]
+    fn gives_everything_at_drain_and_nothing_after() {
+        let ring = Ring::new(4);
+        ring.enqueue(&[7, 8, 9]).unwrap();
+        ring.dequeue(&mut [0]).unwrap();
+        assert_eq!(ring.drain().unwrap(), [8, 9]);
+        assert!(matches!(ring.enqueue(&[7]), Err(BackendError::Closed)));
+        assert!(matches!(ring.dequeue(&mut [0]), Err(BackendError::Closed)));
+    }
+}

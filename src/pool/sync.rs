@@ -1,0 +1,110 @@
+//! The atomics of the lock-free parts, which loom replaces to explore every interleaving.
+
+#[cfg(not(loom))]
+pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+
+#[cfg(loom)]
+pub(super) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+
+/// Waits for another thread that is a few instructions from done: spins, then gives the processor away.
+#[derive(Default)]
+pub(super) struct Backoff {
+    spins: u32,
+}
+
+impl Backoff {
+    /// Spins before the processor is given away: about a microsecond, longer than a copy of a bulk takes.
+    #[cfg(not(loom))]
+    const SPINS: u32 = 64;
+
+    #[cfg(not(loom))]
+    pub(super) fn wait(&mut self) {
+        if self.spins < Self::SPINS {
+            self.spins += 1;
+            std::hint::spin_loop();
+        } else {
+            std::thread::yield_now();
+        }
+    }
+
+    #[cfg(loom)]
+    pub(super) fn wait(&mut self) {
+        self.spins += 1;
+        loom::thread::yield_now();
+    }
+}
+
+/// Words that threads copy in and out under a protocol of their own.
+#[cfg(not(loom))]
+pub(super) struct Words(Box<[std::cell::UnsafeCell<u32>]>);
+
+// SAFETY: every access is through `write` and `read`, whose callers keep them apart.
+#[cfg(not(loom))]
+unsafe impl Sync for Words {}
+
+#[cfg(not(loom))]
+impl Words {
+    pub(super) fn new(len: usize) -> Words {
+        Words((0..len).map(|_| std::cell::UnsafeCell::new(0)).collect())
+    }
+
+    /// Copies `from` to the words that start at `at`.
+    ///
+    /// # Safety
+    /// No other thread accesses these words at the same time.
+    pub(super) unsafe fn write(&self, at: usize, from: &[u32]) {
+        let to = self.0[at..at + from.len()].as_ptr();
+        // SAFETY: the slice above is in bounds, UnsafeCell<u32> has the layout of u32, and the caller promises that
+        // nobody else accesses it.
+        unsafe {
+            std::cell::UnsafeCell::raw_get(to).copy_from_nonoverlapping(from.as_ptr(), from.len())
+        }
+    }
+
+    /// Copies the words that start at `at` to `into`.
+    ///
+    /// # Safety
+    /// No other thread writes these words at the same time.
+    pub(super) unsafe fn read(&self, at: usize, into: &mut [u32]) {
+        let from = self.0[at..at + into.len()].as_ptr();
+        // SAFETY: the slice above is in bounds, UnsafeCell<u32> has the layout of u32, and the caller promises that
+        // nobody else writes it.
+        unsafe {
+            into.as_mut_ptr()
+                .copy_from_nonoverlapping(std::cell::UnsafeCell::raw_get(from), into.len())
+        }
+    }
+}
+
+/// Words whose accesses loom checks for races.
+#[cfg(loom)]
+pub(super) struct Words(Box<[loom::cell::UnsafeCell<u32>]>);
+
+// SAFETY: every access is through `write` and `read`, whose callers keep them apart; loom checks that they do.
+#[cfg(loom)]
+unsafe impl Sync for Words {}
+
+#[cfg(loom)]
+impl Words {
+    pub(super) fn new(len: usize) -> Words {
+        Words((0..len).map(|_| loom::cell::UnsafeCell::new(0)).collect())
+    }
+
+    /// # Safety
+    /// No other thread accesses these words at the same time.
+    pub(super) unsafe fn write(&self, at: usize, from: &[u32]) {
+        for (cell, value) in self.0[at..at + from.len()].iter().zip(from) {
+            // SAFETY: in bounds, and alone by the caller's promise.
+            cell.with_mut(|word| unsafe { *word = *value });
+        }
+    }
+
+    /// # Safety
+    /// No other thread writes these words at the same time.
+    pub(super) unsafe fn read(&self, at: usize, into: &mut [u32]) {
+        for (cell, value) in self.0[at..at + into.len()].iter().zip(into) {
+            // SAFETY: in bounds, and without a writer by the caller's promise.
+            *value = cell.with(|word| unsafe { *word });
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! [`Worker`]: a thread's own handle of a pool, with its cache.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::pool::buffer::Buffer;
+use crate::pool::cache::Core;
+use crate::pool::direct::{append, give_buffer, give_tail, slot};
+use crate::pool::error::{GiveError, GiveFault, PoolError, WorkerError};
+use crate::pool::handle::Pool;
+use crate::pool::inner::Fault;
+use crate::pool::roster::MAX_NAMES;
+use crate::pool::slot::{Slot, words_of};
+use crate::pool::tls::{self, Hidden};
+
+/// One thread's handle of a pool. It caches objects, so that most takes and gives are a few instructions, and has a name
+/// that reports call its objects by.
+///
+/// A worker stays on its thread, any thread. While it lives, buffers that are dropped on this thread go to its cache.
+/// When it is dropped, also by a panic, the cache goes back to the backend.
+///
+/// A take that finds too few objects answers `None` or `false` and changes nothing, although other workers' caches may
+/// have some.
+///
+/// In a poisoned pool, takes and gives that the cache can serve go on; all others fail with the cause.
+pub struct Worker {
+    core: Arc<Core>,
+    pool: Pool,
+    /// Neither Send nor Sync: the cache is this thread's.
+    _thread: PhantomData<*mut ()>,
+}
+
+impl Worker {
+    pub(super) fn attach(pool: Pool, name: &str) -> Result<Worker, WorkerError> {
+        let inner = pool.inner();
+        let tag = &inner.tag;
+        if tls::is_attached(tag.number()) {
+            return Err(WorkerError::AlreadyOnThread {
+                pool: inner.name.clone(),
+            });
+        }
+        let mut roster = inner.roster();
+        if inner.is_closed() {
+            return Err(WorkerError::Closed {
+                pool: inner.name.clone(),
+            });
+        }
+        let Some(holder) = roster.number(name) else {
+            return Err(WorkerError::TooManyNames {
+                pool: inner.name.clone(),
+                limit: MAX_NAMES,
+            });
+        };
+        let limit = if inner.checking().is_some() {
+            0
+        } else {
+            inner.cache
+        };
+        let core = Arc::new(Core::new(inner.cache, limit, tag.word(), holder));
+        roster.attach(Arc::clone(&core));
+        drop(roster);
+        tls::attach(tag.number(), Arc::as_ptr(&core));
+        Ok(Worker {
+            core,
+            pool,
+            _thread: PhantomData,
+        })
+    }
+
+    /// Returns the pool.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Counts the objects in the cache.
+    pub fn cached(&self) -> usize {
+        self.core.cached()
+    }
+
+    /// Takes an object; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the pool is closed, or the backend is needed and the pool is poisoned or the backend refuses.
+    #[inline]
+    pub fn take(&mut self) -> Result<Option<Buffer>, PoolError> {
+        match self.take_slots::<1>() {
+            // SAFETY: the slot is of this pool.
+            Ok(Some([slot])) => Ok(Some(unsafe { Buffer::new(self.pool.inner_ptr(), slot) })),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes `N` objects, the ones given last; `None` where there are not as many.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    #[inline]
+    pub fn take_slots<const N: usize>(&mut self) -> Result<Option<[Slot; N]>, PoolError> {
+        // SAFETY: this is the worker's thread, because a worker can't leave it.
+        match unsafe { self.core.pop(N) } {
+            // SAFETY: `pop` gave `N` slots to us, and their words have the layout of slots.
+            Some(slots) => Ok(Some(unsafe { slots.cast::<[Slot; N]>().read() })),
+            None => self.take_slots_slow(),
+        }
+    }
+
+    /// Appends `n` objects to `slots`; false where there are not as many, and `slots` is as it was.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take); `slots` is as it was.
+    #[inline]
+    pub fn take_into(&mut self, slots: &mut Vec<Slot>, n: usize) -> Result<bool, PoolError> {
+        if slots.capacity() - slots.len() >= n {
+            // SAFETY: this is the worker's thread.
+            if let Some(cached) = unsafe { self.core.pop(n) } {
+                // SAFETY: `pop` gave `n` slots to us, and there is room for as many; the cache is no vector's memory.
+                unsafe {
+                    let room = slots.as_mut_ptr().add(slots.len());
+                    room.copy_from_nonoverlapping(cached.cast::<Slot>().as_ptr(), n);
+                    slots.set_len(slots.len() + n);
+                }
+                return Ok(true);
+            }
+        }
+        self.take_into_slow(slots, n)
+    }
+
+    /// Gives a buffer back. Dropping it does the same, but can't say what went wrong.
+    ///
+    /// # Errors
+    /// Where the buffer is another pool's, or it does not fit the cache and the backend does not take objects. The buffer
+    /// comes back with the error.
+    #[inline]
+    pub fn give(&mut self, buffer: Buffer) -> Result<(), GiveError<Buffer>> {
+        give_buffer(buffer, |slot| self.give_slots([slot]))
+    }
+
+    /// Gives objects back, all or none.
+    ///
+    /// # Errors
+    /// Where one of them is another pool's, or they don't fit the cache and the backend does not take objects. They come
+    /// back with the error.
+    #[inline]
+    pub fn give_slots<const N: usize>(
+        &mut self,
+        slots: [Slot; N],
+    ) -> Result<(), GiveError<[Slot; N]>> {
+        if self.core.owns(words_of(&slots)) {
+            // SAFETY: this is the worker's thread, and the slots are ours.
+            if let Some(room) = unsafe { self.core.push(N) } {
+                // SAFETY: `push` made room for `N` words, which have the layout of slots.
+                unsafe { room.cast::<[Slot; N]>().write(slots) };
+                return Ok(());
+            }
+        }
+        self.give_slots_slow(slots)
+    }
+
+    /// Gives the last `n` of `slots` back, all or none.
+    ///
+    /// # Errors
+    /// As [`give_slots`](Self::give_slots). They stay in `slots`, unless the backend failed in between: then they are
+    /// gone, and the pool is poisoned.
+    ///
+    /// # Panics
+    /// If there are fewer than `n`.
+    #[inline]
+    pub fn give_from(&mut self, slots: &mut Vec<Slot>, n: usize) -> Result<(), GiveFault> {
+        if let Some(rest) = slots.len().checked_sub(n)
+            && self.core.owns(words_of(&slots[rest..]))
+        {
+            // SAFETY: this is the worker's thread, and the slots are ours.
+            if let Some(room) = unsafe { self.core.push(n) } {
+                // SAFETY: `push` made room for `n` words; the vector forgets the slots that now lie there.
+                unsafe {
+                    slots.set_len(rest);
+                    room.cast::<Slot>()
+                        .as_ptr()
+                        .copy_from_nonoverlapping(slots.as_ptr().add(rest), n);
+                }
+                return Ok(());
+            }
+        }
+        self.give_from_slow(slots, n)
+    }
+
+    /// Turns a slot into a buffer, which returns by itself.
+    ///
+    /// # Errors
+    /// Where the slot is another pool's.
+    #[inline]
+    pub fn buffer(&self, slot: Slot) -> Result<Buffer, GiveError<Slot>> {
+        self.pool.buffer(slot)
+    }
+
+    /// Returns the bytes of an object on loan; see [`Buffer`] on who writes to them.
+    ///
+    /// # Panics
+    /// If the slot is another pool's.
+    #[inline]
+    pub fn bytes<'slot>(&self, slot: &'slot Slot) -> &'slot [u8] {
+        self.pool.bytes(slot)
+    }
+
+    /// Returns the bytes of an object on loan for writing.
+    ///
+    /// # Panics
+    /// If the slot is another pool's.
+    #[inline]
+    pub fn bytes_mut<'slot>(&self, slot: &'slot mut Slot) -> &'slot mut [u8] {
+        self.pool.bytes_mut(slot)
+    }
+
+    /// Sends everything in the cache to the backend, for other threads to take.
+    ///
+    /// # Errors
+    /// Where the backend does not take objects; they stay in the cache.
+    pub fn flush(&mut self) -> Result<(), GiveFault> {
+        let _hidden = self.hide();
+        // SAFETY: this is the worker's thread, through its worker, which is hidden.
+        let flushed = unsafe { self.core.flush(self.pool.inner(), self.core.cached()) };
+        flushed.map_err(|fault| fault.fault)
+    }
+
+    fn hide(&self) -> Hidden {
+        Hidden::new(self.pool.inner().tag.number())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slots_slow<const N: usize>(&mut self) -> Result<Option<[Slot; N]>, PoolError> {
+        let mut words = [0; N];
+        // SAFETY: on true, the words are slots that are nobody else's.
+        Ok(self
+            .take_slow(&mut words)?
+            .then(|| words.map(|word| unsafe { slot(word) })))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_into_slow(&mut self, slots: &mut Vec<Slot>, n: usize) -> Result<bool, PoolError> {
+        let objects = self.pool.objects();
+        append(slots, n, objects, |words| self.take_slow(words))
+    }
+
+    fn take_slow(&mut self, words: &mut [u32]) -> Result<bool, PoolError> {
+        let _hidden = self.hide();
+        // SAFETY: this is the worker's thread, through its worker, which is hidden.
+        unsafe { self.core.take_slow(self.pool.inner(), words) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_slots_slow<const N: usize>(
+        &mut self,
+        slots: [Slot; N],
+    ) -> Result<(), GiveError<[Slot; N]>> {
+        match self.give_slow(words_of(&slots)) {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(fault.with(slots)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_from_slow(&mut self, slots: &mut Vec<Slot>, n: usize) -> Result<(), GiveFault> {
+        give_tail(slots, n, |words| self.give_slow(words))
+    }
+
+    fn give_slow(&mut self, words: &[u32]) -> Result<(), Fault> {
+        let inner = self.pool.inner();
+        inner.check_tags(words)?;
+        let _hidden = self.hide();
+        // SAFETY: this is the worker's thread, through its worker, which is hidden.
+        unsafe { self.core.give_slow(inner, words) }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let inner = self.pool.inner();
+        tls::detach(inner.tag.number());
+        // SAFETY: this is the worker's thread, and nobody finds the core any more.
+        let cached = unsafe { self.core.remove(inner, self.core.cached()) };
+        if !cached.is_empty() {
+            inner.put_away(&cached);
+        }
+        inner.roster().detach(&self.core);
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("pool", &self.pool.name())
+            .field("cached", &self.cached())
+            .finish_non_exhaustive()
+    }
+}
