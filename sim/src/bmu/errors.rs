@@ -1,0 +1,162 @@
+//! The error registers (SPEC 4.4).
+
+use super::Bmu;
+use crate::world::World;
+
+/// Kinds of error; the number is the bit.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ErrorKind {
+    Range = 0,
+    Align = 1,
+    DoubleFree = 2,
+    Overflow = 3,
+    Disabled = 4,
+    Config = 5,
+    DmaFault = 6,
+    BadDoorbell = 7,
+    StaleEntry = 8,
+}
+
+impl ErrorKind {
+    pub(crate) const ALL: [ErrorKind; 9] = [
+        ErrorKind::Range,
+        ErrorKind::Align,
+        ErrorKind::DoubleFree,
+        ErrorKind::Overflow,
+        ErrorKind::Disabled,
+        ErrorKind::Config,
+        ErrorKind::DmaFault,
+        ErrorKind::BadDoorbell,
+        ErrorKind::StaleEntry,
+    ];
+
+    pub(crate) fn bit(self) -> u32 {
+        1 << self as u8
+    }
+}
+
+/// ERR_RECORD.SOURCE.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Source {
+    RegisterPath = 0,
+    ReleaseRing = 1,
+    AcquireRing = 2,
+    Configuration = 3,
+    Injected = 4,
+}
+
+/// Whose error register takes the kind.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Device,
+    Pool(u16),
+    Portal(u16),
+    /// A free by a portal's release ring: the error is the pool's, the record names both.
+    PoolByPortal(u16, u16),
+}
+
+/// Device-wide error state.
+#[derive(Debug, Default)]
+pub(crate) struct Errors {
+    pub(crate) status: u32,
+    pub(crate) enable: u32,
+    pub(crate) record: u64,
+    pub(crate) address: u64,
+    pub(crate) vector: u32,
+    pub(crate) count: [u32; 9],
+}
+
+/// Where ERR_COUNT stops.
+const COUNT_LIMIT: u32 = 0xffff_fffe;
+
+impl Errors {
+    /// Notes one error; returns whether its bit is new and enabled.
+    fn note(&mut self, kind: ErrorKind, record: u64, address: u64) -> bool {
+        let count = &mut self.count[kind as usize];
+        *count = (*count + 1).min(COUNT_LIMIT);
+        if self.record == 0 {
+            self.record = record;
+            self.address = address;
+        }
+        let is_new = self.status & kind.bit() == 0;
+        self.status |= kind.bit();
+        is_new && self.enable & kind.bit() != 0
+    }
+}
+
+impl Bmu {
+    /// Reports an error: bit, count, record, interrupt.
+    #[cold]
+    pub(super) fn error(
+        &mut self,
+        w: &mut World,
+        kind: ErrorKind,
+        source: Source,
+        owner: Owner,
+        address: u64,
+    ) {
+        let (pool, portal) = match owner {
+            Owner::Device => (0, 0),
+            Owner::Pool(pool) => (pool, 0),
+            Owner::Portal(portal) => (self.portals[usize::from(portal)].pool as u16, portal),
+            Owner::PoolByPortal(pool, portal) => (pool, portal),
+        };
+        let record = 1
+            | u64::from(kind as u8) << 4
+            | u64::from(source as u8) << 8
+            | u64::from(pool) << 16
+            | u64::from(portal) << 24;
+        self.note_owner(kind, owner, address);
+        if self.errors.note(kind, record, address) {
+            self.raise(w, self.errors.vector);
+        }
+    }
+
+    fn note_owner(&mut self, kind: ErrorKind, owner: Owner, address: u64) {
+        let (error, first) = match owner {
+            Owner::Device => return,
+            Owner::Pool(pool) | Owner::PoolByPortal(pool, _) => {
+                let pool = &mut self.pools[usize::from(pool)];
+                (&mut pool.error, &mut pool.error_address)
+            }
+            Owner::Portal(portal) => {
+                let portal = &mut self.portals[usize::from(portal)];
+                (&mut portal.error, &mut portal.error_address)
+            }
+        };
+        if *error == 0 {
+            *first = address;
+        }
+        *error |= kind.bit();
+    }
+
+    /// Raises every kind in `kinds` as if it had happened.
+    pub(super) fn inject(&mut self, w: &mut World, kinds: u32, owner: Owner) {
+        for kind in ErrorKind::ALL {
+            if kinds & kind.bit() != 0 {
+                self.error(w, kind, Source::Injected, owner, 0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_stop_and_the_first_record_stays() {
+        let mut errors = Errors {
+            enable: 1,
+            ..Errors::default()
+        };
+        errors.count[0] = COUNT_LIMIT - 1;
+        assert!(errors.note(ErrorKind::Range, 1, 7));
+        assert!(!errors.note(ErrorKind::Range, 3, 8));
+        assert!(!errors.note(ErrorKind::Align, 5, 9));
+        assert_eq!((errors.count[0], errors.count[1]), (COUNT_LIMIT, 1));
+        assert_eq!((errors.record, errors.address, errors.status), (1, 7, 3));
+    }
+}

@@ -1,0 +1,388 @@
+//! Faults as data: what goes wrong, where, and at which occurrence.
+//!
+//! A fault file is TOML:
+//!
+//! ```toml
+//! [[fault]]
+//! kind = "read-all-ones"   # see FaultKind
+//! register = "POOL_STATUS" # where it applies; everywhere if left out
+//! index = 0                # which of an array; any if left out
+//! nth = 3                  # from the n-th matching occurrence on (1)
+//! times = 1                # how often; 0: for ever (1, but 0 for `stuck` and `gone`)
+//! value = 0                # what it means depends on the kind (0)
+//! ```
+
+use hwpool_devices::bmu::regs;
+use serde::Deserialize;
+use toml::Spanned;
+
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
+        /// What goes wrong.
+        #[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum FaultKind {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl FaultKind {
+            /// Every kind, by the name that fault files use.
+            pub const ALL: &[(&str, FaultKind)] = &[$(($text, FaultKind::$name)),+];
+        }
+    };
+}
+
+kinds! {
+    /// A register read fails with `BusError::Failed`.
+    ReadFails = "read-fails";
+    /// A register read returns all ones.
+    ReadAllOnes = "read-all-ones";
+    /// A register reads as `value` whatever was written. Needs `register`.
+    Stuck = "stuck";
+    /// `POOL_BASE` and `POOL_END` keep only the low `value` bits (default 40).
+    NarrowAddress = "narrow-address";
+    /// A doorbell arrives `value` nanoseconds late, or never if 0. `index` is the portal.
+    DelayedDoorbell = "delayed-doorbell";
+    /// An interrupt's message is lost. `index` is the vector.
+    LostInterrupt = "lost-interrupt";
+    /// A register access is followed by an interrupt nobody raised, of vector `value`.
+    SpuriousInterrupt = "spurious-interrupt";
+    /// A buffer is handed out that is out already. `register` is `POOL_ALLOC` or `PORTAL_DOORBELL`, `index` the
+    /// pool or portal; so for the next two.
+    DuplicateBuffer = "duplicate-buffer";
+    /// An address outside of the pool is handed out: `value`, or the pool's end if 0.
+    OutOfRangeBuffer = "out-of-range-buffer";
+    /// An address between two buffers is handed out.
+    MisalignedBuffer = "misaligned-buffer";
+    /// An acquire entry is written with the phase of the lap before. `index` is the portal.
+    StaleEntry = "stale-entry";
+    /// An acquire entry is counted but never written. `index` is the portal.
+    LostEntry = "lost-entry";
+    /// `value` (default 1) is added to a count, in the register and in status lines. `register` is `POOL_AVAILABLE`,
+    /// `PORTAL_RELEASE_HEAD` or `PORTAL_ACQUIRE_TAIL`. `index` is the register's; in status lines the portal's.
+    WrongCount = "wrong-count";
+    /// A DMA access is refused. `index` is the portal.
+    DmaFault = "dma-fault";
+    /// A reset, of either kind, does nothing.
+    ResetDoesNothing = "reset-does-nothing";
+    /// The function answers no more: register reads return all ones, writes vanish, DMA and interrupts stop.
+    Gone = "gone";
+}
+
+impl FaultKind {
+    /// Returns the name that fault files use.
+    pub fn name(self) -> &'static str {
+        let found = FaultKind::ALL.iter().find(|(_, kind)| *kind == self);
+        found.map_or("", |(name, _)| name)
+    }
+}
+
+/// One fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// The register that it concerns; any if `None`.
+    pub register: Option<String>,
+    /// The register's, pool's, portal's or vector's number; any if `None`.
+    pub index: Option<u16>,
+    /// The first matching occurrence that goes wrong, from 1.
+    pub nth: u64,
+    /// How many go wrong, 0: all from then on.
+    pub times: u64,
+    /// What it means depends on the kind.
+    pub value: u64,
+}
+
+/// Why a fault was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FaultError {
+    /// The file is not TOML, or has unknown keys.
+    #[error("{0}")]
+    Syntax(String),
+    /// There is no such kind.
+    #[error("line {line}: no kind of fault `{kind}`: known are {}", known())]
+    UnknownKind {
+        /// Line of the file, from 1.
+        line: usize,
+        /// What was asked for.
+        kind: String,
+    },
+    /// There is no such register.
+    #[error("line {line}: no register `{register}` (see `hwpool regs list`)")]
+    UnknownRegister {
+        /// Line of the file, from 1; 0 where there is no file.
+        line: usize,
+        /// What was asked for.
+        register: String,
+    },
+    /// A fault that can't happen as written.
+    #[error("line {line}: {reason}")]
+    Invalid {
+        /// Line of the file, from 1; 0 where there is no file.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+fn known() -> String {
+    let names: Vec<&str> = FaultKind::ALL.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    fault: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    kind: Spanned<String>,
+    register: Option<Spanned<String>>,
+    index: Option<u16>,
+    nth: Option<u64>,
+    times: Option<u64>,
+    value: Option<u64>,
+}
+
+impl Fault {
+    /// Makes a fault of `kind` with every default: anywhere, at the first occurrence.
+    pub fn new(kind: FaultKind) -> Fault {
+        Fault {
+            kind,
+            register: None,
+            index: None,
+            nth: 1,
+            times: match kind {
+                FaultKind::Stuck | FaultKind::Gone | FaultKind::NarrowAddress => 0,
+                _ => 1,
+            },
+            value: match kind {
+                FaultKind::WrongCount => 1,
+                FaultKind::NarrowAddress => 40,
+                _ => 0,
+            },
+        }
+    }
+
+    /// Limits the fault to one register, or to all of an array.
+    #[must_use]
+    pub fn on(mut self, register: &str) -> Fault {
+        self.register = Some(register.into());
+        self
+    }
+
+    /// Limits the fault to one of an array of registers, pools, portals or vectors.
+    #[must_use]
+    pub fn at(mut self, index: u16) -> Fault {
+        self.index = Some(index);
+        self
+    }
+
+    /// Sets the first occurrence that goes wrong, from 1.
+    #[must_use]
+    pub fn from(mut self, nth: u64) -> Fault {
+        self.nth = nth;
+        self
+    }
+
+    /// Sets how many occurrences go wrong, 0: all.
+    #[must_use]
+    pub fn times(mut self, times: u64) -> Fault {
+        self.times = times;
+        self
+    }
+
+    /// Sets the value.
+    #[must_use]
+    pub fn with(mut self, value: u64) -> Fault {
+        self.value = value;
+        self
+    }
+
+    /// Reads the text of a fault file.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake, with its line.
+    pub fn parse_file(text: &str) -> Result<Vec<Fault>, FaultError> {
+        let file: File = toml::from_str(text)
+            .map_err(|e| FaultError::Syntax(e.to_string().trim_end().into()))?;
+        file.fault.into_iter().map(|f| f.check(text)).collect()
+    }
+
+    /// Checks that the fault can happen; `line` goes into the error.
+    pub(crate) fn check(&self, line: usize) -> Result<(), FaultError> {
+        let invalid = |reason: String| Err(FaultError::Invalid { line, reason });
+        let row = match &self.register {
+            None if self.kind == FaultKind::Stuck => {
+                return invalid("`stuck` needs a `register`".into());
+            }
+            None => None,
+            Some(name) => match regs::TABLE.iter().find(|row| row.name == name) {
+                Some(row) => Some(row),
+                None => {
+                    return Err(FaultError::UnknownRegister {
+                        line,
+                        register: name.clone(),
+                    });
+                }
+            },
+        };
+        let count = row.map_or(u16::MAX, |row| row.count);
+        if self.nth == 0 {
+            return invalid("`nth` counts from 1".into());
+        }
+        if self.index.is_some_and(|i| i >= count) {
+            let name = self.register.as_deref().unwrap_or_default();
+            return invalid(format!("`{name}` has {count} registers, counted from 0"));
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    fn check(self, text: &str) -> Result<Fault, FaultError> {
+        let line = |at: usize| 1 + text[..at].matches('\n').count();
+        let name = self.kind.get_ref();
+        let Some((_, kind)) = FaultKind::ALL.iter().find(|(n, _)| n == name) else {
+            return Err(FaultError::UnknownKind {
+                line: line(self.kind.span().start),
+                kind: name.clone(),
+            });
+        };
+        let base = Fault::new(*kind);
+        let at = self
+            .register
+            .as_ref()
+            .map_or(self.kind.span().start, |r| r.span().start);
+        let fault = Fault {
+            kind: *kind,
+            register: self.register.map(Spanned::into_inner),
+            index: self.index,
+            nth: self.nth.unwrap_or(base.nth),
+            times: self.times.unwrap_or(base.times),
+            value: self.value.unwrap_or(base.value),
+        };
+        fault.check(line(at))?;
+        Ok(fault)
+    }
+}
+
+/// The faults of one model, with how often each occurrence was met.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    active: Vec<(Fault, u64)>,
+}
+
+impl Faults {
+    pub(crate) fn new(faults: Vec<Fault>) -> Faults {
+        Faults {
+            active: faults.into_iter().map(|f| (f, 0)).collect(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, fault: Fault) {
+        self.active.push((fault, 0));
+    }
+
+    /// Tells that something happened which a fault of `kind` could spoil, and returns its value if one does.
+    #[inline]
+    pub(crate) fn hit(&mut self, kind: FaultKind, register: &str, index: u16) -> Option<u64> {
+        if self.active.is_empty() {
+            return None;
+        }
+        self.search(kind, register, index)
+    }
+
+    /// Tells whether there is a fault of `kind` at all.
+    #[inline]
+    pub(crate) fn any(&self, kind: FaultKind) -> bool {
+        !self.active.is_empty() && self.active.iter().any(|(f, _)| f.kind == kind)
+    }
+
+    #[cold]
+    fn search(&mut self, kind: FaultKind, register: &str, index: u16) -> Option<u64> {
+        let mut fired = None;
+        for (fault, met) in &mut self.active {
+            let matches = fault.kind == kind
+                && fault.register.as_ref().is_none_or(|r| r == register)
+                && fault.index.is_none_or(|i| i == index);
+            if !matches {
+                continue;
+            }
+            *met += 1;
+            let spent = fault.times != 0 && *met >= fault.nth.saturating_add(fault.times);
+            if *met >= fault.nth && !spent && fired.is_none() {
+                fired = Some(fault.value);
+            }
+        }
+        fired
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_with_its_defaults() {
+        let faults = Fault::parse_file(
+            "[[fault]]\nkind = \"read-all-ones\"\nregister = \"POOL_STATUS\"\nindex = 2\nnth = 3\n\
+             [[fault]]\nkind = \"gone\"\n",
+        );
+        let expected = vec![
+            Fault::new(FaultKind::ReadAllOnes)
+                .on("POOL_STATUS")
+                .at(2)
+                .from(3),
+            Fault::new(FaultKind::Gone).times(0),
+        ];
+        assert_eq!(faults, Ok(expected));
+        assert_eq!(Fault::parse_file(""), Ok(vec![]));
+    }
+
+    #[test]
+    fn mistakes_name_their_line() {
+        let text = |body: &str| {
+            let file = format!("# a comment\n[[fault]]\n{body}\n");
+            Fault::parse_file(&file).unwrap_err().to_string()
+        };
+        let kind = text("kind = \"lost\"");
+        assert!(
+            kind.contains("line 3") && kind.contains("lost-interrupt"),
+            "{kind}"
+        );
+        let register = text("kind = \"gone\"\nregister = \"POOL\"");
+        assert!(
+            register.contains("line 4") && register.contains("`POOL`"),
+            "{register}"
+        );
+        let key = text("kind = \"gone\"\nnht = 1");
+        assert!(key.contains("line 4") && key.contains("nht"), "{key}");
+        let index = text("kind = \"gone\"\nregister = \"POOL_BASE\"\nindex = 64");
+        assert!(index.contains("64 registers"), "{index}");
+        assert!(text("kind = \"stuck\"").contains("needs a `register`"));
+        assert!(text("kind = \"gone\"\nnth = 0").contains("from 1"));
+    }
+
+    #[test]
+    fn nth_and_times_count_matching_occurrences_only() {
+        let fault = Fault::new(FaultKind::ReadFails)
+            .on("MAGIC")
+            .from(2)
+            .times(2);
+        let mut faults = Faults::new(vec![fault]);
+        assert_eq!(faults.hit(FaultKind::ReadFails, "SCRATCH", 0), None);
+        assert_eq!(faults.hit(FaultKind::ReadAllOnes, "MAGIC", 0), None);
+        let fired: Vec<bool> = (0..4)
+            .map(|_| faults.hit(FaultKind::ReadFails, "MAGIC", 0).is_some())
+            .collect();
+        assert_eq!(fired, [false, true, true, false]);
+    }
+}
