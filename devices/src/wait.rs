@@ -15,33 +15,38 @@ pub struct TimedOut {
 }
 
 /// A point on the device's clock ([`Transport::now`]) at which a wait ends.
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug)]
 pub struct Deadline {
     what: &'static str,
     limit: Duration,
     at: Duration,
+    over: bool,
 }
 
 impl Deadline {
     /// Starts a wait for `what` that may take `limit`.
     pub fn new(transport: &impl Transport, what: &'static str, limit: Duration) -> Deadline {
+        let at = transport.now().saturating_add(limit);
         Deadline {
             what,
             limit,
-            at: transport.now().saturating_add(limit),
+            at,
+            over: false,
         }
     }
 
-    /// Lets a moment pass, or fails when the deadline is over.
+    /// Lets a moment pass, or fails when the deadline was over already at the last call.
     ///
-    /// Call it after a look that found nothing, then look again: what happened before the deadline is always seen.
-    pub fn relax(&self, transport: &impl Transport) -> Result<(), TimedOut> {
-        if transport.now() >= self.at {
+    /// Call it after a look that found nothing, then look again. There is one look after the deadline: the thread may
+    /// have been off its core for all of the time that the device took.
+    pub fn relax(&mut self, transport: &impl Transport) -> Result<(), TimedOut> {
+        if self.over {
             return Err(TimedOut {
                 what: self.what,
                 limit: self.limit,
             });
         }
+        self.over = transport.now() >= self.at;
         transport.relax();
         Ok(())
     }
@@ -59,7 +64,7 @@ pub fn wait_for<T, R, E: From<TimedOut>>(
 where
     T: Transport,
 {
-    let deadline = Deadline::new(transport, what, limit);
+    let mut deadline = Deadline::new(transport, what, limit);
     loop {
         if let Some(found) = look()? {
             return Ok(found);

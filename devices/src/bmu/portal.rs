@@ -121,7 +121,8 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         self.serves(list);
         list.usable()?;
         list.give_all(objects)?;
-        for part in objects.chunks(self.rings.layout().release_entries() as usize) {
+        // The device reports room for half of the ring at least, and not always for more (SPEC 6.5).
+        for part in objects.chunks(self.rings.layout().release_entries() as usize / 2) {
             self.store(list, part)?;
         }
         if self.rings.unannounced() >= self.batch {
@@ -212,7 +213,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         Ok(std::mem::take(&mut self.scratch))
     }
 
-    /// Stores `objects`, which fit into an empty ring, as soon as there is room.
+    /// Stores `objects`, at most half a ring, as soon as there is room.
     fn store(&mut self, list: &mut FreeList<T>, objects: &[u32]) -> Result<(), PathError> {
         if (self.rings.room() as usize) < objects.len() {
             self.await_room(list, objects.len() as u32)?;
@@ -225,7 +226,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
 
     #[cold]
     fn await_room(&mut self, list: &mut FreeList<T>, wanted: u32) -> Result<(), PathError> {
-        let deadline = self.deadline("room in the release ring");
+        let mut deadline = self.deadline("room in the release ring");
         loop {
             let status = self.plausible_status(list)?;
             self.rings.set_release_head(status.release_head);
@@ -233,7 +234,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
                 return Ok(());
             }
             self.ring(list)?;
-            self.relax(list, &deadline)?;
+            self.relax(list, &mut deadline)?;
         }
     }
 
@@ -254,7 +255,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     #[cold]
     fn await_entries_slowly(&mut self, list: &mut FreeList<T>, n: u32) -> Result<bool, PathError> {
         self.ring(list)?;
-        let deadline = self.deadline("entries in the acquire ring");
+        let mut deadline = self.deadline("entries in the acquire ring");
         loop {
             let before = self.scratch.len();
             // The status first, the entries after it: what it counts is visible then (SPEC 7).
@@ -267,7 +268,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
             if self.ran_out(&status, n) {
                 return Ok(false);
             }
-            self.relax(list, &deadline)?;
+            self.relax(list, &mut deadline)?;
         }
     }
 
@@ -404,7 +405,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
 
     /// Lets a moment pass. When the deadline is over, asks the device why: a portal that could not write its status
     /// line says so in its registers only, and a device that is gone says nothing.
-    fn relax(&self, list: &mut FreeList<T>, deadline: &Deadline) -> Result<(), PathError> {
+    fn relax(&self, list: &mut FreeList<T>, deadline: &mut Deadline) -> Result<(), PathError> {
         let Err(late) = deadline.relax(&**self.bmu.transport()) else {
             return Ok(());
         };

@@ -383,8 +383,16 @@ impl Bmu {
         }
     }
 
-    /// Writes acquire entries as long as there are credits and buffers.
+    /// Fills the acquire ring; the first time since the portal was enabled, the status line says how far.
     pub(super) fn fill(&mut self, w: &mut World, q: usize) {
+        self.write_entries(w, q);
+        if self.portals[q].state == State::Running && self.portals[q].sequence == 0 {
+            self.report(w, q, 0);
+        }
+    }
+
+    /// Writes acquire entries as long as there are credits and buffers.
+    fn write_entries(&mut self, w: &mut World, q: usize) {
         while self.portals[q].state == State::Running && self.portals[q].room() > 0 {
             let p = self.portals[q].pool as usize;
             if self.pools[p].list.len() == 0 {
