@@ -1,4 +1,28 @@
-//! hwpool
+//! Userspace driver for hardware buffer managers.
+//!
+//! A hardware buffer manager is a PCIe function that keeps the free list of packet buffers. hwpool opens one, gives it
+//! DMA memory, drives it through enqueue and dequeue doorbells, and offers the result as an object pool; a strict
+//! software model takes the device's place where there is none.
+//!
+//! - [`device`]: open a device by its [`address`], such as `sim:bmu`.
+//! - [`pool`]: object pools, in software or in a device.
+//! - [`dma`]: memory that the device reaches.
+//! - [`bringup`]: checks that prove a board layer by layer.
+//! - [`devices`] and [`sim`]: the drivers and the models themselves.
 
+pub mod address;
+pub mod bringup;
+pub mod device;
 pub mod dma;
 pub mod pool;
+
+pub use hwpool_devices as devices;
+pub use hwpool_sim as sim;
+
+pub use device::{Device, DeviceError};
+pub use pool::Pool;
+
+/// The README's program is compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

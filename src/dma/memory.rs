@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hwpool_devices::bus::DmaSource;
 use memmap2::MmapRaw;
@@ -113,8 +114,8 @@ pub struct Memory {
 impl Memory {
     /// Allocates memory, zeroed, with every page populated.
     ///
-    /// Blocks while the kernel clears the pages, which can take seconds for many GiB. Warnings are logged and kept in
-    /// [`Memory::warnings`].
+    /// Blocks while the kernel clears the pages, which can take seconds for many GiB. Warnings are kept in
+    /// [`Memory::warnings`] and logged, after the first of the process as debug messages.
     ///
     /// # Errors
     ///
@@ -122,7 +123,7 @@ impl Memory {
     pub fn allocate(request: &MemoryRequest) -> Result<Memory, MemoryError> {
         let memory = Memory::allocate_on(&System::running(), request)?;
         for warning in &memory.warnings {
-            tracing::warn!("DMA memory for {}: {warning}", memory.label);
+            log(&memory.label, warning);
         }
         Ok(memory)
     }
@@ -218,6 +219,16 @@ impl Memory {
             offset: offset as u64,
             len: len as u64,
         })
+    }
+}
+
+/// Logs a warning; later ones mostly say the same of other memory, and are for those who look for them.
+fn log(label: &str, warning: &Warning) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if SAID.swap(true, Ordering::Relaxed) {
+        tracing::debug!("DMA memory for {label}: {warning}");
+    } else {
+        tracing::warn!("DMA memory for {label}: {warning}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! [`PoolBuilder`]: what a new pool shall be, checked before anything is made.
 
-use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use crate::device::Device;
 use crate::dma::{Memory, MemoryRequest, Pages};
 use crate::pool::backend::Backend;
 use crate::pool::error::CreateError;
@@ -42,7 +42,7 @@ pub struct PoolBuilder {
     backend: String,
     pages: Pages,
     node: Option<u32>,
-    device: Option<Arc<dyn Any + Send + Sync>>,
+    device: Option<Device>,
     checked: bool,
 }
 
@@ -116,10 +116,10 @@ impl PoolBuilder {
         }
     }
 
-    /// Hands the backend what it needs of a device.
-    pub fn device(self, device: Arc<dyn Any + Send + Sync>) -> PoolBuilder {
+    /// Sets the device that a hardware backend keeps the free list in; shared by any number of pools.
+    pub fn device(self, device: &Device) -> PoolBuilder {
         PoolBuilder {
-            device: Some(device),
+            device: Some(device.clone()),
             ..self
         }
     }

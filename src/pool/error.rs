@@ -105,16 +105,6 @@ pub enum CreateError {
         /// The names that are registered.
         known: Vec<String>,
     },
-    /// A device address where no device backend can be had.
-    #[error(
-        "pool {pool}: {address:?} is the address of a device, but no device backend is registered for it"
-    )]
-    NoDeviceBackend {
-        /// Name of the pool.
-        pool: String,
-        /// What was asked for.
-        address: String,
-    },
     /// Every tag that slots tell pools apart by is in use.
     #[error(
         "pool {pool}: 255 pools are open, or were closed with slots missing, which is the most a process can have"

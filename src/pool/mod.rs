@@ -44,11 +44,9 @@
 //! No lock is held while a backend is called. The roster is locked alone, or before nothing; so are strays and tags.
 //!
 //! Start reading at [`Pool`] and [`Worker`]; the hot path is `cache.rs`.
-//!
-//!
-//!
 
 mod backend;
+mod bmu;
 mod buffer;
 mod builder;
 mod cache;

@@ -1,10 +1,11 @@
 //! The registry: backends by name, as DPDK's `rte_mempool_ops` are.
 
-use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::device::Device;
 use crate::dma::Memory;
 use crate::pool::backend::Backend;
+use crate::pool::bmu::{self, Path};
 use crate::pool::error::{BoxError, CreateError, RegisterError};
 use crate::pool::ring::Ring;
 use crate::pool::stack::Stack;
@@ -28,7 +29,7 @@ pub struct BackendRequest<'a> {
     /// The NUMA node that was asked for.
     pub node: Option<u32>,
     /// What was given to [`PoolBuilder::device`](crate::pool::PoolBuilder::device).
-    pub device: Option<Arc<dyn Any + Send + Sync>>,
+    pub device: Option<Device>,
 }
 
 type Factory = Arc<dyn Fn(&BackendRequest<'_>) -> Result<Box<dyn Backend>, BoxError> + Send + Sync>;
@@ -51,6 +52,12 @@ static REGISTERED: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
 const RING: &str = "ring";
 const STACK: &str = "stack";
+const BMU: &str = "bmu";
+const BMU_REGISTERS: &str = "bmu-registers";
+const BUILT_IN: [&str; 4] = [RING, STACK, BMU, BMU_REGISTERS];
+
+/// The device of pools that name a hardware backend and no device.
+const DEFAULT_DEVICE: &str = "sim:bmu";
 
 /// Registers a backend for pools to name.
 ///
@@ -96,7 +103,7 @@ where
 /// Lists the names that pools can be built with, the built-in ones first.
 pub fn backends() -> Vec<String> {
     let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    [RING, STACK]
+    BUILT_IN
         .into_iter()
         .map(str::to_owned)
         .chain(registered.iter().map(|entry| entry.name.clone()))
@@ -125,7 +132,7 @@ fn add(name: &str, maker: Maker) -> Result<(), RegisterError> {
 /// Finds the maker of `backend` for `pool`.
 pub(super) fn find(pool: &str, backend: &str) -> Result<Maker, CreateError> {
     if backend.contains(':') {
-        return device(pool, backend);
+        return Ok(device(backend));
     }
     let registered = || {
         let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,11 +150,23 @@ pub(super) fn find(pool: &str, backend: &str) -> Result<Maker, CreateError> {
         })
 }
 
-/// Finds the maker for a device's address, such as `sim:bmu`: the one place where devices become backends.
-fn device(pool: &str, address: &str) -> Result<Maker, CreateError> {
-    Err(CreateError::NoDeviceBackend {
-        pool: pool.to_owned(),
-        address: address.to_owned(),
+/// Makes backends on the device at `address`, such as `sim:bmu`, opened for the pool alone.
+fn device(address: &str) -> Maker {
+    let address = address.to_owned();
+    let make: Factory =
+        Arc::new(move |request| bmu::make(&Device::open(&address)?, Path::Portal, request));
+    // Trusted: the driver's ledger has checked each object that the device hands out.
+    Maker {
+        make,
+        trusted: true,
+    }
+}
+
+/// Makes backends on the device that the pool was given, or on the model where it was given none.
+fn on_device(path: Path) -> Factory {
+    Arc::new(move |request| match &request.device {
+        Some(device) => bmu::make(device, path, request),
+        None => bmu::make(&Device::open(DEFAULT_DEVICE)?, path, request),
     })
 }
 
@@ -155,9 +174,12 @@ fn built_in(name: &str) -> Option<Maker> {
     let make: Factory = match name {
         RING => Arc::new(|request| Ok(Box::new(Ring::new(request.objects)))),
         STACK => Arc::new(|request| Ok(Box::new(Stack::new(request.objects)))),
+        BMU => on_device(Path::Portal),
+        BMU_REGISTERS => on_device(Path::Registers),
         _ => return None,
     };
-    // Trusted: both copy indices in and out under a reservation or a lock, and invent none.
+    // Trusted: the software ones copy indices in and out under a reservation or a lock and invent none; of those in
+    // a device the driver's ledger has checked each.
     Some(Maker {
         make,
         trusted: true,

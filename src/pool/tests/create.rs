@@ -56,8 +56,8 @@ fn each_bad_input_has_its_own_error() {
         })
     ));
     assert!(matches!(
-        plain().backend("sim:bmu").build(),
-        Err(CreateError::NoDeviceBackend { .. })
+        plain().backend("sim:nothing").build(),
+        Err(CreateError::Backend { .. })
     ));
 }
 

@@ -1,0 +1,182 @@
+//! Addresses of devices: one string for the library, the command line, scripts and plugins.
+//!
+//! ```text
+//! sim:bmu?seed=7&faults=FILE     a model in this process
+//! user:/run/bmu.sock             a vfio-user socket
+//! vfio:0000:01:00.0              a PCI function bound to vfio-pci
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+/// How a device is reached, with the options behind the question mark in the order in which they were given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    text: String,
+    /// What stands before the colon.
+    pub transport: TransportKind,
+    /// What stands between the colon and the question mark: a model, a path or a PCI address.
+    pub target: String,
+    /// The `key=value` pairs behind the question mark.
+    pub options: Vec<(String, String)>,
+}
+
+/// The transports that an address can name.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub enum TransportKind {
+    /// `sim:` a model in this process.
+    Sim,
+    /// `user:` a vfio-user socket.
+    User,
+    /// `vfio:` the kernel's VFIO.
+    Vfio,
+}
+
+/// Why a text is not the address of a device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// There is no colon, or nothing behind it.
+    #[error(
+        "`{text}` is not a device address: write sim:MODEL, user:SOCKET or vfio:DOMAIN:BUS:DEVICE.FUNCTION"
+    )]
+    Shape {
+        /// The text.
+        text: String,
+    },
+    /// What stands before the colon is no transport.
+    #[error("`{transport}` in `{text}` is not a transport: known are sim, user and vfio")]
+    Transport {
+        /// The text.
+        text: String,
+        /// What stands before the colon.
+        transport: String,
+    },
+    /// A part behind the question mark is no pair.
+    #[error("`{part}` in `{text}` is not an option: write ?KEY=VALUE&KEY=VALUE")]
+    Option {
+        /// The text.
+        text: String,
+        /// The part.
+        part: String,
+    },
+    /// A key is given twice.
+    #[error("option `{key}` is given twice in `{text}`")]
+    Twice {
+        /// The text.
+        text: String,
+        /// The key.
+        key: String,
+    },
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Address, AddressError> {
+        let shape = || AddressError::Shape { text: text.into() };
+        let (transport, rest) = text.split_once(':').ok_or_else(shape)?;
+        let transport = match transport {
+            "sim" => TransportKind::Sim,
+            "user" => TransportKind::User,
+            "vfio" => TransportKind::Vfio,
+            _ => {
+                return Err(AddressError::Transport {
+                    text: text.into(),
+                    transport: transport.into(),
+                });
+            }
+        };
+        let (target, query) = rest
+            .split_once('?')
+            .map_or((rest, None), |(t, q)| (t, Some(q)));
+        if target.is_empty() {
+            return Err(shape());
+        }
+        let options = query.map_or(Ok(Vec::new()), |query| parse_options(text, query))?;
+        Ok(Address {
+            text: text.into(),
+            transport,
+            target: target.into(),
+            options,
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn parse_options(text: &str, query: &str) -> Result<Vec<(String, String)>, AddressError> {
+    let mut options: Vec<(String, String)> = Vec::new();
+    for part in query.split('&') {
+        let pair = part.split_once('=').filter(|(key, _)| !key.is_empty());
+        let (key, value) = pair.ok_or_else(|| AddressError::Option {
+            text: text.into(),
+            part: part.into(),
+        })?;
+        if options.iter().any(|(known, _)| known == key) {
+            return Err(AddressError::Twice {
+                text: text.into(),
+                key: key.into(),
+            });
+        }
+        options.push((key.into(), value.into()));
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Address, AddressError> {
+        text.parse()
+    }
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        let address = parse("sim:bmu?seed=7&faults=a:b.toml").unwrap();
+        assert_eq!(
+            (address.transport, address.target.as_str()),
+            (TransportKind::Sim, "bmu")
+        );
+        let expected = [("seed", "7"), ("faults", "a:b.toml")].map(|(k, v)| (k.into(), v.into()));
+        assert_eq!(address.options, expected);
+        assert_eq!(parse("vfio:0000:01:00.0").unwrap().target, "0000:01:00.0");
+        assert_eq!(
+            parse("user:/run/x.sock").unwrap().transport,
+            TransportKind::User
+        );
+        assert_eq!(address.to_string(), "sim:bmu?seed=7&faults=a:b.toml");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_by_name() {
+        assert!(matches!(parse(""), Err(AddressError::Shape { .. })));
+        assert!(matches!(parse("bmu"), Err(AddressError::Shape { .. })));
+        assert!(matches!(parse("sim:"), Err(AddressError::Shape { .. })));
+        assert!(matches!(parse("sim:?a=1"), Err(AddressError::Shape { .. })));
+        assert!(matches!(
+            parse("pci:0"),
+            Err(AddressError::Transport { .. })
+        ));
+        assert!(matches!(
+            parse("sim:bmu?"),
+            Err(AddressError::Option { .. })
+        ));
+        assert!(matches!(
+            parse("sim:bmu?seed"),
+            Err(AddressError::Option { .. })
+        ));
+        assert!(matches!(
+            parse("sim:bmu?=1"),
+            Err(AddressError::Option { .. })
+        ));
+        assert!(matches!(
+            parse("sim:bmu?a=1&a=2"),
+            Err(AddressError::Twice { .. })
+        ));
+    }
+}

@@ -1,0 +1,328 @@
+//! Rungs 6, 7, 8 and 13: free lists by the register path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hwpool_devices::bmu::{Bmu, FreeList, ListConfig, regs};
+use hwpool_devices::bus::{Iova, Irq, Transport};
+use hwpool_devices::reg::Field;
+
+use super::Board;
+use super::evidence::{Evidence, Failure, ensure};
+use super::portal::RingMemory;
+
+/// Objects of the small pools that these rungs use.
+const OBJECTS: u32 = 64;
+/// How long an interrupt that must come may take, and how long one that must not come is waited for.
+pub(super) const INTERRUPT: Duration = Duration::from_millis(20);
+
+/// Finds every list empty right after a reset, by its count and by trying to take.
+pub(super) fn stale<T: Transport>(
+    board: &mut Board<T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let bmu = &board.session()?.bmu;
+    let pools = bmu.capabilities().pools;
+    let mut lists = Vec::new();
+    let mut stale = 0;
+    for _ in 0..pools {
+        let mut list = open_list(bmu, low_base(bmu), OBJECTS, OBJECTS)?;
+        stale += list.available()?;
+        ensure!(
+            list.alloc()?.is_none(),
+            "{} hands out a buffer that nobody gave it",
+            list.id()
+        );
+        lists.push(list);
+    }
+    evidence.count("pools", pools);
+    evidence.count("stale buffers", stale);
+    ensure!(
+        stale == 0,
+        "{stale} buffers of a former owner are left after a reset"
+    );
+    Ok(())
+}
+
+/// Gives one buffer and takes it again, at the bottom and at the top of the address space.
+pub(super) fn single<T: Transport>(
+    board: &mut Board<T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let bmu = &board.session()?.bmu;
+    for base in [low_base(bmu), high_base(bmu)] {
+        let mut list = open_list(bmu, base, OBJECTS, OBJECTS)?;
+        for index in [0, 1, OBJECTS - 1] {
+            list.free(index)?;
+            let full = list.available()?;
+            ensure!(
+                full == 1,
+                "POOL_AVAILABLE is {full} after one free into an empty list"
+            );
+            let taken = list.alloc()?;
+            ensure!(taken == Some(index), "gave object {index}, took {taken:?}");
+            let empty = list.available()?;
+            ensure!(
+                empty == 0,
+                "POOL_AVAILABLE is {empty} after the only buffer was taken"
+            );
+        }
+        evidence.hex("from address", list.geometry().address(0));
+        evidence.hex("to address", list.geometry().address(OBJECTS - 1));
+    }
+    Ok(())
+}
+
+/// Fills a list, sees one more refused, drains it, sees one more fail, and has bad frees refused one by one.
+pub(super) fn capacity<T: Transport>(
+    board: &mut Board<T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let bmu = &board.session()?.bmu;
+    let capacity = OBJECTS - 1;
+    let mut list = open_list(bmu, low_base(bmu), OBJECTS, capacity)?;
+    for index in 0..OBJECTS {
+        list.free(index)?;
+    }
+    let available = list.available()?;
+    ensure!(
+        available == capacity,
+        "POOL_AVAILABLE is {available} in a list full at {capacity}"
+    );
+    let last = list.geometry().address(capacity);
+    expect_error(
+        &list,
+        "the free over the capacity",
+        regs::error::OVERFLOW,
+        last,
+    )?;
+    let mut taken = 0;
+    while list.alloc()?.is_some() {
+        taken += 1;
+    }
+    ensure!(
+        taken == capacity,
+        "a list of {capacity} buffers gave {taken}"
+    );
+    drop(list);
+    evidence.count("capacity", capacity);
+    evidence.count("taken until empty", taken);
+    evidence.text("refused", refusals(bmu)?);
+    Ok(())
+}
+
+/// Makes each kind of bad free on purpose, past the driver's own checks; returns the kinds.
+fn refusals<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<String, Failure> {
+    let list = open_list(bmu, low_base(bmu), OBJECTS, OBJECTS)?;
+    let free = |address| regs::POOL_FREE.write_at(bmu.operation(), list.id().number(), address);
+    let inside = list.geometry().address(3);
+    let cases = [
+        (
+            "a free below the range",
+            list.geometry().base() - 64,
+            regs::error::RANGE,
+        ),
+        (
+            "a free just past the range",
+            list.geometry().end(),
+            regs::error::RANGE,
+        ),
+        ("a free inside of a buffer", inside + 64, regs::error::ALIGN),
+        ("a double free", inside, regs::error::DOUBLE_FREE),
+    ];
+    free(inside)?;
+    for (what, address, kind) in cases {
+        free(address)?;
+        expect_error(&list, what, kind, address)?;
+        let available = list.available()?;
+        ensure!(
+            available == 1,
+            "POOL_AVAILABLE is {available} after {what} was refused, not 1"
+        );
+    }
+    Ok(cases.map(|(_, _, kind)| kind.name).join(" "))
+}
+
+/// Expects exactly one kind of error in pool and device, with its address and record, and clears it.
+fn expect_error<T: Transport>(
+    list: &FreeList<T>,
+    what: &str,
+    kind: Field,
+    address: u64,
+) -> Result<(), Failure> {
+    let bmu = list.bmu();
+    let (errors, at) = list.take_errors()?;
+    ensure!(
+        u64::from(errors.0) == kind.mask(),
+        "{what} reported {errors} instead of {}",
+        kind.name
+    );
+    ensure!(
+        at == address,
+        "{what} at {address:#x} reported address {at:#x}"
+    );
+    let device = bmu.errors()?;
+    ensure!(
+        device == errors,
+        "ERR_STATUS has {device}, POOL_ERROR had {errors}"
+    );
+    bmu.clear_errors(device)?;
+    let Some(record) = bmu.take_error_record()? else {
+        return Err(Failure::Fail(format!("{what} left no error record")));
+    };
+    let fits = record.kind == errors && record.address == address;
+    ensure!(
+        fits && record.pool == list.id().number(),
+        "{what} left the record {record:?}"
+    );
+    Ok(())
+}
+
+/// Runs a pool dry and lets it recover: one event and one interrupt each, then service as before.
+pub(super) fn exhaustion<T: Transport>(
+    board: &mut Board<T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let session = board.session()?;
+    let bmu = &session.bmu;
+    if !bmu.capabilities().thresholds {
+        return Err(Failure::Skip("the device has no thresholds".into()));
+    }
+    let mut list = open_list(bmu, low_base(bmu), OBJECTS, OBJECTS)?;
+    for index in 0..OBJECTS {
+        list.free(index)?;
+    }
+    let (low, high) = (OBJECTS / 4, OBJECTS / 2);
+    list.set_thresholds(low, high)?;
+    let irq = list.event_interrupt(bmu.capabilities().vectors - 1)?;
+    let taken = run_dry(&mut list)?;
+    expect_event(&list, &irq, (true, false), "DEPLETED")?;
+    for &index in &taken {
+        list.free(index)?;
+    }
+    let filled = list.available()?;
+    ensure!(
+        filled == OBJECTS,
+        "POOL_AVAILABLE is {filled} after all buffers were given back"
+    );
+    expect_event(&list, &irq, (false, true), "RECOVERED")?;
+    starve_portal(board, &mut list)?;
+    evidence.count("taken until dry", taken.len() as u64);
+    evidence.count("low threshold", low);
+    evidence.count("high threshold", high);
+    evidence.text("events", "DEPLETED once, RECOVERED once, AVAILABLE once");
+    Ok(())
+}
+
+fn run_dry<T: Transport>(list: &mut FreeList<T>) -> Result<Vec<u32>, Failure> {
+    let mut taken = Vec::new();
+    while let Some(index) = list.alloc()? {
+        taken.push(index);
+    }
+    ensure!(
+        taken.len() == OBJECTS as usize,
+        "took {} of {OBJECTS} buffers",
+        taken.len()
+    );
+    ensure!(list.alloc()?.is_none(), "a list that ran dry gave one more");
+    Ok(taken)
+}
+
+fn expect_event<T: Transport>(
+    list: &FreeList<T>,
+    irq: &T::Irq,
+    expected: (bool, bool),
+    name: &str,
+) -> Result<(), Failure> {
+    let fired = irq.wait(INTERRUPT)?;
+    let events = list.take_events()?;
+    ensure!(
+        events == expected,
+        "(DEPLETED, RECOVERED) is {events:?} where {name} alone was due"
+    );
+    let again = irq.wait(INTERRUPT)?;
+    ensure!(
+        fired == 1 && again == 0,
+        "{name} raised {} interrupts instead of 1",
+        fired + again
+    );
+    Ok(())
+}
+
+/// Runs a pool dry through a portal, gives one buffer, and sees the event that buffers are available, and the buffer.
+fn starve_portal<T: Transport>(board: &Board<T>, list: &mut FreeList<T>) -> Result<(), Failure> {
+    let session = board.session()?;
+    if session.bmu.capabilities().portals == 0 {
+        return Ok(());
+    }
+    let memory = RingMemory::small(session)?;
+    let mut portal = memory.open_portal(list)?;
+    let all = portal.drain(list)?;
+    ensure!(
+        all.len() == OBJECTS as usize,
+        "a portal drained {} of {OBJECTS} buffers",
+        all.len()
+    );
+    ensure!(
+        !portal.dequeue(list, &mut [0])?,
+        "a pool that ran dry gave one more"
+    );
+    portal.take_event()?;
+    let irq = portal.event_interrupt(0)?;
+    portal.enqueue(list, &all[..1])?;
+    portal.flush(list)?;
+    let fired = irq.wait(INTERRUPT)?;
+    ensure!(
+        fired == 1,
+        "AVAILABLE raised {fired} interrupts instead of 1"
+    );
+    ensure!(
+        portal.take_event()?,
+        "an interrupt without its event AVAILABLE"
+    );
+    let mut one = [0];
+    ensure!(
+        portal.dequeue(list, &mut one)?,
+        "AVAILABLE was raised and there is no buffer"
+    );
+    ensure!(one[0] == all[0], "gave object {}, took {}", all[0], one[0]);
+    portal.enqueue(list, &all)?;
+    portal.close(list)?;
+    Ok(())
+}
+
+/// Opens a pool at `base` whose objects have 2 KiB, or the size nearest to it that the device takes.
+pub(super) fn open_list<T: Transport>(
+    bmu: &Arc<Bmu<T>>,
+    base: Iova,
+    objects: u32,
+    capacity: u32,
+) -> Result<FreeList<T>, Failure> {
+    let stride = stride(bmu);
+    Ok(FreeList::open(
+        bmu,
+        &ListConfig {
+            base,
+            stride,
+            objects,
+            capacity,
+        },
+    )?)
+}
+
+/// The lowest base that leaves room for a free below the range.
+pub(super) fn low_base<T: Transport>(bmu: &Bmu<T>) -> Iova {
+    Iova(stride(bmu).max(1 << 20))
+}
+
+/// The base of a small pool that ends where the device's addresses end.
+fn high_base<T: Transport>(bmu: &Bmu<T>) -> Iova {
+    let top = u64::MAX >> (64 - bmu.capabilities().address_width.min(63));
+    Iova(top + 1 - stride(bmu) * u64::from(OBJECTS))
+}
+
+/// At least 128, so that an address can be inside of a buffer and still be a multiple of 64.
+fn stride<T: Transport>(bmu: &Bmu<T>) -> u64 {
+    let (min, max) = bmu.capabilities().stride;
+    2048u64.clamp(min.max(128), max.max(128))
+}

@@ -1,0 +1,64 @@
+//! Rung 5: resets, each verified by something that it must change.
+
+use std::time::Duration;
+
+use hwpool_devices::bmu::{OpenReset, regs};
+use hwpool_devices::bus::{Bar, Transport};
+use hwpool_devices::wait::{TimedOut, wait_for};
+
+use super::Board;
+use super::evidence::{Evidence, Failure, ensure};
+use crate::device::Session;
+
+/// How often each kind of reset is tried.
+const TIMES: u32 = 10;
+
+/// Opens the driver, then resets ten times each way; a mark in SCRATCH must be gone each time.
+pub(super) fn verified<T: Transport>(
+    board: &mut Board<T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let session = Session::open(board.transport.clone())?;
+    let bmu = &session.bmu;
+    evidence.count("RESET_COUNT before", bmu.read(regs::RESET_COUNT)?);
+    for kind in [OpenReset::Best, OpenReset::Soft] {
+        for _ in 0..TIMES {
+            regs::SCRATCH.write(bmu.control(), 0x00c0_ffee)?;
+            bmu.reset(kind)?;
+            let scratch = bmu.read(regs::SCRATCH)?;
+            ensure!(
+                scratch == 0,
+                "SCRATCH reads {scratch:#x} after a reset ({kind:?})"
+            );
+        }
+    }
+    bmu.start()?;
+    evidence.count("RESET_COUNT after", bmu.read(regs::RESET_COUNT)?);
+    evidence.count("function level resets", TIMES);
+    evidence.count("soft resets", TIMES);
+    board.session = Some(session);
+    Ok(())
+}
+
+/// Resets through the RESET register, without a driver, and verifies it by RESET_COUNT.
+pub(super) fn soft<T: Transport>(
+    transport: &T,
+    bar: &impl Bar,
+    limit: Duration,
+) -> Result<(), Failure> {
+    let before = regs::RESET_COUNT.read(bar)?;
+    regs::RESET.write(bar, regs::RESET_KEY)?;
+    wait_for::<_, _, Failure>(transport, "STATUS.READY after a soft reset", limit, || {
+        let ready = regs::status::READY.of(regs::STATUS.read(bar)?.into());
+        Ok((ready != 0).then_some(()))
+    })?;
+    let after = regs::RESET_COUNT.read(bar)?;
+    ensure!(
+        after != before,
+        "a soft reset did nothing: RESET_COUNT stays {after}"
+    );
+    Ok(())
+}
+
+/// `wait_for` asks for it by name; every error becomes a failure the same way.
+const _: fn(TimedOut) -> Failure = Failure::from;

@@ -1,0 +1,178 @@
+//! `hwpool info`: what a device is and can do.
+
+use hwpool::device::Link;
+use hwpool::devices::bmu::{Capabilities, identify};
+use hwpool::devices::bus::{Bar, DmaLimits, Transport};
+use hwpool::devices::pci;
+use serde_json::{Value, json};
+
+use super::Output;
+
+pub(crate) fn run(device: &str, output: Output) -> anyhow::Result<()> {
+    match Link::open(device)? {
+        Link::Sim(model) => report(&*model, output),
+    }
+}
+
+/// Reads identity and capabilities. Nothing is written and nothing is reset.
+fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
+    let identity = pci::identity(transport)?;
+    let link = pci::link(transport)?;
+    let msix = pci::msix(transport)?;
+    let flr = pci::has_flr(transport)?;
+    let bars: Vec<(u8, u64)> = (0..6)
+        .filter_map(|n| Some((n, transport.bar(n).ok()?.size())))
+        .collect();
+    let can = identify(transport)?;
+    let dma = transport.dma_limits()?;
+    let ids = format!("{:04x}:{:04x}", identity.vendor, identity.device);
+    let document = || {
+        json!({
+            "schema": "hwpool.info/1",
+            "device": transport.name(),
+            "pci": {
+                "vendor": identity.vendor, "device": identity.device, "class": identity.class,
+                "revision": identity.revision, "flr": flr,
+                "link": link.map(|l| json!({ "generation": l.generation, "lanes": l.lanes })),
+                "msix_vectors": msix.map(|m| m.vectors),
+                "bars": bars.iter().map(|(n, size)| json!({ "bar": n, "bytes": size })).collect::<Vec<_>>(),
+            },
+            "bmu": capabilities_json(&can),
+            "dma": dma_json(&dma),
+        })
+    };
+    let text = || {
+        let mut rows = vec![
+            ("device", transport.name().to_string()),
+            (
+                "ids",
+                format!(
+                    "{ids}, class {:06x}, revision {}",
+                    identity.class, identity.revision
+                ),
+            ),
+            (
+                "link",
+                link.map_or("unknown".into(), |l| {
+                    format!("Gen{} x{}", l.generation, l.lanes)
+                }),
+            ),
+            (
+                "reset",
+                if flr {
+                    "FLR and soft reset"
+                } else {
+                    "soft reset only"
+                }
+                .into(),
+            ),
+        ];
+        rows.extend(
+            bars.iter()
+                .map(|(n, size)| ("BAR", format!("{n}: {} KiB", size >> 10))),
+        );
+        rows.extend(capabilities_text(&can));
+        rows.extend(dma_text(&dma));
+        rows.iter()
+            .map(|(name, value)| format!("{name:<12} {value}\n"))
+            .collect()
+    };
+    output.print(document, text)
+}
+
+fn capabilities_json(can: &Capabilities) -> Value {
+    json!({
+        "specification": format!("1.{}", can.minor),
+        "implementer": can.implementer, "revision": can.revision,
+        "pools": can.pools, "portals": can.portals, "vectors": can.vectors,
+        "buffers_per_pool": can.buffers, "address_width": can.address_width,
+        "stride_bytes": [can.stride.0, can.stride.1],
+        "ring_entries": [1u64 << can.ring_log2.0, 1u64 << can.ring_log2.1],
+        "timeout_ms": can.timeout.as_millis() as u64,
+        "register_path": can.register_path, "thresholds": can.thresholds,
+        "natural_align": can.natural_align, "injection": can.injection,
+    })
+}
+
+fn capabilities_text(can: &Capabilities) -> Vec<(&'static str, String)> {
+    let maker = if can.implementer == 1 {
+        " (the software model)"
+    } else {
+        ""
+    };
+    let features = [
+        (can.register_path, "register path"),
+        (can.portals > 0, "portals"),
+        (can.thresholds, "thresholds"),
+        (can.natural_align, "natural alignment"),
+        (can.injection, "error injection"),
+    ];
+    let features: Vec<_> = features
+        .iter()
+        .filter(|(has, _)| *has)
+        .map(|(_, name)| *name)
+        .collect();
+    vec![
+        (
+            "BMU",
+            format!(
+                "specification 1.{}, implementer {}{maker}",
+                can.minor, can.implementer
+            ),
+        ),
+        (
+            "has",
+            format!(
+                "{} pools, {} portals, {} vectors",
+                can.pools, can.portals, can.vectors
+            ),
+        ),
+        (
+            "pool",
+            format!(
+                "up to {} buffers of {} to {} bytes",
+                can.buffers, can.stride.0, can.stride.1
+            ),
+        ),
+        (
+            "rings",
+            format!(
+                "{} to {} entries",
+                1u64 << can.ring_log2.0,
+                1u64 << can.ring_log2.1
+            ),
+        ),
+        ("addresses", format!("{} bits", can.address_width)),
+        ("features", features.join(", ")),
+    ]
+}
+
+fn dma_json(dma: &DmaLimits) -> Value {
+    let ranges: Vec<_> = dma
+        .ranges
+        .iter()
+        .map(|r| json!([r.start(), r.end()]))
+        .collect();
+    json!({ "ranges": ranges, "page_sizes": dma.page_sizes, "entries_left": dma.entries_left })
+}
+
+fn dma_text(dma: &DmaLimits) -> Vec<(&'static str, String)> {
+    let pages = (0..64).filter(|bit| dma.page_sizes >> bit & 1 != 0);
+    let pages: Vec<_> = pages
+        .map(|bit| format!("{} KiB", (1u64 << bit) >> 10))
+        .collect();
+    let mut rows: Vec<_> = dma
+        .ranges
+        .iter()
+        .map(|r| ("IOVA", format!("{:#x} to {:#x}", r.start(), r.end())))
+        .collect();
+    rows.push((
+        "IOMMU",
+        format!(
+            "pages {}; {} mappings left",
+            pages.join(", "),
+            dma.entries_left
+        ),
+    ));
+    rows
+}

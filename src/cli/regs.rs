@@ -1,0 +1,347 @@
+//! `hwpool regs`: registers by name, with their fields, and a guard before reads that act.
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use hwpool::device::Link;
+use hwpool::devices::bmu::regs::TABLE;
+use hwpool::devices::bus::Transport;
+use hwpool::devices::reg::{Access, Register};
+use serde_json::{Value, json};
+
+use super::{DeviceArg, Output, Usage};
+
+/// List, read and write registers by name.
+#[derive(Debug, Args)]
+pub(crate) struct Regs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the registers: offset, width, access, reset value, meaning. Opens no device.
+    List {
+        /// Only names that contain this.
+        #[arg(value_name = "PART")]
+        part: Option<String>,
+    },
+    /// Read a register and decode its fields, with exactly one access.
+    Get {
+        #[command(flatten)]
+        device: DeviceArg,
+        /// Name, with an index where there are several: MAGIC, POOL_BASE[3].
+        #[arg(value_name = "REGISTER")]
+        register: String,
+        /// Read even where the read takes something from the device.
+        #[arg(long)]
+        with_effect: bool,
+    },
+    /// Write a register, with exactly one access and no read before or after.
+    Set {
+        #[command(flatten)]
+        device: DeviceArg,
+        /// Name, with an index where there are several.
+        #[arg(value_name = "REGISTER")]
+        register: String,
+        /// Value: decimal, or hexadecimal with 0x.
+        #[arg(value_name = "VALUE")]
+        value: String,
+        /// Print the access and don't make it.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Read every register whose read has no effect.
+    Dump {
+        #[command(flatten)]
+        device: DeviceArg,
+        /// Leave out registers that read their reset value.
+        #[arg(long)]
+        changed: bool,
+    },
+}
+
+pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
+    match regs.action {
+        Action::List { part } => list(part.as_deref().unwrap_or(""), output),
+        Action::Get {
+            device,
+            register,
+            with_effect,
+        } => {
+            let target = find(&register)?;
+            refuse_effect(target.row, with_effect)?;
+            match Link::open(&device.device)? {
+                Link::Sim(model) => get(&*model, target, output),
+            }
+        }
+        Action::Set {
+            device,
+            register,
+            value,
+            dry_run,
+        } => {
+            let target = find(&register)?;
+            let value = writable_value(target.row, &value)?;
+            match Link::open(&device.device)? {
+                Link::Sim(model) => set(&*model, target, value, dry_run, output),
+            }
+        }
+        Action::Dump { device, changed } => match Link::open(&device.device)? {
+            Link::Sim(model) => dump(&*model, changed, output),
+        },
+    }
+}
+
+/// One register of the table: its row and the index in its array.
+#[derive(Copy, Clone)]
+struct Target {
+    row: &'static Register,
+    index: u16,
+}
+
+impl Target {
+    fn name(&self) -> String {
+        match self.row.count {
+            1 => self.row.name.to_string(),
+            _ => format!("{}[{}]", self.row.name, self.index),
+        }
+    }
+
+    fn value_text(&self, value: u64) -> String {
+        format!(
+            "{value:#0width$x}",
+            width = usize::from(self.row.width) * 2 + 2
+        )
+    }
+
+    fn json(&self, value: u64) -> Value {
+        let fields: serde_json::Map<_, _> = self
+            .row
+            .fields
+            .iter()
+            .map(|f| (f.name.to_string(), json!(f.of(value))))
+            .collect();
+        json!({ "name": self.row.name, "index": self.index, "value": value, "fields": fields })
+    }
+
+    fn text(&self, value: u64) -> String {
+        let mut text = format!("{:<26} {}\n", self.name(), self.value_text(value));
+        for field in self.row.fields {
+            let bits = format!("{}:{}", field.high, field.low);
+            text += &format!(
+                "  {:>5} {:<18} {:#x}  {}\n",
+                bits,
+                field.name,
+                field.of(value),
+                field.doc
+            );
+        }
+        text
+    }
+}
+
+/// Finds a register by `NAME` or `NAME[INDEX]`, in any case.
+fn find(text: &str) -> anyhow::Result<Target> {
+    let (name, index) = match text.split_once('[') {
+        None => (text, None),
+        Some((name, rest)) => {
+            let index = rest
+                .strip_suffix(']')
+                .and_then(|index| index.parse::<u16>().ok());
+            let message = || {
+                Usage(format!(
+                    "`{text}`: an index is a number in brackets: {name}[0]"
+                ))
+            };
+            (name, Some(index.ok_or_else(message)?))
+        }
+    };
+    let row = TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name));
+    let row = row.ok_or_else(|| Usage(unknown(name)))?;
+    let index = match (row.count, index) {
+        (1, None) => 0,
+        (count, Some(index)) if index < count => index,
+        (1, Some(_)) => {
+            return Err(Usage(format!("there is one {name} only: leave the index out")).into());
+        }
+        (count, None) => {
+            return Err(Usage(format!("there are {count} of {name}: write {name}[0]")).into());
+        }
+        (count, Some(index)) => {
+            return Err(Usage(format!(
+                "{name} has indices 0 to {}, not {index}",
+                count - 1
+            ))
+            .into());
+        }
+    };
+    Ok(Target { row, index })
+}
+
+fn unknown(name: &str) -> String {
+    let wanted = name.to_ascii_uppercase();
+    let similar: Vec<_> = TABLE
+        .iter()
+        .map(|row| row.name)
+        .filter(|known| known.contains(&wanted))
+        .collect();
+    if similar.is_empty() || wanted.is_empty() {
+        return format!("no register `{name}`: `hwpool regs list` names them all");
+    }
+    format!("no register `{name}`: did you mean {}?", similar.join(", "))
+}
+
+fn refuse_effect(row: &Register, with_effect: bool) -> anyhow::Result<()> {
+    match row.access {
+        Access::WriteOnly => Err(Usage(format!(
+            "{} can only be written (SPEC {})",
+            row.name, row.section
+        ))
+        .into()),
+        Access::ReadEffect if !with_effect => Err(Usage(format!(
+            "a read of {} takes a buffer from the device (SPEC {}): add --with-effect to do that",
+            row.name, row.section
+        ))
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn writable_value(row: &Register, text: &str) -> anyhow::Result<u64> {
+    if !row.access.is_writable() {
+        let message = format!("{} can only be read (SPEC {})", row.name, row.section);
+        return Err(Usage(message).into());
+    }
+    let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u64::from_str_radix(&digits.replace('_', ""), 16),
+        None => text.replace('_', "").parse(),
+    };
+    let value = parsed.map_err(|_| Usage(format!("`{text}` is no number: write 10 or 0xa")))?;
+    let stray = value & !row.bits;
+    if stray != 0 {
+        let message = format!(
+            "{} has no bits {stray:#x}: it has {:#x}",
+            row.name, row.bits
+        );
+        return Err(Usage(message).into());
+    }
+    Ok(value)
+}
+
+fn list(part: &str, output: Output) -> anyhow::Result<()> {
+    let wanted = part.to_ascii_uppercase();
+    let rows: Vec<&Register> = TABLE
+        .iter()
+        .filter(|row| row.name.contains(&wanted))
+        .collect();
+    if rows.is_empty() {
+        return Err(Usage(unknown(part)).into());
+    }
+    output.print(
+        || json!({ "schema": "hwpool.regs/1", "registers": rows.iter().map(|row| row_json(row)).collect::<Vec<_>>() }),
+        || rows.iter().map(|row| row_text(row)).collect(),
+    )
+}
+
+fn row_json(row: &Register) -> Value {
+    let field = |f: &hwpool::devices::reg::Field| json!({ "name": f.name, "low": f.low, "high": f.high, "doc": f.doc });
+    json!({
+        "name": row.name, "bar": row.bar, "offset": row.offset, "width": row.width,
+        "access": row.access.mnemonic(), "reset": row.reset, "count": row.count,
+        "stride": row.stride, "section": row.section, "doc": row.doc,
+        "fields": row.fields.iter().map(field).collect::<Vec<_>>(),
+    })
+}
+
+fn row_text(row: &Register) -> String {
+    let name = match row.count {
+        1 => row.name.to_string(),
+        count => format!("{}[{count}]", row.name),
+    };
+    let reset = row
+        .reset
+        .map_or("varies".into(), |value| format!("{value:#x}"));
+    let (bar, offset, bits) = (row.bar, row.offset, row.width * 8);
+    let access = row.access.mnemonic();
+    format!(
+        "{bar}:{offset:05x} {bits} {access:<3} {reset:<10} {name:<24} {}\n",
+        row.doc
+    )
+}
+
+fn read<T: Transport>(transport: &T, target: Target) -> anyhow::Result<u64> {
+    let read = || {
+        target
+            .row
+            .read_raw(&transport.bar(target.row.bar)?, target.index)
+    };
+    read().with_context(|| format!("{}: reading {}", transport.name(), target.name()))
+}
+
+fn get<T: Transport>(transport: &T, target: Target, output: Output) -> anyhow::Result<()> {
+    let value = read(transport, target)?;
+    output.print(
+        || json!({ "schema": "hwpool.regs/1", "device": transport.name(), "registers": [target.json(value)] }),
+        || target.text(value),
+    )
+}
+
+fn set<T: Transport>(
+    transport: &T,
+    target: Target,
+    value: u64,
+    dry_run: bool,
+    output: Output,
+) -> anyhow::Result<()> {
+    if !dry_run {
+        let write = || {
+            target
+                .row
+                .poke(&transport.bar(target.row.bar)?, target.index, value)
+        };
+        write().with_context(|| format!("{}: writing {}", transport.name(), target.name()))?;
+    }
+    let verb = if dry_run { "would write" } else { "wrote" };
+    let (name, text) = (target.name(), target.value_text(value));
+    output.print(
+        || {
+            json!({ "schema": "hwpool.regs/1", "device": transport.name(), "written": !dry_run,
+                    "registers": [target.json(value)] })
+        },
+        || {
+            format!(
+                "{verb} {text} to {name} (BAR {} at {:#x})\n",
+                target.row.bar,
+                target.row.offset_of(target.index)
+            )
+        },
+    )
+}
+
+fn dump<T: Transport>(transport: &T, changed: bool, output: Output) -> anyhow::Result<()> {
+    let mut values = Vec::new();
+    for row in TABLE.iter().filter(|row| row.access.is_pure_read()) {
+        for index in 0..row.count {
+            let target = Target { row, index };
+            let value = read(transport, target)?;
+            if !changed || row.reset != Some(value) {
+                values.push((target, value));
+            }
+        }
+    }
+    output.print(
+        || {
+            let registers: Vec<_> = values
+                .iter()
+                .map(|(target, value)| target.json(*value))
+                .collect();
+            json!({ "schema": "hwpool.regs/1", "device": transport.name(), "registers": registers })
+        },
+        || {
+            let line = |(target, value): &(Target, u64)| {
+                format!("{:<26} {}\n", target.name(), target.value_text(*value))
+            };
+            values.iter().map(line).collect()
+        },
+    )
+}

@@ -1,0 +1,239 @@
+//! `hwpool soak`: random traffic from several threads, and the proof that no buffer is lost or doubled.
+//!
+//! Each thread stamps every buffer that it takes and looks at the stamp before it gives the buffer back: a buffer that
+//! two hold at once shows. At the end each pool is closed and must find all its buffers.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use hwpool::device::Device;
+use hwpool::pool::{Buffer, CloseReport, Pool, Worker};
+use serde_json::json;
+
+use super::output::Colour;
+use super::signal::Stop;
+use super::{DeviceArg, Output};
+
+/// Run random traffic for a while and prove that no buffer is lost or doubled.
+#[derive(Debug, Args)]
+pub(crate) struct Soak {
+    #[command(flatten)]
+    device: DeviceArg,
+    /// How long, in seconds; Ctrl-C ends it early with a report.
+    #[arg(long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    seconds: u64,
+    /// Threads on each pool.
+    #[arg(long, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u64).range(1..=64))]
+    threads: u64,
+    /// Seed of the random traffic.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+/// Pools that run side by side on the device: name, backend, cache, objects. One is far too small for its threads.
+const POOLS: [(&str, &str, usize, u32); 4] = [
+    ("portal-cached", "bmu", 256, 8192),
+    ("portal", "bmu", 0, 1024),
+    ("portal-short", "bmu", 8, 48),
+    ("registers", "bmu-registers", 32, 512),
+];
+const SIZE: usize = 256;
+/// Most buffers that a thread holds.
+const HOLD: usize = 96;
+
+/// What one thread did.
+#[derive(Debug, Default, Copy, Clone)]
+struct Tally {
+    taken: u64,
+    short: u64,
+    /// Buffers whose stamp somebody else had changed.
+    torn: u64,
+}
+
+pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
+    let stop = Stop::on_signal()?;
+    let device = Device::open(&args.device.device)?;
+    let pools = POOLS.map(|(name, backend, cache, objects)| {
+        let builder = Pool::builder(name).objects(objects).size(SIZE).cache(cache);
+        builder.backend(backend).device(&device).build()
+    });
+    let pools = pools.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let started = Instant::now();
+    let end = started + Duration::from_secs(args.seconds);
+    let tallies = traffic(&pools, &args, || stop.is_wanted() || Instant::now() >= end)?;
+    let elapsed = started.elapsed();
+    let mut rows = Vec::new();
+    for (pool, tally) in pools.into_iter().zip(tallies) {
+        let name = pool.name().to_string();
+        rows.push(Row {
+            report: pool.close().with_context(|| name.clone())?,
+            name,
+            tally,
+        });
+    }
+    report(&args, &rows, elapsed, output)
+}
+
+struct Row {
+    name: String,
+    tally: Tally,
+    report: CloseReport,
+}
+
+impl Row {
+    fn is_good(&self) -> bool {
+        self.tally.torn == 0 && self.report.is_clean()
+    }
+}
+
+/// Runs threads on all pools until `done`; returns what was done on each pool.
+fn traffic(
+    pools: &[Pool],
+    args: &Soak,
+    done: impl Fn() -> bool + Sync,
+) -> anyhow::Result<Vec<Tally>> {
+    let done = &done;
+    std::thread::scope(|scope| {
+        let start = |(n, pool): (usize, &'_ Pool)| -> Vec<_> {
+            let pool = pool.clone();
+            (0..args.threads)
+                .map(|thread| {
+                    let pool = pool.clone();
+                    let stamp = (n as u64) << 32 | (thread + 1);
+                    let random = Random(args.seed ^ stamp.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                    scope.spawn(move || one_thread(&pool, stamp, random, done))
+                })
+                .collect()
+        };
+        let running: Vec<_> = pools.iter().enumerate().map(start).collect();
+        let sum = |threads: Vec<std::thread::ScopedJoinHandle<'_, anyhow::Result<Tally>>>| {
+            let mut total = Tally::default();
+            for thread in threads {
+                let tally = thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                total.taken += tally.taken;
+                total.short += tally.short;
+                total.torn += tally.torn;
+            }
+            Ok(total)
+        };
+        running.into_iter().map(sum).collect()
+    })
+}
+
+fn one_thread(
+    pool: &Pool,
+    stamp: u64,
+    mut random: Random,
+    done: &(impl Fn() -> bool + Sync),
+) -> anyhow::Result<Tally> {
+    let mut worker = pool.worker(&format!("soak-{stamp:x}"))?;
+    let mut tally = Tally::default();
+    let mut held: Vec<(Buffer, u64)> = Vec::with_capacity(HOLD);
+    while !done() {
+        let wanted = random.below(HOLD - held.len() + 1);
+        take(&mut worker, wanted, stamp, &mut held, &mut tally)?;
+        for _ in 0..random.below(held.len() + 1) {
+            let at = random.below(held.len());
+            let (buffer, expected) = held.swap_remove(at);
+            tally.torn += u64::from(read_stamp(&buffer) != expected);
+            drop(buffer);
+        }
+    }
+    Ok(tally)
+}
+
+fn take(
+    worker: &mut Worker,
+    wanted: usize,
+    stamp: u64,
+    held: &mut Vec<(Buffer, u64)>,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    for _ in 0..wanted {
+        let Some(mut buffer) = worker.take()? else {
+            tally.short += 1;
+            return Ok(());
+        };
+        tally.taken += 1;
+        let mark = stamp.rotate_left(32) ^ tally.taken;
+        buffer.bytes_mut()[..8].copy_from_slice(&mark.to_le_bytes());
+        let last = SIZE - 8;
+        buffer.bytes_mut()[last..].copy_from_slice(&mark.to_le_bytes());
+        held.push((buffer, mark));
+    }
+    Ok(())
+}
+
+/// Reads the stamp at both ends of a buffer; 0, which is no stamp, where they differ.
+fn read_stamp(buffer: &Buffer) -> u64 {
+    let word = |at: usize| {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&buffer.bytes()[at..at + 8]);
+        u64::from_le_bytes(bytes)
+    };
+    let (first, last) = (word(0), word(SIZE - 8));
+    if first == last { first } else { 0 }
+}
+
+fn report(args: &Soak, rows: &[Row], elapsed: Duration, output: Output) -> anyhow::Result<bool> {
+    let good = rows.iter().all(Row::is_good);
+    let total: u64 = rows.iter().map(|row| row.tally.taken).sum();
+    let rate = total as f64 / elapsed.as_secs_f64();
+    let document = || {
+        let pools = rows.iter().map(|row| {
+            json!({ "pool": row.name, "taken": row.tally.taken, "short": row.tally.short, "torn": row.tally.torn,
+                    "objects": row.report.objects, "out": row.report.out.len(), "clean": row.report.is_clean() })
+        });
+        json!({ "schema": "hwpool.soak/1", "device": args.device.device, "seed": args.seed,
+                "seconds": elapsed.as_secs_f64(), "pairs": total, "pairs_per_second": rate,
+                "conserved": good, "pools": pools.collect::<Vec<_>>() })
+    };
+    let text = || {
+        let line = |row: &Row| {
+            let (name, tally) = (&row.name, row.tally);
+            let verdict = if row.is_good() {
+                "all back".to_string()
+            } else {
+                row.report.to_string()
+            };
+            format!(
+                "{name:<14} {:>12} taken {:>10} short {:>4} torn  {verdict}\n",
+                tally.taken, tally.short, tally.torn
+            )
+        };
+        let verdict = match good {
+            true => output.paint(Colour::Good, "conserved"),
+            false => output.paint(Colour::Bad, "NOT conserved"),
+        };
+        let last = format!(
+            "{}: {total} pairs in {:.1} s, {:.2} million a second, seed {}: {verdict}\n",
+            args.device.device,
+            elapsed.as_secs_f64(),
+            rate / 1e6,
+            args.seed
+        );
+        rows.iter().map(line).chain([last]).collect()
+    };
+    output.print(document, text)?;
+    Ok(good)
+}
+
+/// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2016).
+struct Random(u64);
+
+impl Random {
+    /// Returns a number below `bound`, or 0 where that is 0.
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 |= u64::from(self.0 == 0);
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let mixed = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        ((mixed * bound as u64) >> 32) as usize
+    }
+}

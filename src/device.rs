@@ -1,0 +1,176 @@
+//! Opening devices by their address.
+//!
+//! Everything below is generic over the transport; the one `match` on the address is here.
+
+use std::sync::Arc;
+
+use hwpool_devices::bmu::{Bmu, OpenError, OpenReset};
+use hwpool_devices::bus::Transport;
+use hwpool_sim::{InProcess, MODELS, SimConfig};
+
+use crate::address::{Address, AddressError, TransportKind};
+use crate::dma::{Domain, DomainError};
+
+/// A device that was opened: its driver and the domain that its DMA memory is mapped into.
+pub struct Session<T: Transport> {
+    /// The driver.
+    pub bmu: Arc<Bmu<T>>,
+    /// Where memory is mapped for it.
+    pub domain: Arc<Domain<T>>,
+}
+
+impl<T: Transport> Session<T> {
+    /// Identifies, resets and enables the device behind `transport`.
+    pub fn open(transport: Arc<T>) -> Result<Session<T>, DeviceError> {
+        let device = transport.name().to_string();
+        let bmu =
+            Bmu::open(transport.clone(), OpenReset::Best).map_err(|source| DeviceError::Open {
+                device: device.clone(),
+                source,
+            })?;
+        let width = bmu.capabilities().address_width;
+        let domain =
+            Domain::new(transport, width).map_err(|source| DeviceError::Dma { device, source })?;
+        Ok(Session {
+            bmu: Arc::new(bmu),
+            domain,
+        })
+    }
+}
+
+/// A transport that was opened, of whatever kind the address named, with no driver on it yet.
+#[derive(Clone)]
+pub enum Link {
+    /// The model in this process.
+    Sim(Arc<InProcess>),
+}
+
+/// A device of whatever kind the address named. Clones share it; it is closed with the last one.
+#[derive(Clone)]
+pub enum Device {
+    /// The model in this process.
+    Sim(Arc<Session<InProcess>>),
+}
+
+/// Why a device can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The text is no address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The transport is known and not part of this build.
+    #[error("{device}: transport `{transport}` is not part of this version; sim: is")]
+    NoTransport {
+        /// The address.
+        device: Address,
+        /// The transport.
+        transport: &'static str,
+    },
+    /// There is no such model.
+    #[error("{device}: no model `{model}`; there is {}", MODELS.iter().map(|m| m.name).collect::<Vec<_>>().join(", "))]
+    NoModel {
+        /// The address.
+        device: Address,
+        /// The name in it.
+        model: String,
+    },
+    /// The model refuses its options.
+    #[error("{device}")]
+    Sim {
+        /// The address.
+        device: Address,
+        /// Why.
+        source: Box<hwpool_sim::SimError>,
+    },
+    /// The driver refuses the device.
+    #[error("{device}")]
+    Open {
+        /// The address.
+        device: String,
+        /// Why.
+        source: OpenError,
+    },
+    /// What the IOMMU can map can't be learned.
+    #[error("{device}")]
+    Dma {
+        /// The address.
+        device: String,
+        /// Why.
+        source: DomainError,
+    },
+}
+
+impl DeviceError {
+    /// Tells whether the mistake is in the address, not with the device.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            DeviceError::Address(_) | DeviceError::NoModel { .. } | DeviceError::Sim { .. }
+        )
+    }
+}
+
+impl Link {
+    /// Opens the transport that `address` names, and touches no register.
+    pub fn open(address: &str) -> Result<Link, DeviceError> {
+        let address: Address = address.parse()?;
+        match address.transport {
+            TransportKind::Sim => open_sim(address),
+            TransportKind::User => Err(DeviceError::NoTransport {
+                device: address,
+                transport: "user",
+            }),
+            TransportKind::Vfio => Err(DeviceError::NoTransport {
+                device: address,
+                transport: "vfio",
+            }),
+        }
+    }
+}
+
+impl Device {
+    /// Opens the device at `address`: identified, reset, verified and enabled.
+    ///
+    /// Blocks for a reset.
+    pub fn open(address: &str) -> Result<Device, DeviceError> {
+        match Link::open(address)? {
+            Link::Sim(model) => Session::open(model).map(|session| Device::Sim(Arc::new(session))),
+        }
+    }
+
+    /// Returns the address that the device was opened by.
+    pub fn name(&self) -> &str {
+        match self {
+            Device::Sim(session) => session.bmu.transport().name(),
+        }
+    }
+
+    /// Returns the model behind the device, where it is one in this process: its counters, faults and violations.
+    pub fn model(&self) -> Option<&InProcess> {
+        match self {
+            Device::Sim(session) => Some(session.bmu.transport()),
+        }
+    }
+}
+
+fn open_sim(device: Address) -> Result<Link, DeviceError> {
+    if !MODELS.iter().any(|model| model.name == device.target) {
+        let model = device.target.clone();
+        return Err(DeviceError::NoModel { device, model });
+    }
+    let open = || {
+        let mut config = SimConfig::default();
+        for (key, value) in &device.options {
+            config.set(key, value)?;
+        }
+        InProcess::open(&device.target, config)
+    };
+    match open() {
+        Ok(model) => Ok(Link::Sim(Arc::new(model))),
+        Err(source) => Err(DeviceError::Sim {
+            device,
+            source: Box::new(source),
+        }),
+    }
+}

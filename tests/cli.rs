@@ -1,0 +1,214 @@
+//! The command line, run as a program: documents, exit codes, mistakes, closed pipes.
+
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const OK: i32 = 0;
+const FAILED: i32 = 1;
+const USAGE: i32 = 2;
+const REFUSED: i32 = 3;
+
+fn hwpool(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("hwpool starts")
+}
+
+/// Runs with `--json` and returns the exit code and the one document on stdout.
+fn json(arguments: &[&str]) -> (i32, Value) {
+    let output = hwpool(&[arguments, &["--json"]].concat());
+    let document = serde_json::from_slice(&output.stdout);
+    let document = document.unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"));
+    (output.status.code().expect("an exit code"), document)
+}
+
+/// Runs what must be refused; returns its message.
+fn refused(arguments: &[&str], code: i32) -> String {
+    let output = hwpool(arguments);
+    let message = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: nothing on stdout");
+    assert!(!message.contains("panicked"), "{message}");
+    message
+}
+
+#[test]
+fn bringup_passes_all_rungs_on_the_model() {
+    let (code, report) = json(&["bringup", "sim:bmu"]);
+    assert_eq!(code, OK, "{report:#}");
+    assert_eq!(report["schema"], "hwpool.bringup/1");
+    assert_eq!(report["failed"], 0);
+    let checks = report["checks"].as_array().expect("checks");
+    let rungs: Vec<_> = checks
+        .iter()
+        .map(|check| check["rung"].as_u64().unwrap())
+        .collect();
+    assert_eq!(rungs, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13]);
+    for check in checks {
+        assert_eq!(check["status"], "pass", "{check:#}");
+        assert!(
+            !check["evidence"].as_array().unwrap().is_empty(),
+            "{check:#}"
+        );
+    }
+}
+
+#[test]
+fn bringup_fails_on_a_board_that_does_not_reset() {
+    let faults = temporary("[[fault]]\nkind = \"reset-does-nothing\"\ntimes = 0\n");
+    let (code, report) = json(&["bringup", &format!("sim:bmu?faults={}", faults.display())]);
+    assert_eq!(code, FAILED, "{report:#}");
+    let status = |id: &str| {
+        let checks = report["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["id"] == id).unwrap()["status"].clone()
+    };
+    assert_eq!(status("regs.identity"), "pass");
+    assert_eq!(status("reset.verified"), "fail");
+    assert_eq!(status("lists.stale"), "blocked");
+    std::fs::remove_file(faults).unwrap();
+}
+
+#[test]
+fn info_and_lists_are_documents() {
+    let (code, info) = json(&["info"]);
+    assert_eq!((code, &info["schema"]), (OK, &Value::from("hwpool.info/1")));
+    assert_eq!(info["bmu"]["pools"], 64);
+    let (code, list) = json(&["regs", "list"]);
+    assert_eq!(
+        (code, list["registers"][0]["name"].as_str()),
+        (OK, Some("MAGIC"))
+    );
+    let (code, models) = json(&["sim", "list"]);
+    assert_eq!(
+        (code, models["models"][0]["address"].as_str()),
+        (OK, Some("sim:bmu"))
+    );
+}
+
+#[test]
+fn registers_are_read_and_decoded_by_name() {
+    let (code, get) = json(&["regs", "get", "sim:bmu", "magic"]);
+    assert_eq!(
+        (code, get["registers"][0]["value"].as_u64()),
+        (OK, Some(0x3155_4d42))
+    );
+    let (_, get) = json(&["regs", "get", "sim:bmu?pools=5", "CAP_COUNTS"]);
+    assert_eq!(get["registers"][0]["fields"]["POOLS"], 5);
+    let (code, set) = json(&["regs", "set", "sim:bmu", "POOL_LOW[3]", "0x10"]);
+    assert_eq!((code, set["written"].as_bool()), (OK, Some(true)));
+    let (code, dump) = json(&["regs", "dump", "sim:bmu"]);
+    assert_eq!(code, OK);
+    let names = dump["registers"].as_array().unwrap();
+    assert!(
+        names
+            .iter()
+            .all(|row| row["name"] != "POOL_ALLOC" && row["name"] != "POOL_FREE")
+    );
+    assert!(names.len() > 1000);
+}
+
+#[test]
+fn a_read_that_takes_a_buffer_is_guarded() {
+    assert!(refused(&["regs", "get", "sim:bmu", "POOL_ALLOC[0]"], USAGE).contains("--with-effect"));
+    let (code, get) = json(&["regs", "get", "sim:bmu", "POOL_ALLOC[0]", "--with-effect"]);
+    assert_eq!((code, get["registers"][0]["value"].as_u64()), (OK, Some(0)));
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (arguments, part) in [
+        (&["bringup", "bmu"][..], "sim:MODEL"),
+        (&["bringup", "sim:nothing"], "nothing"),
+        (&["bringup", "sim:bmu?sed=7"], "sed"),
+        (&["bringup", "sim:bmu?seed=x"], "seed"),
+        (&["bringup", "sim:bmu?faults=no/such/file"], "no/such/file"),
+        (&["bringup", "--buffers", "1"], "64"),
+        (&["regs", "get", "sim:bmu", "MAGIK"], "MAGIK"),
+        (&["regs", "get", "sim:bmu", "POOL_BASE"], "POOL_BASE[0]"),
+        (&["regs", "get", "sim:bmu", "POOL_BASE[64]"], "0 to 63"),
+        (
+            &["regs", "get", "sim:bmu", "MAGIC[0]"],
+            "leave the index out",
+        ),
+        (
+            &["regs", "get", "sim:bmu", "POOL_FREE[0]"],
+            "only be written",
+        ),
+        (&["regs", "set", "sim:bmu", "MAGIC", "1"], "only be read"),
+        (&["regs", "set", "sim:bmu", "CONTROL", "4"], "no bits 0x4"),
+        (&["regs", "set", "sim:bmu", "SCRATCH", "one"], "one"),
+        (&["bench", "--only", "nothing"], "portal"),
+        (&["frobnicate"], "frobnicate"),
+    ] {
+        let message = refused(arguments, USAGE);
+        assert!(message.contains(part), "{arguments:?}: {message}");
+    }
+    assert!(refused(&["info", "vfio:0000:01:00.0"], REFUSED).contains("vfio"));
+}
+
+#[test]
+fn a_closed_stdout_is_an_end_and_no_error() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
+    command
+        .args(["regs", "dump", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("hwpool starts");
+    drop(child.stdout.take());
+    let mut message = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut message)
+        .unwrap();
+    assert_eq!(
+        (child.wait().unwrap().code(), message.as_str()),
+        (Some(OK), "")
+    );
+}
+
+#[test]
+fn soak_conserves_and_prints_its_seed() {
+    let (code, soak) = json(&["soak", "sim:bmu", "--seconds", "1", "--seed", "9"]);
+    assert_eq!(
+        (code, &soak["schema"]),
+        (OK, &Value::from("hwpool.soak/1")),
+        "{soak:#}"
+    );
+    assert_eq!(
+        (soak["conserved"].as_bool(), soak["seed"].as_u64()),
+        (Some(true), Some(9))
+    );
+    assert!(soak["pairs"].as_u64().unwrap() > 1000);
+}
+
+#[test]
+fn the_portal_path_reads_no_register_and_rings_rarely() {
+    let (code, bench) = json(&["bench", "sim:bmu", "--time", "5", "--only", "portal"]);
+    assert_eq!(
+        (code, &bench["schema"]),
+        (OK, &Value::from("hwpool.bench/1"))
+    );
+    for line in bench["results"].as_array().unwrap() {
+        let number = |name: &str| line[name].as_f64().unwrap();
+        let bulk = number("bulk");
+        assert_eq!(number("mmio_reads_per_buffer"), 0.0, "{line:#}");
+        assert!(number("doorbells_per_buffer") <= 1.0 / bulk, "{line:#}");
+        assert!(number("dma_bytes_per_buffer") <= 18.0, "{line:#}");
+        if line["case"] == "portal-cached" {
+            assert!(number("doorbells_per_buffer") <= 1.0 / 64.0, "{line:#}");
+        }
+    }
+}
+
+fn temporary(text: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("hwpool-faults-{}.toml", std::process::id()));
+    std::fs::write(&path, text).expect("a temporary file");
+    path
+}
