@@ -27,8 +27,9 @@ enum Action {
     },
     /// Read a register and decode its fields, with exactly one access.
     Get {
-        #[command(flatten)]
-        device: DeviceArg,
+        /// Address of the device.
+        #[arg(value_name = "DEVICE")]
+        device: String,
         /// Name, with an index where there are several: MAGIC, POOL_BASE[3].
         #[arg(value_name = "REGISTER")]
         register: String,
@@ -38,8 +39,9 @@ enum Action {
     },
     /// Write a register, with exactly one access and no read before or after.
     Set {
-        #[command(flatten)]
-        device: DeviceArg,
+        /// Address of the device.
+        #[arg(value_name = "DEVICE")]
+        device: String,
         /// Name, with an index where there are several.
         #[arg(value_name = "REGISTER")]
         register: String,
@@ -70,7 +72,7 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
         } => {
             let target = find(&register)?;
             refuse_effect(target.row, with_effect)?;
-            match Link::open(&device.device)? {
+            match Link::open(&device)? {
                 Link::Sim(model) => get(&*model, target, output),
             }
         }
@@ -82,7 +84,7 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
         } => {
             let target = find(&register)?;
             let value = writable_value(target.row, &value)?;
-            match Link::open(&device.device)? {
+            match Link::open(&device)? {
                 Link::Sim(model) => set(&*model, target, value, dry_run, output),
             }
         }
