@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::mem::ManuallyDrop;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 
 use hwpool_devices::bus::Iova;
@@ -133,6 +134,10 @@ fn drop_slow(inner: NonNull<Inner>, word: u32) {
     // SAFETY: the hold is ours, and this is the last use.
     unsafe { Inner::release(inner, 1) }
 }
+
+// As for `Pool`.
+impl UnwindSafe for Buffer {}
+impl RefUnwindSafe for Buffer {}
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

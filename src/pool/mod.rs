@@ -69,6 +69,8 @@ mod sync;
 mod tls;
 mod worker;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

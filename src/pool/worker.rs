@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::pool::buffer::Buffer;
@@ -290,6 +291,10 @@ impl Drop for Worker {
         inner.roster().detach(&self.core);
     }
 }
+
+// As for `Pool`: the cache is whole before a backend is called.
+impl UnwindSafe for Worker {}
+impl RefUnwindSafe for Worker {}
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

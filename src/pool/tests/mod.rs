@@ -1,8 +1,13 @@
 //! Tests of pools as users see them.
 
 mod basic;
+mod closing;
 mod create;
+mod hostile;
+mod model;
+mod threads;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::pool::{Pool, Slot};
@@ -25,4 +30,17 @@ fn unique(stem: &str) -> String {
 
 fn indices<'a>(slots: impl IntoIterator<Item = &'a Slot>) -> Vec<u32> {
     slots.into_iter().map(Slot::index).collect()
+}
+
+/// Tells whether the memory of a pool still exists, without keeping it.
+struct Witness(std::sync::Weak<crate::dma::Memory>);
+
+impl Witness {
+    fn of(pool: &Pool) -> Witness {
+        Witness(Arc::downgrade(pool.memory()))
+    }
+
+    fn memory_exists(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
