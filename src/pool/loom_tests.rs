@@ -1,6 +1,8 @@
 //! The lock-free parts under every interleaving: `RUSTFLAGS="--cfg loom" cargo test --release -p hwpool --lib loom_`.
 //!
-//! Two threads, few operations: enough for each pair of operations that meet.
+//! Two threads, few operations: enough for each pair of operations that meet. Loom starts from the order in which the
+//! main thread runs until it joins, and remembers only the last access to an atomic when it looks for other orders; so
+//! the operation that comes first in the interesting order is the main thread's, and some models are here both ways.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -46,6 +48,57 @@ fn loom_what_is_dequeued_was_written_before() {
         thread.join().unwrap();
         let later = one(&ring);
         assert_eq!(got.or(later), Some(7));
+    });
+}
+
+#[test]
+fn loom_what_was_written_is_dequeued_whole() {
+    model(|| {
+        let ring = Arc::new(Ring::new(2));
+        let theirs = Arc::clone(&ring);
+        let thread = thread::spawn(move || one(&theirs));
+        ring.enqueue(&[7]).unwrap();
+        let got = thread.join().unwrap();
+        assert_eq!(got.or_else(|| one(&ring)), Some(7));
+    });
+}
+
+#[test]
+fn loom_a_place_is_read_before_it_is_written_again() {
+    model(|| {
+        let ring = Arc::new(Ring::new(1));
+        ring.enqueue(&[7]).unwrap();
+        let theirs = Arc::clone(&ring);
+        let thread = thread::spawn(move || theirs.enqueue(&[8]).is_ok());
+        assert_eq!(one(&ring), Some(7));
+        let fitted = thread.join().unwrap();
+        assert_eq!(one(&ring), fitted.then_some(8));
+    });
+}
+
+#[test]
+fn loom_nothing_is_dequeued_beyond_what_was_put_in() {
+    model(|| {
+        let ring = Arc::new(Ring::new(2));
+        let theirs = Arc::clone(&ring);
+        let thread = thread::spawn(move || one(&theirs));
+        ring.enqueue(&[7]).unwrap();
+        let ours = one(&ring);
+        let all = [ours, thread.join().unwrap()];
+        assert_eq!(all.iter().flatten().count(), 1, "{all:?}");
+    });
+}
+
+#[test]
+fn loom_nothing_is_put_in_beyond_the_capacity() {
+    model(|| {
+        let ring = Arc::new(Ring::new(1));
+        ring.enqueue(&[7]).unwrap();
+        let theirs = Arc::clone(&ring);
+        let thread = thread::spawn(move || theirs.enqueue(&[8]).is_ok());
+        assert_eq!(one(&ring), Some(7));
+        let ours = ring.enqueue(&[7]).is_ok();
+        assert_ne!(ours, thread.join().unwrap());
     });
 }
 
