@@ -5,6 +5,7 @@ use std::time::Duration;
 use hwpool_devices::bus::{Bar, BusError, DmaBuffer, DmaLimits, DmaSource, Doorbell, Irq};
 
 use super::*;
+use crate::dma::testing::skip;
 use crate::dma::{MemoryRequest, PageSize, Pages};
 
 const MIB: u64 = 1 << 20;
@@ -238,11 +239,11 @@ fn placement_is_honoured_or_refused() {
 }
 
 #[test]
-fn hugepages_are_mapped_at_multiples_of_their_size() {
+fn hugepage_mappings_lie_at_multiples_of_their_size() {
     let pages = Pages::Exactly(PageSize::Huge2M);
     let memory = match Memory::allocate(&MemoryRequest::new(1).pages(pages)) {
         Ok(memory) => Arc::new(memory),
-        Err(error) => return eprintln!("skipped: {error}"),
+        Err(error) => return skip(error),
     };
     let (_, domain) = domain();
     let mapping = domain.map(memory, ANYWHERE).unwrap();

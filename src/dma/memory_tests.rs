@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 
 use super::*;
-use crate::dma::testing::FakeSystem;
+use crate::dma::testing::{FakeSystem, skip};
 
 const MIB: usize = 1 << 20;
 /// More than any address space has: were the checks broken, `mmap` would still refuse before memory is touched.
@@ -181,8 +181,7 @@ fn hugepages_that_vanish_after_counting_are_a_fallback() {
 fn memory_tells_its_node_and_is_bound_to_one_that_exists() {
     let anywhere = Memory::allocate(&base(1)).unwrap();
     let Some(node) = anywhere.node() else {
-        eprintln!("skipped: the kernel does not tell NUMA nodes");
-        return;
+        return skip("the kernel does not tell NUMA nodes");
     };
     let memory = Memory::allocate(&base(1).node(Some(node)).label("hwpool-test-node")).unwrap();
     assert_eq!(memory.node(), Some(node));
@@ -222,11 +221,10 @@ fn a_node_is_a_preference() {
 }
 
 #[test]
-fn two_mebibyte_pages_are_taken_where_they_are_free() {
+fn hugepage_memory_is_taken_where_it_is_free() {
     let wanted = System::running().hugepages(PageSize::Huge2M, 2, None);
     if !wanted.is_none() {
-        eprintln!("skipped: {wanted}");
-        return;
+        return skip(wanted);
     }
     let request = MemoryRequest::new(3 * MIB).label("hwpool-test-huge");
     let memory = Memory::allocate(&request).unwrap();

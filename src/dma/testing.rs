@@ -7,6 +7,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::PageSize;
 use super::system::{System, hugepage_directory};
 
+/// Says why a test can't run here. Where `HWPOOL_NO_SKIP` is set, as by `scripts/check` when root, that is a failure.
+pub(super) fn skip(why: impl std::fmt::Display) {
+    assert!(
+        std::env::var_os("HWPOOL_NO_SKIP").is_none(),
+        "must not be skipped: {why}"
+    );
+    eprintln!("skipped: {why}");
+}
+
 /// A directory that looks like `/` to [`System`]; gone when dropped.
 pub(super) struct FakeSystem {
     root: PathBuf,
