@@ -164,7 +164,7 @@ fn open_sim(device: Address) -> Result<Link, DeviceError> {
         for (key, value) in &device.options {
             config.set(key, value)?;
         }
-        InProcess::open(&device.target, config)
+        InProcess::open(&device.target, &device.to_string(), config)
     };
     match open() {
         Ok(model) => Ok(Link::Sim(Arc::new(model))),

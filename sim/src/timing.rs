@@ -82,6 +82,19 @@ impl Link {
         self.up.send(now, bytes) + self.half_trip
     }
 
+    /// Sends a read request of the device and has its data sent back; returns when they are there.
+    ///
+    /// The data take their share of the link from now on: what the host sends while the request travels is not held
+    /// up behind data that have not left yet.
+    pub(crate) fn read(&mut self, now: u64, request: u64, data: u64) -> u64 {
+        if self.instant {
+            return now;
+        }
+        let asked = self.up.send(now, request) + self.half_trip;
+        let sent = self.down.send(now, data);
+        sent.max(asked + data * PS_PER_BYTE) + self.half_trip
+    }
+
     /// Sends bytes to the device; returns when they are there.
     pub(crate) fn down(&mut self, now: u64, bytes: u64) -> u64 {
         if self.instant {
@@ -128,5 +141,12 @@ mod tests {
         assert_eq!(link.up(0, 1000), first + 127_000);
         assert_eq!(link.down(0, 1), 127 + 450_000);
         assert_eq!(Link::new(900, true).up(5, 1000), 5);
+    }
+
+    #[test]
+    fn a_read_takes_a_round_trip_and_does_not_hold_up_the_host() {
+        let mut link = Link::new(900, false);
+        assert_eq!(link.read(0, 24, 32), 56 * 127 + 900_000);
+        assert_eq!(link.down(0, 32), 64 * 127 + 450_000);
     }
 }

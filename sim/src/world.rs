@@ -41,11 +41,11 @@ pub(crate) enum Upstream {
 /// Something that the device will do by itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Task {
-    /// The release entries asked for `count` entries ago have come.
+    /// Release entries have come that a doorbell with that ACQUIRE_HEAD had announced.
     Fetched {
         portal: u16,
         epoch: u64,
-        count: u32,
+        entries: Vec<u64>,
         head: u32,
     },
     /// Look whether the portal can take buffers now.
@@ -158,8 +158,7 @@ impl World {
         self.counters.dma_read_bytes += bytes;
         self.counters.tlp_bytes_up += request.bytes;
         self.counters.tlp_bytes_down += data.bytes;
-        let asked = self.link.up(self.now, request.bytes);
-        self.link.down(asked, data.bytes)
+        self.link.read(self.now, request.bytes, data.bytes)
     }
 
     /// Accounts for a DMA write of `bytes`; returns when they are in memory.

@@ -15,7 +15,7 @@ use errors::{ErrorKind, Errors, Owner, Source};
 use irq::Irqs;
 use pool::Pool;
 use portal::{Portal, State};
-pub(crate) use registers::{Slot, find};
+pub(crate) use registers::{Id, Slot, find};
 
 /// CONTROL.ENABLE.
 const ENABLE: u32 = 1;
@@ -97,14 +97,14 @@ impl Bmu {
             Task::Fetched {
                 portal,
                 epoch,
-                count,
+                entries,
                 head,
             } => {
                 let q = usize::from(portal);
                 let portal = &self.portals[q];
                 let goes_on = matches!(portal.state, State::Running | State::Stopping);
                 if portal.epoch == epoch && goes_on {
-                    self.fetched(w, q, count, head);
+                    self.fetched(w, q, entries, head);
                 }
             }
         }

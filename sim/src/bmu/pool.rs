@@ -40,6 +40,13 @@ pub(crate) struct PoolLimits {
     pub(crate) buffers: u64,
 }
 
+/// Why a release entry did not end in the list.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Stale,
+    Error(ErrorKind),
+}
+
 /// POOL_EVENT.DEPLETED.
 const DEPLETED: u32 = 1;
 /// POOL_EVENT.RECOVERED.
@@ -100,14 +107,33 @@ impl Pool {
         if rest != 0 && !self.natural {
             return Err(ErrorKind::Align);
         }
-        if self.list.holds(index) {
-            return Err(ErrorKind::DoubleFree);
-        }
-        if self.list.len() >= self.capacity {
+        // A buffer that would be one too many may still be one that is there: DOUBLE_FREE comes first.
+        if self.list.len() >= self.capacity && !self.list.holds(index) {
             return Err(ErrorKind::Overflow);
         }
-        self.list.push(index, address - rest);
-        Ok(())
+        if self.list.push(index) {
+            Ok(())
+        } else {
+            Err(ErrorKind::DoubleFree)
+        }
+    }
+
+    /// Frees the buffers of release entries up to the first that is stale or refused.
+    ///
+    /// Returns how many were freed, and why the next one was not.
+    pub(crate) fn free_entries(&mut self, entries: &[u64], phase: u64) -> (usize, Option<Refusal>) {
+        let room = self.capacity.saturating_sub(self.list.len()) as usize;
+        let quick = &entries[..entries.len().min(room)];
+        let quick = self.list.push_entries(quick, self.end - self.base, phase);
+        for (i, word) in entries.iter().enumerate().skip(quick) {
+            if word & 0x3f != phase {
+                return (i, Some(Refusal::Stale));
+            }
+            if let Err(kind) = self.free(word & !0x3f) {
+                return (i, Some(Refusal::Error(kind)));
+            }
+        }
+        (entries.len(), None)
     }
 
     /// Looks at the thresholds after the list went from `before` buffers to what it holds now; returns new events.
@@ -136,14 +162,50 @@ enum Marks {
     Set(HashSet<u64>),
 }
 
-/// A stack of buffers with a mark for each, so that none is in it twice.
+impl Marks {
+    #[inline]
+    fn has(&self, index: u64) -> bool {
+        match self {
+            Marks::Bits(words) => words[(index / 64) as usize] >> (index % 64) & 1 != 0,
+            Marks::Set(set) => set.contains(&index),
+        }
+    }
+
+    /// Sets a mark; false if it was there.
+    #[inline]
+    fn insert(&mut self, index: u64) -> bool {
+        match self {
+            Marks::Bits(words) => {
+                let (word, bit) = (&mut words[(index / 64) as usize], 1 << (index % 64));
+                let is_new = *word & bit == 0;
+                *word |= bit;
+                is_new
+            }
+            Marks::Set(set) => set.insert(index),
+        }
+    }
+
+    #[inline]
+    fn remove(&mut self, index: u64) {
+        match self {
+            Marks::Bits(words) => words[(index / 64) as usize] &= !(1 << (index % 64)),
+            Marks::Set(set) => {
+                set.remove(&index);
+            }
+        }
+    }
+}
+
+/// A stack of buffers, by number, with a mark for each so that none is in it twice.
 #[derive(Debug)]
 pub(crate) struct FreeList {
     stack: Vec<u64>,
     marks: Marks,
     base: u64,
     stride: u64,
-    /// ⌊2⁶⁴ / stride⌋ + 1: multiplying by it replaces the division.
+    /// log2 of the stride, where it is a power of two.
+    shift: Option<u32>,
+    /// ⌊2⁶⁴ / stride⌋ or one more: multiplying by it replaces the division.
     reciprocal: u64,
 }
 
@@ -164,6 +226,7 @@ impl FreeList {
             marks,
             base,
             stride,
+            shift: (stride.is_power_of_two()).then(|| stride.trailing_zeros()),
             reciprocal: (u64::MAX / stride) + 1,
         }
     }
@@ -176,54 +239,91 @@ impl FreeList {
     #[inline]
     fn index(&self, address: u64) -> (u64, u64) {
         let offset = address - self.base;
+        if let Some(shift) = self.shift {
+            return (offset >> shift, offset & (self.stride - 1));
+        }
         // The reciprocal is too large by less than one part in 2^64, so the quotient is right or one too large.
         let quotient = ((u128::from(offset) * u128::from(self.reciprocal)) >> 64) as u64;
-        let index = quotient
-            - u64::from(u128::from(quotient) * u128::from(self.stride) > u128::from(offset));
-        (index, offset - index * self.stride)
+        let rest = offset.wrapping_sub(quotient.wrapping_mul(self.stride));
+        if rest < self.stride {
+            (quotient, rest)
+        } else {
+            (quotient - 1, rest.wrapping_add(self.stride))
+        }
+    }
+
+    #[inline]
+    fn address(&self, index: u64) -> u64 {
+        self.base + index * self.stride
     }
 
     #[inline]
     fn holds(&self, index: u64) -> bool {
-        match &self.marks {
-            Marks::Bits(words) => words[(index / 64) as usize] >> (index % 64) & 1 != 0,
-            Marks::Set(set) => set.contains(&index),
-        }
+        self.marks.has(index)
     }
 
+    /// Adds a buffer; false if it was there.
     #[inline]
-    fn push(&mut self, index: u64, address: u64) {
-        match &mut self.marks {
-            Marks::Bits(words) => words[(index / 64) as usize] |= 1 << (index % 64),
-            Marks::Set(set) => {
-                set.insert(index);
-            }
+    fn push(&mut self, index: u64) -> bool {
+        let is_new = self.marks.insert(index);
+        if is_new {
+            self.stack.push(index);
         }
-        self.stack.push(address);
+        is_new
     }
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u64> {
-        let address = self.stack.pop()?;
-        let (index, _) = self.index(address);
-        match &mut self.marks {
-            Marks::Bits(words) => words[(index / 64) as usize] &= !(1 << (index % 64)),
-            Marks::Set(set) => {
-                set.remove(&index);
+        let index = self.stack.pop()?;
+        self.marks.remove(index);
+        Some(self.address(index))
+    }
+
+    /// Adds the buffers of ring entries as long as nothing is wrong with any; returns how many.
+    ///
+    /// This is the loop that the model's speed rests on. It knows the common case only, and leaves the first entry
+    /// that is not, and all after it, to the careful way.
+    fn push_entries(&mut self, entries: &[u64], range: u64, phase: u64) -> usize {
+        let (Some(shift), Marks::Bits(marks)) = (self.shift, &mut self.marks) else {
+            return 0;
+        };
+        let before = self.stack.len();
+        let (base, inside) = (self.base, self.stride - 1);
+        self.stack.extend(entries.iter().map_while(|word| {
+            let offset = (word ^ phase).wrapping_sub(base);
+            if offset >= range || offset & inside != 0 {
+                return None;
             }
+            let index = offset >> shift;
+            let (mark, bit) = (marks.get_mut((index / 64) as usize)?, 1 << (index % 64));
+            let is_new = *mark & bit == 0;
+            *mark |= bit;
+            is_new.then_some(index)
+        }));
+        self.stack.len() - before
+    }
+
+    /// Takes up to `count` buffers as ring entries with that phase.
+    pub(crate) fn pop_entries(&mut self, count: u32, phase: u64, entries: &mut Vec<u64>) {
+        let rest = self.stack.len().saturating_sub(count as usize);
+        let (base, stride) = (self.base, self.stride);
+        let taken = self.stack.drain(rest..).rev();
+        match &mut self.marks {
+            Marks::Bits(marks) => entries.extend(taken.map(|index| {
+                marks[(index / 64) as usize] &= !(1 << (index % 64));
+                (base + index * stride) | phase
+            })),
+            Marks::Set(set) => entries.extend(taken.map(|index| {
+                set.remove(&index);
+                (base + index * stride) | phase
+            })),
         }
-        Some(address)
     }
 
     /// Puts back what [`FreeList::pop`] gave.
     pub(crate) fn put_back(&mut self, address: u64) {
         let (index, _) = self.index(address);
-        self.push(index, address);
-    }
-
-    #[cfg(test)]
-    pub(crate) fn contents(&self) -> &[u64] {
-        &self.stack
+        self.push(index);
     }
 }
 
@@ -272,7 +372,7 @@ mod tests {
         }
         assert_eq!(pool.free(0x1_0000), Err(ErrorKind::DoubleFree));
         assert_eq!(pool.free(0x1_0000 + 4 * 192), Err(ErrorKind::Overflow));
-        assert_eq!(pool.list.contents().len(), 4);
+        assert_eq!(pool.list.len(), 4);
     }
 
     #[test]

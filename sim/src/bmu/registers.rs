@@ -39,11 +39,30 @@ ids! {
     POOL_ALLOC POOL_FREE PORTAL_DOORBELL
 }
 
+/// What a register belongs to.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    Device,
+    Pool,
+    Portal,
+}
+
+impl Part {
+    fn of(name: &str) -> Part {
+        match name.split_once('_') {
+            Some(("POOL", _)) => Part::Pool,
+            Some(("PORTAL", _)) => Part::Portal,
+            _ => Part::Device,
+        }
+    }
+}
+
 /// One register of the table: the row, what the model calls it, and its index in an array.
 #[derive(Debug, Copy, Clone)]
 pub(crate) struct Slot {
     pub(crate) row: &'static Register,
     pub(crate) id: Id,
+    pub(crate) part: Part,
     pub(crate) index: u16,
 }
 
@@ -69,6 +88,7 @@ impl Decode {
                 decode.slots.push(Slot {
                     row,
                     id: *id,
+                    part: Part::of(row.name),
                     index,
                 });
                 let word = (row.offset_of(index) / 4) as usize;
@@ -97,18 +117,13 @@ impl Slot {
         }
     }
 
-    fn is_pool(&self) -> bool {
-        self.row.name.starts_with("POOL_")
-    }
-
-    fn is_portal(&self) -> bool {
-        self.row.name.starts_with("PORTAL_")
-    }
-
     /// Tells whether the part that the register belongs to exists.
     pub(crate) fn exists(&self, w: &World) -> bool {
-        let (pools, portals) = (w.config.pools, w.config.portals);
-        !(self.is_pool() && self.index >= pools || self.is_portal() && self.index >= portals)
+        match self.part {
+            Part::Device => true,
+            Part::Pool => self.index < w.config.pools,
+            Part::Portal => self.index < w.config.portals,
+        }
     }
 }
 
@@ -120,25 +135,19 @@ impl Bmu {
             return 0;
         }
         let i = usize::from(slot.index);
-        if slot.is_pool() {
-            return self.read_pool(w, slot.id, i);
+        match slot.part {
+            Part::Device => self.read_device(w, slot.id, i),
+            Part::Pool => self.read_pool(w, slot.id, i),
+            Part::Portal => self.read_portal(slot.id, i),
         }
-        if slot.is_portal() {
-            return self.read_portal(w, slot.id, i);
-        }
-        if let Id::ERR_RECORD | Id::ERR_ADDRESS | Id::SCRATCH | Id::CAP_BUFFERS = slot.id {
-            return match slot.id {
-                Id::ERR_RECORD => self.errors.record,
-                Id::ERR_ADDRESS => self.errors.address,
-                Id::SCRATCH => self.scratch,
-                _ => w.config.buffers,
-            };
-        }
-        self.read_device(w, slot.id, i).into()
     }
 
-    fn read_device(&self, w: &World, id: Id, i: usize) -> u32 {
-        match id {
+    fn read_device(&self, w: &World, id: Id, i: usize) -> u64 {
+        let word = match id {
+            Id::SCRATCH => return self.scratch,
+            Id::CAP_BUFFERS => return w.config.buffers,
+            Id::ERR_RECORD => return self.errors.record,
+            Id::ERR_ADDRESS => return self.errors.address,
             Id::MAGIC => 0x3155_4d42,
             Id::VERSION => 0x0001_0000,
             Id::IMPLEMENTATION => 0x0001_0001,
@@ -157,7 +166,8 @@ impl Bmu {
             Id::IRQ_PENDING => self.irqs.pending,
             Id::IRQ_ENABLE_SET | Id::IRQ_ENABLE_CLEAR => self.irqs.enable,
             _ => 0,
-        }
+        };
+        word.into()
     }
 
     fn status(&self, w: &World) -> u32 {
@@ -190,7 +200,7 @@ impl Bmu {
         word.into()
     }
 
-    fn read_portal(&self, _: &World, id: Id, q: usize) -> u64 {
+    fn read_portal(&self, id: Id, q: usize) -> u64 {
         let portal = &self.portals[q];
         let word = match id {
             Id::PORTAL_RELEASE_BASE => return portal.release_base,
@@ -220,14 +230,11 @@ impl Bmu {
             return w.violation(ViolationKind::InReset, slot.place(), value);
         }
         let i = usize::from(slot.index);
-        if slot.is_pool() {
-            self.write_pool(w, slot, i, value);
-        } else if slot.is_portal() {
-            self.write_portal(w, slot, i, value);
-        } else if slot.id == Id::SCRATCH {
-            self.scratch = value;
-        } else {
-            self.write_device(w, slot.id, value as u32);
+        match slot.part {
+            Part::Device if slot.id == Id::SCRATCH => self.scratch = value,
+            Part::Device => self.write_device(w, slot.id, value as u32),
+            Part::Pool => self.write_pool(w, slot, i, value),
+            Part::Portal => self.write_portal(w, slot, i, value),
         }
     }
 
@@ -377,7 +384,7 @@ impl Bmu {
 
     fn configure_portal(&mut self, w: &mut World, id: Id, q: usize, value: u64) {
         if self.portals[q].state != State::Disabled {
-            if self.read_portal(w, id, q) != value {
+            if self.read_portal(id, q) != value {
                 self.refuse_portal(w, q, value);
             }
             return;

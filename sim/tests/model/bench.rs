@@ -88,7 +88,7 @@ impl Bench {
 
     /// Opens a model and does nothing to it but map memory.
     pub(crate) fn closed(config: SimConfig) -> Bench {
-        let sim = InProcess::open("bmu", config).unwrap();
+        let sim = InProcess::open("bmu", "sim:bmu", config).unwrap();
         let memory = Memory::new(DMA, DMA_LEN);
         sim.dma_map(Iova(DMA), memory.source(0, DMA_LEN)).unwrap();
         Bench {

@@ -1,6 +1,12 @@
 //! The model against its specification, seen through the transport alone.
 
 mod bench;
+mod faults;
+mod interrupts;
+mod iommu;
 mod pools;
 mod portals;
+mod registers;
+mod resets;
 mod threaded;
+mod time;

@@ -1,0 +1,161 @@
+//! The acquire ring (SPEC 6.3, 6.4, 6.6).
+
+use super::{Bmu, State, phase};
+use crate::bmu::errors::Source;
+use crate::faults::FaultKind;
+use crate::world::{Task, Upstream, World};
+
+impl Bmu {
+    /// Fills the acquire ring; the first time since the portal was enabled, the status line says how far.
+    pub(in crate::bmu) fn fill(&mut self, w: &mut World, q: usize) {
+        self.write_entries(w, q);
+        if self.portals[q].state == State::Running && self.portals[q].sequence == 0 {
+            self.report(w, q, 0);
+        }
+    }
+
+    /// Writes acquire entries as long as there are credits and buffers.
+    fn write_entries(&mut self, w: &mut World, q: usize) {
+        while self.portals[q].state == State::Running && self.portals[q].room() > 0 {
+            let p = self.portals[q].pool as usize;
+            if self.pools[p].list.len() == 0 {
+                self.portals[q].starved = true;
+                self.pools[p].waiting |= 1 << q;
+                return;
+            }
+            if !self.fill_run(w, q) {
+                return;
+            }
+        }
+    }
+
+    /// Writes entries up to the ring's or the mapping's end; false if the bus refused.
+    fn fill_run(&mut self, w: &mut World, q: usize) -> bool {
+        let portal = &mut self.portals[q];
+        let log2 = portal.acquire_log2();
+        let first = portal.acquire_tail;
+        let index = first & ((1 << log2) - 1);
+        let offset = u64::from(index) * 8;
+        let iova = portal.acquire.iova(offset);
+        let view = if w.may_dma(q as u16) {
+            portal.acquire.at(&w.iommu, offset)
+        } else {
+            None
+        };
+        let Some(len) = view.map(|view| view.len) else {
+            self.dma_fault(w, q, Source::AcquireRing, iova);
+            return false;
+        };
+        let count = (portal.room().min((1 << log2) - index)).min((len / 8) as u32);
+        let news = portal.starved && portal.acquire_tail == portal.acquire_head;
+        portal.starved = false;
+        let p = portal.pool as usize;
+        let before = self.pools[p].list.len();
+        self.pools[p].waiting &= !(1 << q);
+        let mut words = w.words();
+        self.take_words(w, q, count, &mut words);
+        let portal = &mut self.portals[q];
+        portal.acquire_tail = first.wrapping_add(words.len() as u32);
+        let at = w.account_write(words.len() as u64 * 8);
+        let entries = Upstream::Entries {
+            portal: q as u16,
+            epoch: portal.epoch,
+            first,
+            iova,
+            words,
+        };
+        self.put(w, at, entries);
+        self.list_moved(w, p, before);
+        if news {
+            self.portal_events(w, q, 1);
+        }
+        self.portals[q].state == State::Running
+    }
+
+    /// Takes up to `count` buffers from the list as ring entries.
+    fn take_words(&mut self, w: &mut World, q: usize, count: u32, words: &mut Vec<u64>) {
+        let portal = &self.portals[q];
+        let pool = &mut self.pools[portal.pool as usize];
+        // A run ends where the ring does, so that it has one phase.
+        let phase = phase(portal.acquire_tail, portal.acquire_log2());
+        pool.list.pop_entries(count, phase, words);
+        if w.faults.any(FaultKind::DuplicateBuffer)
+            || w.faults.any(FaultKind::OutOfRangeBuffer)
+            || w.faults.any(FaultKind::MisalignedBuffer)
+            || w.faults.any(FaultKind::StaleEntry)
+        {
+            for word in words.iter_mut() {
+                let address = *word & !0x3f;
+                let given = pool.spoil(w, address, "PORTAL_DOORBELL", q as u16) & !0x3f;
+                let stale = w
+                    .faults
+                    .hit(FaultKind::StaleEntry, "PORTAL_DOORBELL", q as u16);
+                *word = given | (phase ^ u64::from(stale.is_some()));
+                pool.last_out = given;
+            }
+        } else if let Some(word) = words.last() {
+            pool.last_out = *word & !0x3f;
+        }
+    }
+
+    /// Has a portal look for buffers a little later, in an order that chance chooses.
+    pub(in crate::bmu) fn plan_fill(&mut self, w: &mut World, q: usize) {
+        if w.instant {
+            if self.serves() {
+                self.fill(w, q);
+            }
+            return;
+        }
+        let at = w.now + w.jitter();
+        let (portal, epoch) = (q as u16, self.portals[q].epoch);
+        w.plan(at, Task::Fill { portal, epoch });
+    }
+
+    pub(super) fn land_entries(&mut self, w: &mut World, q: usize, first: u32, words: &[u64]) {
+        let portal = &mut self.portals[q];
+        if portal.landed != first {
+            return self.take_back(w, q, words); // one before it was refused
+        }
+        let index = first & ((1 << portal.acquire_log2()) - 1);
+        let offset = u64::from(index) * 8;
+        let Some(view) = portal
+            .acquire
+            .at(&w.iommu, offset)
+            .filter(|v| v.len >= words.len() * 8)
+        else {
+            let iova = portal.acquire.iova(offset);
+            portal.acquire_tail = first;
+            self.take_back(w, q, words);
+            if self.portals[q].is_alive() {
+                self.dma_fault(w, q, Source::AcquireRing, iova);
+            }
+            return;
+        };
+        if w.faults.any(FaultKind::LostEntry) {
+            for (i, word) in words.iter().enumerate() {
+                let lost = w
+                    .faults
+                    .hit(FaultKind::LostEntry, "PORTAL_DOORBELL", q as u16);
+                if lost.is_none() {
+                    view.store(i, *word);
+                }
+            }
+        } else {
+            for (i, word) in words.iter().enumerate() {
+                view.store(i, *word);
+            }
+        }
+        portal.landed = first.wrapping_add(words.len() as u32);
+    }
+
+    /// Puts the buffers of refused entries back into the list.
+    fn take_back(&mut self, w: &mut World, q: usize, words: &[u64]) {
+        let p = self.portals[q].pool as usize;
+        let before = self.pools[p].list.len();
+        for word in words.iter().rev() {
+            // Through the checks: a fault may have spoiled the word.
+            let _ = self.pools[p].free(word & !0x3f);
+        }
+        self.list_moved(w, p, before);
+    }
+}

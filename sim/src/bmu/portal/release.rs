@@ -1,0 +1,196 @@
+//! Doorbells and the release ring (SPEC 6.4).
+
+use super::{Bmu, State, phase};
+use crate::bmu::errors::{ErrorKind, Owner, Source};
+use crate::bmu::pool::Refusal;
+use crate::violation::ViolationKind;
+use crate::world::{Task, World};
+
+/// Most release entries that one DMA read asks for.
+const FETCH: u32 = 4096;
+
+impl Bmu {
+    /// Acts on a write of PORTAL_DOORBELL (SPEC 6.4).
+    pub(crate) fn doorbell(&mut self, w: &mut World, q: usize, value: u64) {
+        match self.portals[q].state {
+            State::Running => {}
+            State::Halted => return,
+            State::Disabled | State::Stopping => return self.refuse_doorbell(w, q, value),
+        }
+        let portal = &mut self.portals[q];
+        if portal.rung == Some(value) {
+            return; // a state, not an event
+        }
+        let (tail, head) = (value as u32, (value >> 32) as u32);
+        let entries = 1u32 << portal.release_log2();
+        if tail.wrapping_sub(portal.release_head) > entries {
+            return self.bad_doorbell(w, q, value, Source::ReleaseRing);
+        }
+        let written = portal.acquire_tail.wrapping_sub(portal.seen_head);
+        if head.wrapping_sub(portal.seen_head) > written {
+            return self.bad_doorbell(w, q, value, Source::AcquireRing);
+        }
+        portal.rung = Some(value);
+        portal.seen_head = head;
+        // What was asked for already can't be taken back.
+        if tail.wrapping_sub(portal.asked) <= entries {
+            portal.announced = tail;
+        }
+        self.serve(w, q);
+    }
+
+    fn refuse_doorbell(&mut self, w: &mut World, q: usize, value: u64) {
+        let place = format!("PORTAL_DOORBELL[{q}]");
+        w.violation(ViolationKind::DoorbellDisabled, place, value);
+        let owner = Owner::Portal(q as u16);
+        self.error(w, ErrorKind::Disabled, Source::ReleaseRing, owner, value);
+    }
+
+    fn bad_doorbell(&mut self, w: &mut World, q: usize, value: u64, source: Source) {
+        let place = format!("PORTAL_DOORBELL[{q}]");
+        w.violation(ViolationKind::BadDoorbell, place, value);
+        self.halt(w, q, ErrorKind::BadDoorbell, source, value);
+    }
+
+    /// Asks for the release entries that were announced, then acts on the doorbell.
+    pub(super) fn serve(&mut self, w: &mut World, q: usize) {
+        if !self.serves() {
+            self.portals[q].owes = true;
+            return;
+        }
+        while self.portals[q].asked != self.portals[q].announced {
+            if !self.fetch(w, q) {
+                return;
+            }
+        }
+        if self.portals[q].reads == 0 {
+            self.acted(w, q, self.portals[q].seen_head);
+        }
+    }
+
+    /// Reads a run of release entries; false if the bus refused.
+    pub(super) fn fetch(&mut self, w: &mut World, q: usize) -> bool {
+        let portal = &mut self.portals[q];
+        let log2 = portal.release_log2();
+        let index = portal.asked & ((1 << log2) - 1);
+        let wanted = portal.announced.wrapping_sub(portal.asked);
+        let count = wanted.min((1 << log2) - index).min(FETCH);
+        let offset = u64::from(index) * 8;
+        let view = if w.may_dma(q as u16) {
+            portal.release.at(&w.iommu, offset)
+        } else {
+            None
+        };
+        let Some(view) = view else {
+            let iova = portal.release.iova(offset);
+            self.dma_fault(w, q, Source::ReleaseRing, iova);
+            return false;
+        };
+        let count = count.min((view.len / 8) as u32);
+        let mut entries = w.words();
+        entries.extend((0..count as usize).map(|i| view.load(i)));
+        portal.asked = portal.asked.wrapping_add(count);
+        portal.reads += 1;
+        let done = w.account_read(u64::from(count) * 8) + w.jitter();
+        if w.instant {
+            return self.fetched(w, q, entries, 0);
+        }
+        portal.fetched_at = portal.fetched_at.max(done);
+        let task = Task::Fetched {
+            portal: q as u16,
+            epoch: portal.epoch,
+            entries,
+            head: portal.seen_head,
+        };
+        w.plan(portal.fetched_at, task);
+        true
+    }
+
+    /// Release entries have come: consumes them; false if the portal lives no longer.
+    pub(in crate::bmu) fn fetched(
+        &mut self,
+        w: &mut World,
+        q: usize,
+        entries: Vec<u64>,
+        head: u32,
+    ) -> bool {
+        self.portals[q].reads -= 1;
+        let sound = self.consume(w, q, &entries);
+        w.recycle(entries);
+        if !sound {
+            return false;
+        }
+        let portal = &self.portals[q];
+        if portal.state == State::Stopping {
+            self.finish_stop(w, q);
+        } else if !w.instant {
+            let head = match portal.reads {
+                0 => portal.seen_head,
+                _ => head,
+            };
+            self.acted(w, q, head);
+        }
+        self.portals[q].is_alive()
+    }
+
+    /// Takes entries, which lie in one lap, through the checks of a free; false if one is stale.
+    fn consume(&mut self, w: &mut World, q: usize, entries: &[u64]) -> bool {
+        let portal = &self.portals[q];
+        let phase = phase(portal.release_head, portal.release_log2());
+        let p = portal.pool as usize;
+        let before = self.pools[p].list.len();
+        let mut left = entries;
+        let mut stale = None;
+        while !left.is_empty() {
+            let (freed, refusal) = self.pools[p].free_entries(left, phase);
+            let refused = left.get(freed).copied().unwrap_or(0);
+            match refusal {
+                Some(Refusal::Stale) => {
+                    stale = Some(refused);
+                    left = &left[freed..];
+                    break;
+                }
+                Some(Refusal::Error(kind)) => {
+                    let owner = Owner::PoolByPortal(p as u16, q as u16);
+                    self.error(w, kind, Source::ReleaseRing, owner, refused & !0x3f);
+                }
+                None => {}
+            }
+            left = left.get(freed + 1..).unwrap_or_default();
+        }
+        let consumed = (entries.len() - left.len()) as u32;
+        self.portals[q].release_head = self.portals[q].release_head.wrapping_add(consumed);
+        self.list_moved(w, p, before);
+        if let Some(word) = stale {
+            w.violation(ViolationKind::StaleEntry, format!("portal {q}"), word);
+            self.halt(w, q, ErrorKind::StaleEntry, Source::ReleaseRing, word);
+        }
+        stale.is_none()
+    }
+
+    /// The doorbell was acted on as far as its release entries go: frees acquire entries, fills, reports (SPEC 6.5).
+    fn acted(&mut self, w: &mut World, q: usize, head: u32) {
+        let portal = &mut self.portals[q];
+        let ahead = head.wrapping_sub(portal.acquire_head);
+        if ahead <= portal.acquire_tail.wrapping_sub(portal.acquire_head) {
+            portal.acquire_head = head;
+        }
+        if !self.serves() {
+            self.portals[q].owes = true;
+            return;
+        }
+        self.fill(w, q);
+        let portal = &self.portals[q];
+        if portal.state != State::Running {
+            return;
+        }
+        let moved = |now: u32, then: u32| now.wrapping_sub(then) >= portal.hysteresis;
+        let starved = portal.room() > 0 && portal.starved;
+        if starved
+            || moved(portal.release_head, portal.reported_release)
+            || moved(portal.acquire_head, portal.reported_acquire)
+        {
+            self.report(w, q, 0);
+        }
+    }
+}
