@@ -196,6 +196,23 @@ impl Core {
         Ok(true)
     }
 
+    /// Takes `n` slots and returns where they lie until the next call, or `None` as [`take_slow`](Self::take_slow).
+    ///
+    /// # Safety
+    /// As [`take_slow`](Self::take_slow).
+    pub(super) unsafe fn take_to_scratch(
+        &self,
+        inner: &Inner,
+        n: usize,
+    ) -> Result<Option<NonNull<u32>>, PoolError> {
+        // SAFETY: this thread's alone, and nobody is in here twice, because the worker is hidden.
+        let scratch = unsafe { &mut *self.scratch.get() };
+        scratch.resize(n, 0);
+        // SAFETY: the caller's promise.
+        let got = unsafe { self.take_slow(inner, scratch) }?;
+        Ok(got.then(|| NonNull::from(scratch.as_mut_slice()).cast()))
+    }
+
     /// # Safety
     /// As [`take_slow`](Self::take_slow).
     unsafe fn take_any(&self, inner: &Inner, out: &mut [u32]) -> Result<bool, PoolError> {
