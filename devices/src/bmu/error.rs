@@ -287,7 +287,7 @@ pub enum Fault {
         value: u64,
     },
     /// The function no longer answers.
-    #[error("the device is gone: {0} reads all ones")]
+    #[error("the device is gone: {0} and MAGIC read all ones")]
     Gone(&'static str),
 }
 

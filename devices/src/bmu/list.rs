@@ -86,7 +86,7 @@ impl<T: Transport> FreeList<T> {
         self.usable()?;
         let address = match regs::POOL_ALLOC.take_at(&mut self.operation, self.id.0) {
             Ok(0) => return Ok(None),
-            Ok(u64::MAX) => return Err(self.fault(Fault::Gone("POOL_ALLOC"))),
+            Ok(u64::MAX) => return Err(self.all_ones()),
             Ok(address) => address,
             Err(error) => return Err(self.fault(error.into())),
         };
@@ -214,6 +214,21 @@ impl<T: Transport> FreeList<T> {
             pool: self.id,
             fault,
         }
+    }
+
+    /// An allocation read all ones: the device is gone, or it handed out an address that no buffer has (SPEC 4).
+    #[cold]
+    fn all_ones(&mut self) -> PathError {
+        let fault = match self.bmu.read(regs::MAGIC) {
+            Err(BusError::Gone { .. }) => Fault::Gone("POOL_ALLOC"),
+            Err(error) => error.into(),
+            Ok(_) => Fault::OutOfRange {
+                address: u64::MAX,
+                base: self.geometry().base(),
+                end: self.geometry().end(),
+            },
+        };
+        self.fault(fault)
     }
 
     /// Notes that all of `objects` go to the device; refuses them all when one can't.
