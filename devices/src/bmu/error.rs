@@ -270,6 +270,17 @@ pub enum Fault {
         /// Highest possible value.
         high: u64,
     },
+    /// The device counts an acquire entry that is not there: lost, or written with the phase of another lap.
+    #[error(
+        "entry {entry} is not in the acquire ring, though the device counts {tail} entries: \
+         it was lost, or carries the phase of another lap"
+    )]
+    MissingEntry {
+        /// The entry's number since the portal was enabled, modulo 2^32.
+        entry: u32,
+        /// How many entries the device says it wrote, modulo 2^32.
+        tail: u32,
+    },
     /// The device says that it has none while it holds buffers.
     #[error("the device says that it is empty and holds {held} buffers")]
     Lost {

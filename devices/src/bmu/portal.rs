@@ -205,10 +205,15 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         self.stop().map_err(|fault| list.fault(fault))?;
         let status = self.plausible_status(list)?;
         let left = status.acquire_tail.wrapping_sub(self.rings.acquire_head());
+        if left > self.rings.layout().acquire_entries() {
+            return Err(list.fault(self.bad_tail(status)));
+        }
         self.scratch.clear();
         self.take(list, left)?;
-        if self.scratch.len() < left as usize {
-            return Err(list.fault(self.bad_tail(status)));
+        let found = self.scratch.len() as u32;
+        if found < left {
+            let entry = self.rings.acquire_head();
+            return Err(list.fault(missing(entry, &status)));
         }
         Ok(std::mem::take(&mut self.scratch))
     }
@@ -264,7 +269,11 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
             if self.scratch.len() - before == n as usize {
                 return Ok(true);
             }
+            let entry = self.rings.acquire_head();
             self.untake(list, before);
+            if (status.acquire_tail.wrapping_sub(entry) as i32) > 0 {
+                return Err(list.fault(missing(entry, &status)));
+            }
             if self.ran_out(&status, n) {
                 return Ok(false);
             }
@@ -495,6 +504,15 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
             "{} serves another pool",
             self.id
         );
+    }
+}
+
+/// The device counts `entry` and it is not there, although what a status line counts is visible before it (SPEC 7).
+#[cold]
+fn missing(entry: u32, status: &Status) -> Fault {
+    Fault::MissingEntry {
+        entry,
+        tail: status.acquire_tail,
     }
 }
 

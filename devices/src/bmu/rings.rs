@@ -233,6 +233,8 @@ impl<D: DmaBuffer, B: Doorbell> Rings<D, B> {
         // Word 0 may be newer than word 1 but never older: the device writes upwards (SPEC 6.5).
         fence(Ordering::Acquire);
         let older = word(0);
+        // The entries that it counts are visible to loads that come after (SPEC 7).
+        fence(Ordering::Acquire);
         Status {
             release_head: older as u32,
             acquire_tail: (older >> 32) as u32,
