@@ -434,11 +434,23 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         }
         self.write(regs::PORTAL_CONTROL, 0)?;
         self.bmu
-            .wait("stop of the portal", || -> Result<_, Fault> {
-                Ok((self.state()? == DISABLED).then_some(()))
+            .wait("stop of the portal", || match self.state()? {
+                DISABLED => Ok(Some(())),
+                HALTED => Err(self.halted()),
+                _ => Ok(None),
             })?;
         self.enabled = false;
         Ok(())
+    }
+
+    /// Disables the portal whatever state it is in: one that halts while it stops is disabled by another write.
+    fn disable(&self) -> Result<(), Fault> {
+        self.write(regs::PORTAL_CONTROL, 0)?;
+        self.bmu.wait("stop of the portal", || match self.state()? {
+            DISABLED => Ok(Some(())),
+            HALTED => Ok(self.write(regs::PORTAL_CONTROL, 0).map(|()| None)?),
+            _ => Ok(None),
+        })
     }
 
     fn state(&self) -> Result<u64, BusError> {
@@ -525,14 +537,7 @@ impl<T: Transport, D: DmaBuffer> Drop for Portal<T, D> {
     /// A portal that does not stop is never used again before a reset. Its memory may be unmapped all the same: the
     /// IOMMU then keeps the device from it.
     fn drop(&mut self) {
-        let stopped = !self.enabled
-            || (self.write(regs::PORTAL_CONTROL, 0).is_ok()
-                && self
-                    .bmu
-                    .wait("stop of the portal", || -> Result<_, Fault> {
-                        Ok((self.state()? == DISABLED).then_some(()))
-                    })
-                    .is_ok());
+        let stopped = !self.enabled || self.disable().is_ok();
         self.bmu.release_portal(self.id, stopped);
     }
 }
