@@ -191,7 +191,7 @@ impl<T: Transport> Bmu<T> {
         &self.operation
     }
 
-    /// Resets the device and leaves it enabled: refused while pools or portals are in use.
+    /// Resets the device and leaves it disabled, until [`Bmu::start`]: refused while pools or portals are in use.
     ///
     /// The reset is verified by RESET_COUNT and by what it must have cleared.
     pub fn reset(&self, kind: OpenReset) -> Result<(), ResetError> {

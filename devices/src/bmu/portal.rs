@@ -486,7 +486,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         if regs::portal_control::ENABLE.of(control.into()) != 0 {
             return Ok(());
         }
-        self.enabled = false;
+        // It stays `enabled` for the drop: a device that runs it nevertheless must not do so in memory of others.
         let errors = ErrorBits(self.bmu.read_at(regs::PORTAL_ERROR, self.id.0)?);
         let value = self.bmu.read_at(regs::PORTAL_ERROR_ADDRESS, self.id.0)?;
         self.write(regs::PORTAL_ERROR, errors.0)?;
