@@ -225,7 +225,7 @@ pub enum SetupError {
 #[non_exhaustive]
 pub enum Fault {
     /// An access failed, so that it is not known whether it acted.
-    #[error("an access with effect failed: {0}")]
+    #[error("an access failed, so that it is not known what the device did: {0}")]
     Bus(#[from] BusError),
     /// A wait was given up.
     #[error("{0}: the device stopped serving the portal")]
