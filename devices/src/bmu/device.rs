@@ -341,13 +341,7 @@ impl<T: Transport> Bmu<T> {
         reg: Reg<A, W>,
         index: u16,
     ) -> Result<W, BusError> {
-        let value = reg.read_at(&self.control, index)?;
-        if value == W::ALL_ONES && regs::MAGIC.read(&self.control)? == u32::MAX {
-            return Err(BusError::Gone {
-                evidence: format!("{} and MAGIC read all ones", reg.row().name),
-            });
-        }
-        Ok(value)
+        read_at(&self.control, reg, index)
     }
 
     /// Takes a pool that nobody uses.
@@ -445,6 +439,21 @@ impl<T: Transport> Drop for Bmu<T> {
     }
 }
 
+/// Reads a control register and tells a device that is gone from one that says all ones (SPEC 4).
+fn read_at<A: access::PureRead, W: Word>(
+    control: &impl Bar,
+    reg: Reg<A, W>,
+    index: u16,
+) -> Result<W, BusError> {
+    let value = reg.read_at(control, index)?;
+    if value == W::ALL_ONES && regs::MAGIC.read(control)? == u32::MAX {
+        return Err(BusError::Gone {
+            evidence: format!("{} and MAGIC read all ones", reg.row().name),
+        });
+    }
+    Ok(value)
+}
+
 /// Opens a BAR and checks its size.
 fn bar<T: Transport>(transport: &T, index: u8, expected: u64) -> Result<T::Bar, OpenError> {
     let bar = transport.bar(index)?;
@@ -476,7 +485,7 @@ fn read_identity(control: &impl Bar) -> Result<Capabilities, OpenError> {
     if found != regs::MAGIC_VALUE {
         return Err(OpenError::NotABmu { found });
     }
-    let version = regs::VERSION.read(control)?.into();
+    let version = read_at(control, regs::VERSION, 0)?.into();
     let (major, minor) = (
         regs::version::MAJOR.of(version) as u32,
         regs::version::MINOR.of(version) as u32,
@@ -488,12 +497,12 @@ fn read_identity(control: &impl Bar) -> Result<Capabilities, OpenError> {
 }
 
 fn capabilities(control: &impl Bar, minor: u32) -> Result<Capabilities, OpenError> {
-    let implementation = regs::IMPLEMENTATION.read(control)?.into();
-    let counts = regs::CAP_COUNTS.read(control)?.into();
-    let rings = regs::CAP_RINGS.read(control)?.into();
-    let address = regs::CAP_ADDRESS.read(control)?.into();
-    let features = regs::CAP_FEATURES.read(control)?.into();
-    let timeout = regs::CAP_TIMEOUT.read(control)?.into();
+    let implementation = read_at(control, regs::IMPLEMENTATION, 0)?.into();
+    let counts = read_at(control, regs::CAP_COUNTS, 0)?.into();
+    let rings = read_at(control, regs::CAP_RINGS, 0)?.into();
+    let address = read_at(control, regs::CAP_ADDRESS, 0)?.into();
+    let features = read_at(control, regs::CAP_FEATURES, 0)?.into();
+    let timeout = read_at(control, regs::CAP_TIMEOUT, 0)?.into();
     let portals_exist = regs::cap_features::PORTALS.of(features) != 0;
     let capabilities = Capabilities {
         minor,
@@ -515,7 +524,7 @@ fn capabilities(control: &impl Bar, minor: u32) -> Result<Capabilities, OpenErro
             1 << regs::cap_address::MIN_STRIDE_LOG2.of(address),
             1 << regs::cap_address::MAX_STRIDE_LOG2.of(address),
         ),
-        buffers: regs::CAP_BUFFERS.read(control)?,
+        buffers: read_at(control, regs::CAP_BUFFERS, 0)?,
         timeout: Duration::from_millis(regs::cap_timeout::MILLISECONDS.of(timeout)),
         register_path: regs::cap_features::REGISTER_PATH.of(features) != 0,
         thresholds: regs::cap_features::THRESHOLDS.of(features) != 0,
@@ -585,7 +594,7 @@ fn check_capabilities(
 fn check_alive(control: &impl Bar) -> Result<(), OpenError> {
     for written in [0x5555_5555, 0xaaaa_aaaa, 0x1234_5678] {
         regs::LIVENESS.write(control, written)?;
-        let found = regs::LIVENESS.read(control)?;
+        let found = read_at(control, regs::LIVENESS, 0)?;
         if found != !written {
             return Err(OpenError::NotAlive { written, found });
         }
