@@ -61,6 +61,8 @@ pub struct Portal<T: Transport, D: DmaBuffer> {
     batch: u32,
     /// Where a bulk call collects what it takes before the caller's output is touched.
     scratch: Vec<u32>,
+    /// The entries of one look at the acquire ring: addresses, unchecked.
+    entries: Vec<u64>,
     enabled: bool,
 }
 
@@ -93,6 +95,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
             credits: config.credits,
             batch: config.batch.max(1),
             scratch: Vec::with_capacity(config.credits as usize),
+            entries: Vec::with_capacity(config.credits as usize),
             enabled: false,
         };
         portal.configure(config)?;
@@ -290,32 +293,28 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     }
 
     /// Takes up to `n` ready entries off the ring into the scratch, each through the ledger.
+    ///
+    /// All entries are loaded before the first is looked at: the device wrote them last, so each cache line has to
+    /// come from elsewhere, and loads that wait for nothing wait together.
     #[inline]
     fn take(&mut self, list: &mut FreeList<T>, n: u32) -> Result<(), PathError> {
+        let rings = &self.rings;
+        self.entries.clear();
+        self.entries
+            .extend((0..n).map_while(|ahead| rings.peek(ahead)));
         let before = self.scratch.len();
-        let mut ready = 0;
-        let mut fault = None;
-        while ready < n {
-            let Some(address) = self.rings.peek(ready) else {
-                break;
-            };
+        for &address in &self.entries {
             match list.ledger_mut().take(address) {
                 Ok(index) => self.scratch.push(index),
                 Err(lie) => {
-                    fault = Some(lie);
-                    break;
+                    list.ledger_mut().put_back(&self.scratch[before..]);
+                    self.scratch.truncate(before);
+                    return Err(list.fault(lie));
                 }
             }
-            ready += 1;
         }
-        self.rings.advance(ready);
-        match fault {
-            None => Ok(()),
-            Some(lie) => {
-                self.untake(list, before);
-                Err(list.fault(lie))
-            }
-        }
+        self.rings.advance(self.entries.len() as u32);
+        Ok(())
     }
 
     /// Puts the entries that were taken into the scratch from `from` on back onto the ring.
