@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hwpool_devices::bus::{DmaError, DmaSource};
+use vm_memory::mmap::MmapRegionError;
 use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
 
 /// One mapping of host memory.
@@ -35,8 +36,12 @@ impl Memory {
                 ),
             });
         };
-        let region = MmapRegion::from_file(FileOffset::new(file, source.offset), len)
-            .map_err(|e| os("mmap", &std::io::Error::other(e)))?;
+        let region = MmapRegion::from_file(FileOffset::new(file, source.offset), len).map_err(
+            |e| match e {
+                MmapRegionError::Mmap(e) => os("mmap", &e),
+                e => os("mmap", &std::io::Error::other(e)),
+            },
+        )?;
         Ok(Memory { region })
     }
 

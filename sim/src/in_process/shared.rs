@@ -11,6 +11,8 @@ use crate::model::{Cell, Model};
 pub(super) struct Shared {
     pub(super) name: String,
     pub(super) threaded: bool,
+    /// Where real time starts.
+    pub(super) start: Instant,
     pub(super) model: Mutex<Model>,
     pub(super) cells: Arc<[Cell]>,
     pub(super) lines: Lines,
@@ -91,6 +93,7 @@ impl Shared {
         Shared {
             name,
             threaded,
+            start: model.start(),
             cells: model.cells(),
             lines: Lines {
                 fired: Mutex::new(vec![0; usize::from(model.vectors())]),

@@ -208,6 +208,17 @@ fn the_nth_dma_access_of_a_portal_is_refused() {
 }
 
 #[test]
+fn no_halted_line_is_tried_when_the_line_itself_was_refused() {
+    for (nth, written) in [(3, true), (4, false)] {
+        let bench = running(Fault::new(FaultKind::DmaFault).at(0).from(nth));
+        bench.ring_raw(0x4_0000, 4 << 32);
+        bench.settle();
+        assert_eq!(bench.state(0), 3);
+        assert_eq!(bench.line().halted, written, "access {nth}");
+    }
+}
+
+#[test]
 fn a_reset_does_nothing() {
     let bench = with(Fault::new(FaultKind::ResetDoesNothing).times(2));
     bench.set64(0x10, 5);

@@ -70,6 +70,9 @@ fn the_status_line_is_written_by_rules_a_b_and_c_and_no_others() {
         sequence: 2,
     };
     assert_eq!(bench.line(), expected, "rule (a)");
+    client.ring();
+    bench.settle();
+    assert_eq!(bench.line(), expected, "the same doorbell again is no news");
 
     bench.free(0, BASE + STRIDE);
     bench.settle();
@@ -107,13 +110,6 @@ fn the_status_line_is_written_by_rules_a_b_and_c_and_no_others() {
         (line.sequence, line.acquire_head),
         (4, 4),
         "rule (b) by acquire_head"
-    );
-    client.ring();
-    bench.settle();
-    assert_eq!(
-        bench.line().sequence,
-        4,
-        "the same doorbell again is no news"
     );
 
     bench.set(portal(0), 0);
@@ -245,8 +241,10 @@ fn frees_by_the_ring_go_through_the_checks() {
     client.release(BASE + 2 * STRIDE);
     client.release(BASE + 64);
     client.release(BASE - 64);
+    client.release(BASE + 4 * STRIDE);
     client.ring();
     bench.settle();
+    assert_eq!(bench.get(0xc0), 2, "below the range and above it");
     assert_eq!(bench.record(), (2, 1, 1, 7, BASE + 2 * STRIDE));
     assert_eq!(
         bench.get(pool(1) + 0x3c),
@@ -346,14 +344,15 @@ fn buffers_into_an_empty_ring_raise_available_once() {
         "the entry is there before the message"
     );
     assert_eq!(bench.get(portal(0) + 0x30), 1);
+    bench.set(portal(0) + 0x30, 1);
     bench.free(0, BASE + STRIDE);
     bench.settle();
+    assert_eq!(bench.get(portal(0) + 0x30), 0);
     assert_eq!(
         irq.wait(std::time::Duration::ZERO).unwrap(),
         0,
         "not empty: no event"
     );
-    bench.set(portal(0) + 0x30, 1);
     client.acquire_all();
     client.ring();
     bench.settle();
@@ -424,6 +423,57 @@ fn memory_taken_away_under_way_is_not_written_and_its_buffers_go_back() {
     assert_eq!(bench.memory.load(LINE), 0);
     assert_eq!(bench.available(0), 4);
     assert_eq!(bench.get(portal(0) + 0x54), 4);
+}
+
+#[test]
+fn entries_under_way_to_memory_that_is_taken_away_go_back_into_the_list() {
+    let bench = Bench::stepped();
+    bench.pool(0, 64);
+    bench.portal(0, 0, 3, 4, 1);
+    bench.settle();
+    let sent = bench.sim.counters().dma_writes;
+    bench.free(0, BASE);
+    bench.until("the entry to leave", || {
+        bench.sim.counters().dma_writes > sent
+    });
+    bench
+        .sim
+        .dma_unmap(Iova(crate::bench::DMA), crate::bench::DMA_LEN)
+        .unwrap();
+    bench.settle();
+    assert_eq!((bench.state(0), bench.record().0), (HALTED, DMA_FAULT));
+    assert_eq!((bench.get(portal(0) + 0x54), bench.available(0)), (0, 1));
+    assert_eq!(bench.alloc(0), BASE);
+    assert_eq!(bench.memory.load(ACQUIRE), 0);
+    bench.violated(&[DmaRefused]);
+}
+
+#[test]
+fn a_hole_that_is_mapped_before_it_is_touched_is_no_fault() {
+    let bench = Bench::stepped();
+    bench
+        .sim
+        .dma_unmap(Iova(crate::bench::DMA), crate::bench::DMA_LEN)
+        .unwrap();
+    let map = |from: u64, to: u64| {
+        let source = bench.memory.source(from, to - from);
+        bench
+            .sim
+            .dma_map(Iova(crate::bench::DMA + from), source)
+            .unwrap();
+    };
+    map(0, 0x1_1000);
+    map(0x2_0000, crate::bench::DMA_LEN);
+    bench.pool(0, 2048);
+    bench.fill(0, 1024);
+    let mut client = bench.portal(0, 0, 10, 512, 64);
+    bench.settle();
+    assert_eq!(client.acquire_all().len(), 512);
+    map(0x1_1000, 0x1_2000);
+    client.ring();
+    bench.settle();
+    assert_eq!(client.acquire_all().len(), 512);
+    bench.no_violations();
 }
 
 #[test]
