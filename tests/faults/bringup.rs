@@ -1,0 +1,149 @@
+//! Which rung of the ladder names which fault.
+
+use hwpool::bringup::{self, Options, Outcome, Report, Status};
+use hwpool::sim::{Fault, FaultKind};
+
+use crate::rig;
+
+/// What is wrong with a board, in constants.
+#[derive(Clone, Copy)]
+pub(crate) struct Wrong {
+    kind: FaultKind,
+    register: Option<&'static str>,
+    index: Option<u16>,
+    nth: u64,
+    times: u64,
+    value: u64,
+}
+
+impl Wrong {
+    pub(crate) fn kind(&self) -> FaultKind {
+        self.kind
+    }
+
+    fn fault(&self) -> Fault {
+        Fault {
+            kind: self.kind,
+            register: self.register.map(Into::into),
+            index: self.index,
+            nth: self.nth,
+            times: self.times,
+            value: self.value,
+        }
+    }
+}
+
+const fn always(kind: FaultKind, register: Option<&'static str>, value: u64) -> Wrong {
+    Wrong {
+        kind,
+        register,
+        index: None,
+        nth: 1,
+        times: 0,
+        value,
+    }
+}
+
+/// A fault, the rungs that fail (all others pass, or are blocked by one of these), and words of the first one's message.
+pub(crate) struct Row {
+    pub(crate) fault: Wrong,
+    fails: &'static [&'static str],
+    says: &'static str,
+}
+
+#[rustfmt::skip] // a table: one fault, one line
+pub(crate) const LADDER: &[Row] = &[
+    row(always(FaultKind::ReadFails, Some("MAGIC"), 0), &["regs.identity"], "bus error on access of 4 bytes at 0x0"),
+    row(always(FaultKind::ReadFails, Some("POOL_ALLOC"), 0), &["lists.stale"], "bus error on access of 8 bytes at 0x0"),
+    row(always(FaultKind::ReadAllOnes, None, 0), &["regs.identity"], "MAGIC reads all ones"),
+    row(always(FaultKind::ReadAllOnes, Some("SCRATCH"), 0), &["regs.scratch", "reset.verified"], "SCRATCH reads 0xffffffffffffffff"),
+    row(always(FaultKind::ReadAllOnes, Some("POOL_ALLOC"), 0), &["lists.stale"], "outside of"),
+    row(always(FaultKind::Stuck, Some("MAGIC"), 0), &["regs.identity"], "MAGIC reads 0x00000000 instead of"),
+    row(always(FaultKind::Stuck, Some("LIVENESS"), 0), &["regs.identity"], "LIVENESS reads"),
+    row(always(FaultKind::Stuck, Some("POOL_HIGH"), 0), &["regs.access"], "POOL_HIGH[0] reads 0x0 after"),
+    row(always(FaultKind::Stuck, Some("RESET_COUNT"), 3), &["regs.access", "reset.verified"], "RESET_COUNT stays 3"),
+    row(always(FaultKind::NarrowAddress, None, 40), &["regs.access", "lists.single"], "POOL_BASE[0] reads"),
+    row(always(FaultKind::DelayedDoorbell, None, 0), &["portal.unique", "portal.dma"], "entries in the acquire ring did not happen within 5ms"),
+    row(always(FaultKind::DelayedDoorbell, None, 1_000_000_000), &["portal.unique", "portal.dma"], "entries in the acquire ring did not happen within 5ms"),
+    row(always(FaultKind::LostInterrupt, None, 0), &["irq.vectors"], "vector 0 fired 0 times after it was raised once"),
+    row(always(FaultKind::SpuriousInterrupt, Some("IRQ_TRIGGER"), 5), &["irq.vectors"], "vector 5 fired when 0 was raised"),
+    row(always(FaultKind::DuplicateBuffer, Some("PORTAL_DOORBELL"), 0), &["portal.unique", "portal.dma"], "which is out already"),
+    row(always(FaultKind::OutOfRangeBuffer, Some("POOL_ALLOC"), 0), &["lists.single"], "outside of"),
+    row(always(FaultKind::OutOfRangeBuffer, Some("PORTAL_DOORBELL"), 0), &["portal.unique", "portal.dma"], "outside of"),
+    row(always(FaultKind::MisalignedBuffer, Some("POOL_ALLOC"), 0), &["lists.single"], "64 bytes past the start of object 0"),
+    row(always(FaultKind::StaleEntry, None, 0), &["portal.unique", "portal.dma"], "entry 0 is not in the acquire ring"),
+    row(always(FaultKind::LostEntry, None, 0), &["portal.unique", "portal.dma"], "entry 0 is not in the acquire ring"),
+    row(always(FaultKind::WrongCount, Some("POOL_AVAILABLE"), 1), &["regs.access", "lists.stale"], "POOL_AVAILABLE[0] reads 0x1 after reset"),
+    row(always(FaultKind::WrongCount, Some("PORTAL_RELEASE_HEAD"), 100), &["regs.access", "portal.unique", "portal.dma"], "PORTAL_RELEASE_HEAD[0] reads 0x64 after reset"),
+    row(always(FaultKind::WrongCount, Some("PORTAL_ACQUIRE_TAIL"), 5000), &["regs.access", "portal.unique", "portal.dma"], "PORTAL_ACQUIRE_TAIL[0] reads 0x1388 after reset"),
+    row(always(FaultKind::DmaFault, None, 0), &["portal.unique", "portal.dma"], "DMA_FAULT"),
+    row(always(FaultKind::ResetDoesNothing, None, 0), &["regs.access", "reset.verified"], "did nothing"),
+    row(always(FaultKind::Gone, None, 0), &["regs.identity"], "all ones"),
+    row(always(FaultKind::Gone, Some("POOL_ALLOC"), 0), &["lists.stale", "irq.vectors"], "gone"),
+];
+
+const fn row(fault: Wrong, fails: &'static [&'static str], says: &'static str) -> Row {
+    Row { fault, fails, says }
+}
+
+fn climb(options: &str, fault: Option<Fault>) -> Report {
+    let model = rig::model(options);
+    if let Some(fault) = fault {
+        model.inject(fault).expect("the fault can happen");
+    }
+    let options = Options {
+        buffers: 1024,
+        laps: 1,
+    };
+    bringup::run(model, &options, |_| {})
+}
+
+fn failed(report: &Report) -> Vec<&Outcome> {
+    let checks = report.checks.iter();
+    checks
+        .filter(|check| check.status == Status::Fail)
+        .collect()
+}
+
+#[test]
+fn a_sound_board_passes() {
+    for options in ["seed=1", "mode=threaded"] {
+        let report = climb(options, None);
+        assert!(report.is_good(), "{options}: {:#?}", failed(&report));
+    }
+}
+
+#[test]
+fn every_fault_fails_the_rung_that_it_concerns() {
+    let mut wrong = Vec::new();
+    for row in LADDER {
+        let fault = row.fault.fault();
+        let report = climb("seed=2&timeout-ms=5", Some(fault.clone()));
+        let failed = failed(&report);
+        let ids: Vec<&str> = failed.iter().map(|check| check.id).collect();
+        let message = failed.first().and_then(|check| check.message.clone());
+        let says = message.as_ref().is_some_and(|text| text.contains(row.says));
+        if ids != row.fails || !says {
+            wrong.push(format!(
+                "{} on {:?}: {ids:?} instead of {:?}, saying {message:?}, not `{}`",
+                fault.kind.name(),
+                fault.register,
+                row.fails,
+                row.says
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_a_failed_rung_leaves_does_not_fail_others() {
+    let fault = Fault::new(FaultKind::DmaFault).times(1);
+    let report = climb("seed=2&timeout-ms=5", Some(fault));
+    let ids: Vec<&str> = failed(&report).iter().map(|check| check.id).collect();
+    assert_eq!(
+        ids,
+        ["portal.unique"],
+        "the portal of the next rung is sound"
+    );
+}

@@ -1,0 +1,141 @@
+//! What the driver, the ladder of checks and a hostile device make of each other: every kind of fault that the model
+//! knows, on every path that it can strike.
+
+mod bringup;
+mod hostile;
+mod lists;
+mod open;
+mod portals;
+#[path = "../rig/mod.rs"]
+mod rig;
+
+use std::time::Duration;
+
+use hwpool::devices::bmu::{Fault as Cause, PathError};
+use hwpool::devices::bus::Transport;
+use hwpool::sim::FaultKind;
+
+use rig::{Bench, UNTOUCHED};
+
+/// One thing that goes wrong: its kind, its name, and what must come of it on a model with given options.
+type Case = (FaultKind, &'static str, fn(&str));
+
+/// Names functions of a module as cases.
+macro_rules! cases {
+    ($($kind:ident: $($name:ident)+;)+) => {
+        pub(crate) const CASES: &[crate::Case] = &[$($((
+            hwpool::sim::FaultKind::$kind,
+            concat!(module_path!(), "::", stringify!($name)),
+            $name,
+        )),+),+];
+    };
+}
+pub(crate) use cases;
+
+fn all_cases() -> impl Iterator<Item = &'static Case> {
+    [open::CASES, lists::CASES, portals::CASES]
+        .into_iter()
+        .flatten()
+}
+
+#[test]
+fn every_kind_of_fault_has_a_case() {
+    for (name, kind) in FaultKind::ALL {
+        assert!(
+            all_cases().any(|(covered, ..)| covered == kind),
+            "no case for {name}"
+        );
+        assert!(
+            bringup::LADDER.iter().any(|row| row.fault.kind() == *kind),
+            "no row of the ladder for {name}"
+        );
+    }
+}
+
+#[test]
+fn stepped() {
+    for (_, name, case) in all_cases() {
+        for seed in 0..4 {
+            eprintln!("{name} seed {seed}");
+            case(&format!("seed={seed}"));
+        }
+    }
+}
+
+#[test]
+fn threaded() {
+    for (_, name, case) in all_cases() {
+        eprintln!("{name}");
+        // Time is real: the model's thread may be off its core for a while.
+        case("mode=threaded&timeout-ms=250");
+    }
+}
+
+/// Fails unless `error` poisoned the list and every later call on it fails with the same words, whatever it is; returns
+/// the cause. `telling` are words that a reader of the message needs.
+fn poisoned<R: std::fmt::Debug>(
+    bench: &mut Bench,
+    result: Result<R, PathError>,
+    telling: &[&str],
+) -> Cause {
+    let error = result.expect_err("the fault shows");
+    let PathError::Poisoned { pool, fault } = error.clone() else {
+        panic!("{error:?} does not poison");
+    };
+    assert_eq!(pool, bench.list.id());
+    let text = error.to_string();
+    for word in telling.iter().chain(&["pool 0 is out of use"]) {
+        assert!(text.contains(word), "`{text}` does not say `{word}`");
+    }
+    stays_poisoned(bench, &error);
+    fault
+}
+
+fn stays_poisoned(bench: &mut Bench, error: &PathError) {
+    let Bench { list, portal, .. } = bench;
+    let mut out = [UNTOUCHED; 2];
+    let mut later = vec![
+        list.alloc().err(),
+        list.free(63).err(),
+        list.free_all(&[62, 63]).err(),
+        list.alloc_all(&mut out).err(),
+        list.expect_empty().err(),
+    ];
+    if let Some(portal) = portal {
+        later.extend([
+            portal.enqueue(list, &[63]).err(),
+            portal.dequeue(list, &mut out).err(),
+            portal.flush(list).err(),
+            portal.drain(list).err(),
+        ]);
+    }
+    assert!(
+        later.iter().all(|again| again.as_ref() == Some(error)),
+        "{error:?}, and later {later:?}"
+    );
+    assert_eq!(out, [UNTOUCHED; 2]);
+}
+
+/// Calls `act` and fails unless the device's clock went on by no more than a wait may take, and another one to clean up.
+fn in_time<R>(bench: &mut Bench, act: impl FnOnce(&mut Bench) -> R) -> R {
+    let limit = 2 * bench.session.bmu.capabilities().timeout + Duration::from_millis(1);
+    let before = bench.now();
+    let result = act(bench);
+    let took = bench.now() - before;
+    // Real time has other claimants.
+    let limit = if is_stepped(bench) {
+        limit
+    } else {
+        limit + Duration::from_secs(10)
+    };
+    assert!(took <= limit, "took {took:?} of the device's time");
+    result
+}
+
+/// Tells whether time is virtual: it stands still between calls then.
+fn is_stepped(bench: &Bench) -> bool {
+    let transport = bench.session.bmu.transport();
+    let before = transport.now();
+    std::hint::black_box((0..1000).fold(0u64, |a, b| std::hint::black_box(a ^ b)));
+    transport.now() == before
+}
