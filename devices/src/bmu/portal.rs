@@ -137,7 +137,8 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     /// Fills `objects` with objects from the device, all of it (`true`) or, where there are not as many, nothing.
     ///
     /// Reads no register. Does not block while the acquire ring has enough; else lets the device catch up, at most
-    /// for its timeout. On `false` and on an error `objects` is untouched.
+    /// for its timeout. On `false` and on an error `objects` is untouched. What others give at this moment, as by the
+    /// register path, may be missed: `false` is what the device said last.
     pub fn dequeue(
         &mut self,
         list: &mut FreeList<T>,
