@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::bmu::device::{PoolId, PortalId};
+use crate::bmu::claims::{PoolId, PortalId};
 use crate::bmu::regs;
 use crate::bus::BusError;
 use crate::reg::Field;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::bmu::device::{Bmu, PoolId};
+use crate::bmu::claims::PoolId;
+use crate::bmu::device::Bmu;
 use crate::bmu::error::{ErrorBits, Fault, PathError, Refusal, SetupError};
 use crate::bmu::ledger::{Geometry, Ledger};
 use crate::bmu::regs;

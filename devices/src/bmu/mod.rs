@@ -43,16 +43,20 @@
 //! After the first fault a list is poisoned: an access with effect that failed, or a device that lied, leaves the
 //! device's list in a state that nobody knows.
 
+mod claims;
 mod device;
 mod error;
+mod identity;
 mod ledger;
 mod list;
 mod portal;
 pub mod regs;
 mod rings;
 
-pub use device::{Bmu, Capabilities, ErrorRecord, OpenReset, PoolId, PortalId, identify};
+pub use claims::{PoolId, PortalId};
+pub use device::{Bmu, ErrorRecord, OpenReset};
 pub use error::{ErrorBits, Fault, OpenError, PathError, Refusal, ResetError, SetupError};
+pub use identity::{Capabilities, identify};
 pub use ledger::{Geometry, Ledger};
 pub use list::{FreeList, ListConfig};
 pub use portal::{Portal, PortalConfig};

@@ -1,0 +1,210 @@
+//! What a device is and can do: magic number, version, capabilities (SPEC 4.1, 4.2), nothing believed unchecked.
+
+use std::time::Duration;
+
+use crate::bmu::error::OpenError;
+use crate::bmu::regs;
+use crate::bus::{Bar, BusError, Transport};
+use crate::reg::{Reg, Word, access};
+
+/// What a device can do (SPEC 4.1, 4.2), checked against what the specification allows.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Minor version of the specification.
+    pub minor: u32,
+    /// Implementer, 1 for the software model.
+    pub implementer: u16,
+    /// The implementer's revision.
+    pub revision: u16,
+    /// Pools.
+    pub pools: u16,
+    /// Portals.
+    pub portals: u16,
+    /// Interrupt vectors.
+    pub vectors: u16,
+    /// Smallest and largest ring, log2 of entries.
+    pub ring_log2: (u32, u32),
+    /// Bits of an IOVA that the device keeps.
+    pub address_width: u32,
+    /// Smallest and largest stride in bytes.
+    pub stride: (u64, u64),
+    /// Buffers that one pool can hold.
+    pub buffers: u64,
+    /// Longest time for a reset, a quiesce or the stop of a portal.
+    pub timeout: Duration,
+    /// POOL_ALLOC and POOL_FREE exist.
+    pub register_path: bool,
+    /// Thresholds exist.
+    pub thresholds: bool,
+    /// Natural alignment exists.
+    pub natural_align: bool,
+    /// The W1S twins act.
+    pub injection: bool,
+}
+
+/// Reads a control register and tells a device that is gone from one that says all ones (SPEC 4).
+pub(super) fn read_at<A: access::PureRead, W: Word>(
+    control: &impl Bar,
+    reg: Reg<A, W>,
+    index: u16,
+) -> Result<W, BusError> {
+    let value = reg.read_at(control, index)?;
+    if value == W::ALL_ONES && regs::MAGIC.read(control)? == u32::MAX {
+        return Err(BusError::Gone {
+            evidence: format!("{} and MAGIC read all ones", reg.row().name),
+        });
+    }
+    Ok(value)
+}
+
+/// Opens a BAR and checks its size.
+pub(super) fn bar<T: Transport>(
+    transport: &T,
+    index: u8,
+    expected: u64,
+) -> Result<T::Bar, OpenError> {
+    let bar = transport.bar(index)?;
+    let found = bar.size();
+    if found < expected {
+        return Err(OpenError::BarSize {
+            bar: index,
+            found,
+            expected,
+        });
+    }
+    Ok(bar)
+}
+
+/// Reads what the device behind `transport` is and can do. Writes nothing and resets nothing.
+pub fn identify<T: Transport>(transport: &T) -> Result<Capabilities, OpenError> {
+    read_identity(&bar(transport, regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE)?)
+}
+
+/// Checks magic number and version, and only then looks at anything else (SPEC 3.1).
+pub(super) fn read_identity(control: &impl Bar) -> Result<Capabilities, OpenError> {
+    let found = regs::MAGIC.read(control)?;
+    if found == u32::MAX {
+        return Err(BusError::Gone {
+            evidence: "MAGIC reads all ones".into(),
+        }
+        .into());
+    }
+    if found != regs::MAGIC_VALUE {
+        return Err(OpenError::NotABmu { found });
+    }
+    let version = read_at(control, regs::VERSION, 0)?.into();
+    let (major, minor) = (
+        regs::version::MAJOR.of(version) as u32,
+        regs::version::MINOR.of(version) as u32,
+    );
+    if major != regs::VERSION_MAJOR {
+        return Err(OpenError::Version { major, minor });
+    }
+    capabilities(control, minor)
+}
+
+fn capabilities(control: &impl Bar, minor: u32) -> Result<Capabilities, OpenError> {
+    let implementation = read_at(control, regs::IMPLEMENTATION, 0)?.into();
+    let counts = read_at(control, regs::CAP_COUNTS, 0)?.into();
+    let rings = read_at(control, regs::CAP_RINGS, 0)?.into();
+    let address = read_at(control, regs::CAP_ADDRESS, 0)?.into();
+    let features = read_at(control, regs::CAP_FEATURES, 0)?.into();
+    let timeout = read_at(control, regs::CAP_TIMEOUT, 0)?.into();
+    let portals_exist = regs::cap_features::PORTALS.of(features) != 0;
+    let capabilities = Capabilities {
+        minor,
+        implementer: regs::implementation::IMPLEMENTER.of(implementation) as u16,
+        revision: regs::implementation::REVISION.of(implementation) as u16,
+        pools: regs::cap_counts::POOLS.of(counts) as u16,
+        portals: if portals_exist {
+            regs::cap_counts::PORTALS.of(counts) as u16
+        } else {
+            0
+        },
+        vectors: regs::cap_counts::VECTORS.of(counts) as u16,
+        ring_log2: (
+            regs::cap_rings::MIN_LOG2.of(rings) as u32,
+            regs::cap_rings::MAX_LOG2.of(rings) as u32,
+        ),
+        address_width: regs::cap_address::WIDTH.of(address) as u32,
+        stride: (
+            1 << regs::cap_address::MIN_STRIDE_LOG2.of(address),
+            1 << regs::cap_address::MAX_STRIDE_LOG2.of(address),
+        ),
+        buffers: read_at(control, regs::CAP_BUFFERS, 0)?,
+        timeout: Duration::from_millis(regs::cap_timeout::MILLISECONDS.of(timeout)),
+        register_path: regs::cap_features::REGISTER_PATH.of(features) != 0,
+        thresholds: regs::cap_features::THRESHOLDS.of(features) != 0,
+        natural_align: regs::cap_features::NATURAL_ALIGN.of(features) != 0,
+        injection: regs::cap_features::INJECTION.of(features) != 0,
+    };
+    check_capabilities(&capabilities, counts, rings, address)?;
+    Ok(capabilities)
+}
+
+/// Refuses capabilities outside of SPEC 4.2: everything later is computed from them.
+fn check_capabilities(
+    c: &Capabilities,
+    counts: u64,
+    rings: u64,
+    address: u64,
+) -> Result<(), OpenError> {
+    let rule = |holds: bool, register, value, rule| {
+        if holds {
+            Ok(())
+        } else {
+            Err(OpenError::Capability {
+                register,
+                value,
+                rule,
+            })
+        }
+    };
+    rule(
+        (1..=64).contains(&c.pools),
+        "CAP_COUNTS",
+        counts,
+        "1 to 64 pools",
+    )?;
+    rule(c.portals <= 64, "CAP_COUNTS", counts, "0 to 64 portals")?;
+    rule(
+        (1..=32).contains(&c.vectors),
+        "CAP_COUNTS",
+        counts,
+        "1 to 32 vectors",
+    )?;
+    let (min, max) = c.ring_log2;
+    rule(
+        3 <= min && min <= max && max <= 20,
+        "CAP_RINGS",
+        rings,
+        "2^3 to 2^20 entries",
+    )?;
+    rule(
+        (32..=64).contains(&c.address_width),
+        "CAP_ADDRESS",
+        address,
+        "32 to 64 address bits",
+    )?;
+    let (min, max) = c.stride;
+    rule(
+        64 <= min && min <= max && max <= 1 << 30,
+        "CAP_ADDRESS",
+        address,
+        "strides of 2^6 to 2^30",
+    )?;
+    rule(c.buffers > 0, "CAP_BUFFERS", c.buffers, "at least 1 buffer")?;
+    rule(!c.timeout.is_zero(), "CAP_TIMEOUT", 0, "at least 1 ms")
+}
+
+/// Proves that writes reach the device: LIVENESS answers with the complement.
+pub(super) fn check_alive(control: &impl Bar) -> Result<(), OpenError> {
+    for written in [0x5555_5555, 0xaaaa_aaaa, 0x1234_5678] {
+        regs::LIVENESS.write(control, written)?;
+        let found = read_at(control, regs::LIVENESS, 0)?;
+        if found != !written {
+            return Err(OpenError::NotAlive { written, found });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Entries through the rings: waiting for room and for entries, and what is made of them.
+
+use super::Portal;
+use super::life::HALTED;
+use crate::bmu::error::{Fault, PathError};
+use crate::bmu::list::FreeList;
+use crate::bmu::rings::Status;
+use crate::bus::{DmaBuffer, Transport};
+use crate::wait::Deadline;
+
+impl<T: Transport, D: DmaBuffer> Portal<T, D> {
+    /// Stores `objects`, at most half a ring, as soon as there is room.
+    pub(super) fn store(
+        &mut self,
+        list: &mut FreeList<T>,
+        objects: &[u32],
+    ) -> Result<(), PathError> {
+        if (self.rings.room() as usize) < objects.len() {
+            self.await_room(list, objects.len() as u32)?;
+        }
+        for &index in objects {
+            self.rings.store(list.geometry().address(index));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn await_room(&mut self, list: &mut FreeList<T>, wanted: u32) -> Result<(), PathError> {
+        let mut deadline = self.deadline("room in the release ring");
+        loop {
+            let status = self.plausible_status(list)?;
+            self.rings.set_release_head(status.release_head);
+            if self.rings.room() >= wanted {
+                return Ok(());
+            }
+            self.ring(list)?;
+            self.relax(list, &mut deadline)?;
+        }
+    }
+
+    /// Takes `n` entries (at most the credits) into the scratch; `false` where the device has run out of them.
+    #[inline]
+    pub(super) fn await_entries(
+        &mut self,
+        list: &mut FreeList<T>,
+        n: u32,
+    ) -> Result<bool, PathError> {
+        if self.rings.peek(n - 1).is_some() {
+            let before = self.scratch.len();
+            self.take(list, n)?;
+            if self.scratch.len() - before == n as usize {
+                return Ok(true);
+            }
+            self.untake(list, before);
+        }
+        self.await_entries_slowly(list, n)
+    }
+
+    #[cold]
+    fn await_entries_slowly(&mut self, list: &mut FreeList<T>, n: u32) -> Result<bool, PathError> {
+        self.ring(list)?;
+        let mut deadline = self.deadline("entries in the acquire ring");
+        loop {
+            let before = self.scratch.len();
+            // The status first, the entries after it: what it counts is visible then (SPEC 7).
+            let status = self.plausible_status(list)?;
+            self.take(list, n)?;
+            if self.scratch.len() - before == n as usize {
+                return Ok(true);
+            }
+            let entry = self.rings.acquire_head();
+            self.untake(list, before);
+            if (status.acquire_tail.wrapping_sub(entry) as i32) > 0 {
+                return Err(list.fault(missing(entry, &status)));
+            }
+            if self.ran_out(&status, n) {
+                return Ok(false);
+            }
+            self.relax(list, &mut deadline)?;
+        }
+    }
+
+    /// Tells whether the device, knowing all that the host gave and took, has fewer than `n` entries (SPEC 6.5).
+    fn ran_out(&self, status: &Status, n: u32) -> bool {
+        let knows_all = status.acquire_head == self.rings.acquire_head()
+            && status.release_head == self.rings.release_tail();
+        let written = status.acquire_tail.wrapping_sub(self.rings.acquire_head());
+        status.empty && knows_all && written < n
+    }
+
+    /// Takes up to `n` ready entries off the ring into the scratch, each through the ledger.
+    ///
+    /// All entries are loaded before the first is looked at: the device wrote them last, so each cache line has to
+    /// come from elsewhere, and loads that wait for nothing wait together.
+    #[inline]
+    pub(super) fn take(&mut self, list: &mut FreeList<T>, n: u32) -> Result<(), PathError> {
+        let rings = &self.rings;
+        self.entries.clear();
+        self.entries
+            .extend((0..n).map_while(|ahead| rings.peek(ahead)));
+        let before = self.scratch.len();
+        for &address in &self.entries {
+            match list.ledger_mut().take(address) {
+                Ok(index) => self.scratch.push(index),
+                Err(lie) => {
+                    list.ledger_mut().put_back(&self.scratch[before..]);
+                    self.scratch.truncate(before);
+                    return Err(list.fault(lie));
+                }
+            }
+        }
+        self.rings.advance(self.entries.len() as u32);
+        Ok(())
+    }
+
+    /// Puts the entries that were taken into the scratch from `from` on back onto the ring.
+    fn untake(&mut self, list: &mut FreeList<T>, from: usize) {
+        let n = (self.scratch.len() - from) as u32;
+        list.ledger_mut().put_back(&self.scratch[from..]);
+        self.scratch.truncate(from);
+        self.rings.advance(n.wrapping_neg());
+    }
+
+    /// Gives what a call took before it ran short back to the device.
+    pub(super) fn roll_back(&mut self, list: &mut FreeList<T>) -> Result<(), PathError> {
+        if self.scratch.is_empty() {
+            return Ok(());
+        }
+        let taken = std::mem::take(&mut self.scratch);
+        let result = self.enqueue(list, &taken);
+        self.scratch = taken;
+        result
+    }
+
+    /// Reads the status line and checks each count against what the host did.
+    pub(super) fn plausible_status(&self, list: &mut FreeList<T>) -> Result<Status, PathError> {
+        let status = self.rings.status();
+        if status.halted {
+            let fault = self.halted();
+            return Err(list.fault(fault));
+        }
+        let (low, high) = self.rings.possible_release_heads();
+        if status.release_head.wrapping_sub(low) > high.wrapping_sub(low) {
+            let found = status.release_head.into();
+            let fault = Fault::BadCount {
+                what: "release_head",
+                found,
+                low: low.into(),
+                high: high.into(),
+            };
+            return Err(list.fault(fault));
+        }
+        // The device writes at most its credits ahead of the head that it was told last, and may not have said so
+        // yet when the host has taken more: then the tail lies behind the head.
+        let ahead = status.acquire_tail.wrapping_sub(self.rings.acquire_head()) as i32;
+        let entries = self.rings.layout().acquire_entries() as i32;
+        if ahead > entries || ahead < -2 * entries {
+            return Err(list.fault(self.bad_tail(status)));
+        }
+        if status.available > list.geometry().objects().into() {
+            let (found, high) = (status.available, list.geometry().objects().into());
+            return Err(list.fault(Fault::BadCount {
+                what: "available",
+                found,
+                low: 0,
+                high,
+            }));
+        }
+        Ok(status)
+    }
+
+    pub(super) fn bad_tail(&self, status: Status) -> Fault {
+        let head = self.rings.acquire_head();
+        let high = head.wrapping_add(self.rings.layout().acquire_entries());
+        Fault::BadCount {
+            what: "acquire_tail",
+            found: status.acquire_tail.into(),
+            low: head.into(),
+            high: high.into(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn ring(&mut self, list: &mut FreeList<T>) -> Result<(), PathError> {
+        self.rings.ring().map_err(|error| list.fault(error.into()))
+    }
+
+    fn deadline(&self, what: &'static str) -> Deadline {
+        Deadline::new(
+            &**self.bmu.transport(),
+            what,
+            self.bmu.capabilities().timeout,
+        )
+    }
+
+    /// Lets a moment pass. When the deadline is over, asks the device why: a portal that could not write its status
+    /// line says so in its registers only, and a device that is gone says nothing.
+    pub(super) fn relax(
+        &self,
+        list: &mut FreeList<T>,
+        deadline: &mut Deadline,
+    ) -> Result<(), PathError> {
+        let Err(late) = deadline.relax(&**self.bmu.transport()) else {
+            return Ok(());
+        };
+        let fault = match self.state() {
+            Err(error) => error.into(),
+            Ok(HALTED) => self.halted(),
+            Ok(_) => late.into(),
+        };
+        Err(list.fault(fault))
+    }
+}
+
+/// The device counts `entry` and it is not there, although what a status line counts is visible before it (SPEC 7).
+#[cold]
+pub(super) fn missing(entry: u32, status: &Status) -> Fault {
+    Fault::MissingEntry {
+        entry,
+        tail: status.acquire_tail,
+    }
+}
