@@ -5,6 +5,7 @@ use std::time::Duration;
 use hwpool::device::{DeviceError, Session};
 use hwpool::devices::bmu::{OpenError, OpenReset, ResetError, regs};
 use hwpool::devices::bus::{BusError, Irq, Transport};
+use hwpool::devices::wait::Deadline;
 use hwpool::sim::{Fault, FaultKind, InProcess};
 
 use crate::rig::{self, Bench};
@@ -227,4 +228,23 @@ fn a_spurious_interrupt_has_no_event(options: &str) {
     assert_eq!(irq.wait(Duration::from_millis(5)), Ok(1));
     assert_eq!(bench.list.take_events(), Ok((true, false)));
     bench.recovers();
+}
+
+#[test]
+fn a_wait_ends_after_one_more_look() {
+    let model = rig::model("seed=1");
+    let limit = Duration::from_millis(1);
+    let end = model.now() + limit;
+    let mut deadline = Deadline::new(&*model, "nothing", limit);
+    let mut looks_after = 0;
+    for _ in 0..100_000 {
+        looks_after += u32::from(model.now() >= end);
+        if let Err(late) = deadline.relax(&*model) {
+            let text = "nothing did not happen within 1ms";
+            assert_eq!(late.to_string(), text);
+            assert_eq!(looks_after, 2, "one at the deadline and one after it");
+            return;
+        }
+    }
+    panic!("a wait without end");
 }
