@@ -67,7 +67,7 @@ fn threaded() {
     for (_, name, case) in all_cases() {
         eprintln!("{name}");
         // Time is real: the model's thread may be off its core for a while.
-        case("mode=threaded&timeout-ms=250");
+        case("mode=threaded&timeout-ms=500");
     }
 }
 
