@@ -10,6 +10,7 @@ use hwpool_sim::{InProcess, MODELS, SimConfig};
 
 use crate::address::{Address, AddressError, TransportKind};
 use crate::dma::{Domain, DomainError};
+use crate::vfio::{Function, Options, VfioError};
 
 /// A device that was opened: its driver and the domain that its DMA memory is mapped into.
 pub struct Session<T: Transport> {
@@ -43,6 +44,8 @@ impl<T: Transport> Session<T> {
 pub enum Link {
     /// The model in this process.
     Sim(Arc<InProcess>),
+    /// A PCI function through the kernel's VFIO.
+    Vfio(Arc<Function>),
 }
 
 /// A device of whatever kind the address named. Clones share it; it is closed with the last one.
@@ -50,6 +53,8 @@ pub enum Link {
 pub enum Device {
     /// The model in this process.
     Sim(Arc<Session<InProcess>>),
+    /// A PCI function through the kernel's VFIO.
+    Vfio(Arc<Session<Function>>),
 }
 
 /// Why a device can't be opened.
@@ -60,7 +65,7 @@ pub enum DeviceError {
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The transport is known and not part of this build.
-    #[error("{device}: transport `{transport}` is not part of this version; sim: is")]
+    #[error("{device}: transport `{transport}` is not part of this version; sim: and vfio: are")]
     NoTransport {
         /// The address.
         device: Address,
@@ -83,6 +88,14 @@ pub enum DeviceError {
         /// Why.
         source: Box<hwpool_sim::SimError>,
     },
+    /// The kernel's VFIO refuses the function.
+    #[error("{device}")]
+    Vfio {
+        /// The address.
+        device: Address,
+        /// Why.
+        source: Box<VfioError>,
+    },
     /// The driver refuses the device.
     #[error("{device}")]
     Open {
@@ -104,10 +117,11 @@ pub enum DeviceError {
 impl DeviceError {
     /// Tells whether the mistake is in the address, not with the device.
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            DeviceError::Address(_) | DeviceError::NoModel { .. } | DeviceError::Sim { .. }
-        )
+        match self {
+            DeviceError::Address(_) | DeviceError::NoModel { .. } | DeviceError::Sim { .. } => true,
+            DeviceError::Vfio { source, .. } => source.is_usage(),
+            _ => false,
+        }
     }
 }
 
@@ -121,10 +135,7 @@ impl Link {
                 device: address,
                 transport: "user",
             }),
-            TransportKind::Vfio => Err(DeviceError::NoTransport {
-                device: address,
-                transport: "vfio",
-            }),
+            TransportKind::Vfio => open_vfio(address),
         }
     }
 }
@@ -136,6 +147,9 @@ impl Device {
     pub fn open(address: &str) -> Result<Device, DeviceError> {
         match Link::open(address)? {
             Link::Sim(model) => Session::open(model).map(|session| Device::Sim(Arc::new(session))),
+            Link::Vfio(function) => {
+                Session::open(function).map(|session| Device::Vfio(Arc::new(session)))
+            }
         }
     }
 
@@ -143,6 +157,7 @@ impl Device {
     pub fn name(&self) -> &str {
         match self {
             Device::Sim(session) => session.bmu.transport().name(),
+            Device::Vfio(session) => session.bmu.transport().name(),
         }
     }
 
@@ -150,6 +165,7 @@ impl Device {
     pub fn model(&self) -> Option<&InProcess> {
         match self {
             Device::Sim(session) => Some(session.bmu.transport()),
+            Device::Vfio(_) => None,
         }
     }
 }
@@ -169,6 +185,20 @@ fn open_sim(device: Address) -> Result<Link, DeviceError> {
     match open() {
         Ok(model) => Ok(Link::Sim(Arc::new(model))),
         Err(source) => Err(DeviceError::Sim {
+            device,
+            source: Box::new(source),
+        }),
+    }
+}
+
+fn open_vfio(device: Address) -> Result<Link, DeviceError> {
+    let open = || {
+        let options = Options::parse(&device.options)?;
+        Function::open(device.target.parse()?, &device.to_string(), options)
+    };
+    match open() {
+        Ok(function) => Ok(Link::Vfio(Arc::new(function))),
+        Err(source) => Err(DeviceError::Vfio {
             device,
             source: Box::new(source),
         }),

@@ -7,6 +7,7 @@
 //! - [`device`]: open a device by its [`address`], such as `sim:bmu`.
 //! - [`pool`]: object pools, in software or in a device.
 //! - [`dma`]: memory that the device reaches.
+//! - [`vfio`]: PCI functions through the kernel's VFIO.
 //! - [`bringup`]: checks that prove a board layer by layer.
 //! - [`devices`] and [`sim`]: the drivers and the models themselves.
 
@@ -15,6 +16,7 @@ pub mod bringup;
 pub mod device;
 pub mod dma;
 pub mod pool;
+pub mod vfio;
 
 pub use hwpool_devices as devices;
 pub use hwpool_sim as sim;

@@ -18,13 +18,17 @@ fn conforms<T: Transport>(open: impl Fn() -> Arc<T>, look: impl Fn(&T)) {
 }
 
 fn conforms_at(address: &str) {
-    let Link::Sim(_) = Link::open(address).expect("the address opens");
-    let open = || match Link::open(address).expect("the address opens") {
-        Link::Sim(model) => model,
-    };
-    conforms(open, |model| {
-        assert_eq!(model.violations(), [], "the driver broke a rule")
-    });
+    match Link::open(address).expect("the address opens") {
+        Link::Sim(_) => conforms(
+            || match Link::open(address) {
+                Ok(Link::Sim(model)) => model,
+                other => panic!("no model: {:?}", other.err()),
+            },
+            |model| assert_eq!(model.violations(), [], "the driver broke a rule"),
+        ),
+        // A function belongs to one opener, and a case may leave its transport open for ever: they share one.
+        Link::Vfio(function) => conforms(|| function.clone(), |_| {}),
+    }
 }
 
 #[test]

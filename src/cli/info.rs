@@ -11,6 +11,7 @@ use super::Output;
 pub(crate) fn run(device: &str, output: Output) -> anyhow::Result<()> {
     match Link::open(device)? {
         Link::Sim(model) => report(&*model, output),
+        Link::Vfio(function) => report(&*function, output),
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             refuse_effect(target.row, with_effect)?;
             match Link::open(&device)? {
                 Link::Sim(model) => get(&*model, target, output),
+                Link::Vfio(function) => get(&*function, target, output),
             }
         }
         Action::Set {
@@ -86,10 +87,12 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             let value = writable_value(target.row, &value)?;
             match Link::open(&device)? {
                 Link::Sim(model) => set(&*model, target, value, dry_run, output),
+                Link::Vfio(function) => set(&*function, target, value, dry_run, output),
             }
         }
         Action::Dump { device, changed } => match Link::open(&device.device)? {
             Link::Sim(model) => dump(&*model, changed, output),
+            Link::Vfio(function) => dump(&*function, changed, output),
         },
     }
 }

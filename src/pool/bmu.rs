@@ -31,6 +31,7 @@ pub(super) fn make(
 ) -> Result<Box<dyn Backend>, BoxError> {
     match device {
         Device::Sim(session) => Ok(Box::new(BmuBackend::new(session.clone(), path, request)?)),
+        Device::Vfio(session) => Ok(Box::new(BmuBackend::new(session.clone(), path, request)?)),
     }
 }
 

@@ -29,8 +29,10 @@ pub(crate) type SimPortal = Portal<InProcess, Slice<InProcess>>;
 
 /// Opens a model by the options of its address, such as `seed=3`.
 pub(crate) fn model(options: &str) -> Arc<InProcess> {
-    let Link::Sim(model) = Link::open(&format!("sim:bmu?{options}")).expect("the model opens");
-    model
+    match Link::open(&format!("sim:bmu?{options}")).expect("the model opens") {
+        Link::Sim(model) => model,
+        _ => panic!("sim: opens a model"),
+    }
 }
 
 /// Opens a list of `objects` on `session`.

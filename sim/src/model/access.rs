@@ -11,6 +11,9 @@ use crate::timing;
 use crate::violation::ViolationKind;
 use crate::world::Task;
 
+/// Longest delay that a fault can ask for, an hour: the clock, in picoseconds, goes on from there without wrapping.
+const LONGEST_DELAY_NS: u64 = 3_600_000_000_000;
+
 impl Model {
     /// Reads `width` bytes, 4 or 8, of a BAR.
     ///
@@ -301,7 +304,7 @@ impl Model {
             None => self.bmu.write(&mut self.w, slot, value),
             Some(0) => {}
             Some(ns) => {
-                let at = self.w.now.saturating_add(ns.saturating_mul(1000));
+                let at = self.w.now.saturating_add(ns.min(LONGEST_DELAY_NS) * 1000);
                 self.w.plan(at, Task::Doorbell { portal, value });
             }
         }

@@ -1,0 +1,34 @@
+//! The way in by iommufd and the function's own character device.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use super::dma::AddressSpace;
+use super::error::VfioError;
+use super::group::{call_error, open_file};
+use super::sys;
+use super::sysfs::Whereabouts;
+
+const IOMMUFD: &str = "/dev/iommu";
+
+/// Tells whether the kernel has iommufd.
+pub(super) fn is_offered() -> bool {
+    Path::new(IOMMUFD).exists()
+}
+
+/// Opens the function through its character device, in an address space of its own.
+pub(super) fn open(at: &Whereabouts) -> Result<(AddressSpace, OwnedFd), VfioError> {
+    let name = at
+        .cdev
+        .as_deref()
+        .ok_or(VfioError::NoCdev { bdf: at.bdf })?;
+    let iommufd = open_file(at, IOMMUFD)?;
+    let device = open_file(at, &format!("/dev/vfio/devices/{name}"))?;
+    sys::bind_iommufd(device.as_fd(), iommufd.as_fd())
+        .map_err(|errno| call_error(at, "VFIO_DEVICE_BIND_IOMMUFD", errno))?;
+    let ioas = sys::ioas_alloc(iommufd.as_fd())
+        .map_err(|errno| call_error(at, "IOMMU_IOAS_ALLOC", errno))?;
+    sys::attach(device.as_fd(), ioas)
+        .map_err(|errno| call_error(at, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", errno))?;
+    Ok((AddressSpace::new(iommufd, ioas), device.into()))
+}

@@ -1,0 +1,356 @@
+//! What the kernel's files tell about a function before it is opened: its driver, its IOMMU group, who else is in it.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::error::{NotAnAddress, VfioError};
+use super::{Backend, Options};
+
+/// The address of a PCI function: domain, bus, device, function.
+///
+/// ```
+/// use hwpool::vfio::Bdf;
+///
+/// let bdf: Bdf = "0000:01:00.0".parse()?;
+/// assert_eq!(bdf.to_string(), "0000:01:00.0");
+/// assert!("1:0.0".parse::<Bdf>().is_err());
+/// # Ok::<(), hwpool::vfio::NotAnAddress>(())
+/// ```
+#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+pub struct Bdf {
+    domain: u32,
+    bus: u8,
+    device: u8,
+    function: u8,
+}
+
+impl FromStr for Bdf {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Bdf, NotAnAddress> {
+        parse(text).ok_or_else(|| NotAnAddress { text: text.into() })
+    }
+}
+
+/// Reads `DDDD:BB:DD.F`, all digits hexadecimal and none left out: a short form could mean two functions.
+fn parse(text: &str) -> Option<Bdf> {
+    let (domain, rest) = text.split_once(':')?;
+    let (bus, rest) = rest.split_once(':')?;
+    let (device, function) = rest.split_once('.')?;
+    let (device, function) = (hex(device, 2)?, hex(function, 1)?);
+    // A domain of Intel's VMD has more than four digits.
+    let digits = domain.len().clamp(4, 8);
+    (device < 32 && function < 8).then_some(Bdf {
+        domain: hex(domain, digits)?,
+        bus: hex(bus, 2)? as u8,
+        device: device as u8,
+        function: function as u8,
+    })
+}
+
+fn hex(text: &str, digits: usize) -> Option<u32> {
+    let good = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u32::from_str_radix(text, 16).ok().filter(|_| good)
+}
+
+impl fmt::Display for Bdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Bdf {
+            domain,
+            bus,
+            device,
+            function,
+        } = self;
+        write!(f, "{domain:04x}:{bus:02x}:{device:02x}.{function}")
+    }
+}
+
+impl fmt::Debug for Bdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bdf({self})")
+    }
+}
+
+/// Where a function that can be opened is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Whereabouts {
+    pub(super) bdf: Bdf,
+    /// Number of its IOMMU group.
+    pub(super) group: u32,
+    /// Name of its character device below /dev/vfio/devices, where the kernel has such.
+    pub(super) cdev: Option<String>,
+    pub(super) node: Option<u32>,
+}
+
+/// sysfs below some root directory.
+pub(super) struct Sysfs {
+    root: PathBuf,
+}
+
+impl Sysfs {
+    /// Looks at the running system.
+    pub(super) fn running() -> Sysfs {
+        Sysfs::at(Path::new("/sys"))
+    }
+
+    /// Looks at a tree that has `bus` under `root`.
+    pub(super) fn at(root: &Path) -> Sysfs {
+        Sysfs { root: root.into() }
+    }
+
+    /// Finds out all that opening `bdf` needs, or why it can't be opened.
+    pub(super) fn find(&self, bdf: Bdf, options: Options) -> Result<Whereabouts, VfioError> {
+        let function = self.function(bdf);
+        if !function.is_dir() {
+            return Err(VfioError::NoFunction { bdf });
+        }
+        let driver = link_name(&function.join("driver"));
+        // Variants such as mlx5-vfio-pci offer the same interface.
+        if !driver.as_deref().is_some_and(|name| name.contains("vfio")) {
+            return Err(VfioError::Driver { bdf, driver });
+        }
+        let cdev = first_entry(&function.join("vfio-dev"));
+        let group = self.group(bdf, options)?;
+        if options.backend == Some(Backend::Cdev) && cdev.is_none() {
+            return Err(VfioError::NoCdev { bdf });
+        }
+        let node = fs::read_to_string(function.join("numa_node"));
+        let node = node.ok().and_then(|text| text.trim().parse().ok());
+        Ok(Whereabouts {
+            bdf,
+            group,
+            cdev,
+            node,
+        })
+    }
+
+    /// Returns the functions of a group that keep it from being used: each with its driver.
+    pub(super) fn strangers(&self, whereabouts: &Whereabouts) -> Vec<(String, String)> {
+        let function = self.function(whereabouts.bdf);
+        let entries = fs::read_dir(function.join("iommu_group/devices"));
+        let names = entries.into_iter().flatten().flatten();
+        let mut strangers: Vec<_> = names
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let driver =
+                    link_name(&self.root.join("bus/pci/devices").join(&name).join("driver"))?;
+                let harmless =
+                    driver.contains("vfio") || driver == "pci-stub" || driver == "pcieport";
+                (!harmless).then_some((name, driver))
+            })
+            .collect();
+        strangers.sort();
+        strangers
+    }
+
+    fn group(&self, bdf: Bdf, options: Options) -> Result<u32, VfioError> {
+        let link = link_name(&self.function(bdf).join("iommu_group"));
+        let Some(group) = link.and_then(|name| name.parse().ok()) else {
+            return Err(VfioError::NoIommu { bdf });
+        };
+        // A group that vfio made up because there is no IOMMU says so by its name.
+        let name = fs::read_to_string(self.function(bdf).join("iommu_group/name"));
+        if name.is_ok_and(|name| name.trim() == "vfio-noiommu") {
+            return Err(VfioError::NoIommuMode {
+                bdf,
+                group,
+                asked_for: options.noiommu,
+            });
+        }
+        Ok(group)
+    }
+
+    fn function(&self, bdf: Bdf) -> PathBuf {
+        self.root.join("bus/pci/devices").join(bdf.to_string())
+    }
+}
+
+/// Returns the last part of what a symbolic link points to.
+fn link_name(path: &Path) -> Option<String> {
+    let target = fs::read_link(path).ok()?;
+    Some(target.file_name()?.to_str()?.into())
+}
+
+fn first_entry(directory: &Path) -> Option<String> {
+    let entry = fs::read_dir(directory).ok()?.next()?.ok()?;
+    entry.file_name().into_string().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    const BDF: &str = "0000:01:00.0";
+
+    /// A tree like /sys, removed when it is dropped.
+    struct Tree(PathBuf);
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    impl Tree {
+        /// Makes a tree with a function in group 7, without a driver.
+        fn new(test: &str) -> Tree {
+            let root =
+                std::env::temp_dir().join(format!("hwpool-sysfs-{test}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&root);
+            let tree = Tree(root);
+            tree.add(BDF, None);
+            fs::write(tree.function(BDF).join("numa_node"), "1\n").unwrap();
+            tree
+        }
+
+        /// Adds a function to group 7.
+        fn add(&self, name: &str, driver: Option<&str>) {
+            let group = self.0.join("kernel/iommu_groups/7/devices");
+            fs::create_dir_all(&group).unwrap();
+            fs::create_dir_all(self.function(name)).unwrap();
+            symlink(
+                "../../../../kernel/iommu_groups/7",
+                self.function(name).join("iommu_group"),
+            )
+            .unwrap();
+            symlink("anywhere", group.join(name)).unwrap();
+            if let Some(driver) = driver {
+                self.bind(name, driver);
+            }
+        }
+
+        fn bind(&self, name: &str, driver: &str) {
+            symlink(
+                format!("../../drivers/{driver}"),
+                self.function(name).join("driver"),
+            )
+            .unwrap();
+        }
+
+        fn function(&self, name: &str) -> PathBuf {
+            self.0.join("bus/pci/devices").join(name)
+        }
+
+        fn find(&self, options: Options) -> Result<Whereabouts, VfioError> {
+            Sysfs::at(&self.0).find(BDF.parse().unwrap(), options)
+        }
+    }
+
+    const CDEV: Options = Options {
+        backend: Some(Backend::Cdev),
+        noiommu: false,
+    };
+
+    #[test]
+    fn a_function_that_is_bound_is_found() {
+        let tree = Tree::new("bound");
+        tree.bind(BDF, "vfio-pci");
+        let found = tree.find(Options::default()).unwrap();
+        assert_eq!(
+            (found.group, found.node, found.cdev.as_deref()),
+            (7, Some(1), None)
+        );
+        assert!(matches!(tree.find(CDEV), Err(VfioError::NoCdev { .. })));
+        fs::create_dir_all(tree.function(BDF).join("vfio-dev/vfio3")).unwrap();
+        assert_eq!(tree.find(CDEV).unwrap().cdev.as_deref(), Some("vfio3"));
+    }
+
+    #[test]
+    fn a_node_of_minus_one_is_none() {
+        let tree = Tree::new("node");
+        tree.bind(BDF, "mlx5-vfio-pci");
+        fs::write(tree.function(BDF).join("numa_node"), "-1\n").unwrap();
+        assert_eq!(tree.find(Options::default()).unwrap().node, None);
+    }
+
+    #[test]
+    fn a_function_that_is_absent_or_not_bound_is_refused() {
+        let tree = Tree::new("driver");
+        let other = "0000:02:00.0".parse().unwrap();
+        let absent = Sysfs::at(&tree.0).find(other, Options::default());
+        assert!(matches!(absent, Err(VfioError::NoFunction { .. })));
+        let unbound = tree.find(Options::default());
+        assert!(matches!(
+            unbound,
+            Err(VfioError::Driver { driver: None, .. })
+        ));
+        tree.bind(BDF, "nvme");
+        let bound = tree.find(Options::default());
+        assert!(
+            matches!(bound, Err(VfioError::Driver { driver: Some(name), .. }) if name == "nvme")
+        );
+    }
+
+    #[test]
+    fn without_an_iommu_a_function_is_refused() {
+        let tree = Tree::new("iommu");
+        tree.bind(BDF, "vfio-pci");
+        fs::write(tree.0.join("kernel/iommu_groups/7/name"), "vfio-noiommu\n").unwrap();
+        let refused = tree.find(Options::default());
+        assert!(matches!(
+            refused,
+            Err(VfioError::NoIommuMode {
+                asked_for: false,
+                group: 7,
+                ..
+            })
+        ));
+        let asked = tree.find(Options {
+            backend: None,
+            noiommu: true,
+        });
+        assert!(matches!(
+            asked,
+            Err(VfioError::NoIommuMode {
+                asked_for: true,
+                ..
+            })
+        ));
+        fs::remove_file(tree.function(BDF).join("iommu_group")).unwrap();
+        assert!(matches!(
+            tree.find(Options::default()),
+            Err(VfioError::NoIommu { .. })
+        ));
+    }
+
+    #[test]
+    fn those_who_block_a_group_are_named() {
+        let tree = Tree::new("strangers");
+        tree.bind(BDF, "vfio-pci");
+        tree.add("0000:01:00.1", Some("ixgbe"));
+        tree.add("0000:00:01.0", Some("pcieport"));
+        tree.add("0000:01:00.2", None);
+        let found = tree.find(Options::default()).unwrap();
+        let strangers = Sysfs::at(&tree.0).strangers(&found);
+        assert_eq!(
+            strangers,
+            [("0000:01:00.1".to_string(), "ixgbe".to_string())]
+        );
+    }
+
+    #[test]
+    fn addresses_are_read_in_full_or_not_at_all() {
+        for good in ["0000:01:00.0", "ffff:ff:1f.7", "10000:e1:00.0"] {
+            assert_eq!(good.parse::<Bdf>().unwrap().to_string(), good);
+        }
+        for bad in [
+            "",
+            "01:00.0",
+            "0000:1:00.0",
+            "0000:01:20.0",
+            "0000:01:00.8",
+            "0000:01:00",
+            "0000:01:00.+1",
+            "000:01:00.0",
+            "+000:01:00.0",
+            "123456789:01:00.0",
+            "0000:01:00.0 ",
+            "../../../etc",
+        ] {
+            assert!(bad.parse::<Bdf>().is_err(), "{bad}");
+        }
+    }
+}
