@@ -8,6 +8,7 @@
 //! - [`pool`]: object pools, in software or in a device.
 //! - [`dma`]: memory that the device reaches.
 //! - [`vfio`]: PCI functions through the kernel's VFIO.
+//! - [`user`]: devices in other processes, over vfio-user sockets.
 //! - [`bringup`]: checks that prove a board layer by layer.
 //! - [`devices`] and [`sim`]: the drivers and the models themselves.
 
@@ -17,6 +18,7 @@ pub mod device;
 pub mod dma;
 pub mod pool;
 pub mod vfio;
+pub mod user;
 
 pub use hwpool_devices as devices;
 pub use hwpool_sim as sim;
