@@ -3,6 +3,7 @@
 //! Everything below is generic over the transport; the one `match` on the address is here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hwpool_devices::bmu::{Bmu, OpenError, OpenReset};
 use hwpool_devices::bus::Transport;
@@ -10,7 +11,7 @@ use hwpool_sim::{InProcess, MODELS, SimConfig};
 
 use crate::address::{Address, AddressError, TransportKind};
 use crate::dma::{Domain, DomainError};
-use crate::vfio::{Function, Options, VfioError};
+use crate::{user, vfio};
 
 /// A device that was opened: its driver and the domain that its DMA memory is mapped into.
 pub struct Session<T: Transport> {
@@ -45,7 +46,9 @@ pub enum Link {
     /// The model in this process.
     Sim(Arc<InProcess>),
     /// A PCI function through the kernel's VFIO.
-    Vfio(Arc<Function>),
+    Vfio(Arc<vfio::Function>),
+    /// A device behind a vfio-user socket.
+    User(Arc<user::Client>),
 }
 
 /// A device of whatever kind the address named. Clones share it; it is closed with the last one.
@@ -54,7 +57,9 @@ pub enum Device {
     /// The model in this process.
     Sim(Arc<Session<InProcess>>),
     /// A PCI function through the kernel's VFIO.
-    Vfio(Arc<Session<Function>>),
+    Vfio(Arc<Session<vfio::Function>>),
+    /// A device behind a vfio-user socket.
+    User(Arc<Session<user::Client>>),
 }
 
 /// Why a device can't be opened.
@@ -64,14 +69,6 @@ pub enum DeviceError {
     /// The text is no address.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The transport is known and not part of this build.
-    #[error("{device}: transport `{transport}` is not part of this version; sim: and vfio: are")]
-    NoTransport {
-        /// The address.
-        device: Address,
-        /// The transport.
-        transport: &'static str,
-    },
     /// There is no such model.
     #[error("{device}: no model `{model}`; there is {}", MODELS.iter().map(|m| m.name).collect::<Vec<_>>().join(", "))]
     NoModel {
@@ -94,7 +91,15 @@ pub enum DeviceError {
         /// The address.
         device: Address,
         /// Why.
-        source: Box<VfioError>,
+        source: Box<vfio::VfioError>,
+    },
+    /// The device behind a vfio-user socket can't be reached.
+    #[error("{device}")]
+    User {
+        /// The address.
+        device: Address,
+        /// Why.
+        source: Box<user::ClientError>,
     },
     /// The driver refuses the device.
     #[error("{device}")]
@@ -120,6 +125,9 @@ impl DeviceError {
         match self {
             DeviceError::Address(_) | DeviceError::NoModel { .. } | DeviceError::Sim { .. } => true,
             DeviceError::Vfio { source, .. } => source.is_usage(),
+            DeviceError::User { source, .. } => {
+                matches!(**source, user::ClientError::Option { .. })
+            }
             _ => false,
         }
     }
@@ -131,10 +139,7 @@ impl Link {
         let address: Address = address.parse()?;
         match address.transport {
             TransportKind::Sim => open_sim(address),
-            TransportKind::User => Err(DeviceError::NoTransport {
-                device: address,
-                transport: "user",
-            }),
+            TransportKind::User => open_user(address),
             TransportKind::Vfio => open_vfio(address),
         }
     }
@@ -150,6 +155,9 @@ impl Device {
             Link::Vfio(function) => {
                 Session::open(function).map(|session| Device::Vfio(Arc::new(session)))
             }
+            Link::User(client) => {
+                Session::open(client).map(|session| Device::User(Arc::new(session)))
+            }
         }
     }
 
@@ -158,6 +166,7 @@ impl Device {
         match self {
             Device::Sim(session) => session.bmu.transport().name(),
             Device::Vfio(session) => session.bmu.transport().name(),
+            Device::User(session) => session.bmu.transport().name(),
         }
     }
 
@@ -166,6 +175,7 @@ impl Device {
         match self {
             Device::Sim(session) => Some(session.bmu.transport()),
             Device::Vfio(_) => None,
+            Device::User(_) => None,
         }
     }
 }
@@ -191,10 +201,39 @@ fn open_sim(device: Address) -> Result<Link, DeviceError> {
     }
 }
 
+fn open_user(device: Address) -> Result<Link, DeviceError> {
+    let name = device.to_string();
+    let patience = patience(&device.options);
+    let open = |patience| user::Client::open(&device.target, &name, patience);
+    match patience.and_then(open) {
+        Ok(client) => Ok(Link::User(Arc::new(client))),
+        Err(source) => Err(DeviceError::User {
+            device,
+            source: Box::new(source),
+        }),
+    }
+}
+
+/// Reads the options of a `user:` address.
+fn patience(options: &[(String, String)]) -> Result<Duration, user::ClientError> {
+    let mut patience = user::PATIENCE;
+    for (key, value) in options {
+        let ms = value.parse().ok().filter(|ms| (1..=3_600_000).contains(ms));
+        match (key.as_str(), ms) {
+            ("timeout-ms", Some(ms)) => patience = Duration::from_millis(ms),
+            _ => {
+                let (key, value) = (key.clone(), value.clone());
+                return Err(user::ClientError::Option { key, value });
+            }
+        }
+    }
+    Ok(patience)
+}
+
 fn open_vfio(device: Address) -> Result<Link, DeviceError> {
     let open = || {
-        let options = Options::parse(&device.options)?;
-        Function::open(device.target.parse()?, &device.to_string(), options)
+        let options = vfio::Options::parse(&device.options)?;
+        vfio::Function::open(device.target.parse()?, &device.to_string(), options)
     };
     match open() {
         Ok(function) => Ok(Link::Vfio(Arc::new(function))),

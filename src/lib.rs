@@ -17,8 +17,8 @@ pub mod bringup;
 pub mod device;
 pub mod dma;
 pub mod pool;
-pub mod vfio;
 pub mod user;
+pub mod vfio;
 
 pub use hwpool_devices as devices;
 pub use hwpool_sim as sim;

@@ -108,18 +108,23 @@ impl Model {
     }
 
     /// Writes `width` bytes, 1, 2 or 4, of configuration space; a round trip, as configuration writes are not posted.
-    pub fn config_write(&mut self, offset: u16, width: u8, value: u32) {
+    ///
+    /// Tells whether that was a function level reset, which among others forgets the MSI-X table.
+    pub fn config_write(&mut self, offset: u16, width: u8, value: u32) -> bool {
         self.w.counters.config_writes += 1;
         self.w.counters.tlp_bytes_down += timing::data(4).bytes;
         self.arrive(regs::CONTROL_BAR);
-        if !self.w.gone {
-            match self.w.space.write(offset, width, value) {
-                Effect::None => {}
-                Effect::Messages => self.w.release_messages(),
-                Effect::Flr => self.function_reset(),
-            }
+        let effect = match self.w.gone {
+            true => Effect::None,
+            false => self.w.space.write(offset, width, value),
+        };
+        match effect {
+            Effect::None => {}
+            Effect::Messages => self.w.release_messages(),
+            Effect::Flr => self.function_reset(),
         }
         self.complete(0);
+        effect == Effect::Flr
     }
 
     fn function_reset(&mut self) {
@@ -182,10 +187,16 @@ impl Model {
     }
 
     /// Masks or unmasks a vector in the MSI-X table, and enables MSI-X in configuration space.
-    pub(crate) fn set_vector_mask(&mut self, vector: u16, masked: bool) {
+    pub fn set_vector_mask(&mut self, vector: u16, masked: bool) {
         self.w.msix.set_mask(vector, masked);
         let control = self.w.space.read(MSIX_CONTROL, 2);
         self.w.space.write(MSIX_CONTROL, 2, control | 1 << 15);
+        self.w.release_messages();
+    }
+
+    /// Masks or unmasks a vector in the MSI-X table alone.
+    pub fn mask_vector(&mut self, vector: u16, masked: bool) {
+        self.w.msix.set_mask(vector, masked);
         self.w.release_messages();
     }
 

@@ -46,6 +46,7 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
     let report = match Link::open(&args.device.device)? {
         Link::Sim(model) => climb(model, &options, progress),
         Link::Vfio(function) => climb(function, &options, progress),
+        Link::User(client) => climb(client, &options, progress),
     };
     spinner.finish_and_clear();
     printed?;

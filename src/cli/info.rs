@@ -12,6 +12,7 @@ pub(crate) fn run(device: &str, output: Output) -> anyhow::Result<()> {
     match Link::open(device)? {
         Link::Sim(model) => report(&*model, output),
         Link::Vfio(function) => report(&*function, output),
+        Link::User(client) => report(&*client, output),
     }
 }
 

@@ -24,8 +24,8 @@ const REFUSED: u8 = 3;
 
 /// Userspace driver for hardware buffer managers.
 ///
-/// DEVICE is an address such as sim:bmu (a model in this process, the default) or sim:bmu?seed=7&faults=FILE; `hwpool
-/// sim list` names the models and their options.
+/// DEVICE is an address such as sim:bmu (a model in this process, the default), sim:bmu?seed=7&faults=FILE or
+/// user:SOCKET (a vfio-user server); `hwpool sim list` names the models and their options.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
@@ -44,7 +44,8 @@ Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment r
 
   hwpool bringup sim:bmu                     prove a device, rung by rung
   hwpool regs get sim:bmu CAP_COUNTS         read a register, decoded
-  hwpool bench sim:bmu --json                time and bus transactions per buffer";
+  hwpool bench sim:bmu --json                time and bus transactions per buffer
+  hwpool sim serve --socket /tmp/bmu.sock    a model as a process, opened by user:/tmp/bmu.sock";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -58,7 +59,7 @@ enum Verb {
     Bench(bench::Bench),
     /// Run random traffic for a while and prove that no buffer is lost or doubled.
     Soak(soak::Soak),
-    /// The models in this program.
+    /// List the models in this program, or serve one to other processes.
     Sim(sim::Sim),
 }
 

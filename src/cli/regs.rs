@@ -75,6 +75,7 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             match Link::open(&device)? {
                 Link::Sim(model) => get(&*model, target, output),
                 Link::Vfio(function) => get(&*function, target, output),
+                Link::User(client) => get(&*client, target, output),
             }
         }
         Action::Set {
@@ -88,11 +89,13 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             match Link::open(&device)? {
                 Link::Sim(model) => set(&*model, target, value, dry_run, output),
                 Link::Vfio(function) => set(&*function, target, value, dry_run, output),
+                Link::User(client) => set(&*client, target, value, dry_run, output),
             }
         }
         Action::Dump { device, changed } => match Link::open(&device.device)? {
             Link::Sim(model) => dump(&*model, changed, output),
             Link::Vfio(function) => dump(&*function, changed, output),
+            Link::User(client) => dump(&*client, changed, output),
         },
     }
 }

@@ -1,10 +1,17 @@
-//! `hwpool sim`: the models in this program.
+//! `hwpool sim`: the models in this program, listed or served.
 
+use std::path::PathBuf;
+
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use hwpool::sim::{MODELS, SimConfig};
+use hwpool::user::SimDevice;
+use hwpool::user::server::Server;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
-use super::Output;
+use super::signal::Stop;
+use super::{Output, Usage};
 
 /// The models in this program.
 #[derive(Debug, Args)]
@@ -17,11 +24,90 @@ pub(crate) struct Sim {
 enum Action {
     /// List the models and the options that their addresses take.
     List,
+    /// Serve a model to other processes by the vfio-user protocol, until SIGTERM or Ctrl-C.
+    ///
+    /// One client is served after the other; the device keeps its state between them. Clients: this program (user:PATH),
+    /// or any other that speaks vfio-user, such as QEMU's vfio-user-pci.
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// The model, as `hwpool sim list` names it.
+    #[arg(long, value_name = "NAME", default_value = "bmu")]
+    model: String,
+    /// Where clients connect; made with mode 0600, and removed at the end.
+    #[arg(long, value_name = "PATH")]
+    socket: PathBuf,
+    /// File of faults in TOML.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<String>,
+    /// Number that chooses what chance decides.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// An option of the model, as `hwpool sim list` names it; may be given several times. The mode is threaded unless
+    /// it says otherwise.
+    #[arg(long = "option", value_name = "KEY=VALUE")]
+    options: Vec<String>,
 }
 
 pub(crate) fn run(sim: Sim, output: Output) -> anyhow::Result<()> {
     match sim.action {
         Action::List => list(output),
+        Action::Serve(serve) => run_server(&serve, output),
+    }
+}
+
+/// Serves until a signal says stop.
+fn run_server(args: &Serve, output: Output) -> anyhow::Result<()> {
+    let config = args.config()?;
+    if !MODELS.iter().any(|model| model.name == args.model) {
+        let names: Vec<_> = MODELS.iter().map(|model| model.name).collect();
+        let (model, names) = (&args.model, names.join(", "));
+        return Err(Usage(format!("no model `{model}`: there is {names}")).into());
+    }
+    allow_many_descriptors();
+    let mut device = SimDevice::new(&args.model, config)?;
+    let server = Server::bind(&args.socket)?;
+    let stop = server.stop_handle();
+    Stop::on_signal_do(move || stop.stop())?;
+    let (model, socket) = (&args.model, args.socket.display().to_string());
+    output.print(
+        || json!({ "schema": "hwpool.serve/1", "model": model, "socket": socket, "pid": std::process::id() }),
+        || format!("serving {model} at user:{socket}\n"),
+    )?;
+    Ok(server.run(&mut device)?)
+}
+
+impl Serve {
+    fn config(&self) -> anyhow::Result<SimConfig> {
+        let usage = |error: hwpool::sim::ConfigError| Usage(error.to_string());
+        let mut config = SimConfig::default();
+        config.set("mode", "threaded").map_err(usage)?;
+        for option in &self.options {
+            let pair = option.split_once('=');
+            let (key, value) =
+                pair.ok_or_else(|| Usage(format!("`{option}` is not an option: write KEY=VALUE")))?;
+            config.set(key, value).map_err(usage)?;
+        }
+        if let Some(seed) = self.seed {
+            config.seed = seed;
+        }
+        if let Some(faults) = &self.faults {
+            config.set("faults", faults).map_err(usage)?;
+        }
+        Ok(config)
+    }
+}
+
+/// Allows as many descriptors as the system lets us: each mapping of a client's memory holds one.
+fn allow_many_descriptors() {
+    let raise = || {
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, most, most)
+    };
+    if let Err(error) = raise().context("the limit of open files stays as it is") {
+        tracing::warn!("{error:#}");
     }
 }
 

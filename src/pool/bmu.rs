@@ -32,6 +32,7 @@ pub(super) fn make(
     match device {
         Device::Sim(session) => Ok(Box::new(BmuBackend::new(session.clone(), path, request)?)),
         Device::Vfio(session) => Ok(Box::new(BmuBackend::new(session.clone(), path, request)?)),
+        Device::User(session) => Ok(Box::new(BmuBackend::new(session.clone(), path, request)?)),
     }
 }
 

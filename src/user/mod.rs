@@ -1,5 +1,26 @@
 //! The vfio-user protocol: PCI functions in other processes, over a stream socket.
 //!
+//! ```text
+//!   Client ── Transport of a driver            Server ── serves a Device, one client after the other
+//!      │                                          │
+//!      └──── codec (messages as bytes) ────┬──────┘
+//!                        channel (one socket, with descriptors)
+//! ```
+//!
 //! - [`codec`]: messages as bytes, pure.
+//! - [`server`]: puts a device of any kind behind a socket.
+//! - [`SimDevice`]: a model, to be served.
+//! - [`Client`]: opens a device behind a socket; [`Device::open`](crate::Device::open) makes one for `user:PATH`.
+//!
+//! Facts of the protocol are those of its specification, "vfio-user Protocol Specification"; where peers in the field
+//! differ from it, the code says so. Both sides expect a peer that lies.
 
+mod channel;
+mod client;
 pub mod codec;
+mod memory;
+pub mod server;
+mod sim_device;
+
+pub use client::{Client, ClientError, PATIENCE, UserBar, UserDoorbell, UserIrq};
+pub use sim_device::{SimDevice, SimDeviceError, SimMonitor};

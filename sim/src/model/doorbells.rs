@@ -96,7 +96,7 @@ impl Model {
     }
 
     /// Returns the portals that run, a bit each.
-    pub(crate) fn running(&self) -> u64 {
+    pub fn running(&self) -> u64 {
         self.bmu.running
     }
 

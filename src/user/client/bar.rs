@@ -1,0 +1,246 @@
+//! Regions: mapped where the server lets us, by messages elsewhere.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use hwpool_devices::bus::{Bar, BusError, Doorbell};
+
+use super::connection::Connection;
+use crate::user::codec::{CodecError, Command, RegionAccess, RegionInfo, SparseArea};
+use crate::user::memory::{HotWord, SharedMemory};
+
+/// A region of the device.
+#[derive(Debug)]
+pub(super) struct Region {
+    pub(super) index: u32,
+    pub(super) info: RegionInfo,
+    /// What is mapped, with its place in the region.
+    areas: Vec<(u64, Arc<SharedMemory>)>,
+}
+
+impl Region {
+    /// Takes what the server said about a region and maps what may be mapped. An area that can't be is left to messages.
+    pub(super) fn new(index: u32, info: RegionInfo, fds: Vec<OwnedFd>) -> Region {
+        let areas = match fds.first().filter(|_| info.mappable) {
+            Some(file) => map_areas(&info, file),
+            None => Vec::new(),
+        };
+        Region { index, info, areas }
+    }
+
+    /// Finds the mapping that holds `width` bytes at `offset`, and where in it they are.
+    #[inline]
+    fn mapped(&self, offset: u64, width: u8) -> Option<(&Arc<SharedMemory>, u64)> {
+        let hit = |(start, memory): &(u64, Arc<SharedMemory>)| {
+            let inside = offset.checked_sub(*start)?;
+            (inside.checked_add(width.into())? <= memory.size()).then_some(inside)
+        };
+        self.areas
+            .iter()
+            .find_map(|area| Some((&area.1, hit(area)?)))
+    }
+}
+
+fn map_areas(info: &RegionInfo, file: &OwnedFd) -> Vec<(u64, Arc<SharedMemory>)> {
+    let whole = [SparseArea {
+        offset: 0,
+        size: info.size,
+    }];
+    let areas = match info.areas.is_empty() {
+        true => &whole[..],
+        false => &info.areas,
+    };
+    let map = |area: &SparseArea| {
+        let end = area.offset.checked_add(area.size)?;
+        let place = info
+            .offset
+            .checked_add(area.offset)
+            .filter(|_| end <= info.size)?;
+        let memory = SharedMemory::map(file.as_fd(), place, area.size);
+        let memory = memory.inspect_err(|error| {
+            let index = info.index;
+            tracing::warn!(index, offset = area.offset, %error, "an area of a region can't be mapped: messages take its place");
+        });
+        Some((area.offset, Arc::new(memory.ok()?)))
+    };
+    areas.iter().filter_map(map).collect()
+}
+
+/// A BAR of a vfio-user device.
+#[derive(Debug, Clone)]
+pub struct UserBar {
+    connection: Arc<Connection>,
+    region: Arc<Region>,
+}
+
+impl UserBar {
+    pub(super) fn new(connection: &Arc<Connection>, region: &Arc<Region>) -> UserBar {
+        UserBar {
+            connection: Arc::clone(connection),
+            region: Arc::clone(region),
+        }
+    }
+
+    #[inline]
+    fn check(&self, offset: u64, width: u8) -> Result<(), BusError> {
+        let len = self.region.info.size;
+        if offset.checked_add(width.into()).is_none_or(|end| end > len) {
+            return Err(BusError::OutOfRange { offset, width, len });
+        }
+        if !offset.is_multiple_of(width.into()) {
+            return Err(BusError::Misaligned { offset, width });
+        }
+        Ok(())
+    }
+
+    fn access(&self, offset: u64, width: u8) -> RegionAccess {
+        RegionAccess {
+            offset,
+            region: self.region.index,
+            count: width.into(),
+        }
+    }
+
+    /// Reads `N` bytes by a message.
+    fn ask<const N: usize>(&self, offset: u64) -> Result<[u8; N], BusError> {
+        let width = N as u8;
+        self.check(offset, width)?;
+        let access = self.access(offset, width);
+        let decode = |payload: &[u8]| {
+            let (answered, data) = RegionAccess::decode_data(payload)?;
+            match data.try_into() {
+                Ok(bytes) if answered == access => Ok(bytes),
+                _ => Err(CodecError::Value {
+                    what: "the access that was answered",
+                    value: answered.offset,
+                }),
+            }
+        };
+        let answer = self
+            .connection
+            .ask(Command::RegionRead, |m| access.encode(m), decode);
+        answer.map_err(|error| error.on_access(offset, width))
+    }
+
+    /// Reads 32 bits by a message.
+    pub(super) fn ask32(&self, offset: u64) -> Result<u32, BusError> {
+        self.ask(offset).map(u32::from_le_bytes)
+    }
+
+    /// Writes by a message and waits until it is done.
+    pub(super) fn tell(&self, offset: u64, data: &[u8]) -> Result<(), BusError> {
+        let width = data.len() as u8;
+        self.check(offset, width)?;
+        let access = self.access(offset, width);
+        let encode = |m: &mut Vec<u8>| {
+            access.encode(m);
+            m.extend_from_slice(data);
+        };
+        let answer = self
+            .connection
+            .ask(Command::RegionWrite, encode, |_| Ok(()));
+        answer.map_err(|error| error.on_access(offset, width))
+    }
+
+    /// Writes by a message and does not wait.
+    fn post(&self, offset: u64, data: &[u8]) -> Result<(), BusError> {
+        let width = data.len() as u8;
+        let access = self.access(offset, width);
+        let sent = self.connection.post(Command::RegionWrite, |m| {
+            access.encode(m);
+            m.extend_from_slice(data);
+        });
+        sent.map_err(|error| error.on_access(offset, width))
+    }
+}
+
+impl Bar for UserBar {
+    type Doorbell = UserDoorbell;
+
+    fn size(&self) -> u64 {
+        self.region.info.size
+    }
+
+    fn read32(&self, offset: u64) -> Result<u32, BusError> {
+        self.check(offset, 4)?;
+        match self
+            .region
+            .mapped(offset, 4)
+            .and_then(|(memory, at)| memory.load32(at))
+        {
+            Some(value) => Ok(value),
+            None => self.ask32(offset),
+        }
+    }
+
+    fn read64(&self, offset: u64) -> Result<u64, BusError> {
+        self.check(offset, 8)?;
+        match self
+            .region
+            .mapped(offset, 8)
+            .and_then(|(memory, at)| memory.load64(at))
+        {
+            Some(value) => Ok(value),
+            None => self.ask(offset).map(u64::from_le_bytes),
+        }
+    }
+
+    fn write32(&self, offset: u64, value: u32) -> Result<(), BusError> {
+        self.check(offset, 4)?;
+        match self
+            .region
+            .mapped(offset, 4)
+            .and_then(|(memory, at)| memory.store32(at, value))
+        {
+            Some(()) => Ok(()),
+            None => self.post(offset, &value.to_le_bytes()),
+        }
+    }
+
+    fn write64(&self, offset: u64, value: u64) -> Result<(), BusError> {
+        self.check(offset, 8)?;
+        match self
+            .region
+            .mapped(offset, 8)
+            .and_then(|(memory, at)| memory.store64(at, value))
+        {
+            Some(()) => Ok(()),
+            None => self.post(offset, &value.to_le_bytes()),
+        }
+    }
+
+    fn doorbell(&self, offset: u64) -> Result<UserDoorbell, BusError> {
+        self.check(offset, 8)?;
+        let mapped = self.region.mapped(offset, 8);
+        let word = mapped.and_then(|(memory, at)| HotWord::new(Arc::clone(memory), at));
+        Ok(UserDoorbell(match word {
+            Some(word) => Path::Mapped(word),
+            None => Path::Message(self.clone(), offset),
+        }))
+    }
+}
+
+/// A hot register of a vfio-user device: a plain store where it is mapped, else a posted message.
+#[derive(Debug)]
+pub struct UserDoorbell(Path);
+
+#[derive(Debug)]
+enum Path {
+    Mapped(HotWord),
+    Message(UserBar, u64),
+}
+
+impl Doorbell for UserDoorbell {
+    /// Mapped areas are ordinary memory, so the caller's release fence orders what it announces before the store; a
+    /// message is ordered by the system call that sends it.
+    #[inline]
+    fn ring(&self, value: u64) -> Result<(), BusError> {
+        match &self.0 {
+            Path::Mapped(word) => {
+                word.store(value);
+                Ok(())
+            }
+            Path::Message(bar, offset) => bar.post(*offset, &value.to_le_bytes()),
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The client: a PCI function behind a vfio-user socket, as a [`Transport`].
+//!
+//! ```text
+//!   Client ── Transport
+//!     │ UserBar ── areas that the server lets us map: plain loads and stores
+//!     │        └── the rest: messages; writes are posted, reads wait
+//!     │ UserIrq ── an eventfd each
+//!     ▼
+//!   Connection ── one request at a time, each with a deadline ──► socket
+//!     └── Windows: what the device may reach, served to the peer when it asks by DMA_READ and DMA_WRITE
+//! ```
+//!
+//! After the first sign that the server died, fell silent or sent nonsense, the connection is closed for good and every
+//! call returns [`BusError::Gone`]; a fresh [`Client::open`] works as soon as there is a server again. No request is
+//! ever sent twice. A store to a mapped area can't tell that the server died, as a store to a real device can't.
+
+mod bar;
+mod connection;
+mod irq;
+mod windows;
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hwpool_devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
+use vfio_bindings::bindings::vfio;
+
+use bar::Region;
+pub use bar::{UserBar, UserDoorbell};
+use connection::{CallError, Connection};
+pub use irq::UserIrq;
+use windows::Window;
+
+use super::codec::{
+    Command, DeviceInfo, DmaMap, DmaUnmap, IoFds, IoFdsRequest, IrqInfo, RegionInfo,
+    RegionInfoRequest,
+};
+
+/// How long a server may take to answer unless the address says otherwise (`?timeout-ms=N`).
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a vfio-user device could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Nobody listens at the socket.
+    #[error(
+        "can't connect to {path}: {source}; is a server running there (`hwpool sim serve`), and may this user reach it?"
+    )]
+    Connect {
+        /// The socket's path.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The server refused a request or broke the protocol.
+    #[error("{0}")]
+    Server(String),
+    /// The server speaks another version.
+    #[error("the server speaks version {major}.{minor} of vfio-user, this client 0.1")]
+    Version {
+        /// The server's.
+        major: u16,
+        /// The server's.
+        minor: u16,
+    },
+    /// What is behind the socket is no PCI function.
+    #[error("the device behind the socket is no PCI function")]
+    NotPci,
+    /// An option of the address.
+    #[error("option `{key}` can't be `{value}`: known is timeout-ms, 1 to 3600000")]
+    Option {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+}
+
+/// A PCI function behind a vfio-user socket.
+#[derive(Debug)]
+pub struct Client {
+    name: String,
+    connection: Arc<Connection>,
+    regions: Vec<Arc<Region>>,
+    resettable: bool,
+    vectors: u16,
+    /// The eventfds of vectors that are enabled.
+    irqs: Mutex<BTreeMap<u16, Arc<OwnedFd>>>,
+    opened: Instant,
+}
+
+impl Client {
+    /// Connects to the server at `path` and learns what its device offers. `name` is what messages call it.
+    ///
+    /// Blocks for `patience` at most for each answer: a server that serves one client after the other answers when the
+    /// client before has gone.
+    ///
+    /// # Errors
+    ///
+    /// No server, a silent one, one that refuses or breaks the protocol, or a device that is no PCI function.
+    pub fn open(path: &str, name: &str, patience: Duration) -> Result<Client, ClientError> {
+        let socket =
+            connection::connect(path, patience).map_err(|source| ClientError::Connect {
+                path: path.into(),
+                source,
+            })?;
+        Client::over(socket, name, patience)
+    }
+
+    /// Opens the device at the other end of a connected socket, as [`Client::open`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::open`].
+    pub fn from_stream(
+        stream: UnixStream,
+        name: &str,
+        patience: Duration,
+    ) -> Result<Client, ClientError> {
+        Client::over(stream.into(), name, patience)
+    }
+
+    fn over(socket: OwnedFd, name: &str, patience: Duration) -> Result<Client, ClientError> {
+        let connection = Arc::new(Connection::negotiate(socket, patience)?);
+        let (command, all) = (Command::DeviceGetInfo, DeviceInfo::default());
+        let info = connection.ask(command, |m| all.encode(m), DeviceInfo::decode)?;
+        if !info.pci {
+            return Err(ClientError::NotPci);
+        }
+        let count = info.regions.min(vfio::VFIO_PCI_NUM_REGIONS);
+        let regions = (0..count).map(|index| region(&connection, index).map(Arc::new));
+        let regions = regions.collect::<Result<Vec<_>, CallError>>()?;
+        let vectors = vectors(&connection, info.irqs)?;
+        Ok(Client {
+            name: name.into(),
+            connection,
+            regions,
+            resettable: info.resettable,
+            vectors,
+            irqs: Mutex::default(),
+            opened: Instant::now(),
+        })
+    }
+
+    /// Asks for the parts of a region whose writes may be signalled by descriptors instead of messages, as a hypervisor
+    /// does for its guest. A server without such parts returns none.
+    ///
+    /// # Errors
+    ///
+    /// The server refuses, or is gone.
+    pub fn region_io_fds(&self, region: u32) -> Result<(IoFds, Vec<OwnedFd>), BusError> {
+        let command = Command::GetRegionIoFds;
+        let request = IoFdsRequest {
+            argsz: 4096,
+            index: region,
+        };
+        let answer = self.connection.call(
+            command,
+            &[],
+            |m| request.encode(m),
+            |payload, fds| Ok((IoFds::decode(payload)?, fds)),
+        );
+        answer.map_err(|error| error.on_bus(command))
+    }
+
+    fn region(&self, index: u32) -> Option<&Arc<Region>> {
+        self.regions
+            .get(index as usize)
+            .filter(|region| region.info.size > 0)
+    }
+
+    fn config(&self) -> Result<UserBar, BusError> {
+        let region = self.region(vfio::VFIO_PCI_CONFIG_REGION_INDEX);
+        let region = region.ok_or(BusError::OutOfRange {
+            offset: 0,
+            width: 4,
+            len: 0,
+        })?;
+        Ok(UserBar::new(&self.connection, region))
+    }
+}
+
+fn region(connection: &Connection, index: u32) -> Result<Region, CallError> {
+    let command = Command::GetRegionInfo;
+    let mut argsz = RegionInfo::SIZE as u32;
+    loop {
+        let request = RegionInfoRequest { argsz, index };
+        let (info, fds) = connection.call(
+            command,
+            &[],
+            |m| request.encode(m),
+            |payload, fds| Ok((RegionInfo::decode(payload)?, fds)),
+        )?;
+        // The first answer tells how much there is. More than a page of areas is no sane device's.
+        if info.argsz <= argsz || argsz > RegionInfo::SIZE as u32 {
+            return Ok(Region::new(index, info, fds));
+        }
+        argsz = info.argsz.min(4096);
+    }
+}
+
+fn vectors(connection: &Connection, kinds: u32) -> Result<u16, CallError> {
+    let index = vfio::VFIO_PCI_MSIX_IRQ_INDEX;
+    if kinds <= index {
+        return Ok(0);
+    }
+    let request = IrqInfo {
+        index,
+        ..IrqInfo::default()
+    };
+    let info = connection.ask(Command::GetIrqInfo, |m| request.encode(m), IrqInfo::decode)?;
+    // MSI-X has 2048 vectors at most.
+    Ok(info.count.min(2048) as u16)
+}
+
+impl Transport for Client {
+    type Bar = UserBar;
+    type Irq = UserIrq;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn bar(&self, index: u8) -> Result<UserBar, BusError> {
+        let region = self.region(index.into()).filter(|_| index < 6);
+        let region = region.ok_or(BusError::NoBar { bar: index })?;
+        Ok(UserBar::new(&self.connection, region))
+    }
+
+    fn config_read32(&self, offset: u16) -> Result<u32, BusError> {
+        self.config()?.ask32(offset.into())
+    }
+
+    fn config_write32(&self, offset: u16, value: u32) -> Result<(), BusError> {
+        self.config()?.tell(offset.into(), &value.to_le_bytes())
+    }
+
+    fn config_write16(&self, offset: u16, value: u16) -> Result<(), BusError> {
+        self.config()?.tell(offset.into(), &value.to_le_bytes())
+    }
+
+    fn irq_count(&self) -> Result<u16, BusError> {
+        Ok(self.vectors)
+    }
+
+    fn irq(&self, vector: u16) -> Result<UserIrq, BusError> {
+        if vector >= self.vectors {
+            return Err(BusError::NoVector {
+                vector,
+                count: self.vectors,
+            });
+        }
+        let mut irqs = connection::lock(&self.irqs);
+        let eventfd = match irqs.get(&vector) {
+            Some(eventfd) => Arc::clone(eventfd),
+            None => {
+                let eventfd = Arc::new(irq::enable(&self.connection, vector)?);
+                irqs.insert(vector, Arc::clone(&eventfd));
+                eventfd
+            }
+        };
+        Ok(UserIrq::new(&self.connection, eventfd))
+    }
+
+    fn reset(&self) -> Result<(), BusError> {
+        if !self.resettable {
+            return Err(BusError::Reset {
+                cause: "the server says that its device can't be reset".into(),
+            });
+        }
+        let answer = self
+            .connection
+            .ask(Command::DeviceReset, |_| (), |_| Ok(()));
+        answer.map_err(|error| match error {
+            CallError::Gone(evidence) => BusError::Gone { evidence },
+            refused => BusError::Reset {
+                cause: refused.to_string(),
+            },
+        })
+    }
+
+    /// The protocol names page sizes and how many mappings, and no ranges: these are 48 bits without the window where
+    /// a function's memory writes mean interrupts on x86, which is what an IOMMU there offers.
+    fn dma_limits(&self) -> Result<DmaLimits, DmaError> {
+        let peer = self.connection.peer();
+        let used = self.connection.windows().len() as u64;
+        Ok(DmaLimits {
+            ranges: vec![0..=0xfedf_ffff, 0xfef0_0000..=(1 << 48) - 1],
+            page_sizes: peer.pgsizes,
+            entries_left: peer.max_dma_maps.saturating_sub(used),
+        })
+    }
+
+    fn dma_map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
+        let window = Window::new(source).map_err(|error| DmaError::Os {
+            call: "dup",
+            errno: error.raw_os_error().unwrap_or(0),
+            hint: error.to_string(),
+        })?;
+        let peer = self.connection.peer();
+        self.connection.windows().add(iova, window, peer)?;
+        let request = DmaMap {
+            readable: true,
+            writable: true,
+            offset: source.offset,
+            address: iova.0,
+            size: source.len,
+        };
+        let command = Command::DmaMap;
+        let encode = |m: &mut Vec<u8>| request.encode(m);
+        let answer = self
+            .connection
+            .call(command, &[source.file], encode, |_, _| Ok(()));
+        answer.map_err(|error| {
+            self.connection.windows().remove(iova, source.len);
+            error.on_dma(command, iova, source.len, peer.max_dma_maps)
+        })
+    }
+
+    fn dma_unmap(&self, iova: Iova, len: u64) -> Result<(), DmaError> {
+        if !self.connection.windows().has(iova, len) {
+            return Err(DmaError::NotMapped { iova, len });
+        }
+        let request = DmaUnmap {
+            all: false,
+            dirty_pages: false,
+            address: iova.0,
+            size: len,
+        };
+        let command = Command::DmaUnmap;
+        let answer = self
+            .connection
+            .ask(command, |m| request.encode(m), |_| Ok(()));
+        answer.map_err(|error| error.on_dma(command, iova, len, 0))?;
+        self.connection.windows().remove(iova, len);
+        Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// Mostly a spin hint; now and then it looks whether the server wants something or is gone, and gives the core
+    /// away, which the server may need.
+    fn relax(&self) {
+        thread_local!(static CALLS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
+        let calls = CALLS.get().wrapping_add(1);
+        CALLS.set(calls);
+        match calls % 64 {
+            0 => {
+                self.connection.serve_peer();
+                thread::yield_now();
+            }
+            _ => std::hint::spin_loop(),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Memory shared with a peer: a mapping of its file, or of ours, that both sides may change at any time.
+//!
+//! There is no way to borrow the bytes. Words are single accesses; longer copies go word by word where they are
+//! aligned, so that the other side never sees half a word.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+/// A mapped range of a file.
+///
+/// Invariant: `map` is at least `size` bytes, readable, writable, and stays mapped until this is dropped.
+#[derive(Debug)]
+pub(crate) struct SharedMemory {
+    map: MmapRaw,
+}
+
+impl SharedMemory {
+    /// Maps `len` bytes of `file` from `offset` on, for reading and writing.
+    ///
+    /// A file that ends before the range does is refused: an access past its end would kill the process. (A peer that
+    /// shortens the file later can still do that, unless the file is sealed.)
+    pub(crate) fn map(file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<SharedMemory> {
+        let file = File::from(file.try_clone_to_owned()?);
+        let end = offset.checked_add(len);
+        let fits = end.is_some_and(|end| file.metadata().is_ok_and(|file| end <= file.len()));
+        let (Ok(len), true, 1..) = (usize::try_from(len), fits, len) else {
+            let why =
+                format!("the range {offset:#x}+{len:#x} is empty or ends past the file's end");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        };
+        let map = MmapOptions::new().offset(offset).len(len).map_raw(&file)?;
+        Ok(SharedMemory { map })
+    }
+
+    /// Returns the size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// Returns the word of `N` bytes at `offset`, or `None` where it is misaligned or outside.
+    fn word<T>(&self, offset: u64) -> Option<NonNull<T>> {
+        let width = size_of::<T>() as u64;
+        let inside = offset
+            .checked_add(width)
+            .is_some_and(|end| end <= self.size());
+        if !inside || !offset.is_multiple_of(width) {
+            return None;
+        }
+        // SAFETY: offset + width <= size, so the result points into the mapping. Mappings begin at a page, so a
+        // multiple of the width is aligned.
+        NonNull::new(unsafe { self.map.as_mut_ptr().add(offset as usize) }.cast())
+    }
+
+    /// Loads 32 bits by one access.
+    pub(crate) fn load32(&self, offset: u64) -> Option<u32> {
+        // SAFETY: `word` returns what lies aligned in the mapping; volatile, because others change it.
+        self.word::<u32>(offset)
+            .map(|word| u32::from_le(unsafe { word.read_volatile() }))
+    }
+
+    /// Loads 64 bits by one access.
+    pub(crate) fn load64(&self, offset: u64) -> Option<u64> {
+        // SAFETY: as for load32.
+        self.word::<u64>(offset)
+            .map(|word| u64::from_le(unsafe { word.read_volatile() }))
+    }
+
+    /// Stores 32 bits by one access.
+    pub(crate) fn store32(&self, offset: u64, value: u32) -> Option<()> {
+        // SAFETY: as for load32.
+        self.word::<u32>(offset)
+            .map(|word| unsafe { word.write_volatile(value.to_le()) })
+    }
+
+    /// Stores 64 bits by one access.
+    pub(crate) fn store64(&self, offset: u64, value: u64) -> Option<()> {
+        // SAFETY: as for load32.
+        self.word::<u64>(offset)
+            .map(|word| unsafe { word.write_volatile(value.to_le()) })
+    }
+
+    /// Copies out of the memory; `None` where the range is outside.
+    pub(crate) fn read(&self, offset: u64, out: &mut [u8]) -> Option<()> {
+        self.check(offset, out.len())?;
+        let mut at = offset;
+        while let Some((step, rest)) = self.step(at, offset, out.len()) {
+            let out = &mut out[(at - offset) as usize..];
+            match step {
+                Step::Word(word) => {
+                    out[..8].copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+                }
+                Step::Byte(byte) => out[0] = byte.load(Ordering::Relaxed),
+            }
+            at = rest;
+        }
+        Some(())
+    }
+
+    /// Copies into the memory; `None` where the range is outside.
+    pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Option<()> {
+        self.check(offset, data.len())?;
+        let mut at = offset;
+        while let Some((step, rest)) = self.step(at, offset, data.len()) {
+            let data = &data[(at - offset) as usize..];
+            match (step, data.first_chunk()) {
+                (Step::Word(word), Some(bytes)) => {
+                    word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+                }
+                (Step::Byte(byte), _) => byte.store(data[0], Ordering::Relaxed),
+                (Step::Word(_), None) => {}
+            }
+            at = rest;
+        }
+        Some(())
+    }
+
+    fn check(&self, offset: u64, len: usize) -> Option<()> {
+        let end = offset.checked_add(len as u64)?;
+        (end <= self.size()).then_some(())
+    }
+
+    /// Returns the access at `at` of a copy of `len` bytes from `from` on, and where the next one is.
+    fn step(&self, at: u64, from: u64, len: usize) -> Option<(Step<'_>, u64)> {
+        let end = from + len as u64;
+        if at >= end {
+            return None;
+        }
+        if at.is_multiple_of(8) && end - at >= 8 {
+            let word = self.word::<u64>(at)?;
+            // SAFETY: `word` lies aligned in the mapping, which outlives the borrow of self; every access that this
+            // process makes to it meanwhile is volatile or atomic.
+            return Some((
+                Step::Word(unsafe { AtomicU64::from_ptr(word.as_ptr()) }),
+                at + 8,
+            ));
+        }
+        let byte = self.word::<u8>(at)?;
+        // SAFETY: as above.
+        Some((
+            Step::Byte(unsafe { AtomicU8::from_ptr(byte.as_ptr()) }),
+            at + 1,
+        ))
+    }
+}
+
+enum Step<'a> {
+    Word(&'a AtomicU64),
+    Byte(&'a AtomicU8),
+}
+
+/// One 64-bit word of shared memory that is written often.
+///
+/// Invariant: `word` points into the mapping that `_memory` keeps, and is aligned.
+#[derive(Debug)]
+pub(crate) struct HotWord {
+    word: NonNull<u64>,
+    _memory: Arc<SharedMemory>,
+}
+
+// SAFETY: an address into memory that any thread may reach and that `_memory` keeps mapped; it is stored to by single
+// volatile accesses alone.
+unsafe impl Send for HotWord {}
+// SAFETY: as for Send.
+unsafe impl Sync for HotWord {}
+
+impl HotWord {
+    /// Finds the word at `offset`, or returns `None` where it is misaligned or outside.
+    pub(crate) fn new(memory: Arc<SharedMemory>, offset: u64) -> Option<HotWord> {
+        Some(HotWord {
+            word: memory.word(offset)?,
+            _memory: memory,
+        })
+    }
+
+    /// Stores `value`: one plain store, never left out nor merged.
+    #[inline]
+    pub(crate) fn store(&self, value: u64) {
+        // SAFETY: by the invariant the word is mapped and aligned.
+        unsafe { self.word.write_volatile(value.to_le()) }
+    }
+
+    /// Loads the word. Acquire: what its writer did before is seen after.
+    #[inline]
+    pub(crate) fn load(&self) -> u64 {
+        // SAFETY: by the invariant the word is mapped and aligned for as long as the borrow of self; this process
+        // accesses it by volatile or atomic accesses only.
+        u64::from_le(unsafe { AtomicU64::from_ptr(self.word.as_ptr()) }.load(Ordering::Acquire))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+
+    use super::*;
+
+    fn memory(len: u64) -> SharedMemory {
+        let file = File::from(memfd_create(c"test", MFdFlags::MFD_CLOEXEC).unwrap());
+        file.set_len(len).unwrap();
+        SharedMemory::map(file.as_fd(), 0, len).unwrap()
+    }
+
+    #[test]
+    fn copies_of_every_alignment_and_length_arrive() {
+        let memory = memory(4096);
+        let data: Vec<u8> = (0..64).collect();
+        for at in 0..16 {
+            for len in 0..40 {
+                memory.write(0, &[0xee; 64]).unwrap();
+                memory.write(at, &data[..len]).unwrap();
+                let mut out = vec![0; len + 2];
+                memory.read(at, &mut out).unwrap();
+                assert_eq!(out[..len], data[..len], "{len} bytes at {at}");
+                assert_eq!(out[len..], [0xee; 2], "{len} bytes at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_outside_is_reached() {
+        let memory = memory(4096);
+        assert_eq!(memory.load64(4096), None);
+        assert_eq!(memory.load64(4092), None);
+        assert_eq!(memory.load32(2), None);
+        assert_eq!(memory.store64(u64::MAX, 0), None);
+        assert_eq!(memory.read(4090, &mut [0; 7]), None);
+        assert_eq!(memory.write(u64::MAX, &[0; 2]), None);
+        assert!(HotWord::new(Arc::new(memory), 4).is_none());
+    }
+
+    #[test]
+    fn words_are_little_endian() {
+        let memory = memory(4096);
+        memory.store64(8, 0x0102).unwrap();
+        memory.store32(16, 0x0304).unwrap();
+        let mut out = [0; 12];
+        memory.read(8, &mut out).unwrap();
+        assert_eq!(out, [2, 1, 0, 0, 0, 0, 0, 0, 4, 3, 0, 0]);
+        assert_eq!(
+            (memory.load64(8), memory.load32(16)),
+            (Some(0x0102), Some(0x0304))
+        );
+    }
+
+    #[test]
+    fn a_range_past_the_end_of_its_file_is_refused() {
+        let file = File::from(memfd_create(c"test", MFdFlags::MFD_CLOEXEC).unwrap());
+        file.set_len(4096).unwrap();
+        for (offset, len) in [(0, 4097), (4096, 1), (0, 0), (u64::MAX, 4096)] {
+            assert!(
+                SharedMemory::map(file.as_fd(), offset, len).is_err(),
+                "{offset:#x}+{len:#x}"
+            );
+        }
+    }
+}

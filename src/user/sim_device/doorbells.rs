@@ -1,0 +1,127 @@
+//! The doorbell pages: memory that the client stores to and the model looks at.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hwpool_devices::bmu::regs;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use crate::user::memory::{HotWord, SharedMemory};
+
+/// The doorbells of all portals, each in the first word of a page of its own.
+///
+/// [`Doorbells::take`] and [`Doorbells::clear`] are called with the model's lock held, [`Doorbells::have_rung`] without.
+#[derive(Debug)]
+pub(super) struct Doorbells {
+    file: File,
+    words: Vec<HotWord>,
+    /// The values that were taken last.
+    taken: Vec<AtomicU64>,
+}
+
+impl Doorbells {
+    /// Makes the pages. The file is as large as the BAR, so that offsets are the same in both, and sealed: a client that
+    /// shortened it would kill this process.
+    pub(super) fn new(portals: u16) -> io::Result<Doorbells> {
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let file = File::from(memfd_create(c"hwpool-doorbells", flags)?);
+        file.set_len(regs::OPERATION_BAR_SIZE)?;
+        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+        let memory = SharedMemory::map(file.as_fd(), 0, regs::OPERATION_BAR_SIZE)?;
+        let memory = Arc::new(memory);
+        let place = |q: u16| regs::PORTAL_PAGES + u64::from(q) * regs::PAGE;
+        let words = (0..portals).filter_map(|q| HotWord::new(Arc::clone(&memory), place(q)));
+        Ok(Doorbells {
+            words: words.collect(),
+            taken: (0..portals).map(|_| AtomicU64::new(0)).collect(),
+            file,
+        })
+    }
+
+    /// Returns how many there are.
+    pub(super) fn count(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Returns the file to hand to clients.
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Tells whether any of the portals in `mask` was written since it was taken.
+    #[inline]
+    pub(super) fn have_rung(&self, mask: u64) -> bool {
+        self.each(mask)
+            .any(|q| self.words[q].load() != self.taken[q].load(Ordering::Relaxed))
+    }
+
+    /// Hands out the doorbells in `mask` that were written since they were taken; tells whether there were any.
+    #[inline]
+    pub(super) fn take(&self, mask: u64, mut ring: impl FnMut(usize, u64)) -> bool {
+        let mut any = false;
+        for q in self.each(mask) {
+            let value = self.words[q].load();
+            if value != self.taken[q].load(Ordering::Relaxed) {
+                self.taken[q].store(value, Ordering::Relaxed);
+                ring(q, value);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Puts the doorbells in `mask` to 0, as in a portal's new life.
+    pub(super) fn clear(&self, mask: u64) {
+        for q in self.each(mask) {
+            self.words[q].store(0);
+            self.taken[q].store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Goes through the bits of `mask` that have a portal.
+    fn each(&self, mask: u64) -> impl Iterator<Item = usize> {
+        let existing = match self.words.len() {
+            64.. => u64::MAX,
+            n => (1 << n) - 1,
+        };
+        let mut left = mask & existing;
+        std::iter::from_fn(move || {
+            let q = left.trailing_zeros() as usize;
+            left &= left.checked_sub(1)?;
+            Some(q)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doorbell_is_taken_once_and_cleared_for_a_new_life() {
+        let doorbells = Doorbells::new(3).unwrap();
+        let client = SharedMemory::map(doorbells.file(), 0, regs::OPERATION_BAR_SIZE).unwrap();
+        let place = regs::PORTAL_PAGES + 2 * regs::PAGE;
+        client.store64(place, 7).unwrap();
+        assert!(doorbells.have_rung(u64::MAX) && !doorbells.have_rung(0b011));
+        let mut taken = Vec::new();
+        assert!(doorbells.take(u64::MAX, |q, value| taken.push((q, value))));
+        assert!(!doorbells.take(u64::MAX, |_, _| unreachable!()));
+        assert_eq!(taken, [(2, 7)]);
+        doorbells.clear(0b100);
+        assert_eq!(client.load64(place), Some(0));
+        assert!(!doorbells.have_rung(u64::MAX));
+    }
+
+    #[test]
+    fn clients_can_not_shorten_the_pages() {
+        let doorbells = Doorbells::new(64).unwrap();
+        assert!(doorbells.file.set_len(0).is_err());
+        assert_eq!(doorbells.each(u64::MAX).count(), 64);
+    }
+}

@@ -1,0 +1,419 @@
+//! A model behind the server: what `hwpool sim serve` serves.
+//!
+//! ```text
+//!   client's store ──► doorbell page (memfd) ◄── looked at by the model's thread ──┐
+//!   client's messages ──► Device for SimDevice ───────────── lock ──► Model ◄──────┘
+//!                                                                      │ interrupts
+//!                                                                    Lines
+//! ```
+//!
+//! The pages of the portals' doorbells can be mapped by the client; everything else takes a message. A doorbell is a
+//! state (SPEC 6.4), so a page is looked at and need not be caught at every value. When a portal begins or ends a life
+//! its page is zeroed: a doorbell counts as 0 until it is written in that life.
+//!
+//! The model reaches memory whose mapping brought a file and is readable and writable. Mappings without are accepted, as
+//! hypervisors map ROMs and the BARs of other functions so; the model meets a DMA fault there.
+
+mod doorbells;
+mod poller;
+
+use std::collections::BTreeSet;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{JoinHandle, Thread};
+
+use hwpool_devices::bmu::regs;
+use hwpool_devices::bus::{BusError, DmaError, DmaSource, Iova};
+use hwpool_sim::{Counters, MODELS, Mode, Model, SimConfig, SimError, Violation};
+use nix::errno::Errno;
+use vfio_bindings::bindings::vfio;
+
+use doorbells::Doorbells;
+
+use super::codec::SparseArea;
+use super::server::{Device, DmaMapping, Lines, Peer, RegionDescription, RegionMapping};
+
+/// Bytes of configuration space.
+const CONFIG_SIZE: u64 = 4096;
+/// Violations that are kept for who asks.
+const MAX_VIOLATIONS: usize = 1024;
+/// Violations that are logged of each client.
+const LOGGED: usize = 8;
+
+/// Why a model can't be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimDeviceError {
+    /// No such model, or a parameter out of its range.
+    #[error(transparent)]
+    Sim(#[from] SimError),
+    /// The doorbell pages can't be made.
+    #[error("the doorbell pages can't be made: {0}")]
+    Pages(std::io::Error),
+    /// The model's thread can't be started.
+    #[error("the model's thread can't be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A model as a [`Device`] of a server.
+#[derive(Debug)]
+pub struct SimDevice {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    /// Mappings that the model was given.
+    given: BTreeSet<u64>,
+}
+
+/// Looks at a served model from outside.
+#[derive(Debug, Clone)]
+pub struct SimMonitor(Arc<Shared>);
+
+/// What the server's thread and the model's have in common.
+#[derive(Debug)]
+struct Shared {
+    model: Mutex<Model>,
+    vectors: u16,
+    doorbells: Doorbells,
+    lines: Arc<Lines>,
+    /// The server's thread wants the lock: the model's lets it in.
+    wanted: AtomicU32,
+    /// Portals that run, as the model's thread should watch them.
+    running: AtomicU64,
+    stepped: bool,
+    stop: AtomicBool,
+    poller: OnceLock<Thread>,
+    violations: Mutex<Vec<Violation>>,
+}
+
+impl SimDevice {
+    /// Makes the model `name` as firmware would leave it, and starts its thread.
+    ///
+    /// # Errors
+    ///
+    /// No such model, a parameter out of its range, or what the operating system says.
+    pub fn new(name: &str, config: SimConfig) -> Result<SimDevice, SimDeviceError> {
+        if !MODELS.iter().any(|model| model.name == name) {
+            return Err(SimError::UnknownModel { name: name.into() }.into());
+        }
+        let stepped = config.mode == Mode::Stepped;
+        let portals = config.portals;
+        let model = Model::new(config).map_err(SimError::from)?;
+        let vectors = model.vectors();
+        let shared = Arc::new(Shared {
+            doorbells: Doorbells::new(portals).map_err(SimDeviceError::Pages)?,
+            model: Mutex::new(model),
+            vectors,
+            lines: Arc::new(Lines::new([0, 0, vectors.into(), 0, 0])),
+            wanted: AtomicU32::new(0),
+            running: AtomicU64::new(0),
+            stepped,
+            stop: AtomicBool::new(false),
+            poller: OnceLock::new(),
+            violations: Mutex::default(),
+        });
+        let thread = poller::start(&shared).map_err(SimDeviceError::Thread)?;
+        Ok(SimDevice {
+            shared,
+            thread: Some(thread),
+            given: BTreeSet::new(),
+        })
+    }
+
+    /// Returns what looks at the model while it is served.
+    pub fn monitor(&self) -> SimMonitor {
+        SimMonitor(Arc::clone(&self.shared))
+    }
+}
+
+impl SimMonitor {
+    /// Takes the violations that were recorded since the last call, the first 1024 of them.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.0.collect_violations();
+        std::mem::take(&mut lock(&self.0.violations))
+    }
+
+    /// Returns what crossed the bus since the model was made.
+    pub fn counters(&self) -> Counters {
+        lock(&self.0.model).counters()
+    }
+}
+
+impl Drop for SimDevice {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // Its panic was printed when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Does something with the model for a client: doorbells that it rang before come first, interrupts after.
+    ///
+    /// Accesses to the operation pages need the doorbells of running portals only; those of others matter to accesses
+    /// that may let them run.
+    fn with<R>(&self, portals: Portals, act: impl FnOnce(&mut Model) -> R) -> R {
+        self.wanted.fetch_add(1, Ordering::Relaxed);
+        let mut model = lock(&self.model);
+        self.wanted.fetch_sub(1, Ordering::Relaxed);
+        let before = model.running();
+        let watched = match portals {
+            Portals::Running => before,
+            Portals::All => u64::MAX,
+        };
+        self.doorbells
+            .take(watched, |q, value| ring(&mut model, q, value));
+        let result = act(&mut model);
+        self.settle(&mut model, before);
+        result
+    }
+
+    /// Passes on what came of it: portals that begin or end a life start from 0, interrupts go out.
+    fn settle(&self, model: &mut Model, before: u64) {
+        let running = model.running();
+        if running != before {
+            self.doorbells.clear(running ^ before);
+            self.running.store(running, Ordering::SeqCst);
+            if let Some(poller) = self.poller.get() {
+                poller.unpark();
+            }
+        }
+        if let Some(fired) = model.take_interrupts() {
+            for (vector, count) in (0..).zip(fired) {
+                for _ in 0..count {
+                    self.lines.fire(vfio::VFIO_PCI_MSIX_IRQ_INDEX, vector);
+                }
+            }
+        }
+    }
+
+    fn collect_violations(&self) -> Vec<Violation> {
+        let found = lock(&self.model).take_violations();
+        let mut kept = lock(&self.violations);
+        let room = MAX_VIOLATIONS.saturating_sub(kept.len());
+        kept.extend(found.iter().take(room).cloned());
+        found
+    }
+}
+
+/// Which portals' doorbells an access needs to have been looked at.
+#[derive(Debug, Copy, Clone)]
+enum Portals {
+    Running,
+    All,
+}
+
+fn ring(model: &mut Model, portal: usize, value: u64) {
+    let offset = regs::PORTAL_PAGES + portal as u64 * regs::PAGE;
+    // In range and aligned, so it can't fail.
+    let _ = model.bar_write(regs::OPERATION_BAR, offset, 8, value);
+}
+
+/// Locks; a panic elsewhere has left the data as sound as they were.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Device for SimDevice {
+    fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
+        let size = match index {
+            vfio::VFIO_PCI_CONFIG_REGION_INDEX => CONFIG_SIZE,
+            0..=5 => Model::bar_size(index as u8)?,
+            _ => return None,
+        };
+        let doorbells = &self.shared.doorbells;
+        let mapped = index == u32::from(regs::OPERATION_BAR) && doorbells.count() > 0;
+        Some(RegionDescription {
+            size,
+            readable: true,
+            writable: true,
+            mapping: mapped.then(|| RegionMapping {
+                file: doorbells.file(),
+                offset: 0,
+                areas: vec![SparseArea {
+                    offset: regs::PORTAL_PAGES,
+                    size: doorbells.count() as u64 * regs::PAGE,
+                }],
+            }),
+        })
+    }
+
+    fn lines(&self) -> &Arc<Lines> {
+        &self.shared.lines
+    }
+
+    fn read(
+        &mut self,
+        _peer: &mut Peer<'_>,
+        region: u32,
+        offset: u64,
+        data: &mut [u8],
+    ) -> Result<(), Errno> {
+        if region == vfio::VFIO_PCI_CONFIG_REGION_INDEX {
+            self.read_config(offset, data);
+            return Ok(());
+        }
+        let (bar, width) = (region as u8, width(data.len())?);
+        let read = |model: &mut Model| model.bar_read(bar, offset, width);
+        let value = self.shared.with(needed(bar), read).map_err(refusal)?;
+        data.copy_from_slice(&value.to_le_bytes()[..data.len()]);
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        _peer: &mut Peer<'_>,
+        region: u32,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), Errno> {
+        if region == vfio::VFIO_PCI_CONFIG_REGION_INDEX {
+            self.write_config(offset, data);
+            return Ok(());
+        }
+        let (bar, width) = (region as u8, width(data.len())?);
+        let value = word(data);
+        let write = |model: &mut Model| model.bar_write(bar, offset, width, value);
+        self.shared.with(needed(bar), write).map_err(refusal)
+    }
+
+    fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno> {
+        let Some((file, offset)) = mapping
+            .file
+            .filter(|_| mapping.readable && mapping.writable)
+        else {
+            return Ok(());
+        };
+        let source = DmaSource {
+            file: file.as_fd(),
+            offset,
+            len: mapping.size,
+        };
+        let iova = Iova(mapping.iova);
+        let mapped = self
+            .shared
+            .with(Portals::All, |model| model.dma_map(iova, source));
+        mapped.map_err(|error| refused_mapping(&error))?;
+        self.given.insert(mapping.iova);
+        Ok(())
+    }
+
+    fn dma_unmap(&mut self, iova: u64, size: u64) {
+        if self.given.remove(&iova) {
+            let unmap = |model: &mut Model| model.dma_unmap(Iova(iova), size);
+            if let Err(error) = self.shared.with(Portals::All, unmap) {
+                tracing::error!(%error, "the model and the server disagree about mappings");
+            }
+        }
+    }
+
+    /// Programs the MSI-X table as a kernel does for whom it gives a vector to.
+    fn lines_changed(&mut self, kind: u32, lines: std::ops::Range<u32>) {
+        self.shared.with(Portals::All, |model| {
+            for vector in lines {
+                match self.shared.lines.is_heard(kind, vector) {
+                    true => model.set_vector_mask(vector as u16, false),
+                    false => model.mask_vector(vector as u16, true),
+                }
+            }
+        });
+    }
+
+    fn reset(&mut self) -> Result<(), Errno> {
+        self.shared.with(Portals::All, Model::reset);
+        Ok(())
+    }
+
+    fn disconnected(&mut self) {
+        let found = self.shared.collect_violations();
+        for violation in found.iter().take(LOGGED) {
+            tracing::warn!("the client broke a rule of the device: {violation}");
+        }
+        if found.len() > LOGGED {
+            tracing::warn!("and {} times more", found.len() - LOGGED);
+        }
+    }
+}
+
+impl SimDevice {
+    /// Reads any number of bytes, by the widest accesses that are aligned.
+    fn read_config(&mut self, offset: u64, data: &mut [u8]) {
+        self.shared.with(Portals::All, |model| {
+            for (at, part) in pieces(offset, data.len()) {
+                let value = model.config_read(at, part.len() as u8);
+                data[part.clone()].copy_from_slice(&value.to_le_bytes()[..part.len()]);
+            }
+        });
+    }
+
+    fn write_config(&mut self, offset: u64, data: &[u8]) {
+        let lines = &self.shared.lines;
+        self.shared.with(Portals::All, |model| {
+            let mut reset = false;
+            for (at, part) in pieces(offset, data.len()) {
+                let value = word(&data[part.clone()]) as u32;
+                reset |= model.config_write(at, part.len() as u8, value);
+            }
+            // The table behind the client's eventfds is ours to keep, as it would be the kernel's.
+            for vector in (0..self.shared.vectors).filter(|_| reset) {
+                if lines.is_heard(vfio::VFIO_PCI_MSIX_IRQ_INDEX, vector.into()) {
+                    model.mask_vector(vector, false);
+                }
+            }
+        });
+    }
+}
+
+/// Cuts a range of configuration space into aligned accesses of 4, 2 and 1 bytes, with their places in the data.
+fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (u16, std::ops::Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let at = u16::try_from(offset + done as u64).ok()?;
+        let fits = |width: usize| at.is_multiple_of(width as u16) && width <= len - done;
+        let width = [4, 2, 1].into_iter().find(|width| fits(*width))?;
+        done += width;
+        Some((at, done - width..done))
+    })
+}
+
+/// The link carries accesses of 4 and 8 bytes to the registers.
+fn width(len: usize) -> Result<u8, Errno> {
+    match len {
+        4 | 8 => Ok(len as u8),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Returns up to 8 bytes as a number.
+fn word(data: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes[..data.len()].copy_from_slice(data);
+    u64::from_le_bytes(bytes)
+}
+
+fn needed(bar: u8) -> Portals {
+    match bar {
+        regs::OPERATION_BAR => Portals::Running,
+        _ => Portals::All,
+    }
+}
+
+fn refusal(error: BusError) -> Errno {
+    match error {
+        BusError::Failed { .. } => Errno::EIO,
+        _ => Errno::EINVAL,
+    }
+}
+
+fn refused_mapping(error: &DmaError) -> Errno {
+    tracing::warn!(%error, "a DMA mapping was refused");
+    match error {
+        DmaError::Exists { .. } => Errno::EEXIST,
+        DmaError::NoEntries { .. } => Errno::ENOSPC,
+        DmaError::Os { errno, .. } if *errno != 0 => Errno::from_raw(*errno),
+        _ => Errno::EINVAL,
+    }
+}

@@ -1,0 +1,93 @@
+//! The model's thread: looks at the doorbell pages, which nobody announces.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hwpool_sim::Model;
+
+use super::{Shared, lock, ring};
+
+/// Empty looks before the thread gives up its core, and before it sleeps.
+const SPINS: u32 = 4_000;
+const YIELDS: u32 = SPINS + 200;
+/// How long it sleeps while portals run. A store wakes nobody, so this is how late a doorbell after a pause is seen.
+const NAP: Duration = Duration::from_micros(50);
+/// How long it sleeps while none runs: a message that lets one run wakes it.
+const SLEEP: Duration = Duration::from_millis(10);
+/// Passes between looks at what is rare: doorbells of disabled portals, delayed ones.
+const RARE: u32 = 256;
+/// Passes with the lock held.
+const BURST: u32 = 16;
+
+pub(super) fn start(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    let polled = Arc::clone(shared);
+    let thread = thread::Builder::new()
+        .name("hwpool-sim".into())
+        .spawn(move || polled.poll())?;
+    // Set once, here.
+    let _ = shared.poller.set(thread.thread().clone());
+    Ok(thread)
+}
+
+impl Shared {
+    fn poll(&self) {
+        let mut idle = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            if self.wanted.load(Ordering::Relaxed) > 0 {
+                thread::yield_now();
+                continue;
+            }
+            let running = self.running.load(Ordering::Relaxed);
+            if self.doorbells.have_rung(running) {
+                self.burst();
+                idle = 0;
+                continue;
+            }
+            idle += 1;
+            if self.stepped || idle % RARE == 0 || idle >= YIELDS {
+                self.look_at_all();
+            }
+            idle = back_off(idle, running);
+        }
+    }
+
+    /// Serves running portals for as long as they ring.
+    fn burst(&self) {
+        let mut model = lock(&self.model);
+        let before = model.running();
+        for _ in 0..BURST {
+            let running = model.running();
+            let rung = self
+                .doorbells
+                .take(running, |q, value| ring(&mut model, q, value));
+            if !rung || self.wanted.load(Ordering::Relaxed) > 0 {
+                break;
+            }
+        }
+        self.settle(&mut model, before);
+    }
+
+    /// Looks at every doorbell, and lets time pass for the model.
+    fn look_at_all(&self) {
+        let mut model = lock(&self.model);
+        let before = model.running();
+        self.doorbells
+            .take(u64::MAX, |q, value| ring(&mut model, q, value));
+        Model::relax(&mut model);
+        self.settle(&mut model, before);
+    }
+}
+
+/// Spins, then yields, then sleeps.
+fn back_off(idle: u32, running: u64) -> u32 {
+    match idle {
+        0..SPINS => std::hint::spin_loop(),
+        SPINS..YIELDS => thread::yield_now(),
+        _ if running == 0 => thread::park_timeout(SLEEP),
+        _ => thread::park_timeout(NAP),
+    }
+    idle.min(YIELDS)
+}
