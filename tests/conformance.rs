@@ -1,11 +1,16 @@
-//! One suite, run over every transport: the model stepped, the model threaded, and whatever `HWPOOL_DEVICE` names.
+//! One suite, run over every transport: the model stepped, the model threaded, the model behind a vfio-user socket, and
+//! whatever `HWPOOL_DEVICE` names.
 
 mod suite;
 
-use std::sync::Arc;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use hwpool::device::Link;
 use hwpool::devices::bus::Transport;
+use hwpool::sim::SimConfig;
+use hwpool::user::{Client, PATIENCE, SimDevice, SimMonitor, server};
 
 /// Runs all cases, each on a transport of its own, and looks at it afterwards.
 fn conforms<T: Transport>(open: impl Fn() -> Arc<T>, look: impl Fn(&T)) {
@@ -22,13 +27,46 @@ fn conforms_at(address: &str) {
         Link::Sim(_) => conforms(
             || match Link::open(address) {
                 Ok(Link::Sim(model)) => model,
-                other => panic!("no model: {:?}", other.err()),
+                other => panic!("{address} opened as a model: {:?}", other.err()),
             },
             |model| assert_eq!(model.violations(), [], "the driver broke a rule"),
         ),
         // A function belongs to one opener, and a case may leave its transport open for ever: they share one.
         Link::Vfio(function) => conforms(|| function.clone(), |_| {}),
+        Link::User(client) => {
+            drop(client);
+            let open = || match Link::open(address) {
+                Ok(Link::User(client)) => client,
+                other => panic!("{address} opened as a client: {:?}", other.err()),
+            };
+            conforms(open, |_| ());
+        }
     }
+}
+
+/// Runs the suite over a socket: each case has a server of its own, in a thread, with its own model.
+fn conforms_over_a_socket(options: &[(&str, &str)]) {
+    let monitor: Mutex<Option<SimMonitor>> = Mutex::default();
+    let open = || {
+        let mut config = SimConfig::default();
+        for (key, value) in options {
+            config.set(key, value).expect("an option");
+        }
+        let mut device = SimDevice::new("bmu", config).expect("a model");
+        *monitor.lock().unwrap() = Some(device.monitor());
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        thread::spawn(move || server::serve_stream(theirs, &mut device));
+        Arc::new(Client::from_stream(ours, "user:pair", PATIENCE).expect("the client opens"))
+    };
+    conforms(open, |_| {
+        let violations = monitor
+            .lock()
+            .unwrap()
+            .take()
+            .expect("a monitor")
+            .violations();
+        assert_eq!(violations, [], "the driver broke a rule");
+    });
 }
 
 #[test]
@@ -41,6 +79,23 @@ fn stepped_model() {
 #[test]
 fn threaded_model() {
     conforms_at("sim:bmu?mode=threaded");
+}
+
+#[test]
+fn model_behind_a_socket() {
+    conforms_over_a_socket(&[("mode", "threaded")]);
+    conforms_over_a_socket(&[
+        ("mode", "threaded"),
+        ("pools", "1"),
+        ("portals", "1"),
+        ("vectors", "1"),
+        ("address-width", "32"),
+    ]);
+}
+
+#[test]
+fn stepped_model_behind_a_socket() {
+    conforms_over_a_socket(&[("mode", "stepped"), ("seed", "5")]);
 }
 
 #[test]

@@ -93,6 +93,20 @@ impl UserBar {
         Ok(())
     }
 
+    /// Finds the mapping that an access goes to, behind every message that was sent before.
+    fn mapped(
+        &self,
+        offset: u64,
+        width: u8,
+    ) -> Result<Option<(&Arc<SharedMemory>, u64)>, BusError> {
+        let mapped = self.region.mapped(offset, width);
+        if mapped.is_some() {
+            let settled = self.connection.settle();
+            settled.map_err(|error| error.on_access(offset, width))?;
+        }
+        Ok(mapped)
+    }
+
     fn access(&self, offset: u64, width: u8) -> RegionAccess {
         RegionAccess {
             offset,
@@ -163,11 +177,8 @@ impl Bar for UserBar {
 
     fn read32(&self, offset: u64) -> Result<u32, BusError> {
         self.check(offset, 4)?;
-        match self
-            .region
-            .mapped(offset, 4)
-            .and_then(|(memory, at)| memory.load32(at))
-        {
+        let mapped = self.mapped(offset, 4)?;
+        match mapped.and_then(|(memory, at)| memory.load32(at)) {
             Some(value) => Ok(value),
             None => self.ask32(offset),
         }
@@ -175,11 +186,8 @@ impl Bar for UserBar {
 
     fn read64(&self, offset: u64) -> Result<u64, BusError> {
         self.check(offset, 8)?;
-        match self
-            .region
-            .mapped(offset, 8)
-            .and_then(|(memory, at)| memory.load64(at))
-        {
+        let mapped = self.mapped(offset, 8)?;
+        match mapped.and_then(|(memory, at)| memory.load64(at)) {
             Some(value) => Ok(value),
             None => self.ask(offset).map(u64::from_le_bytes),
         }
@@ -187,11 +195,8 @@ impl Bar for UserBar {
 
     fn write32(&self, offset: u64, value: u32) -> Result<(), BusError> {
         self.check(offset, 4)?;
-        match self
-            .region
-            .mapped(offset, 4)
-            .and_then(|(memory, at)| memory.store32(at, value))
-        {
+        let mapped = self.mapped(offset, 4)?;
+        match mapped.and_then(|(memory, at)| memory.store32(at, value)) {
             Some(()) => Ok(()),
             None => self.post(offset, &value.to_le_bytes()),
         }
@@ -199,11 +204,8 @@ impl Bar for UserBar {
 
     fn write64(&self, offset: u64, value: u64) -> Result<(), BusError> {
         self.check(offset, 8)?;
-        match self
-            .region
-            .mapped(offset, 8)
-            .and_then(|(memory, at)| memory.store64(at, value))
-        {
+        let mapped = self.mapped(offset, 8)?;
+        match mapped.and_then(|(memory, at)| memory.store64(at, value)) {
             Some(()) => Ok(()),
             None => self.post(offset, &value.to_le_bytes()),
         }
@@ -214,7 +216,11 @@ impl Bar for UserBar {
         let mapped = self.region.mapped(offset, 8);
         let word = mapped.and_then(|(memory, at)| HotWord::new(Arc::clone(memory), at));
         Ok(UserDoorbell(match word {
-            Some(word) => Path::Mapped(word),
+            Some(word) => Path::Mapped {
+                word,
+                connection: Arc::clone(&self.connection),
+                offset,
+            },
             None => Path::Message(self.clone(), offset),
         }))
     }
@@ -226,7 +232,11 @@ pub struct UserDoorbell(Path);
 
 #[derive(Debug)]
 enum Path {
-    Mapped(HotWord),
+    Mapped {
+        word: HotWord,
+        connection: Arc<Connection>,
+        offset: u64,
+    },
     Message(UserBar, u64),
 }
 
@@ -236,7 +246,14 @@ impl Doorbell for UserDoorbell {
     #[inline]
     fn ring(&self, value: u64) -> Result<(), BusError> {
         match &self.0 {
-            Path::Mapped(word) => {
+            Path::Mapped {
+                word,
+                connection,
+                offset,
+            } => {
+                connection
+                    .settle()
+                    .map_err(|error| error.on_access(*offset, 8))?;
                 word.store(value);
                 Ok(())
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
 use super::ClientError;
 use super::windows::Windows;
 use crate::user::channel::{self, ChannelError, MAX_DATA, MAX_FDS, Message, Receiver};
-use crate::user::codec::{Capabilities, CodecError, Command, DmaAccess, Header, Version};
+use crate::user::codec::{
+    Capabilities, CodecError, Command, DeviceInfo, DmaAccess, Header, Version,
+};
 
 /// The version that is proposed: all earlier minor ones are understood.
 const MAJOR: u16 = 0;
@@ -26,6 +29,8 @@ pub(super) struct Connection {
     wire: Mutex<Wire>,
     windows: Mutex<Windows>,
     peer: Capabilities,
+    /// Posted messages may still be under way: no reply has come since.
+    in_flight: AtomicBool,
     /// Why there is no connection any more.
     gone: OnceLock<String>,
 }
@@ -143,6 +148,7 @@ impl Connection {
             patience,
             windows: Mutex::default(),
             peer: Capabilities::default(),
+            in_flight: AtomicBool::new(false),
             gone: OnceLock::new(),
         };
         let ours = Version {
@@ -234,7 +240,26 @@ impl Connection {
         self.check_alive()?;
         let header = Header::posted(wire.take_id(), command);
         header.write(&mut wire.out, encode);
+        self.in_flight.store(true, Ordering::Relaxed);
         self.send(&wire.out, &[])
+    }
+
+    /// Makes sure that the server has acted on every posted message of this thread's.
+    ///
+    /// On a bus, accesses of one function stay in order. Here posted messages go through the socket and stores to mapped
+    /// areas do not: each access to a mapped area asks this first. It costs a load, and a round trip where it is due.
+    #[inline]
+    pub(super) fn settle(&self) -> Result<(), CallError> {
+        match self.in_flight.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => self.flush(),
+        }
+    }
+
+    #[cold]
+    fn flush(&self) -> Result<(), CallError> {
+        let all = DeviceInfo::default();
+        self.ask(Command::DeviceGetInfo, |m| all.encode(m), |_| Ok(()))
     }
 
     /// Answers what the server asks, if it asks and nobody waits for a reply; notices when it is gone.
@@ -312,6 +337,8 @@ impl Connection {
             if !got.is_reply() {
                 self.serve(wire, message)?;
             } else if (got.id, got.command) == (request.id, request.command) {
+                // The server acts on messages in the order in which they were sent.
+                self.in_flight.store(false, Ordering::Relaxed);
                 return Ok(message);
             } else {
                 return Err(self.fail(format!(
