@@ -1,0 +1,7 @@
+//! The vfio-user protocol on the wire: our server against scripted clients, our client against scripted servers, and
+//! both against another implementation.
+
+mod client;
+mod interop;
+mod peer;
+mod server;

@@ -1,0 +1,897 @@
+//! Our server against scripted clients: what it answers, what it refuses, what it survives.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use hwpool::user::codec::*;
+use hwpool::user::server::{
+    self, Device, DmaMapping, Lines, Peer as Memory, RegionDescription, RegionMapping,
+};
+use nix::errno::Errno;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use proptest::prelude::*;
+
+use crate::peer::{Got, Peer, message};
+
+const MSIX: u32 = 2;
+const VECTORS: u32 = 40;
+const BAR_SIZE: u64 = 0x2000;
+
+/// What a device was asked for, in order.
+type Log = Arc<Mutex<Vec<String>>>;
+
+/// A device that notes what is asked of it. Region 0 is memory; a write of 8 bytes to region 1 has it copy 16 bytes
+/// of the client's memory from there to 4 KiB further on.
+struct Scripted {
+    lines: Arc<Lines>,
+    bar: Vec<u8>,
+    file: File,
+    bell: EventFd,
+    log: Log,
+}
+
+impl Scripted {
+    fn new() -> Scripted {
+        let file = File::from(memfd_create(c"bar", MFdFlags::MFD_CLOEXEC).unwrap());
+        file.set_len(BAR_SIZE).unwrap();
+        Scripted {
+            lines: Arc::new(Lines::new([1, 0, VECTORS, 0, 0])),
+            bar: vec![0; BAR_SIZE as usize],
+            file,
+            bell: EventFd::from_flags(EfdFlags::EFD_CLOEXEC).unwrap(),
+            log: Log::default(),
+        }
+    }
+
+    fn note(&self, what: String) {
+        self.log.lock().unwrap().push(what);
+    }
+}
+
+impl Device for Scripted {
+    fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
+        let mapping = RegionMapping {
+            file: self.file.as_fd(),
+            offset: 0,
+            areas: vec![SparseArea {
+                offset: 0x1000,
+                size: 0x1000,
+            }],
+        };
+        (index < 3).then(|| RegionDescription {
+            size: BAR_SIZE,
+            readable: index < 2,
+            writable: true,
+            mapping: (index == 0).then_some(mapping),
+        })
+    }
+
+    fn io_fds(&self, region: u32) -> (Vec<IoFd>, Vec<BorrowedFd<'_>>) {
+        match region {
+            0 => {
+                let part = IoFd {
+                    offset: 0x10,
+                    size: 8,
+                    fd_index: 0,
+                    kind: 0,
+                    flags: 0,
+                    data: 0,
+                };
+                (
+                    vec![
+                        part,
+                        IoFd {
+                            offset: 0x20,
+                            ..part
+                        },
+                    ],
+                    vec![self.bell.as_fd()],
+                )
+            }
+            _ => (Vec::new(), Vec::new()),
+        }
+    }
+
+    fn lines(&self) -> &Arc<Lines> {
+        &self.lines
+    }
+
+    fn read(&mut self, _: &mut Memory<'_>, _: u32, at: u64, data: &mut [u8]) -> Result<(), Errno> {
+        data.copy_from_slice(&self.bar[at as usize..][..data.len()]);
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        peer: &mut Memory<'_>,
+        region: u32,
+        at: u64,
+        data: &[u8],
+    ) -> Result<(), Errno> {
+        if region == 0 {
+            self.bar[at as usize..][..data.len()].copy_from_slice(data);
+            return Ok(());
+        }
+        let iova = u64::from_le_bytes(data.try_into().map_err(|_| Errno::EDOM)?);
+        let mut copy = [0; 16];
+        peer.dma_read(iova, &mut copy)?;
+        peer.dma_write(iova + 0x1000, &copy)
+    }
+
+    fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno> {
+        let file = mapping.file.is_some();
+        self.note(format!(
+            "map {:#x}+{:#x} file {file}",
+            mapping.iova, mapping.size
+        ));
+        Ok(())
+    }
+
+    fn dma_unmap(&mut self, iova: u64, size: u64) {
+        self.note(format!("unmap {iova:#x}+{size:#x}"));
+    }
+
+    fn reset(&mut self) -> Result<(), Errno> {
+        self.note("reset".into());
+        Ok(())
+    }
+
+    fn disconnected(&mut self) {
+        self.note("gone".into());
+    }
+}
+
+/// A client of a server that serves a scripted device.
+struct Rig {
+    client: Peer,
+    log: Log,
+    lines: Arc<Lines>,
+    server: thread::JoinHandle<Scripted>,
+}
+
+impl Rig {
+    /// Starts the server; nothing was said yet.
+    fn silent() -> Rig {
+        Rig::over(Scripted::new())
+    }
+
+    fn over(mut device: Scripted) -> Rig {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        Rig {
+            client: Peer::new(ours),
+            log: Arc::clone(&device.log),
+            lines: Arc::clone(&device.lines),
+            server: thread::spawn(move || {
+                server::serve_stream(theirs, &mut device);
+                device
+            }),
+        }
+    }
+
+    fn new() -> Rig {
+        let mut rig = Rig::silent();
+        rig.client.greet();
+        rig
+    }
+
+    /// Ends the client and returns the device with what it was asked for.
+    fn end(self) -> (Scripted, Vec<String>) {
+        drop(self.client);
+        let device = self.server.join().expect("the server did not panic");
+        let log = self.log.lock().unwrap().clone();
+        (device, log)
+    }
+
+    /// The connection must still be in step: asks something simple.
+    #[track_caller]
+    fn assert_in_step(&mut self) {
+        let info = DeviceInfo::default();
+        let reply = self
+            .client
+            .ask(Command::DeviceGetInfo, |m| info.encode(m))
+            .ok();
+        assert_eq!(DeviceInfo::decode(&reply).unwrap().regions, 9);
+    }
+
+    fn read(&mut self, region: u32, offset: u64, count: u32) -> Got {
+        let access = RegionAccess {
+            offset,
+            region,
+            count,
+        };
+        self.client.ask(Command::RegionRead, |m| access.encode(m))
+    }
+
+    fn write(&mut self, region: u32, offset: u64, data: &[u8]) -> Got {
+        self.client.ask(Command::RegionWrite, |m| {
+            encode_write(m, region, offset, data)
+        })
+    }
+
+    fn map(&mut self, address: u64, size: u64) -> Got {
+        let map = DmaMap {
+            readable: true,
+            writable: true,
+            offset: 0,
+            address,
+            size,
+        };
+        self.client.ask(Command::DmaMap, |m| map.encode(m))
+    }
+
+    fn unmap(&mut self, address: u64, size: u64, all: bool) -> Got {
+        let unmap = DmaUnmap {
+            all,
+            dirty_pages: false,
+            address,
+            size,
+        };
+        self.client.ask(Command::DmaUnmap, |m| unmap.encode(m))
+    }
+
+    fn irqs(&mut self, request: SetIrqs<'_>, fds: &[EventFd]) -> Got {
+        let raw: Vec<_> = fds.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
+        self.client
+            .ask_with(Command::SetIrqs, &raw, |m| request.encode(m))
+    }
+}
+
+fn encode_write(m: &mut Vec<u8>, region: u32, offset: u64, data: &[u8]) {
+    RegionAccess {
+        offset,
+        region,
+        count: data.len() as u32,
+    }
+    .encode(m);
+    m.extend_from_slice(data);
+}
+
+fn errno(errno: Errno) -> i32 {
+    errno as i32
+}
+
+#[test]
+fn versions_are_agreed_upon() {
+    let mut rig = Rig::silent();
+    let version = rig.client.greet();
+    assert_eq!((version.major, version.minor), (0, 1));
+    assert!(version.capabilities.write_multiple);
+    assert!(version.capabilities.max_msg_fds >= 17);
+    let again = Version {
+        major: 0,
+        minor: 1,
+        capabilities: Capabilities::default(),
+    };
+    let refused = rig.client.ask(Command::Version, |m| again.encode(m));
+    assert_eq!(refused.errno(), errno(Errno::EINVAL));
+    rig.assert_in_step();
+}
+
+#[test]
+fn an_older_minor_version_and_no_text_will_do() {
+    let mut rig = Rig::silent();
+    let reply = rig.client.ask(Command::Version, |m| m.extend([0; 4])).ok();
+    assert_eq!(Version::decode(&reply).unwrap().minor, 0);
+    rig.assert_in_step();
+}
+
+#[test]
+fn a_bad_beginning_is_an_end() {
+    let wrong_major = |m: &mut Vec<u8>| m.extend([1, 0, 0, 0]);
+    let no_text = |m: &mut Vec<u8>| m.extend(b"\0\0\0\0{nonsense\0");
+    let short = |m: &mut Vec<u8>| m.extend([0; 3]);
+    let bodies: [(Command, &dyn Fn(&mut Vec<u8>)); 4] = [
+        (Command::Version, &wrong_major),
+        (Command::Version, &no_text),
+        (Command::Version, &short),
+        (Command::DeviceReset, &|_| ()),
+    ];
+    for (command, body) in bodies {
+        let mut rig = Rig::silent();
+        assert_ne!(rig.client.ask(command, body).errno(), 0);
+        assert!(rig.client.is_closed(), "{command:?}");
+        assert_eq!(rig.end().1, ["gone"]);
+    }
+}
+
+#[test]
+fn a_message_shorter_than_its_header_ends_the_connection() {
+    let mut rig = Rig::new();
+    let mut bytes = message(&Header::command(1, Command::DeviceReset), |_| ());
+    bytes[4..8].copy_from_slice(&8u32.to_ne_bytes());
+    rig.client.write(&bytes);
+    assert!(rig.client.is_closed());
+}
+
+#[test]
+fn unknown_commands_are_drained_and_refused() {
+    let mut rig = Rig::new();
+    for (number, expected) in [
+        (0, Errno::EOPNOTSUPP),
+        (14, Errno::EOPNOTSUPP),
+        (16, Errno::ENOTTY),
+        (99, Errno::EOPNOTSUPP),
+    ] {
+        let header = Header {
+            command: number,
+            ..Header::command(3, Command::DeviceReset)
+        };
+        rig.client
+            .write(&message(&header, |m| m.extend([0xaa; 5000])));
+        let got = rig.client.next();
+        assert_eq!(
+            (got.header.id, got.header.command, got.errno()),
+            (3, number, errno(expected))
+        );
+        rig.assert_in_step();
+    }
+    for command in [Command::DmaRead, Command::DmaWrite] {
+        let refused = rig.client.ask(command, |m| m.extend([0; 16]));
+        assert_eq!(
+            refused.errno(),
+            errno(Errno::EINVAL),
+            "the server's own to send"
+        );
+    }
+}
+
+#[test]
+fn a_message_that_is_too_long_is_drained_and_refused() {
+    let mut rig = Rig::new();
+    let bytes = message(&Header::command(5, Command::RegionWrite), |m| {
+        m.resize(3 << 20, 0x55)
+    });
+    rig.client.write(&bytes);
+    assert_eq!(rig.client.next().errno(), errno(Errno::EMSGSIZE));
+    rig.assert_in_step();
+}
+
+#[test]
+fn messages_may_come_in_any_pieces() {
+    let mut rig = Rig::new();
+    let info = DeviceInfo::default();
+    let one = message(&Header::command(7, Command::DeviceGetInfo), |m| {
+        info.encode(m)
+    });
+    for byte in &one {
+        rig.client.write(&[*byte]);
+    }
+    assert_eq!(rig.client.next().ok().len(), 16);
+    rig.client.write(&[&one[..], &one, &one[..9]].concat());
+    assert_eq!(rig.client.next().ok().len(), 16);
+    assert_eq!(rig.client.next().ok().len(), 16);
+    rig.client.write(&one[9..]);
+    assert_eq!(rig.client.next().ok().len(), 16);
+}
+
+#[test]
+fn every_payload_that_is_too_short_is_refused() {
+    let mut rig = Rig::new();
+    let least = [
+        (Command::DmaMap, 32),
+        (Command::DmaUnmap, 24),
+        (Command::DeviceGetInfo, 16),
+        (Command::GetRegionInfo, 32),
+        (Command::GetRegionIoFds, 16),
+        (Command::GetIrqInfo, 16),
+        (Command::SetIrqs, 20),
+        (Command::RegionRead, 16),
+        (Command::RegionWrite, 16),
+        (Command::RegionWriteMulti, 8),
+    ];
+    for (command, least) in least {
+        for len in 0..least {
+            let refused = rig.client.ask(command, |m| m.resize(m.len() + len, 0));
+            assert_eq!(
+                refused.errno(),
+                errno(Errno::EINVAL),
+                "{command:?} of {len} bytes"
+            );
+        }
+    }
+    rig.assert_in_step();
+}
+
+#[test]
+fn regions_are_described_with_file_and_areas() {
+    let mut rig = Rig::new();
+    let ask = |rig: &mut Rig, argsz, index| {
+        let request = RegionInfoRequest { argsz, index };
+        rig.client
+            .ask(Command::GetRegionInfo, |m| request.encode(m))
+    };
+    let small = ask(&mut rig, 32, 0);
+    assert_eq!(small.fds.len(), 0);
+    let info = RegionInfo::decode(&small.ok()).unwrap();
+    assert_eq!((info.argsz, info.areas.len(), info.size), (64, 0, BAR_SIZE));
+    let mut whole = ask(&mut rig, 64, 0);
+    let fds = std::mem::take(&mut whole.fds);
+    assert_eq!(fds.len(), 1);
+    let info = RegionInfo::decode(&whole.ok()).unwrap();
+    assert_eq!(
+        info.areas,
+        [SparseArea {
+            offset: 0x1000,
+            size: 0x1000
+        }]
+    );
+    assert!(info.mappable && info.readable && info.writable);
+    let absent = RegionInfo::decode(&ask(&mut rig, 4096, 8).ok()).unwrap();
+    assert_eq!((absent.size, absent.mappable), (0, false));
+    assert_eq!(ask(&mut rig, 31, 0).errno(), errno(Errno::EINVAL));
+    assert_eq!(ask(&mut rig, 4096, 9).errno(), errno(Errno::EINVAL));
+}
+
+#[test]
+fn regions_offer_eventfds_for_doorbells() {
+    let mut rig = Rig::new();
+    let ask = |rig: &mut Rig, argsz, index| {
+        let request = IoFdsRequest { argsz, index };
+        rig.client
+            .ask(Command::GetRegionIoFds, |m| request.encode(m))
+    };
+    let mut whole = ask(&mut rig, 4096, 0);
+    assert_eq!(std::mem::take(&mut whole.fds).len(), 1);
+    let reply = IoFds::decode(&whole.ok()).unwrap();
+    assert_eq!(
+        reply.parts.iter().map(|p| p.offset).collect::<Vec<_>>(),
+        [0x10, 0x20]
+    );
+    let small = ask(&mut rig, 16, 0);
+    assert_eq!(small.fds.len(), 0);
+    assert_eq!(IoFds::decode(&small.ok()).unwrap().argsz, 96);
+    let none = IoFds::decode(&ask(&mut rig, 4096, 1).ok()).unwrap();
+    assert_eq!((none.argsz, none.parts.len()), (16, 0));
+    assert_eq!(ask(&mut rig, 4096, 9).errno(), errno(Errno::EINVAL));
+}
+
+#[test]
+fn accesses_are_checked_and_done() {
+    let mut rig = Rig::new();
+    let written = rig.write(0, 8, &[1, 2, 3, 4]).ok();
+    assert_eq!(
+        RegionAccess::decode(&written),
+        Ok(RegionAccess {
+            offset: 8,
+            region: 0,
+            count: 4
+        })
+    );
+    let read = rig.read(0, 8, 4).ok();
+    assert_eq!(RegionAccess::decode_data(&read).unwrap().1, [1, 2, 3, 4]);
+    for (region, offset, count) in [
+        (0, BAR_SIZE, 1),
+        (0, BAR_SIZE - 3, 4),
+        (0, u64::MAX, 4),
+        (0, 0, 0),
+        (0, 0, u32::MAX),
+        (7, 0, 4),
+        (u32::MAX, 0, 4),
+    ] {
+        assert_eq!(
+            rig.read(region, offset, count).errno(),
+            errno(Errno::EINVAL),
+            "{offset:#x}"
+        );
+    }
+    assert_eq!(rig.read(2, 0, 4).errno(), errno(Errno::EPERM), "write-only");
+    assert_eq!(
+        rig.write(1, 0, &[0; 4]).errno(),
+        errno(Errno::EDOM),
+        "the device's own errno"
+    );
+    rig.assert_in_step();
+}
+
+#[test]
+fn posted_writes_get_no_reply_good_or_bad() {
+    let mut rig = Rig::new();
+    for (offset, data) in [(16, [9; 4]), (u64::MAX, [9; 4])] {
+        let header = Header::posted(8, Command::RegionWrite);
+        rig.client
+            .write(&message(&header, |m| encode_write(m, 0, offset, &data)));
+    }
+    let read = rig.read(0, 16, 4).ok();
+    assert_eq!(read[16..], [9; 4]);
+}
+
+#[test]
+fn many_writes_in_one_message_go_up_to_the_first_that_is_refused() {
+    let mut rig = Rig::new();
+    let access = |offset| RegionAccess {
+        offset,
+        region: 0,
+        count: 4,
+    };
+    let writes = [(32, [1; 4]), (36, [2; 4]), (BAR_SIZE, [3; 4]), (40, [4; 4])];
+    let encode = |m: &mut Vec<u8>, writes: &[(u64, [u8; 4])]| {
+        m.extend((writes.len() as u64).to_ne_bytes());
+        for (offset, data) in writes {
+            MultiWrite {
+                access: access(*offset),
+                data,
+            }
+            .encode(m);
+        }
+    };
+    let reply = rig
+        .client
+        .ask(Command::RegionWriteMulti, |m| encode(m, &writes))
+        .ok();
+    assert_eq!(reply, 2u64.to_ne_bytes());
+    assert_eq!(
+        rig.read(0, 32, 12).ok()[16..],
+        [1, 1, 1, 1, 2, 2, 2, 2, 0, 0, 0, 0]
+    );
+    let refused = rig
+        .client
+        .ask(Command::RegionWriteMulti, |m| encode(m, &writes[2..]));
+    assert_eq!(refused.errno(), errno(Errno::EINVAL));
+}
+
+#[test]
+fn mappings_are_made_refused_and_swept() {
+    let mut rig = Rig::new();
+    rig.map(0x1000, 0x1000).ok();
+    rig.map(0x4000, 0x1000).ok();
+    rig.map(u64::MAX - 0xfff, 0x1000).ok();
+    assert_eq!(rig.map(0x1fff, 1).errno(), errno(Errno::EEXIST));
+    assert_eq!(rig.map(0x2000, 0).errno(), errno(Errno::EINVAL));
+    assert_eq!(rig.map(u64::MAX, 2).errno(), errno(Errno::EINVAL));
+    assert_eq!(
+        rig.unmap(0x1800, 0x100, false).errno(),
+        errno(Errno::EINVAL)
+    );
+    let swept = rig
+        .unmap(0xfef0_0000, 0u64.wrapping_sub(0xfef0_0000), false)
+        .ok();
+    assert_eq!(DmaUnmap::decode(&swept).unwrap().address, 0xfef0_0000);
+    rig.unmap(0x8000, 0x8000, false).ok();
+    rig.unmap(0, 0, true).ok();
+    let log = rig.end().1;
+    let maps = [
+        "map 0x1000+0x1000 file false",
+        "map 0x4000+0x1000 file false",
+        "map 0xfffffffffffff000+0x1000 file false",
+    ];
+    let unmaps = [
+        "unmap 0xfffffffffffff000+0x1000",
+        "unmap 0x1000+0x1000",
+        "unmap 0x4000+0x1000",
+        "gone",
+    ];
+    assert_eq!(log, [&maps[..], &unmaps].concat());
+}
+
+#[test]
+fn a_client_that_goes_leaves_no_mapping_and_no_eventfd() {
+    let mut rig = Rig::new();
+    rig.map(0x1000, 0x1000).ok();
+    let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).unwrap();
+    rig.irqs(eventfds(3, 1), &[bell]).ok();
+    assert!(rig.lines.is_heard(MSIX, 3));
+    rig.write(0, 0, &[7; 4]).ok();
+    let lines = Arc::clone(&rig.lines);
+    let (device, log) = rig.end();
+    assert_eq!(log[1..], ["unmap 0x1000+0x1000", "gone"]);
+    assert!(!lines.is_heard(MSIX, 3));
+    assert_eq!(device.bar[..4], [7; 4], "the state stays");
+    let mut next = Rig::over(device);
+    next.client.greet();
+    assert_eq!(next.read(0, 0, 4).ok()[16..], [7; 4]);
+}
+
+fn eventfds(start: u32, count: u32) -> SetIrqs<'static> {
+    SetIrqs {
+        action: IrqAction::Trigger,
+        data: IrqData::Eventfd,
+        index: MSIX,
+        start,
+        count,
+    }
+}
+
+fn bells(count: usize) -> Vec<EventFd> {
+    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+    (0..count)
+        .map(|_| EventFd::from_flags(flags).unwrap())
+        .collect()
+}
+
+/// Returns how often each has rung since the last look.
+fn rung(bells: &[EventFd]) -> Vec<u64> {
+    bells.iter().map(|bell| bell.read().unwrap_or(0)).collect()
+}
+
+#[test]
+fn a_batch_of_more_than_sixteen_eventfds_is_assigned_in_order() {
+    let mut rig = Rig::new();
+    let bells = bells(17);
+    rig.irqs(eventfds(2, 17), &bells).ok();
+    rig.lines.fire(MSIX, 2);
+    rig.lines.fire(MSIX, 18);
+    rig.lines.fire(MSIX, 18);
+    let mut expected = vec![0; 17];
+    (expected[0], expected[16]) = (1, 2);
+    assert_eq!(rung(&bells), expected);
+    rig.irqs(eventfds(18, 1), &[]).ok();
+    assert!(!rig.lines.is_heard(MSIX, 18) && rig.lines.is_heard(MSIX, 17));
+    let none = SetIrqs {
+        data: IrqData::None,
+        ..eventfds(0, 0)
+    };
+    rig.irqs(none, &[]).ok();
+    assert!(!rig.lines.is_heard(MSIX, 2));
+}
+
+#[test]
+fn too_many_descriptors_are_refused_and_the_next_message_is_sound() {
+    let mut rig = Rig::new();
+    let bells = bells(65);
+    assert_eq!(
+        rig.irqs(eventfds(0, 40), &bells).errno(),
+        errno(Errno::EMFILE)
+    );
+    assert_eq!(
+        rig.irqs(eventfds(0, 2), &bells[..3]).errno(),
+        errno(Errno::EINVAL)
+    );
+    assert!(!rig.lines.is_heard(MSIX, 0));
+    rig.irqs(eventfds(0, 1), &bells[..1]).ok();
+    assert!(rig.lines.is_heard(MSIX, 0) && !rig.lines.is_heard(MSIX, 1));
+}
+
+#[test]
+fn interrupts_are_fired_and_masked_by_all_kinds_of_data() {
+    let mut rig = Rig::new();
+    let bells = bells(3);
+    rig.irqs(eventfds(0, 3), &bells).ok();
+    let range = eventfds(0, 3);
+    let bools = IrqData::Bool(&[1, 0, 1]);
+    rig.irqs(
+        SetIrqs {
+            data: IrqData::None,
+            ..range
+        },
+        &[],
+    )
+    .ok();
+    assert_eq!(rung(&bells), [1, 1, 1]);
+    rig.irqs(
+        SetIrqs {
+            data: bools,
+            ..range
+        },
+        &[],
+    )
+    .ok();
+    assert_eq!(rung(&bells), [1, 0, 1]);
+    rig.irqs(
+        SetIrqs {
+            action: IrqAction::Mask,
+            data: bools,
+            ..range
+        },
+        &[],
+    )
+    .ok();
+    rig.irqs(
+        SetIrqs {
+            data: IrqData::None,
+            ..range
+        },
+        &[],
+    )
+    .ok();
+    assert_eq!(rung(&bells), [0, 1, 0]);
+    rig.irqs(
+        SetIrqs {
+            action: IrqAction::Unmask,
+            data: IrqData::None,
+            ..range
+        },
+        &[],
+    )
+    .ok();
+    assert_eq!(rung(&bells), [1, 0, 1], "held back while masked");
+    let refused = rig.irqs(
+        SetIrqs {
+            action: IrqAction::Mask,
+            ..range
+        },
+        &bells,
+    );
+    assert_eq!(refused.errno(), errno(Errno::EOPNOTSUPP));
+}
+
+#[test]
+fn interrupts_that_are_not_there_are_refused() {
+    let mut rig = Rig::new();
+    for (index, start, count) in [
+        (MSIX, 0, VECTORS + 1),
+        (MSIX, VECTORS, 1),
+        (MSIX, u32::MAX, 1),
+        (MSIX, 1, u32::MAX),
+        (1, 0, 1),
+        (5, 0, 0),
+        (u32::MAX, 0, 0),
+    ] {
+        let request = SetIrqs {
+            data: IrqData::None,
+            index,
+            start,
+            count,
+            ..eventfds(0, 0)
+        };
+        assert_eq!(
+            rig.irqs(request, &[]).errno(),
+            errno(Errno::EINVAL),
+            "{index} {start} {count}"
+        );
+    }
+    let request = IrqInfo {
+        index: MSIX,
+        ..IrqInfo::default()
+    };
+    let info = rig
+        .client
+        .ask(Command::GetIrqInfo, |m| request.encode(m))
+        .ok();
+    assert_eq!(IrqInfo::decode(&info).unwrap().count, VECTORS);
+    let request = IrqInfo {
+        index: 5,
+        ..IrqInfo::default()
+    };
+    let refused = rig.client.ask(Command::GetIrqInfo, |m| request.encode(m));
+    assert_eq!(refused.errno(), errno(Errno::EINVAL));
+}
+
+#[test]
+fn memory_without_a_file_is_reached_by_messages_while_commands_wait() {
+    let mut rig = Rig::new();
+    rig.map(0x1000, 0x2000).ok();
+    rig.client.command(Command::RegionWrite, |m| {
+        encode_write(m, 1, 0, &0x1010u64.to_le_bytes())
+    });
+    let read = rig.client.next();
+    assert_eq!(read.header.command, Command::DmaRead as u16);
+    assert_eq!(
+        DmaAccess::decode(&read.payload),
+        Ok(DmaAccess {
+            address: 0x1010,
+            count: 16
+        })
+    );
+    // A command of ours comes in between; it has its turn later.
+    rig.client.command(Command::DeviceReset, |_| ());
+    let data: Vec<u8> = (0..16).collect();
+    rig.client.write(&message(&read.header.reply(), |m| {
+        DmaAccess {
+            address: 0x1010,
+            count: 16,
+        }
+        .encode(m);
+        m.extend_from_slice(&data);
+    }));
+    let write = rig.client.next();
+    assert_eq!(write.header.command, Command::DmaWrite as u16);
+    let access = DmaAccess {
+        address: 0x2010,
+        count: 16,
+    };
+    assert_eq!(
+        DmaAccess::decode_data(&write.payload),
+        Ok((access, &data[..]))
+    );
+    rig.client
+        .write(&message(&write.header.reply(), |m| access.encode(m)));
+    assert_eq!(
+        rig.client.next().header.command,
+        Command::RegionWrite as u16
+    );
+    assert_eq!(
+        rig.client.next().header.command,
+        Command::DeviceReset as u16
+    );
+    assert_eq!(rig.end().1[1..], ["reset", "unmap 0x1000+0x2000", "gone"]);
+}
+
+#[test]
+fn memory_that_is_not_mapped_or_refused_is_a_fault() {
+    let mut rig = Rig::new();
+    rig.map(0x1000, 0x1000).ok();
+    let unmapped = rig.write(1, 0, &0x8000u64.to_le_bytes());
+    assert_eq!(
+        unmapped.errno(),
+        errno(Errno::EFAULT),
+        "no message was sent for it"
+    );
+    rig.client.command(Command::RegionWrite, |m| {
+        encode_write(m, 1, 0, &0x1000u64.to_le_bytes())
+    });
+    let read = rig.client.next();
+    rig.client
+        .write(&message(&read.header.refusal(errno(Errno::EIO)), |_| ()));
+    assert_eq!(rig.client.next().errno(), errno(Errno::EFAULT));
+    rig.client.command(Command::RegionWrite, |m| {
+        encode_write(m, 1, 0, &0x1000u64.to_le_bytes())
+    });
+    let read = rig.client.next();
+    // Fewer bytes than were asked for.
+    rig.client.write(&message(&read.header.reply(), |m| {
+        DmaAccess {
+            address: 0x1000,
+            count: 4,
+        }
+        .encode(m);
+        m.extend([0; 4]);
+    }));
+    assert_eq!(rig.client.next().errno(), errno(Errno::EIO));
+    rig.assert_in_step();
+}
+
+#[test]
+fn replies_that_nobody_waits_for_are_ignored() {
+    let mut rig = Rig::new();
+    let header = Header::command(9, Command::DmaRead).reply();
+    rig.client.write(&message(&header, |m| m.extend([0; 32])));
+    rig.assert_in_step();
+}
+
+#[test]
+fn descriptors_go_with_their_own_message() {
+    let mut rig = Rig::new();
+    let bell = bells(1);
+    let info = DeviceInfo::default();
+    // Two messages without before, one with, in as few reads as the server likes.
+    let plain = message(&Header::command(1, Command::DeviceGetInfo), |m| {
+        info.encode(m)
+    });
+    rig.client.write(&[&plain[..], &plain].concat());
+    rig.irqs_later(&bell);
+    for expected in [4, 4, 8] {
+        assert_eq!(rig.client.next().header.command, expected);
+    }
+    rig.lines.fire(MSIX, 5);
+    assert_eq!(rung(&bell), [1]);
+}
+
+impl Rig {
+    fn irqs_later(&self, bells: &[EventFd]) {
+        let raw: Vec<_> = bells.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
+        let header = Header::command(2, Command::SetIrqs);
+        self.client
+            .send(&message(&header, |m| eventfds(5, 1).encode(m)), &raw);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever a client sends, the server neither panics nor hangs, and everything of the client's is gone after it.
+    #[test]
+    fn arbitrary_messages_do_no_harm(
+        messages in prop::collection::vec((0u16..20, prop::collection::vec(any::<u8>(), 0..80), any::<bool>()), 1..20),
+        tail in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let rig = Rig::new();
+        for (command, payload, posted) in &messages {
+            let header = match posted {
+                true => Header::posted(1, Command::Version),
+                false => Header::command(1, Command::Version),
+            };
+            let header = Header { command: *command, ..header };
+            rig.client.send(&message(&header, |m| m.extend(payload)), &[]);
+        }
+        // What may not fit any more is not sent: a server that was told nonsense may have closed.
+        let _ = nix::unistd::write(&rig.client.0, &tail);
+        let log = rig.end().1;
+        prop_assert_eq!(log.last().map(String::as_str), Some("gone"));
+        let count = |word: &str| log.iter().filter(|line| line.starts_with(word)).count();
+        prop_assert_eq!(count("map"), count("unmap"));
+    }
+}
