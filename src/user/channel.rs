@@ -397,7 +397,7 @@ fn descriptors(header: &libc::msghdr) -> Vec<OwnedFd> {
             let data = unsafe { libc::CMSG_DATA(control) };
             // SAFETY: the pointers lie in one control message, header before data.
             let before = unsafe { data.offset_from(control.cast()) } as usize;
-            let count = (message.cmsg_len as usize).saturating_sub(before) / size_of::<RawFd>();
+            let count = message.cmsg_len.saturating_sub(before) / size_of::<RawFd>();
             for i in 0..count {
                 // SAFETY: i < count numbers lie behind `data`, which need not be aligned for them.
                 let fd = unsafe { data.cast::<RawFd>().add(i).read_unaligned() };

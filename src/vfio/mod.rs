@@ -42,7 +42,7 @@ use hwpool_devices::pci;
 pub use bar::{VfioBar, VfioDoorbell};
 pub use caps::RegionCap;
 pub use device::Region;
-pub use error::{OptionError, VfioError};
+pub use error::{NotAnAddress, OptionError, VfioError};
 pub use irq::{Notice, VfioIrq};
 pub use sysfs::Bdf;
 
