@@ -284,7 +284,8 @@ fn a_bad_beginning_is_an_end() {
     let wrong_major = |m: &mut Vec<u8>| m.extend([1, 0, 0, 0]);
     let no_text = |m: &mut Vec<u8>| m.extend(b"\0\0\0\0{nonsense\0");
     let short = |m: &mut Vec<u8>| m.extend([0; 3]);
-    let bodies: [(Command, &dyn Fn(&mut Vec<u8>)); 4] = [
+    type Body<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let bodies: [(Command, Body<'_>); 4] = [
         (Command::Version, &wrong_major),
         (Command::Version, &no_text),
         (Command::Version, &short),
