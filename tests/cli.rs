@@ -1,7 +1,13 @@
 //! The command line, run as a program: documents, exit codes, mistakes, closed pipes.
 
-use std::io::Read;
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use serde_json::Value;
 
@@ -208,8 +214,169 @@ fn the_portal_path_reads_no_register_and_rings_rarely() {
     }
 }
 
+/// A model served by a process of its own.
+struct Served {
+    process: Child,
+    socket: PathBuf,
+}
+
+impl Served {
+    /// Starts a server and waits until it says that it is ready.
+    fn start(arguments: &[&str]) -> Served {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let n = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hwpool-cli-{}-{n}.sock", std::process::id());
+        Served::start_at(std::env::temp_dir().join(name), arguments)
+    }
+
+    fn start_at(socket: PathBuf, arguments: &[&str]) -> Served {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
+        command
+            .args(["sim", "serve", "--socket"])
+            .arg(&socket)
+            .args(arguments);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .stdin(Stdio::null());
+        let mut process = command.spawn().expect("hwpool starts");
+        let mut line = String::new();
+        let stdout = process.stdout.as_mut().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        assert!(
+            line.starts_with("serving") || line.starts_with('{'),
+            "{line}"
+        );
+        Served { process, socket }
+    }
+
+    fn address(&self) -> String {
+        format!("user:{}", self.socket.display())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id() as i32), signal).expect("it lives");
+    }
+
+    /// Stops it as an administrator does; returns its exit code.
+    fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::SIGTERM);
+        self.process.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+#[test]
+fn bringup_passes_all_rungs_over_a_socket_for_one_client_after_the_other() {
+    let mut server = Served::start(&["--model", "bmu", "--seed", "3"]);
+    let mode = std::fs::metadata(&server.socket)
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    for _ in 0..2 {
+        let (code, report) = json(&["bringup", &server.address()]);
+        assert_eq!(
+            (code, &report["failed"]),
+            (OK, &Value::from(0)),
+            "{report:#}"
+        );
+        assert_eq!(report["passed"], 12);
+    }
+    let (code, info) = json(&["info", &server.address()]);
+    assert_eq!((code, &info["bmu"]["pools"]), (OK, &Value::from(64)));
+    assert_eq!(server.stop(), Some(OK));
+    assert!(
+        !server.socket.exists(),
+        "the socket's file goes with the server"
+    );
+    assert!(refused(&["info", &server.address()], REFUSED).contains("sim serve"));
+}
+
+#[test]
+fn a_served_model_has_its_options_and_faults() {
+    let faults = temporary("[[fault]]\nkind = \"reset-does-nothing\"\ntimes = 0\n");
+    let path = faults.to_str().unwrap();
+    let server = Served::start(&["--option", "pools=3", "--faults", path, "--json"]);
+    let (_, info) = json(&["info", &server.address()]);
+    assert_eq!(info["bmu"]["pools"], 3);
+    let (code, report) = json(&["bringup", &server.address()]);
+    assert_eq!(code, FAILED, "{report:#}");
+    std::fs::remove_file(faults).unwrap();
+    for (arguments, part) in [
+        (&["--model", "bmx"][..], "bmx"),
+        (&["--option", "pools"], "KEY=VALUE"),
+        (&["--option", "pools=0"], "1 to 64"),
+        (&["--faults", "no/such/file"], "no/such/file"),
+    ] {
+        let line = [&["sim", "serve", "--socket", "unused.sock"], arguments].concat();
+        assert!(refused(&line, USAGE).contains(part), "{arguments:?}");
+    }
+    let address = format!("{}?timeout-ms=x", server.address());
+    assert!(refused(&["info", &address], USAGE).contains("timeout-ms"));
+}
+
+#[test]
+fn a_living_servers_socket_is_left_alone_and_a_dead_ones_is_replaced() {
+    let mut server = Served::start(&[]);
+    let socket = server.socket.to_str().unwrap().to_string();
+    let message = refused(&["sim", "serve", "--socket", &socket], REFUSED);
+    assert!(message.contains("listening"), "{message}");
+    assert_eq!(json(&["info", &server.address()]).0, OK, "it still serves");
+    server.signal(Signal::SIGKILL);
+    server.process.wait().unwrap();
+    assert!(server.socket.exists());
+    assert!(refused(&["info", &server.address()], REFUSED).contains("refused"));
+    let mut next = Served::start_at(server.socket.clone(), &[]);
+    assert_eq!(json(&["info", &next.address()]).0, OK);
+    assert_eq!(next.stop(), Some(OK));
+    let file = temporary("precious");
+    let path = file.to_str().unwrap();
+    assert!(refused(&["sim", "serve", "--socket", path], REFUSED).contains("no socket"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_server_that_is_killed_under_load_is_an_error_and_no_crash() {
+    let mut server = Served::start(&[]);
+    let address = format!("{}?timeout-ms=2000", server.address());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
+    command.args(["bringup", &address, "--laps", "1000", "--buffers", "16384"]);
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdin(Stdio::null());
+    let mut client = command.spawn().expect("hwpool starts");
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
+    // Once the lists are proven the rings are next: thousands of laps.
+    let reached = lines.any(|line| line.unwrap().contains("lists.capacity"));
+    assert!(reached);
+    server.signal(Signal::SIGKILL);
+    server.process.wait().unwrap();
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    let output = client.wait_with_output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!message.contains("panicked"), "{message}");
+    assert_eq!(output.status.code(), Some(FAILED), "{message} {rest:?}");
+    assert!(rest.iter().any(|line| line.contains("gone")), "{rest:?}");
+    // A fresh server at the same place serves a fresh client.
+    let next = Served::start_at(server.socket.clone(), &[]);
+    assert_eq!(json(&["info", &next.address()]).0, OK);
+}
+
 fn temporary(text: &str) -> std::path::PathBuf {
-    let path = std::env::temp_dir().join(format!("hwpool-faults-{}.toml", std::process::id()));
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let n = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("hwpool-file-{}-{n}.toml", std::process::id());
+    let path = std::env::temp_dir().join(name);
     std::fs::write(&path, text).expect("a temporary file");
     path
 }
