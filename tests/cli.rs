@@ -150,11 +150,15 @@ fn mistakes_are_named() {
         (&["regs", "set", "sim:bmu", "SCRATCH", "one"], "one"),
         (&["bench", "--only", "nothing"], "portal"),
         (&["frobnicate"], "frobnicate"),
+        (&["info", "vfio:01:00.0"], "not a PCI address"),
+        (&["info", "vfio:0000:01:00.0?seed=1"], "no option `seed`"),
+        (&["info", "vfio:0000:01:00.0?backend=uio"], "`uio`"),
     ] {
         let message = refused(arguments, USAGE);
         assert!(message.contains(part), "{arguments:?}: {message}");
     }
-    assert!(refused(&["info", "vfio:0000:01:00.0"], REFUSED).contains("vfio"));
+    let absent = refused(&["info", "vfio:0000:ff:1f.7"], REFUSED);
+    assert!(absent.contains("no PCI function 0000:ff:1f.7"), "{absent}");
 }
 
 #[test]

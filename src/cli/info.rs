@@ -1,7 +1,7 @@
 //! `hwpool info`: what a device is and can do.
 
 use hwpool::device::Link;
-use hwpool::devices::bmu::{Capabilities, identify};
+use hwpool::devices::bmu::{Capabilities, OpenError, identify};
 use hwpool::devices::bus::{Bar, DmaLimits, Transport};
 use hwpool::devices::pci;
 use serde_json::{Value, json};
@@ -16,7 +16,8 @@ pub(crate) fn run(device: &str, output: Output) -> anyhow::Result<()> {
     }
 }
 
-/// Reads identity and capabilities. Nothing is written and nothing is reset.
+/// Reads identity and capabilities. Nothing is written and nothing is reset. Of a function that is no BMU it shows
+/// what PCI tells.
 fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
     let identity = pci::identity(transport)?;
     let link = pci::link(transport)?;
@@ -25,7 +26,11 @@ fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
     let bars: Vec<(u8, u64)> = (0..6)
         .filter_map(|n| Some((n, transport.bar(n).ok()?.size())))
         .collect();
-    let can = identify(transport)?;
+    let can = match identify(transport) {
+        Ok(can) => Ok(can),
+        Err(error @ (OpenError::NotABmu { .. } | OpenError::BarSize { .. })) => Err(error),
+        Err(error) => return Err(error.into()),
+    };
     let dma = transport.dma_limits()?;
     let ids = format!("{:04x}:{:04x}", identity.vendor, identity.device);
     let document = || {
@@ -39,7 +44,7 @@ fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
                 "msix_vectors": msix.map(|m| m.vectors),
                 "bars": bars.iter().map(|(n, size)| json!({ "bar": n, "bytes": size })).collect::<Vec<_>>(),
             },
-            "bmu": capabilities_json(&can),
+            "bmu": can.as_ref().ok().map(capabilities_json),
             "dma": dma_json(&dma),
         })
     };
@@ -73,7 +78,10 @@ fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
             bars.iter()
                 .map(|(n, size)| ("BAR", format!("{n}: {} KiB", size >> 10))),
         );
-        rows.extend(capabilities_text(&can));
+        match &can {
+            Ok(can) => rows.extend(capabilities_text(can)),
+            Err(error) => rows.push(("BMU", format!("no: {error}"))),
+        }
         rows.extend(dma_text(&dma));
         rows.iter()
             .map(|(name, value)| format!("{name:<12} {value}\n"))

@@ -1,0 +1,311 @@
+//! The VFIO layer alone, on a function that is none of ours: QEMU's teaching device `edu` (QEMU, docs/specs/edu.rst),
+//! at the address in `HWPOOL_EDU`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hwpool::device::{DeviceError, Link};
+use hwpool::devices::bus::{Bar, BusError, DmaBuffer, DmaError, Doorbell, Iova, Irq, Transport};
+use hwpool::devices::pci;
+use hwpool::dma::{Domain, Mapping, Memory, MemoryRequest, PageSize, Pages, Placement};
+use hwpool::vfio::{Backend, Function, VfioBar};
+
+const IDENTIFICATION: u64 = 0x00;
+const LIVENESS: u64 = 0x04;
+const FACTORIAL: u64 = 0x08;
+const STATUS: u64 = 0x20;
+const STATUS_COMPUTING: u32 = 1;
+const INTERRUPT_STATUS: u64 = 0x24;
+const INTERRUPT_RAISE: u64 = 0x60;
+const INTERRUPT_ACKNOWLEDGE: u64 = 0x64;
+const DMA_SOURCE: u64 = 0x80;
+const DMA_DESTINATION: u64 = 0x88;
+const DMA_COUNT: u64 = 0x90;
+const DMA_COMMAND: u64 = 0x98;
+const DMA_START: u64 = 1;
+const DMA_TO_MEMORY: u64 = 2;
+const DMA_INTERRUPT: u64 = 4;
+/// The device's own 4096 bytes, at an address that only its DMA engine knows.
+const OWN_BUFFER: u64 = 0x4_0000;
+
+const SOON: Duration = Duration::from_secs(10);
+/// Bits of an IOVA that edu drives as QEMU configures it.
+const ADDRESS_WIDTH: u32 = 28;
+
+struct Edu {
+    function: Arc<Function>,
+    registers: VfioBar,
+    address: String,
+}
+
+/// Opens the device, or says that there is none and returns `None`.
+fn edu() -> Option<Edu> {
+    let Ok(address) = std::env::var("HWPOOL_EDU") else {
+        eprintln!("skipped: HWPOOL_EDU names no device");
+        return None;
+    };
+    let function = match Link::open(&address) {
+        Ok(Link::Vfio(function)) => function,
+        other => panic!("{address} does not open: {:?}", other.err()),
+    };
+    let registers = function.bar(0).expect("BAR 0");
+    Some(Edu {
+        function,
+        registers,
+        address,
+    })
+}
+
+impl Edu {
+    /// Waits until DMA that was started is over.
+    fn wait_dma(&self) {
+        let deadline = self.function.now() + SOON;
+        while self.registers.read64(DMA_COMMAND).unwrap() & DMA_START != 0 {
+            assert!(self.function.now() < deadline, "DMA does not end");
+            self.function.relax();
+        }
+    }
+
+    fn dma(&self, source: u64, destination: u64, count: u64, flags: u64) {
+        self.registers.write64(DMA_SOURCE, source).unwrap();
+        self.registers
+            .write64(DMA_DESTINATION, destination)
+            .unwrap();
+        self.registers.write64(DMA_COUNT, count).unwrap();
+        self.registers
+            .write64(DMA_COMMAND, DMA_START | flags)
+            .unwrap();
+        self.wait_dma();
+    }
+
+    fn mapping(
+        &self,
+        domain: &Arc<Domain<Function>>,
+        pages: Pages,
+        len: usize,
+    ) -> Mapping<Function> {
+        let memory = Memory::allocate(&MemoryRequest::new(len).pages(pages)).expect("memory");
+        let at = Placement::Anywhere { align: 4096 };
+        domain.map(Arc::new(memory), at).expect("a mapping")
+    }
+}
+
+#[test]
+fn identity_and_regions() {
+    let Some(edu) = edu() else { return };
+    let ids = pci::identity(&*edu.function).unwrap();
+    assert_eq!((ids.vendor, ids.device), (0x1234, 0x11e8));
+    assert_eq!(edu.registers.size(), 1 << 20);
+    let mapped = edu.registers.mapped();
+    assert_eq!(mapped.first(), Some(&(0..1 << 20)), "all of it: {mapped:?}");
+    for bar in 1..8 {
+        assert_eq!(edu.function.bar(bar).err(), Some(BusError::NoBar { bar }));
+    }
+    let config = edu.function.region(7).unwrap();
+    assert!(
+        config.readable && config.writable && !config.mappable && config.size >= 256,
+        "{config:?}"
+    );
+    assert_eq!(
+        edu.function.config_read32(4).unwrap() & 4,
+        0,
+        "Bus Master is off at open"
+    );
+    assert_eq!(
+        edu.function.config_read32(0xffc).unwrap(),
+        u32::MAX,
+        "no extended space"
+    );
+    let wanted = match edu.address.rsplit_once("backend=") {
+        Some((_, "cdev")) => Backend::Cdev,
+        _ => Backend::Group,
+    };
+    assert_eq!(edu.function.backend(), wanted);
+}
+
+#[test]
+fn registers_are_single_accesses() {
+    let Some(edu) = edu() else { return };
+    let registers = &edu.registers;
+    assert_eq!(registers.read32(IDENTIFICATION), Ok(0x0100_00ed));
+    for value in [0, 1, 0x1234_5678, u32::MAX] {
+        registers.write32(LIVENESS, value).unwrap();
+        assert_eq!(registers.read32(LIVENESS), Ok(!value));
+    }
+    registers.write32(FACTORIAL, 10).unwrap();
+    let deadline = edu.function.now() + SOON;
+    while registers.read32(STATUS).unwrap() & STATUS_COMPUTING != 0 {
+        assert!(edu.function.now() < deadline);
+    }
+    assert_eq!(registers.read32(FACTORIAL), Ok(3_628_800));
+    registers
+        .write64(DMA_SOURCE, 0x0123_4567_89ab_cdef)
+        .unwrap();
+    assert_eq!(registers.read64(DMA_SOURCE), Ok(0x0123_4567_89ab_cdef));
+    registers.doorbell(DMA_SOURCE).unwrap().ring(0x55).unwrap();
+    assert_eq!(registers.read64(DMA_SOURCE), Ok(0x55));
+    assert!(matches!(
+        registers.read32(2),
+        Err(BusError::Misaligned { .. })
+    ));
+    assert!(matches!(
+        registers.read64((1 << 20) - 4),
+        Err(BusError::OutOfRange { .. })
+    ));
+    assert!(registers.doorbell(1 << 20).is_err());
+}
+
+#[test]
+fn dma_goes_where_it_is_mapped_and_nowhere_else() {
+    let Some(edu) = edu() else { return };
+    let domain = Domain::new(edu.function.clone(), ADDRESS_WIDTH).unwrap();
+    pci::set_bus_master(&*edu.function, true).unwrap();
+    let base = Pages::Exactly(PageSize::Base);
+    let (out, back) = (
+        edu.mapping(&domain, base, 8192),
+        edu.mapping(&domain, base, 4096),
+    );
+    for word in (0..4096).step_by(8) {
+        out.store64(word, 0xa5a5_0000 + word as u64);
+    }
+    edu.dma(out.iova().0, OWN_BUFFER, 4096, 0);
+    edu.dma(OWN_BUFFER, back.iova().0, 4096, DMA_TO_MEMORY);
+    for word in (0..4096).step_by(8) {
+        assert_eq!(back.load64(word), 0xa5a5_0000 + word as u64, "word {word}");
+        assert_eq!(out.load64(4096 + word), 0, "nothing behind it");
+    }
+    // The IOMMU stops what is no longer mapped; the write goes nowhere.
+    let gone = back.iova().0;
+    drop(back);
+    let other = edu.mapping(&domain, base, 4096);
+    let elsewhere = if other.iova().0 == gone {
+        gone + (1 << 20)
+    } else {
+        gone
+    };
+    edu.dma(OWN_BUFFER, elsewhere, 4096, DMA_TO_MEMORY);
+    for word in (0..4096).step_by(8) {
+        assert_eq!(other.load64(word), 0, "word {word}");
+    }
+    assert_eq!(domain.quarantined(), 0);
+}
+
+#[test]
+fn hugepages_are_one_mapping() {
+    let Some(edu) = edu() else { return };
+    let domain = Domain::new(edu.function.clone(), ADDRESS_WIDTH).unwrap();
+    let before = edu.function.dma_limits().unwrap().entries_left;
+    let huge = edu.mapping(&domain, Pages::Exactly(PageSize::Huge2M), 32 << 20);
+    let after = edu.function.dma_limits().unwrap().entries_left;
+    assert!(
+        after == before || after == before - 1,
+        "{before} to {after}"
+    );
+    pci::set_bus_master(&*edu.function, true).unwrap();
+    let last = huge.size() - 4096;
+    huge.store64(last, 77);
+    edu.dma(huge.iova().0 + last as u64, OWN_BUFFER, 8, 0);
+    edu.dma(OWN_BUFFER, huge.iova().0, 8, DMA_TO_MEMORY);
+    assert_eq!(huge.load64(0), 77);
+}
+
+#[test]
+fn mistakes_with_mappings_have_names() {
+    let Some(edu) = edu() else { return };
+    let function = &edu.function;
+    let memory =
+        Memory::allocate(&MemoryRequest::new(8192).pages(Pages::Exactly(PageSize::Base))).unwrap();
+    let limits = function.dma_limits().unwrap();
+    assert!(
+        limits.ranges.len() >= 2,
+        "the window of interrupt messages is left out: {limits:?}"
+    );
+    assert_eq!(limits.page(), 4096);
+    let at = Iova(0x100_0000);
+    function.dma_map(at, memory.source()).unwrap();
+    let again = function.dma_map(at, memory.source());
+    assert!(matches!(again, Err(DmaError::Exists { .. })), "{again:?}");
+    let part = function.dma_unmap(at, 4096);
+    assert!(matches!(part, Err(DmaError::NotMapped { .. })), "{part:?}");
+    function.dma_unmap(at, 8192).unwrap();
+    let twice = function.dma_unmap(at, 8192);
+    assert!(
+        matches!(twice, Err(DmaError::NotMapped { .. })),
+        "{twice:?}"
+    );
+    let msi = function.dma_map(Iova(0xfee0_0000), memory.source());
+    assert!(
+        matches!(msi, Err(DmaError::OutOfAperture { .. })),
+        "{msi:?}"
+    );
+    let odd = function.dma_map(Iova(0x100_0800), memory.source());
+    assert!(matches!(odd, Err(DmaError::Misaligned { .. })), "{odd:?}");
+}
+
+#[test]
+fn interrupts_fire_exactly_once() {
+    let Some(edu) = edu() else { return };
+    // Messages are writes of the device's.
+    pci::set_bus_master(&*edu.function, true).unwrap();
+    assert_eq!(edu.function.irq_count(), Ok(1));
+    let irq = edu.function.irq(0).expect("MSI");
+    let same = edu.function.irq(0).expect("the same");
+    assert!(matches!(
+        edu.function.irq(1),
+        Err(BusError::NoVector {
+            vector: 1,
+            count: 1
+        })
+    ));
+    for round in 0..3 {
+        edu.registers.write32(INTERRUPT_RAISE, 0x10).unwrap();
+        assert_eq!(irq.wait(SOON), Ok(1), "round {round}");
+        assert_eq!(edu.registers.read32(INTERRUPT_STATUS), Ok(0x10));
+        edu.registers.write32(INTERRUPT_ACKNOWLEDGE, 0x10).unwrap();
+        assert_eq!(same.wait(Duration::ZERO), Ok(0));
+    }
+    edu.registers.write64(DMA_COUNT, 0).unwrap();
+    edu.dma(OWN_BUFFER, OWN_BUFFER, 0, DMA_TO_MEMORY | DMA_INTERRUPT);
+    assert_eq!(irq.wait(SOON), Ok(1), "DMA that ends interrupts");
+    edu.registers.write32(INTERRUPT_ACKNOWLEDGE, 0x100).unwrap();
+    assert_eq!(edu.function.notice(Duration::ZERO), Ok(None));
+}
+
+#[test]
+fn a_function_has_one_owner_at_a_time() {
+    let Some(edu) = edu() else { return };
+    let second = Link::open(&edu.address).err();
+    let text = match &second {
+        Some(DeviceError::Vfio { source, .. }) => source.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(
+        text.contains("EBUSY") && text.contains("another process"),
+        "{text}"
+    );
+    let address = edu.address.clone();
+    drop(edu);
+    Link::open(&address).expect("it opens again once it was closed");
+}
+
+#[test]
+fn memory_decoding_can_not_be_switched_off() {
+    let Some(edu) = edu() else { return };
+    let refused = edu.function.config_write16(4, 0);
+    assert!(
+        matches!(refused, Err(BusError::Failed { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(edu.registers.read32(IDENTIFICATION), Ok(0x0100_00ed));
+}
+
+#[test]
+fn a_reset_works_or_says_why_not() {
+    let Some(edu) = edu() else { return };
+    edu.registers.write32(LIVENESS, 5).unwrap();
+    match edu.function.reset() {
+        Ok(()) => assert_eq!(edu.registers.read32(IDENTIFICATION), Ok(0x0100_00ed)),
+        Err(BusError::Reset { cause }) => assert!(cause.contains("reset"), "{cause}"),
+        Err(other) => panic!("{other}"),
+    }
+}
