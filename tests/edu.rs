@@ -279,10 +279,7 @@ fn a_function_has_one_owner_at_a_time() {
         Some(DeviceError::Vfio { source, .. }) => source.to_string(),
         other => panic!("{other:?}"),
     };
-    assert!(
-        text.contains("EBUSY") && text.contains("another process"),
-        "{text}"
-    );
+    assert!(text.contains("another process"), "{text}");
     let address = edu.address.clone();
     drop(edu);
     Link::open(&address).expect("it opens again once it was closed");

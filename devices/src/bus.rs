@@ -260,7 +260,7 @@ pub struct DmaLimits {
     pub ranges: Vec<RangeInclusive<u64>>,
     /// Page sizes as a bit map: bit *n* stands for pages of 2ⁿ bytes. Never 0.
     pub page_sizes: u64,
-    /// How many more mappings can be made.
+    /// How many more mappings can be made; `u64::MAX` where nothing limits them.
     pub entries_left: u64,
 }
 

@@ -163,7 +163,12 @@ fn dma_json(dma: &DmaLimits) -> Value {
         .iter()
         .map(|r| json!([r.start(), r.end()]))
         .collect();
-    json!({ "ranges": ranges, "page_sizes": dma.page_sizes, "entries_left": dma.entries_left })
+    json!({ "ranges": ranges, "page_sizes": dma.page_sizes, "entries_left": limit(dma) })
+}
+
+/// Returns how many mappings can be made, `None` where nothing limits them.
+fn limit(dma: &DmaLimits) -> Option<u64> {
+    (dma.entries_left < u64::MAX).then_some(dma.entries_left)
 }
 
 fn dma_text(dma: &DmaLimits) -> Vec<(&'static str, String)> {
@@ -181,7 +186,7 @@ fn dma_text(dma: &DmaLimits) -> Vec<(&'static str, String)> {
         format!(
             "pages {}; {} mappings left",
             pages.join(", "),
-            dma.entries_left
+            limit(dma).map_or("any number of".into(), |left| left.to_string()),
         ),
     ));
     rows

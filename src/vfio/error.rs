@@ -223,7 +223,11 @@ pub(super) fn hint(call: &str, errno: Errno) -> String {
         ("VFIO_GROUP_GET_DEVICE_FD", Errno::EACCES) => {
             "a virtual function needs its VF token, which is not supported"
         }
-        ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", Errno::EINVAL) => {
+        ("VFIO_DEVICE_BIND_IOMMUFD", Errno::EINVAL) => {
+            "another process drives the function (`fuser -v` on its file below /dev/vfio/devices names it), or the \
+             kernel could not enable it; see its log (`dmesg`)"
+        }
+        ("VFIO_GROUP_GET_DEVICE_FD", Errno::EINVAL) => {
             "the kernel could not enable the function: power state, or a reset that failed; see its log (`dmesg`)"
         }
         ("VFIO_DEVICE_RESET", Errno::ENOTTY | Errno::EINVAL) => {
