@@ -23,6 +23,8 @@ pub(super) const MAX_DATA: usize = 1 << 20;
 const MAX_MESSAGE: usize = MAX_DATA + 4096;
 /// Descriptors in one message that this side takes.
 pub(super) const MAX_FDS: usize = 64;
+/// What it says it takes: QEMU won't attach to a server that announces more (VFIO_USER_MAX_MAX_FDS).
+pub(super) const ANNOUNCED_FDS: usize = 16;
 /// Descriptors that the kernel lets through in one call (SCM_MAX_FD): with room for them none gets lost unseen.
 const KERNEL_MAX_FDS: usize = 253;
 /// Bytes that a receiver begins with.

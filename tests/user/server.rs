@@ -260,7 +260,8 @@ fn versions_are_agreed_upon() {
     let version = rig.client.greet();
     assert_eq!((version.major, version.minor), (0, 1));
     assert!(version.capabilities.write_multiple);
-    assert!(version.capabilities.max_msg_fds >= 17);
+    // QEMU attaches to no server that announces more.
+    assert_eq!(version.capabilities.max_msg_fds, 16);
     let again = Version {
         major: 0,
         minor: 1,

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::device::{Device, DmaMapping, KINDS, irq_info};
 use super::mappings::{Entry, MAX_MAPPINGS};
 use super::session::{Answer, Peer, Session};
-use crate::user::channel::{MAX_DATA, MAX_FDS};
+use crate::user::channel::{ANNOUNCED_FDS, MAX_DATA};
 use crate::user::codec::{
     Capabilities, CodecError, Command, DeviceInfo, DmaMap, DmaUnmap, Header, IoFds, IoFdsRequest,
     IrqAction, IrqData, IrqInfo, RegionAccess, RegionInfo, RegionInfoRequest, SetIrqs, Version,
@@ -71,7 +71,7 @@ fn version(session: &mut Session, payload: &[u8], out: &mut Vec<u8>) -> Done<'st
         major: MAJOR,
         minor: MINOR.min(theirs.minor),
         capabilities: Capabilities {
-            max_msg_fds: MAX_FDS as u64,
+            max_msg_fds: ANNOUNCED_FDS as u64,
             max_data_xfer_size: MAX_DATA as u64,
             max_dma_maps: MAX_MAPPINGS as u64,
             pgsizes: 4096,
