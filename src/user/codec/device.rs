@@ -213,7 +213,13 @@ impl RegionInfo {
                 | flag(!self.areas.is_empty(), vfio::VFIO_REGION_INFO_FLAG_CAPS),
         );
         message.put32(self.index);
-        message.put32(if caps { RegionInfo::SIZE as u32 } else { 0 });
+        // Named even where they are left out: QEMU refuses a region with capabilities at 0.
+        let place = if self.areas.is_empty() {
+            0
+        } else {
+            RegionInfo::SIZE
+        };
+        message.put32(place as u32);
         message.put64(self.size);
         message.put64(self.offset);
         if caps {
