@@ -8,7 +8,7 @@ use hwpool::device::{DeviceError, Link};
 use hwpool::devices::bus::{Bar, BusError, DmaBuffer, DmaError, Doorbell, Iova, Irq, Transport};
 use hwpool::devices::pci;
 use hwpool::dma::{Domain, Mapping, Memory, MemoryRequest, PageSize, Pages, Placement};
-use hwpool::vfio::{Backend, Function, VfioBar};
+use hwpool::vfio::{Backend, Function, Notice, VfioBar};
 
 const IDENTIFICATION: u64 = 0x00;
 const LIVENESS: u64 = 0x04;
@@ -294,6 +294,44 @@ fn memory_decoding_can_not_be_switched_off() {
         "{refused:?}"
     );
     assert_eq!(edu.registers.read32(IDENTIFICATION), Ok(0x0100_00ed));
+}
+
+#[test]
+fn unbinding_asks_for_the_function_back() {
+    let Some(edu) = edu() else { return };
+    let bdf = edu.address["vfio:".len()..]
+        .split('?')
+        .next()
+        .unwrap()
+        .to_string();
+    let driver = "/sys/bus/pci/drivers/vfio-pci";
+    let unbind = std::thread::spawn({
+        let bdf = bdf.clone();
+        move || std::fs::write(format!("{driver}/unbind"), bdf)
+    });
+    assert_eq!(
+        edu.function.notice(SOON),
+        Ok(Some(Notice::ReleaseRequested))
+    );
+    assert_eq!(
+        edu.registers.read32(IDENTIFICATION),
+        Ok(0x0100_00ed),
+        "still there"
+    );
+    assert!(!unbind.is_finished(), "it waits for this process");
+    let address = edu.address.clone();
+    drop(edu);
+    unbind.join().unwrap().expect("unbound");
+    let unbound = Link::open(&address).err().expect("nobody's now");
+    let DeviceError::Vfio { source, .. } = unbound else {
+        panic!("{unbound:?}")
+    };
+    assert!(
+        source.to_string().contains("bound to no driver"),
+        "{source}"
+    );
+    std::fs::write(format!("{driver}/bind"), bdf).expect("bound again");
+    Link::open(&address).expect("it opens again");
 }
 
 #[test]
