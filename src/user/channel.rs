@@ -171,9 +171,7 @@ impl Receiver {
     ) -> Result<Message, ChannelError> {
         loop {
             self.drop_skipped();
-            if self.skip == 0
-                && let Some(message) = self.take_message()?
-            {
+            if let Some(message) = self.take_message()? {
                 return Ok(self.fill_in(message, payload));
             }
             if let Some((deadline, patience)) = deadline {

@@ -216,31 +216,40 @@ fn accesses_outside_are_refused_without_a_message() {
 }
 
 #[test]
-fn mapped_areas_take_stores_behind_what_was_posted_before() {
+fn mapped_areas_take_stores_behind_every_message_before() {
     let file = memfd_create(c"bar", MFdFlags::MFD_CLOEXEC).unwrap();
     std::fs::File::from(file.try_clone().unwrap())
         .set_len(BAR_SIZE)
         .unwrap();
+    let page = file.try_clone().unwrap();
+    let load = |page: &std::os::fd::OwnedFd| {
+        let mut word = [0; 8];
+        nix::sys::uio::pread(page, &mut word, 0x1008).unwrap();
+        u64::from_le_bytes(word)
+    };
     let script = Script {
         file: Some(file.as_raw_fd()),
         ..Script::default()
     };
-    let (client, server) = script.run(PATIENCE, |mut peer| {
-        let (posted, flush) = (peer.next(), peer.next());
+    let (client, server) = script.run(PATIENCE, move |mut peer| {
+        let written = peer.next();
+        // The store that follows must not be seen before this is answered.
+        let before = load(&page);
+        let reply = written.header.reply();
+        peer.send(&message(&reply, |m| m.extend(&written.payload[..16])), &[]);
+        let rung = peer.next();
+        let flush = peer.next();
         let info = DeviceInfo::default();
         peer.send(&message(&flush.header.reply(), |m| info.encode(m)), &[]);
-        (
-            posted.header.command,
-            flush.header.command,
-            peer.is_closed(),
-        )
+        let waited = [written, rung, flush].map(|got| (got.header.command, got.header.is_posted()));
+        (before, waited, peer.is_closed())
     });
     let bar = client.bar(0).unwrap();
     let doorbell = bar.doorbell(0x1008).unwrap();
     doorbell.ring(1).unwrap();
     bar.write32(0x10, 5).unwrap();
-    doorbell.ring(0x0102).unwrap();
     doorbell.ring(0x0304).unwrap();
+    bar.doorbell(0x18).unwrap().ring(7).unwrap();
     bar.write32(0x1010, 9).unwrap();
     assert_eq!(bar.read64(0x1008).unwrap(), 0x0304);
     let mut bytes = [0; 12];
@@ -248,11 +257,10 @@ fn mapped_areas_take_stores_behind_what_was_posted_before() {
     assert_eq!(bytes, [4, 3, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0]);
     drop((bar, doorbell, client));
     let (write, flush) = (Command::RegionWrite as u16, Command::DeviceGetInfo as u16);
-    assert_eq!(
-        server.join().unwrap(),
-        (write, flush, true),
-        "one flush and nothing more"
-    );
+    let (before, waited, closed) = server.join().unwrap();
+    assert_eq!(before, 1, "the second ring waited for the write");
+    assert_eq!(waited, [(write, false), (write, true), (flush, false)]);
+    assert!(closed, "nothing more was sent");
 }
 
 #[test]

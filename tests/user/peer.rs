@@ -123,7 +123,11 @@ impl Peer {
 
     /// Tells whether the other end has closed.
     pub(crate) fn is_closed(&mut self) -> bool {
-        matches!(self.0.read(&mut [0]), Ok(0) | Err(_))
+        match self.0.read(&mut [0]) {
+            Ok(read) => read == 0,
+            // Closed with something unread; a deadline that passed is not the end.
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
     }
 
     /// Agrees on a version as a client.

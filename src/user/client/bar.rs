@@ -28,6 +28,11 @@ impl Region {
         Region { index, info, areas }
     }
 
+    /// Tells whether any part is mapped.
+    pub(super) fn has_mappings(&self) -> bool {
+        !self.areas.is_empty()
+    }
+
     /// Finds the mapping that holds `width` bytes at `offset`, and where in it they are.
     #[inline]
     fn mapped(&self, offset: u64, width: u8) -> Option<(&Arc<SharedMemory>, u64)> {
@@ -156,6 +161,15 @@ impl UserBar {
         answer.map_err(|error| error.on_access(offset, width))
     }
 
+    /// Writes by a message; waits until it is done if something else of the device is mapped, so that no later store
+    /// there can overtake it.
+    fn send(&self, offset: u64, data: &[u8]) -> Result<(), BusError> {
+        match self.connection.has_mappings() {
+            true => self.tell(offset, data),
+            false => self.post(offset, data),
+        }
+    }
+
     /// Writes by a message and does not wait.
     fn post(&self, offset: u64, data: &[u8]) -> Result<(), BusError> {
         let width = data.len() as u8;
@@ -198,7 +212,7 @@ impl Bar for UserBar {
         let mapped = self.mapped(offset, 4)?;
         match mapped.and_then(|(memory, at)| memory.store32(at, value)) {
             Some(()) => Ok(()),
-            None => self.post(offset, &value.to_le_bytes()),
+            None => self.send(offset, &value.to_le_bytes()),
         }
     }
 
@@ -207,7 +221,7 @@ impl Bar for UserBar {
         let mapped = self.mapped(offset, 8)?;
         match mapped.and_then(|(memory, at)| memory.store64(at, value)) {
             Some(()) => Ok(()),
-            None => self.post(offset, &value.to_le_bytes()),
+            None => self.send(offset, &value.to_le_bytes()),
         }
     }
 
@@ -216,27 +230,22 @@ impl Bar for UserBar {
         let mapped = self.region.mapped(offset, 8);
         let word = mapped.and_then(|(memory, at)| HotWord::new(Arc::clone(memory), at));
         Ok(UserDoorbell(match word {
-            Some(word) => Path::Mapped {
-                word,
-                connection: Arc::clone(&self.connection),
-                offset,
-            },
+            Some(word) => Path::Mapped(word),
             None => Path::Message(self.clone(), offset),
         }))
     }
 }
 
 /// A hot register of a vfio-user device: a plain store where it is mapped, else a posted message.
+///
+/// A store to a mapped doorbell may be seen before the message of another doorbell that is not mapped; writes by the
+/// [`Bar`] are never overtaken.
 #[derive(Debug)]
 pub struct UserDoorbell(Path);
 
 #[derive(Debug)]
 enum Path {
-    Mapped {
-        word: HotWord,
-        connection: Arc<Connection>,
-        offset: u64,
-    },
+    Mapped(HotWord),
     Message(UserBar, u64),
 }
 
@@ -246,14 +255,7 @@ impl Doorbell for UserDoorbell {
     #[inline]
     fn ring(&self, value: u64) -> Result<(), BusError> {
         match &self.0 {
-            Path::Mapped {
-                word,
-                connection,
-                offset,
-            } => {
-                connection
-                    .settle()
-                    .map_err(|error| error.on_access(*offset, 8))?;
+            Path::Mapped(word) => {
                 word.store(value);
                 Ok(())
             }

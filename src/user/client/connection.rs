@@ -31,6 +31,7 @@ pub(super) struct Connection {
     peer: Capabilities,
     /// Posted messages may still be under way: no reply has come since.
     in_flight: AtomicBool,
+    has_mappings: AtomicBool,
     /// Why there is no connection any more.
     gone: OnceLock<String>,
 }
@@ -149,6 +150,7 @@ impl Connection {
             windows: Mutex::default(),
             peer: Capabilities::default(),
             in_flight: AtomicBool::new(false),
+            has_mappings: AtomicBool::new(false),
             gone: OnceLock::new(),
         };
         let ours = Version {
@@ -244,10 +246,21 @@ impl Connection {
         self.send(&wire.out, &[])
     }
 
-    /// Makes sure that the server has acted on every posted message of this thread's.
+    /// Notes that parts of the device are mapped.
     ///
-    /// On a bus, accesses of one function stay in order. Here posted messages go through the socket and stores to mapped
-    /// areas do not: each access to a mapped area asks this first. It costs a load, and a round trip where it is due.
+    /// On a bus, accesses of one function stay in order. Here messages go through the socket and stores to mapped areas
+    /// do not, so with mappings a write by a message is waited for: a doorbell can then be one plain store.
+    pub(super) fn note_mappings(&self) {
+        self.has_mappings.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether parts of the device are mapped.
+    pub(super) fn has_mappings(&self) -> bool {
+        self.has_mappings.load(Ordering::Relaxed)
+    }
+
+    /// Makes sure that the server has acted on every posted message of this thread's: only doorbells are posted beside
+    /// mappings, and other accesses to these ask this first.
     #[inline]
     pub(super) fn settle(&self) -> Result<(), CallError> {
         match self.in_flight.load(Ordering::Relaxed) {
