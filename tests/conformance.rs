@@ -49,6 +49,8 @@ fn conforms_over_a_socket(options: &[(&str, &str)]) {
     let monitor: Mutex<Option<SimMonitor>> = Mutex::default();
     let open = || {
         let mut config = SimConfig::default();
+        // Two processes' worth of threads in real time: patience for machines that are busy with other tests.
+        config.set("timeout-ms", "2000").expect("an option");
         for (key, value) in options {
             config.set(key, value).expect("an option");
         }

@@ -168,6 +168,9 @@ impl Shared {
             .take(watched, |q, value| ring(&mut model, q, value));
         let result = act(&mut model);
         self.settle(&mut model, before);
+        if self.stepped {
+            self.wake_poller();
+        }
         result
     }
 
@@ -177,9 +180,7 @@ impl Shared {
         if running != before {
             self.doorbells.clear(running ^ before);
             self.running.store(running, Ordering::SeqCst);
-            if let Some(poller) = self.poller.get() {
-                poller.unpark();
-            }
+            self.wake_poller();
         }
         if let Some(fired) = model.take_interrupts() {
             for (vector, count) in (0..).zip(fired) {
@@ -187,6 +188,12 @@ impl Shared {
                     self.lines.fire(vfio::VFIO_PCI_MSIX_IRQ_INDEX, vector);
                 }
             }
+        }
+    }
+
+    fn wake_poller(&self) {
+        if let Some(poller) = self.poller.get() {
+            poller.unpark();
         }
     }
 

@@ -6,8 +6,6 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hwpool_sim::Model;
-
 use super::{Shared, lock, ring};
 
 /// Empty looks before the thread gives up its core, and before it sleeps.
@@ -19,6 +17,8 @@ const NAP: Duration = Duration::from_micros(50);
 const SLEEP: Duration = Duration::from_millis(10);
 /// Passes between looks at what is rare: doorbells of disabled portals, delayed ones.
 const RARE: u32 = 256;
+/// Steps of virtual time between looks, in stepped mode.
+const STEPS: u32 = 64;
 /// Passes with the lock held.
 const BURST: u32 = 16;
 
@@ -34,6 +34,22 @@ pub(super) fn start(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
 
 impl Shared {
     fn poll(&self) {
+        match self.stepped {
+            true => self.step(),
+            false => self.spin(),
+        }
+    }
+
+    /// Lets virtual time pass, some steps at a time; each message wakes it.
+    fn step(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            self.look_at_all(STEPS);
+            thread::park_timeout(NAP);
+        }
+    }
+
+    /// Looks at the doorbells of running portals as fast as it can, and less and less while nothing happens.
+    fn spin(&self) {
         let mut idle = 0;
         while !self.stop.load(Ordering::Relaxed) {
             if self.wanted.load(Ordering::Relaxed) > 0 {
@@ -47,8 +63,8 @@ impl Shared {
                 continue;
             }
             idle += 1;
-            if self.stepped || idle % RARE == 0 || idle >= YIELDS {
-                self.look_at_all();
+            if idle % RARE == 0 || idle >= YIELDS {
+                self.look_at_all(1);
             }
             idle = back_off(idle, running);
         }
@@ -71,12 +87,14 @@ impl Shared {
     }
 
     /// Looks at every doorbell, and lets time pass for the model.
-    fn look_at_all(&self) {
+    fn look_at_all(&self, steps: u32) {
         let mut model = lock(&self.model);
         let before = model.running();
         self.doorbells
             .take(u64::MAX, |q, value| ring(&mut model, q, value));
-        Model::relax(&mut model);
+        for _ in 0..steps {
+            model.relax();
+        }
         self.settle(&mut model, before);
     }
 }
