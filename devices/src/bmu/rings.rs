@@ -256,41 +256,70 @@ impl<D: DmaBuffer, B: Doorbell> Rings<D, B> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicU64;
+/// Shared memory for the tests, with loom's atomics where loom explores.
+#[cfg(test)]
+mod testing {
+    #[cfg(loom)]
+    pub(super) use loom::sync::{Arc, atomic::AtomicU64};
+    #[cfg(not(loom))]
+    pub(super) use std::sync::{Arc, atomic::AtomicU64};
 
     use super::*;
     use crate::bus::Iova;
 
+    /// Words of a memory of `size` bytes: the first ones. Those that no test uses don't exist, so that loom has
+    /// little to explore; they read 0 and are never written.
     #[derive(Clone)]
-    struct Words(Arc<Vec<AtomicU64>>);
+    pub(super) struct Words {
+        cells: Arc<Vec<AtomicU64>>,
+        size: usize,
+    }
+
+    impl Words {
+        pub(super) fn new(count: usize, size: usize, value: u64) -> Words {
+            let cells = Arc::new((0..count).map(|_| AtomicU64::new(value)).collect());
+            Words { cells, size }
+        }
+
+        pub(super) fn load(&self, offset: usize, ordering: Ordering) -> u64 {
+            self.cells
+                .get(offset / 8)
+                .map_or(0, |cell| cell.load(ordering))
+        }
+    }
 
     impl DmaBuffer for Words {
         fn iova(&self) -> Iova {
             Iova(0)
         }
         fn size(&self) -> usize {
-            self.0.len() * 8
+            self.size
         }
         fn load64(&self, offset: usize) -> u64 {
-            self.0[offset / 8].load(Ordering::Relaxed)
+            self.load(offset, Ordering::Relaxed)
         }
         fn store64(&self, offset: usize, value: u64) {
-            self.0[offset / 8].store(value, Ordering::Relaxed);
+            if let Some(cell) = self.cells.get(offset / 8) {
+                cell.store(value, Ordering::Relaxed);
+            }
         }
     }
 
     impl Doorbell for Words {
         fn ring(&self, value: u64) -> Result<(), BusError> {
-            self.0[0].store(value, Ordering::Relaxed);
+            self.store64(0, value);
             Ok(())
         }
     }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::testing::Words;
+    use super::*;
 
     fn words(n: usize) -> Words {
-        Words(Arc::new((0..n).map(|_| AtomicU64::new(!0)).collect()))
+        Words::new(n, n * 8, !0)
     }
 
     fn rings(layout: Layout) -> (Rings<Words, Words>, Words, Words) {
@@ -395,74 +424,21 @@ mod tests {
 
 #[cfg(all(test, loom))]
 mod loom_tests {
-    use loom::sync::Arc;
-    use loom::sync::atomic::AtomicU64;
     use loom::thread;
 
+    use super::testing::Words;
     use super::*;
-    use crate::bus::Iova;
-
-    #[derive(Clone)]
-    struct Words(Arc<Vec<AtomicU64>>);
-
-    impl DmaBuffer for Words {
-        fn iova(&self) -> Iova {
-            Iova(0)
-        }
-        fn size(&self) -> usize {
-            self.0.len() * 8
-        }
-        fn load64(&self, offset: usize) -> u64 {
-            // Only the entries that a test uses exist, so that loom has little to explore; the rest is never written.
-            self.0
-                .get(offset / 8)
-                .map_or(0, |word| word.load(Ordering::Relaxed))
-        }
-        fn store64(&self, offset: usize, value: u64) {
-            if let Some(word) = self.0.get(offset / 8) {
-                word.store(value, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Reports the size of the whole layout, whatever part of it exists.
-    struct Memory(Words, usize);
-
-    impl DmaBuffer for Memory {
-        fn iova(&self) -> Iova {
-            Iova(0)
-        }
-        fn size(&self) -> usize {
-            self.1
-        }
-        fn load64(&self, offset: usize) -> u64 {
-            self.0.load64(offset)
-        }
-        fn store64(&self, offset: usize, value: u64) {
-            self.0.store64(offset, value);
-        }
-    }
-
-    #[derive(Clone)]
-    struct Bell(Arc<AtomicU64>);
-
-    impl Doorbell for Bell {
-        fn ring(&self, value: u64) -> Result<(), BusError> {
-            self.0.store(value, Ordering::Relaxed);
-            Ok(())
-        }
-    }
 
     /// Whatever the device sees announced by the doorbell, it also sees stored.
     #[test]
     fn loom_the_doorbell_never_overtakes_the_entries() {
         loom::model(|| {
             let layout = Layout::new(3, 3);
-            let words = Words(Arc::new((0..2).map(|_| AtomicU64::new(0)).collect()));
-            let bell = Bell(Arc::new(AtomicU64::new(0)));
-            let mut rings = Rings::new(Memory(words.clone(), layout.size()), bell.clone(), layout);
+            let words = Words::new(2, layout.size(), 0);
+            let bell = Words::new(1, 8, 0);
+            let mut rings = Rings::new(words.clone(), bell.clone(), layout);
             let device = thread::spawn(move || {
-                let tail = bell.0.load(Ordering::Acquire) as u32;
+                let tail = bell.load(0, Ordering::Acquire) as u32;
                 for n in 0..tail as usize {
                     assert_eq!(
                         words.load64(n * 8),
