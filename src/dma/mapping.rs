@@ -74,28 +74,6 @@ impl<T: Transport> Drop for Mapping<T> {
     }
 }
 
-impl<T: Transport> DmaBuffer for Mapping<T> {
-    #[inline]
-    fn iova(&self) -> Iova {
-        self.iova
-    }
-
-    #[inline]
-    fn size(&self) -> usize {
-        self.words.size()
-    }
-
-    #[inline]
-    fn load64(&self, offset: usize) -> u64 {
-        self.words.load(offset)
-    }
-
-    #[inline]
-    fn store64(&self, offset: usize, value: u64) {
-        self.words.store(offset, value);
-    }
-}
-
 impl<T: Transport> fmt::Debug for Mapping<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mapping")
@@ -121,28 +99,6 @@ impl<T: Transport> Slice<T> {
     }
 }
 
-impl<T: Transport> DmaBuffer for Slice<T> {
-    #[inline]
-    fn iova(&self) -> Iova {
-        self.iova
-    }
-
-    #[inline]
-    fn size(&self) -> usize {
-        self.words.size()
-    }
-
-    #[inline]
-    fn load64(&self, offset: usize) -> u64 {
-        self.words.load(offset)
-    }
-
-    #[inline]
-    fn store64(&self, offset: usize, value: u64) {
-        self.words.store(offset, value);
-    }
-}
-
 impl<T: Transport> fmt::Debug for Slice<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slice")
@@ -152,6 +108,36 @@ impl<T: Transport> fmt::Debug for Slice<T> {
             .finish()
     }
 }
+
+/// Gives a device's view of what has `words` and an `iova`: all of a mapping, or a piece.
+macro_rules! dma_buffer {
+    ($type:ident) => {
+        impl<T: Transport> DmaBuffer for $type<T> {
+            #[inline]
+            fn iova(&self) -> Iova {
+                self.iova
+            }
+
+            #[inline]
+            fn size(&self) -> usize {
+                self.words.size()
+            }
+
+            #[inline]
+            fn load64(&self, offset: usize) -> u64 {
+                self.words.load(offset)
+            }
+
+            #[inline]
+            fn store64(&self, offset: usize, value: u64) {
+                self.words.store(offset, value);
+            }
+        }
+    };
+}
+
+dma_buffer!(Mapping);
+dma_buffer!(Slice);
 
 /// Words of a [`Memory`], located once, so that an access is a compare and a move.
 ///

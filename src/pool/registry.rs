@@ -42,6 +42,16 @@ pub(super) struct Maker {
     pub(super) trusted: bool,
 }
 
+impl Maker {
+    fn new<F>(make: F, trusted: bool) -> Maker
+    where
+        F: Fn(&BackendRequest<'_>) -> Result<Box<dyn Backend>, BoxError> + Send + Sync + 'static,
+    {
+        let make = Arc::new(make);
+        Maker { make, trusted }
+    }
+}
+
 struct Entry {
     name: String,
     maker: Maker,
@@ -69,13 +79,7 @@ pub fn register<F>(name: &str, make: F) -> Result<(), RegisterError>
 where
     F: Fn(&BackendRequest<'_>) -> Result<Box<dyn Backend>, BoxError> + Send + Sync + 'static,
 {
-    add(
-        name,
-        Maker {
-            make: Arc::new(make),
-            trusted: false,
-        },
-    )
+    add(name, Maker::new(make, false))
 }
 
 /// Registers a backend whose answers the pool believes unchecked, which saves an atomic operation an object.
@@ -91,13 +95,7 @@ pub unsafe fn register_trusted<F>(name: &str, make: F) -> Result<(), RegisterErr
 where
     F: Fn(&BackendRequest<'_>) -> Result<Box<dyn Backend>, BoxError> + Send + Sync + 'static,
 {
-    add(
-        name,
-        Maker {
-            make: Arc::new(make),
-            trusted: true,
-        },
-    )
+    add(name, Maker::new(make, true))
 }
 
 /// Lists the names that pools can be built with, the built-in ones first.
@@ -153,13 +151,11 @@ pub(super) fn find(pool: &str, backend: &str) -> Result<Maker, CreateError> {
 /// Makes backends on the device at `address`, such as `sim:bmu`, opened for the pool alone.
 fn device(address: &str) -> Maker {
     let address = address.to_owned();
-    let make: Factory =
-        Arc::new(move |request| bmu::make(&Device::open(&address)?, Path::Portal, request));
     // Trusted: the driver's ledger has checked each object that the device hands out.
-    Maker {
-        make,
-        trusted: true,
-    }
+    Maker::new(
+        move |request| bmu::make(&Device::open(&address)?, Path::Portal, request),
+        true,
+    )
 }
 
 /// Makes backends on the device that the pool was given, or on the model where it was given none.

@@ -74,12 +74,8 @@ impl RegionInfoRequest {
     pub fn decode(payload: &[u8]) -> Result<RegionInfoRequest, CodecError> {
         let what = "VFIO_USER_DEVICE_GET_REGION_INFO";
         let mut fields = Fields::new(what, payload, RegionInfo::SIZE)?;
-        let argsz = fields.u32()?;
-        let _flags = fields.u32()?;
-        Ok(RegionInfoRequest {
-            argsz,
-            index: fields.u32()?,
-        })
+        let [argsz, _flags, index] = fields.u32s()?;
+        Ok(RegionInfoRequest { argsz, index })
     }
 
     /// Appends the payload.
@@ -132,10 +128,7 @@ impl RegionInfo {
     /// Too few bytes, or a list of capabilities that leaves the payload or goes back.
     pub fn decode(payload: &[u8]) -> Result<RegionInfo, CodecError> {
         let mut fields = Fields::new("the reply with a region", payload, RegionInfo::SIZE)?;
-        let argsz = fields.u32()?;
-        let flags = fields.u32()?;
-        let index = fields.u32()?;
-        let capabilities = fields.u32()?;
+        let [argsz, flags, index, capabilities] = fields.u32s()?;
         let mut info = RegionInfo {
             argsz,
             index,
@@ -176,10 +169,9 @@ impl RegionInfo {
     }
 
     fn decode_areas(&mut self, mut fields: Fields<'_>) -> Result<(), CodecError> {
-        let count = u64::from(fields.u32()?);
-        let _reserved = fields.u32()?;
+        let [count, _reserved] = fields.u32s()?;
         let mut areas = Fields {
-            rest: fields.bytes(count * 16)?,
+            rest: fields.bytes(u64::from(count) * 16)?,
             ..fields
         };
         while !areas.rest.is_empty() {
@@ -258,18 +250,14 @@ impl IoFdsRequest {
     pub fn decode(payload: &[u8]) -> Result<IoFdsRequest, CodecError> {
         let what = "VFIO_USER_DEVICE_GET_REGION_IO_FDS";
         let mut fields = Fields::new(what, payload, IoFds::SIZE)?;
-        let argsz = fields.u32()?;
-        let flags = fields.u32()?;
+        let [argsz, flags, index] = fields.u32s()?;
         if flags != 0 {
             return Err(CodecError::Value {
                 what: "the flags of VFIO_USER_DEVICE_GET_REGION_IO_FDS",
                 value: flags.into(),
             });
         }
-        Ok(IoFdsRequest {
-            argsz,
-            index: fields.u32()?,
-        })
+        Ok(IoFdsRequest { argsz, index })
     }
 
     /// Appends the payload.
@@ -320,10 +308,8 @@ impl IoFds {
     /// Too few bytes for what is counted.
     pub fn decode(payload: &[u8]) -> Result<IoFds, CodecError> {
         let mut fields = Fields::new("the reply with I/O descriptors", payload, IoFds::SIZE)?;
-        let argsz = fields.u32()?;
-        let _flags = fields.u32()?;
-        let index = fields.u32()?;
-        let count = u64::from(fields.u32()?);
+        let [argsz, _flags, index, count] = fields.u32s()?;
+        let count = u64::from(count);
         let mut reply = IoFds {
             argsz,
             index,
@@ -347,8 +333,7 @@ impl IoFds {
     fn decode_part(bytes: &[u8]) -> Result<IoFd, CodecError> {
         let mut fields = Fields::new("a region's I/O descriptor", bytes, IoFds::PART)?;
         let (offset, size) = (fields.u64()?, fields.u64()?);
-        let (fd_index, kind, flags) = (fields.u32()?, fields.u32()?, fields.u32()?);
-        let _padding = fields.u32()?;
+        let [fd_index, kind, flags, _padding] = fields.u32s()?;
         Ok(IoFd {
             offset,
             size,

@@ -101,6 +101,15 @@ impl<'a> Fields<'a> {
         self.take().map(u32::from_ne_bytes)
     }
 
+    /// Takes as many fields of 32 bits as are asked for.
+    fn u32s<const N: usize>(&mut self) -> Result<[u32; N], CodecError> {
+        let mut values = [0; N];
+        for value in &mut values {
+            *value = self.u32()?;
+        }
+        Ok(values)
+    }
+
     fn u64(&mut self) -> Result<u64, CodecError> {
         self.take().map(u64::from_ne_bytes)
     }
