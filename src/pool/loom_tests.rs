@@ -24,13 +24,27 @@ fn one(ring: &Ring) -> Option<u32> {
     ring.dequeue(&mut out).ok().map(|()| out[0])
 }
 
+/// A ring, and a thread that does something with it meanwhile.
+fn ring_beside<R: 'static>(
+    ring: Ring,
+    theirs: impl FnOnce(&Ring) -> R + 'static,
+) -> (Arc<Ring>, thread::JoinHandle<R>) {
+    let ring = Arc::new(ring);
+    let shared = Arc::clone(&ring);
+    (ring, thread::spawn(move || theirs(&shared)))
+}
+
+/// A ring of `capacity` that holds `objects`.
+fn ring_with(capacity: u32, objects: &[u32]) -> Ring {
+    let ring = Ring::new(capacity);
+    ring.enqueue(objects).unwrap();
+    ring
+}
+
 #[test]
 fn loom_an_object_is_dequeued_once() {
     model(|| {
-        let ring = Arc::new(Ring::new(2));
-        ring.enqueue(&[7, 8]).unwrap();
-        let theirs = Arc::clone(&ring);
-        let thread = thread::spawn(move || one(&theirs));
+        let (ring, thread) = ring_beside(ring_with(2, &[7, 8]), one);
         let mut all = vec![one(&ring), thread.join().unwrap()];
         all.sort_unstable();
         assert_eq!(all, [Some(7), Some(8)]);
@@ -40,9 +54,7 @@ fn loom_an_object_is_dequeued_once() {
 #[test]
 fn loom_what_is_dequeued_was_written_before() {
     model(|| {
-        let ring = Arc::new(Ring::new(2));
-        let theirs = Arc::clone(&ring);
-        let thread = thread::spawn(move || theirs.enqueue(&[7]).unwrap());
+        let (ring, thread) = ring_beside(Ring::new(2), |theirs| theirs.enqueue(&[7]).unwrap());
         let got = one(&ring);
         assert!(matches!(got, None | Some(7)));
         thread.join().unwrap();
@@ -54,9 +66,7 @@ fn loom_what_is_dequeued_was_written_before() {
 #[test]
 fn loom_what_was_written_is_dequeued_whole() {
     model(|| {
-        let ring = Arc::new(Ring::new(2));
-        let theirs = Arc::clone(&ring);
-        let thread = thread::spawn(move || one(&theirs));
+        let (ring, thread) = ring_beside(Ring::new(2), one);
         ring.enqueue(&[7]).unwrap();
         let got = thread.join().unwrap();
         assert_eq!(got.or_else(|| one(&ring)), Some(7));
@@ -66,10 +76,7 @@ fn loom_what_was_written_is_dequeued_whole() {
 #[test]
 fn loom_a_place_is_read_before_it_is_written_again() {
     model(|| {
-        let ring = Arc::new(Ring::new(1));
-        ring.enqueue(&[7]).unwrap();
-        let theirs = Arc::clone(&ring);
-        let thread = thread::spawn(move || theirs.enqueue(&[8]).is_ok());
+        let (ring, thread) = ring_beside(ring_with(1, &[7]), |theirs| theirs.enqueue(&[8]).is_ok());
         assert_eq!(one(&ring), Some(7));
         let fitted = thread.join().unwrap();
         assert_eq!(one(&ring), fitted.then_some(8));
@@ -79,9 +86,7 @@ fn loom_a_place_is_read_before_it_is_written_again() {
 #[test]
 fn loom_nothing_is_dequeued_beyond_what_was_put_in() {
     model(|| {
-        let ring = Arc::new(Ring::new(2));
-        let theirs = Arc::clone(&ring);
-        let thread = thread::spawn(move || one(&theirs));
+        let (ring, thread) = ring_beside(Ring::new(2), one);
         ring.enqueue(&[7]).unwrap();
         let ours = one(&ring);
         let all = [ours, thread.join().unwrap()];
@@ -92,10 +97,7 @@ fn loom_nothing_is_dequeued_beyond_what_was_put_in() {
 #[test]
 fn loom_nothing_is_put_in_beyond_the_capacity() {
     model(|| {
-        let ring = Arc::new(Ring::new(1));
-        ring.enqueue(&[7]).unwrap();
-        let theirs = Arc::clone(&ring);
-        let thread = thread::spawn(move || theirs.enqueue(&[8]).is_ok());
+        let (ring, thread) = ring_beside(ring_with(1, &[7]), |theirs| theirs.enqueue(&[8]).is_ok());
         assert_eq!(one(&ring), Some(7));
         let ours = ring.enqueue(&[7]).is_ok();
         assert_ne!(ours, thread.join().unwrap());
@@ -105,9 +107,7 @@ fn loom_nothing_is_put_in_beyond_the_capacity() {
 #[test]
 fn loom_two_producers_publish_in_order() {
     model(|| {
-        let ring = Arc::new(Ring::new(2));
-        let theirs = Arc::clone(&ring);
-        let thread = thread::spawn(move || theirs.enqueue(&[7]).unwrap());
+        let (ring, thread) = ring_beside(Ring::new(2), |theirs| theirs.enqueue(&[7]).unwrap());
         ring.enqueue(&[8]).unwrap();
         let first = one(&ring).unwrap();
         thread.join().unwrap();
@@ -119,14 +119,11 @@ fn loom_two_producers_publish_in_order() {
 #[test]
 fn loom_there_is_always_room_for_what_was_taken() {
     model(|| {
-        let ring = Arc::new(Ring::new(2));
-        ring.enqueue(&[7, 8]).unwrap();
         let there_and_back = |ring: &Ring| {
             let object = one(ring).expect("two objects for two threads");
             ring.enqueue(&[object]).expect("room for what was taken");
         };
-        let theirs = Arc::clone(&ring);
-        let thread = thread::spawn(move || there_and_back(&theirs));
+        let (ring, thread) = ring_beside(ring_with(2, &[7, 8]), there_and_back);
         there_and_back(&ring);
         thread.join().unwrap();
         let mut left = ring.drain().unwrap();
@@ -138,9 +135,7 @@ fn loom_there_is_always_room_for_what_was_taken() {
 #[test]
 fn loom_an_enqueue_is_in_the_drain_or_refused() {
     model(|| {
-        let ring = Arc::new(Ring::new(2));
-        let theirs = Arc::clone(&ring);
-        let thread = thread::spawn(move || theirs.enqueue(&[7]));
+        let (ring, thread) = ring_beside(Ring::new(2), |theirs| theirs.enqueue(&[7]));
         let drained = ring.drain().unwrap();
         match thread.join().unwrap() {
             Ok(()) => assert_eq!(drained, [7]),

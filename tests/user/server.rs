@@ -197,6 +197,18 @@ impl Rig {
         assert_eq!(DeviceInfo::decode(&reply).unwrap().regions, 9);
     }
 
+    fn region_info(&mut self, argsz: u32, index: u32) -> Got {
+        let request = RegionInfoRequest { argsz, index };
+        self.client
+            .ask(Command::GetRegionInfo, |m| request.encode(m))
+    }
+
+    fn region_io_fds(&mut self, argsz: u32, index: u32) -> Got {
+        let request = IoFdsRequest { argsz, index };
+        self.client
+            .ask(Command::GetRegionIoFds, |m| request.encode(m))
+    }
+
     fn read(&mut self, region: u32, offset: u64, count: u32) -> Got {
         let access = RegionAccess {
             offset,
@@ -401,16 +413,11 @@ fn every_payload_that_is_too_short_is_refused() {
 #[test]
 fn regions_are_described_with_file_and_areas() {
     let mut rig = Rig::new();
-    let ask = |rig: &mut Rig, argsz, index| {
-        let request = RegionInfoRequest { argsz, index };
-        rig.client
-            .ask(Command::GetRegionInfo, |m| request.encode(m))
-    };
-    let small = ask(&mut rig, 32, 0);
+    let small = rig.region_info(32, 0);
     assert_eq!(small.fds.len(), 0);
     let info = RegionInfo::decode(&small.ok()).unwrap();
     assert_eq!((info.argsz, info.areas.len(), info.size), (64, 0, BAR_SIZE));
-    let mut whole = ask(&mut rig, 64, 0);
+    let mut whole = rig.region_info(64, 0);
     let fds = std::mem::take(&mut whole.fds);
     assert_eq!(fds.len(), 1);
     let info = RegionInfo::decode(&whole.ok()).unwrap();
@@ -422,33 +429,28 @@ fn regions_are_described_with_file_and_areas() {
         }]
     );
     assert!(info.mappable && info.readable && info.writable);
-    let absent = RegionInfo::decode(&ask(&mut rig, 4096, 8).ok()).unwrap();
+    let absent = RegionInfo::decode(&rig.region_info(4096, 8).ok()).unwrap();
     assert_eq!((absent.size, absent.mappable), (0, false));
-    assert_eq!(ask(&mut rig, 31, 0).errno(), errno(Errno::EINVAL));
-    assert_eq!(ask(&mut rig, 4096, 9).errno(), errno(Errno::EINVAL));
+    assert_eq!(rig.region_info(31, 0).errno(), errno(Errno::EINVAL));
+    assert_eq!(rig.region_info(4096, 9).errno(), errno(Errno::EINVAL));
 }
 
 #[test]
 fn regions_offer_eventfds_for_doorbells() {
     let mut rig = Rig::new();
-    let ask = |rig: &mut Rig, argsz, index| {
-        let request = IoFdsRequest { argsz, index };
-        rig.client
-            .ask(Command::GetRegionIoFds, |m| request.encode(m))
-    };
-    let mut whole = ask(&mut rig, 4096, 0);
+    let mut whole = rig.region_io_fds(4096, 0);
     assert_eq!(std::mem::take(&mut whole.fds).len(), 1);
     let reply = IoFds::decode(&whole.ok()).unwrap();
     assert_eq!(
         reply.parts.iter().map(|p| p.offset).collect::<Vec<_>>(),
         [0x10, 0x20]
     );
-    let small = ask(&mut rig, 16, 0);
+    let small = rig.region_io_fds(16, 0);
     assert_eq!(small.fds.len(), 0);
     assert_eq!(IoFds::decode(&small.ok()).unwrap().argsz, 96);
-    let none = IoFds::decode(&ask(&mut rig, 4096, 1).ok()).unwrap();
+    let none = IoFds::decode(&rig.region_io_fds(4096, 1).ok()).unwrap();
     assert_eq!((none.argsz, none.parts.len()), (16, 0));
-    assert_eq!(ask(&mut rig, 4096, 9).errno(), errno(Errno::EINVAL));
+    assert_eq!(rig.region_io_fds(4096, 9).errno(), errno(Errno::EINVAL));
 }
 
 #[test]

@@ -40,14 +40,26 @@ fn no_object_ever_has_two_holders() {
             .build()
             .unwrap();
         let owners = Owners::new(100);
-        thread::scope(|scope| {
-            for thread in 0..4 {
-                let (pool, owners) = (&pool, &owners);
-                scope.spawn(move || take_and_give(pool, owners, thread));
-            }
-        });
-        let report = pool.close().unwrap();
-        assert!(report.is_clean(), "{report}");
+        thread::scope(|scope| spawn_users(scope, 4, &pool, &owners));
+        assert_clean(pool);
+    }
+}
+
+/// Closes the pool, of which nothing may be out.
+fn assert_clean(pool: Pool) {
+    let report = pool.close().unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+/// Starts threads that take and give.
+fn spawn_users<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    threads: usize,
+    pool: &'scope Pool,
+    owners: &'scope Owners,
+) {
+    for thread in 0..threads {
+        scope.spawn(move || take_and_give(pool, owners, thread));
     }
 }
 
@@ -84,12 +96,7 @@ fn take_and_give(pool: &Pool, owners: &Owners, thread: usize) {
 
 #[test]
 fn a_pipeline_moves_buffers_from_thread_to_thread() {
-    let pool = Pool::builder("pipeline")
-        .objects(64)
-        .size(64)
-        .cache(8)
-        .build()
-        .unwrap();
+    let pool = small(64);
     let (send, receive) = mpsc::sync_channel::<Buffer>(16);
     let producer = pool.clone();
     let first = thread::spawn(move || {
@@ -148,25 +155,16 @@ fn a_thread_that_dies_leaves_its_cache_to_the_others() {
 
 #[test]
 fn checking_can_be_switched_while_threads_work() {
-    let pool = Pool::builder("switching")
-        .objects(64)
-        .size(64)
-        .cache(8)
-        .build()
-        .unwrap();
+    let pool = small(64);
     let owners = Owners::new(64);
     thread::scope(|scope| {
-        for thread in 0..2 {
-            let (pool, owners) = (&pool, &owners);
-            scope.spawn(move || take_and_give(pool, owners, thread));
-        }
+        spawn_users(scope, 2, &pool, &owners);
         for round in 0..ROUNDS / 10 {
             pool.set_checked(round % 2 == 0);
             thread::yield_now();
         }
     });
-    let report = pool.close().unwrap();
-    assert!(report.is_clean(), "{report}");
+    assert_clean(pool);
 }
 
 #[test]
@@ -193,12 +191,7 @@ fn buffers_dropped_while_the_pool_ends_free_it_exactly_once() {
 
 #[test]
 fn counts_stay_within_bounds_while_threads_work() {
-    let pool = Pool::builder("counted")
-        .objects(64)
-        .size(64)
-        .cache(8)
-        .build()
-        .unwrap();
+    let pool = small(64);
     let owners = Owners::new(64);
     thread::scope(|scope| {
         let worker = scope.spawn(|| take_and_give(&pool, &owners, 0));
