@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hwpool_devices::bmu::{OpenReset, regs};
 use hwpool_devices::bus::{Bar, Transport};
-use hwpool_devices::wait::{TimedOut, wait_for};
+use hwpool_devices::wait::wait_for;
 
 use super::Board;
 use super::evidence::{Evidence, Failure, ensure};
@@ -59,6 +59,3 @@ pub(super) fn soft<T: Transport>(
     );
     Ok(())
 }
-
-/// `wait_for` asks for it by name; every error becomes a failure the same way.
-const _: fn(TimedOut) -> Failure = Failure::from;
