@@ -126,6 +126,75 @@ fn a_read_that_takes_a_buffer_is_guarded() {
 }
 
 #[test]
+fn registers_are_reached_by_place() {
+    let value = |arguments: &[&str]| {
+        let (code, get) = json(arguments);
+        assert_eq!(code, OK, "{get:#}");
+        get["registers"][0]["value"].as_u64().expect("a value")
+    };
+    let get =
+        |place: &str, width: &str| value(&["regs", "get", "sim:bmu", place, "--width", width]);
+    assert_eq!(get("0:0", "32"), 0x3155_4d42, "MAGIC");
+    assert_eq!(get("config:0", "32"), 0xb0f5_1234, "the ids");
+    assert_eq!(get("0:0x10", "64"), 0, "SCRATCH");
+    let set = ["regs", "set", "sim:bmu", "config:0x4", "6", "--width", "16"];
+    assert_eq!(value(&set), 6);
+    let by_place = hwpool(&["regs", "set", "sim:bmu", "0:0x10", "0x10", "--width", "64"]);
+    assert_eq!(by_place.stdout, b"wrote 0x0000000000000010 to 0:0x10\n");
+    let took = value(&[
+        "regs",
+        "get",
+        "sim:bmu",
+        "2:0x3000",
+        "--width",
+        "64",
+        "--with-effect",
+    ]);
+    assert_eq!(took, 0, "POOL_ALLOC of an empty list");
+}
+
+#[test]
+fn places_that_make_no_sense_are_refused() {
+    for (place, width, part) in [
+        ("0:0", None, "--width"),
+        ("6:0", Some("32"), "BAR from 0 to 5"),
+        ("rom:0", Some("32"), "BAR from 0 to 5"),
+        ("0:ten", Some("32"), "`ten`"),
+        ("0:0", Some("16"), "32 or 64"),
+        ("config:0", Some("64"), "16 or 32"),
+        ("config:0", Some("16"), "read by 32"),
+        ("MAGIC", Some("32"), "width of its own"),
+        ("2:0x3000", Some("64"), "--with-effect"),
+        ("2:0x3004", Some("32"), "--with-effect"),
+    ] {
+        let mut arguments = vec!["regs", "get", "sim:bmu", place];
+        arguments.extend(width.iter().flat_map(|width| ["--width", width]));
+        let message = refused(&arguments, USAGE);
+        assert!(message.contains(part), "{arguments:?}: {message}");
+    }
+    let wide = [
+        "regs",
+        "set",
+        "sim:bmu",
+        "0:0x18",
+        "0x100000000",
+        "--width",
+        "32",
+    ];
+    assert!(refused(&wide, USAGE).contains("more than 32 bits"));
+    for (place, part) in [
+        ("0:0x2", "not aligned"),
+        ("0:0x10000000", "outside"),
+        ("1:0", "no memory BAR 1"),
+        ("config:0x1000", "outside"),
+        ("config:0x100000000", ""),
+    ] {
+        let message = refused(&["regs", "get", "sim:bmu", place, "--width", "32"], REFUSED);
+        assert!(message.contains(part), "{place}: {message}");
+    }
+}
+
+#[test]
 fn mistakes_are_named() {
     for (arguments, part) in [
         (&["bringup", "bmu"][..], "sim:MODEL"),

@@ -6,14 +6,10 @@ use hwpool::devices::bus::{Bar, DmaLimits, Transport};
 use hwpool::devices::pci;
 use serde_json::{Value, json};
 
-use super::Output;
+use super::{Output, on};
 
 pub(crate) fn run(device: &str, output: Output) -> anyhow::Result<()> {
-    match Link::open(device)? {
-        Link::Sim(model) => report(&*model, output),
-        Link::Vfio(function) => report(&*function, output),
-        Link::User(client) => report(&*client, output),
-    }
+    on!(Link::open(device)?, transport => report(&*transport, output))
 }
 
 /// Reads identity and capabilities. Nothing is written and nothing is reset. Of a function that is no BMU it shows

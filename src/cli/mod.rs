@@ -6,6 +6,7 @@ mod bench;
 mod bringup;
 mod info;
 mod output;
+mod raw;
 mod regs;
 mod signal;
 mod sim;
@@ -51,7 +52,7 @@ Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment r
 enum Verb {
     /// Show what a device is and can do; changes nothing.
     Info(DeviceArg),
-    /// List, read and write registers by name.
+    /// List, read and write registers, by name or by place.
     Regs(regs::Regs),
     /// Prove a device layer by layer.
     Bringup(bringup::Bringup),
@@ -62,6 +63,18 @@ enum Verb {
     /// List the models in this program, or serve one to other processes.
     Sim(sim::Sim),
 }
+
+/// Does something with the transport behind a [`Link`](hwpool::device::Link), of whatever kind it is.
+macro_rules! on {
+    ($link:expr, $transport:ident => $do:expr) => {
+        match $link {
+            hwpool::device::Link::Sim($transport) => $do,
+            hwpool::device::Link::Vfio($transport) => $do,
+            hwpool::device::Link::User($transport) => $do,
+        }
+    };
+}
+use on;
 
 /// The device that a verb works on.
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `hwpool regs`: registers by name, with their fields, and a guard before reads that act.
+//! `hwpool regs`: registers by name, with their fields, and a guard before reads that act; by place in `raw.rs`.
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -8,9 +8,10 @@ use hwpool::devices::bus::Transport;
 use hwpool::devices::reg::{Access, Register};
 use serde_json::{Value, json};
 
-use super::{DeviceArg, Output, Usage};
+use super::raw::{self, Place, number};
+use super::{DeviceArg, Output, Usage, on};
 
-/// List, read and write registers by name.
+/// List, read and write registers, by name or by place.
 #[derive(Debug, Args)]
 pub(crate) struct Regs {
     #[command(subcommand)]
@@ -30,9 +31,12 @@ enum Action {
         /// Address of the device.
         #[arg(value_name = "DEVICE")]
         device: String,
-        /// Name, with an index where there are several: MAGIC, POOL_BASE[3].
+        /// Name, with an index where there are several: MAGIC, POOL_BASE[3]; or place: 0:0x10 in BAR 0, config:0x34.
         #[arg(value_name = "REGISTER")]
         register: String,
+        /// Bits of the access, for a place: 32 or 64 in a BAR, 32 in configuration space.
+        #[arg(long, value_name = "BITS")]
+        width: Option<u32>,
         /// Read even where the read takes something from the device.
         #[arg(long)]
         with_effect: bool,
@@ -42,9 +46,12 @@ enum Action {
         /// Address of the device.
         #[arg(value_name = "DEVICE")]
         device: String,
-        /// Name, with an index where there are several.
+        /// Name, with an index where there are several, or place: 0:0x10 in BAR 0, config:0x4.
         #[arg(value_name = "REGISTER")]
         register: String,
+        /// Bits of the access, for a place: 32 or 64 in a BAR, 16 or 32 in configuration space.
+        #[arg(long, value_name = "BITS")]
+        width: Option<u32>,
         /// Value: decimal, or hexadecimal with 0x.
         #[arg(value_name = "VALUE")]
         value: String,
@@ -68,35 +75,35 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
         Action::Get {
             device,
             register,
+            width,
             with_effect,
         } => {
+            if let Some(place) = Place::parse(&register, width)? {
+                return on!(Link::open(&device)?, t => raw::get(&*t, place, with_effect, output));
+            }
             let target = find(&register)?;
             refuse_effect(target.row, with_effect)?;
-            match Link::open(&device)? {
-                Link::Sim(model) => get(&*model, target, output),
-                Link::Vfio(function) => get(&*function, target, output),
-                Link::User(client) => get(&*client, target, output),
-            }
+            on!(Link::open(&device)?, t => get(&*t, target, output))
         }
         Action::Set {
             device,
             register,
+            width,
             value,
             dry_run,
         } => {
-            let target = find(&register)?;
-            let value = writable_value(target.row, &value)?;
-            match Link::open(&device)? {
-                Link::Sim(model) => set(&*model, target, value, dry_run, output),
-                Link::Vfio(function) => set(&*function, target, value, dry_run, output),
-                Link::User(client) => set(&*client, target, value, dry_run, output),
+            let value = number(&value)?;
+            if let Some(place) = Place::parse(&register, width)? {
+                place.check_value(value)?;
+                return on!(Link::open(&device)?, t => raw::set(&*t, place, value, dry_run, output));
             }
+            let target = find(&register)?;
+            check_writable(target.row, value)?;
+            on!(Link::open(&device)?, t => set(&*t, target, value, dry_run, output))
         }
-        Action::Dump { device, changed } => match Link::open(&device.device)? {
-            Link::Sim(model) => dump(&*model, changed, output),
-            Link::Vfio(function) => dump(&*function, changed, output),
-            Link::User(client) => dump(&*client, changed, output),
-        },
+        Action::Dump { device, changed } => {
+            on!(Link::open(&device.device)?, t => dump(&*t, changed, output))
+        }
     }
 }
 
@@ -215,16 +222,11 @@ fn refuse_effect(row: &Register, with_effect: bool) -> anyhow::Result<()> {
     }
 }
 
-fn writable_value(row: &Register, text: &str) -> anyhow::Result<u64> {
+fn check_writable(row: &Register, value: u64) -> anyhow::Result<()> {
     if !row.access.is_writable() {
         let message = format!("{} can only be read (SPEC {})", row.name, row.section);
         return Err(Usage(message).into());
     }
-    let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => u64::from_str_radix(&digits.replace('_', ""), 16),
-        None => text.replace('_', "").parse(),
-    };
-    let value = parsed.map_err(|_| Usage(format!("`{text}` is no number: write 10 or 0xa")))?;
     let stray = value & !row.bits;
     if stray != 0 {
         let message = format!(
@@ -233,7 +235,7 @@ fn writable_value(row: &Register, text: &str) -> anyhow::Result<u64> {
         );
         return Err(Usage(message).into());
     }
-    Ok(value)
+    Ok(())
 }
 
 fn list(part: &str, output: Output) -> anyhow::Result<()> {

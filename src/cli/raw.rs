@@ -1,0 +1,203 @@
+//! Registers by their place, for functions whose registers hwpool does not know.
+
+use anyhow::Context;
+use hwpool::devices::bmu::regs::{DEVICE_ID, TABLE, VENDOR_ID};
+use hwpool::devices::bus::{Bar, BusError, Transport};
+use hwpool::devices::pci;
+use hwpool::devices::reg::{Access, Register, decode};
+use serde_json::{Value, json};
+
+use super::{Output, Usage};
+
+/// Where a register is: `0:0x10` in BAR 0, `config:0x34` in configuration space.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    space: Space,
+    offset: u64,
+    /// Bits of the one access that is made.
+    width: u32,
+}
+
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+enum Space {
+    Bar(u8),
+    Config,
+}
+
+impl Place {
+    /// Reads `SPACE:OFFSET`; `None` where the text has no colon and so is the name of a register.
+    pub(super) fn parse(text: &str, width: Option<u32>) -> anyhow::Result<Option<Place>> {
+        let Some((space, offset)) = text.split_once(':') else {
+            return match width {
+                None => Ok(None),
+                Some(_) => Err(usage(format!(
+                    "`{text}` has a width of its own: --width goes with a place such as 0:0x10"
+                ))),
+            };
+        };
+        let space = match space {
+            "config" => Space::Config,
+            bar => match bar.parse() {
+                Ok(bar @ 0..=5) => Space::Bar(bar),
+                _ => {
+                    return Err(usage(format!(
+                        "`{text}`: a place is BAR:OFFSET with a BAR from 0 to 5, or config:OFFSET"
+                    )));
+                }
+            },
+        };
+        let width = width.ok_or_else(|| {
+            usage(format!(
+                "`{text}`: add --width 32 or another, the bits of the one access"
+            ))
+        })?;
+        let place = Place {
+            space,
+            offset: number(offset)?,
+            width,
+        };
+        match (space, width) {
+            (Space::Bar(_), 32 | 64) | (Space::Config, 16 | 32) => Ok(Some(place)),
+            (Space::Bar(_), _) => Err(usage(format!(
+                "a BAR is read and written by 32 or 64 bits, not {width}"
+            ))),
+            (Space::Config, _) => Err(usage(format!(
+                "configuration space is read by 32 bits and written by 16 or 32, not {width}"
+            ))),
+        }
+    }
+
+    /// Refuses a value that is wider than the access.
+    pub(super) fn check_value(&self, value: u64) -> anyhow::Result<()> {
+        if self.width < 64 && value >> self.width != 0 {
+            return Err(usage(format!(
+                "{value:#x} has more than {} bits",
+                self.width
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a read that can't be made, or one that, on a device that hwpool knows, takes something from it.
+    fn check_read<T: Transport>(&self, transport: &T, with_effect: bool) -> anyhow::Result<()> {
+        if self.space == Space::Config && self.width != 32 {
+            return Err(usage("configuration space is read by 32 bits".into()));
+        }
+        match self.known(transport)? {
+            Some(row) if row.access == Access::ReadEffect && !with_effect => Err(usage(format!(
+                "{self} is {}, and a read takes a buffer from the device (SPEC {}): add --with-effect to do that",
+                row.name, row.section
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds what hwpool knows to be there. The ids tell which device it is; no register is read for it.
+    fn known<T: Transport>(&self, transport: &T) -> Result<Option<&'static Register>, BusError> {
+        let Space::Bar(bar) = self.space else {
+            return Ok(None);
+        };
+        let ids = pci::identity(transport)?;
+        if (ids.vendor, ids.device) != (VENDOR_ID, DEVICE_ID) {
+            return Ok(None);
+        }
+        // Registers whose read acts have 64 bits: an access of half of one is guarded too.
+        Ok(decode(TABLE, bar, self.offset & !7).map(|(row, _)| row))
+    }
+
+    fn read<T: Transport>(&self, transport: &T) -> Result<u64, BusError> {
+        match (self.space, self.width) {
+            (Space::Config, _) => transport.config_read32(self.config_offset()).map(u64::from),
+            (Space::Bar(bar), 32) => transport.bar(bar)?.read32(self.offset).map(u64::from),
+            (Space::Bar(bar), _) => transport.bar(bar)?.read64(self.offset),
+        }
+    }
+
+    fn write<T: Transport>(&self, transport: &T, value: u64) -> Result<(), BusError> {
+        match (self.space, self.width) {
+            (Space::Config, 16) => transport.config_write16(self.config_offset(), value as u16),
+            (Space::Config, _) => transport.config_write32(self.config_offset(), value as u32),
+            (Space::Bar(bar), 32) => transport.bar(bar)?.write32(self.offset, value as u32),
+            (Space::Bar(bar), _) => transport.bar(bar)?.write64(self.offset, value),
+        }
+    }
+
+    /// Offsets beyond 16 bits become one that every transport refuses.
+    fn config_offset(&self) -> u16 {
+        u16::try_from(self.offset).unwrap_or(u16::MAX)
+    }
+
+    fn json(&self, value: u64) -> Value {
+        json!({ "place": self.to_string(), "offset": self.offset, "width": self.width, "value": value })
+    }
+
+    fn text(&self, value: u64) -> String {
+        format!("{value:#0digits$x}", digits = self.width as usize / 4 + 2)
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.space {
+            Space::Bar(bar) => write!(f, "{bar}:{:#x}", self.offset),
+            Space::Config => write!(f, "config:{:#x}", self.offset),
+        }
+    }
+}
+
+/// Reads the register at `place` with exactly one access.
+pub(super) fn get<T: Transport>(
+    transport: &T,
+    place: Place,
+    with_effect: bool,
+    output: Output,
+) -> anyhow::Result<()> {
+    place.check_read(transport, with_effect)?;
+    let value = place
+        .read(transport)
+        .with_context(|| format!("{}: reading {place}", transport.name()))?;
+    output.print(
+        || json!({ "schema": "hwpool.regs/1", "device": transport.name(), "registers": [place.json(value)] }),
+        || format!("{:<26} {}\n", place.to_string(), place.text(value)),
+    )
+}
+
+/// Writes the register at `place` with exactly one access and no read before or after.
+pub(super) fn set<T: Transport>(
+    transport: &T,
+    place: Place,
+    value: u64,
+    dry_run: bool,
+    output: Output,
+) -> anyhow::Result<()> {
+    if !dry_run {
+        place
+            .write(transport, value)
+            .with_context(|| format!("{}: writing {place}", transport.name()))?;
+    }
+    let verb = if dry_run { "would write" } else { "wrote" };
+    output.print(
+        || {
+            json!({ "schema": "hwpool.regs/1", "device": transport.name(), "written": !dry_run,
+                    "registers": [place.json(value)] })
+        },
+        || format!("{verb} {} to {place}\n", place.text(value)),
+    )
+}
+
+/// Reads a number: decimal, or hexadecimal with 0x; underscores may group digits.
+pub(super) fn number(text: &str) -> anyhow::Result<u64> {
+    let digits = text.replace('_', "");
+    let parsed = match digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
+        Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16),
+        None => digits.parse(),
+    };
+    parsed.map_err(|_| usage(format!("`{text}` is no number: write 10 or 0xa")))
+}
+
+fn usage(message: String) -> anyhow::Error {
+    Usage(message).into()
+}
