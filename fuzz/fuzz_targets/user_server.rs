@@ -1,44 +1,15 @@
-//! The vfio-user server with the model behind it, fed with arbitrary messages, whole and in pieces: it must end by itself
-//! when its client goes, and never panic.
+//! The vfio-user server with the model behind it, fed with arbitrary messages, with descriptors, whole and cut off: it
+//! must end by itself when its client goes, keep nothing of the client's, and never panic.
 #![no_main]
 
-use std::cell::RefCell;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::thread;
+mod wire;
 
 use hwpool::sim::SimConfig;
 use hwpool::user::SimDevice;
-use hwpool::user::codec::{Capabilities, Command, Header, Version};
+use hwpool::user::codec::{Command, Header};
 use hwpool::user::server::serve_stream;
 use libfuzzer_sys::fuzz_target;
-
-/// Cuts the input into messages: a byte of command, one of flags, one of length, the payload.
-fn messages(mut input: &[u8]) -> Vec<u8> {
-    let mut stream = Vec::new();
-    let mut message = Vec::new();
-    while let [command, flags, len, rest @ ..] = input {
-        let payload = &rest[..rest.len().min(usize::from(*len))];
-        let header = Header {
-            command: u16::from(*command),
-            flags: u32::from(*flags & 0x3f),
-            ..Header::command(1, Command::Version)
-        };
-        header.write(&mut message, |m| m.extend_from_slice(payload));
-        stream.extend_from_slice(&message);
-        input = &rest[payload.len()..];
-    }
-    stream.extend_from_slice(input);
-    stream
-}
-
-/// Opens every conversation, so that what follows is heard.
-fn greeting() -> Vec<u8> {
-    let version = Version { major: 0, minor: 1, capabilities: Capabilities::default() };
-    let mut message = Vec::new();
-    Header::command(0, Command::Version).write(&mut message, |m| version.encode(m));
-    message
-}
+use wire::Wire;
 
 fn device() -> SimDevice {
     let mut config = SimConfig::default();
@@ -46,24 +17,31 @@ fn device() -> SimDevice {
     SimDevice::new("bmu", config).expect("a model")
 }
 
-thread_local! {
-    static DEVICE: RefCell<SimDevice> = RefCell::new(device());
+/// Sends what the input stands for, behind a greeting, so that it is heard.
+fn speak(wire: &mut Wire, mut input: &[u8]) {
+    let greeting = Header::command(0, Command::Version);
+    let mut stream = wire::message(&greeting, |m| wire::version().encode(m));
+    while let Some((header, payload, fds, rest)) = wire::split_message(input) {
+        let message = wire::message(&header, |m| m.extend_from_slice(payload));
+        if fds > 0 {
+            wire.send(&stream, 0);
+            stream.clear();
+            wire.send(&message, fds);
+        } else {
+            stream.extend_from_slice(&message);
+        }
+        input = rest;
+    }
+    stream.extend_from_slice(input);
+    wire.send(&stream, 0);
 }
 
 fuzz_target!(|input: &[u8]| {
-    let (server, mut client) = UnixStream::pair().expect("a pair of sockets");
-    let mut replies = client.try_clone().expect("a descriptor");
-    let bytes = [greeting(), messages(input)].concat();
-    let writer = thread::spawn(move || {
-        // The server may cut the connection before all is written.
-        let _ = client.write_all(&bytes);
-        let _ = client.shutdown(std::net::Shutdown::Write);
-    });
-    let reader = thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while replies.read(&mut buffer).is_ok_and(|n| n > 0) {}
-    });
-    DEVICE.with_borrow_mut(|device| serve_stream(server, device));
-    writer.join().expect("the writer ends");
+    let (mut wire, server) = Wire::new();
+    speak(&mut wire, input);
+    let reader = wire.drain();
+    let _ = wire.stream.shutdown(std::net::Shutdown::Write);
+    // A device of its own, so that an input that fails does so again.
+    serve_stream(server, &mut device());
     reader.join().expect("the reader ends");
 });
