@@ -80,6 +80,8 @@ struct State {
 #[derive(Default)]
 struct Fake {
     state: Mutex<State>,
+    /// Bytes of addresses beyond the usual 16 MiB.
+    more_room: u64,
 }
 
 impl Fake {
@@ -126,7 +128,7 @@ impl Transport for Fake {
     }
     fn dma_limits(&self) -> Result<DmaLimits, DmaError> {
         Ok(DmaLimits {
-            ranges: vec![0..=17 * MIB - 1],
+            ranges: vec![0..=17 * MIB + self.more_room - 1],
             page_sizes: PageSize::Base.bytes() as u64 | (2 << 20),
             entries_left: 8,
         })
@@ -248,6 +250,28 @@ fn hugepage_mappings_lie_at_multiples_of_their_size() {
     let (_, domain) = domain();
     let mapping = domain.map(memory, ANYWHERE).unwrap();
     assert_eq!(mapping.iova(), Iova(2 * MIB));
+}
+
+/// As much as there is of 1 GiB: the number of pages must not matter.
+#[test]
+fn hugepage_memory_is_mapped_by_one_call_however_much_it_is() {
+    let allocate = |pages: u64| {
+        let request = MemoryRequest::new((pages * 2 * MIB) as usize);
+        Memory::allocate(&request.pages(Pages::Exactly(PageSize::Huge2M)))
+    };
+    let memory = match allocate(512).or_else(|_| allocate(32)) {
+        Ok(memory) => Arc::new(memory),
+        Err(error) => return skip(error),
+    };
+    let transport = Arc::new(Fake {
+        more_room: 1 << 30,
+        ..Fake::default()
+    });
+    let domain = Domain::new(Arc::clone(&transport), 48).unwrap();
+    let mapping = domain.map(memory, ANYWHERE).unwrap();
+    assert_eq!(transport.state().maps.made, 1, "{} bytes", mapping.size());
+    drop(mapping);
+    assert_eq!(transport.state().unmaps.made, 1);
 }
 
 #[test]
