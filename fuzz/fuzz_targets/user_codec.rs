@@ -62,12 +62,13 @@ fn header(bytes: &[u8]) {
 }
 
 fn many_writes(payload: &[u8]) {
+    _ = multi_writes_done(payload);
     let Ok(writes) = multi_writes(payload) else {
         return;
     };
     let writes: Vec<MultiWrite<'_>> = writes.collect();
-    let mut again = (writes.len() as u64).to_ne_bytes().to_vec();
-    writes.iter().for_each(|write| write.encode(&mut again));
+    let mut again = Vec::new();
+    encode_multi_writes(&mut again, writes.iter().copied());
     let second = multi_writes(&again).map(Iterator::collect);
     assert_eq!(second, Ok(writes));
 }

@@ -22,5 +22,5 @@ mod memory;
 pub mod server;
 mod sim_device;
 
-pub use client::{Client, ClientError, PATIENCE, UserBar, UserDoorbell, UserIrq};
+pub use client::{Client, ClientError, PATIENCE, UserBar, UserDoorbell, UserIrq, UserWrite};
 pub use sim_device::{SimDevice, SimDeviceError, SimMonitor};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hwpool::devices::bus::{Bar, BusError, DmaError, DmaSource, Doorbell, Iova, Irq, Transport};
 use hwpool::user::codec::*;
-use hwpool::user::{Client, ClientError, PATIENCE};
+use hwpool::user::{Client, ClientError, PATIENCE, UserWrite};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::peer::{Got, Peer, message};
@@ -261,6 +261,131 @@ fn mapped_areas_take_stores_behind_every_message_before() {
     assert_eq!(before, 1, "the second ring waited for the write");
     assert_eq!(waited, [(write, false), (write, true), (flush, false)]);
     assert!(closed, "nothing more was sent");
+}
+
+/// Three writes, of both widths.
+const MANY: [UserWrite; 3] = [
+    UserWrite::Bits32 {
+        offset: 4,
+        value: 0x0102_0304,
+    },
+    UserWrite::Bits64 {
+        offset: 16,
+        value: 5,
+    },
+    UserWrite::Bits32 {
+        offset: 4,
+        value: 6,
+    },
+];
+
+fn understands_many() -> Script {
+    Script {
+        capabilities: Capabilities {
+            write_multiple: true,
+            ..Capabilities::default()
+        },
+        ..Script::default()
+    }
+}
+
+#[test]
+fn many_writes_are_one_message_that_is_waited_for_where_the_server_understands_it() {
+    let (client, server) = understands_many().run(PATIENCE, |mut peer| {
+        let many = peer.next();
+        peer.send(
+            &message(&many.header.reply(), |m| multi_writes_reply(m, 3)),
+            &[],
+        );
+        let partly = peer.next();
+        peer.send(
+            &message(&partly.header.reply(), |m| multi_writes_reply(m, 1)),
+            &[],
+        );
+        let refused = peer.next();
+        peer.send(&message(&refused.header.refusal(22), |_| ()), &[]);
+        let lied = peer.next();
+        peer.send(
+            &message(&lied.header.reply(), |m| multi_writes_reply(m, 4)),
+            &[],
+        );
+        (many, peer.is_closed())
+    });
+    let bar = client.bar(0).unwrap();
+    bar.write_many(&MANY).unwrap();
+    let failed_at = |result| match result {
+        Err(BusError::Failed { offset, width, .. }) => (offset, width),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(failed_at(bar.write_many(&MANY)), (16, 8), "one was done");
+    assert_eq!(failed_at(bar.write_many(&MANY)), (4, 4), "none was done");
+    assert_gone(bar.write_many(&MANY), "nonsense");
+    let outside = UserWrite::Bits32 {
+        offset: BAR_SIZE,
+        value: 0,
+    };
+    assert!(matches!(
+        bar.write_many(&[MANY[0], outside]),
+        Err(BusError::OutOfRange { .. })
+    ));
+    bar.write_many(&[]).unwrap();
+    let (many, closed) = server.join().unwrap();
+    assert!(closed);
+    assert_eq!(many.header.command, Command::RegionWriteMulti as u16);
+    assert!(!many.header.is_posted());
+    let writes: Vec<_> = multi_writes(&many.payload).unwrap().collect();
+    let seen = writes.iter().map(|w| (w.access.offset, w.data));
+    let (first, second) = (0x0102_0304u32.to_le_bytes(), 5u64.to_le_bytes());
+    let expected = [(4, &first[..]), (16, &second), (4, &[6, 0, 0, 0])];
+    assert!(seen.eq(expected), "{writes:?}");
+}
+
+#[test]
+fn a_server_that_does_not_say_so_never_gets_many_writes_in_one_message() {
+    let (client, server) = run(|mut peer| {
+        let writes = [peer.next(), peer.next(), peer.next()];
+        writes.map(|got| {
+            let (access, _) = RegionAccess::decode_data(&got.payload).unwrap();
+            (got.header.command, got.header.is_posted(), access.offset)
+        })
+    });
+    client.bar(0).unwrap().write_many(&MANY).unwrap();
+    let write = Command::RegionWrite as u16;
+    let expected = [4, 16, 4].map(|offset| (write, true, offset));
+    assert_eq!(server.join().unwrap(), expected);
+}
+
+#[test]
+fn many_writes_stay_in_order_with_stores_to_what_is_mapped() {
+    let file = memory();
+    let page = file.try_clone().unwrap();
+    let load = move || {
+        let mut word = [0; 4];
+        nix::sys::uio::pread(&page, &mut word, 0x1008).unwrap();
+        u32::from_le_bytes(word)
+    };
+    let script = Script {
+        file: Some(file.as_raw_fd()),
+        ..understands_many()
+    };
+    let (client, server) = script.run(PATIENCE, move |mut peer| {
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let got = peer.next();
+            seen.push((got.header.command, load()));
+            let reply = message(&got.header.reply(), |m| m.extend(&got.payload[..16]));
+            peer.send(&reply, &[]);
+        }
+        seen
+    });
+    let mapped = UserWrite::Bits32 {
+        offset: 0x1008,
+        value: 9,
+    };
+    let bar = client.bar(0).unwrap();
+    bar.write_many(&[MANY[0], mapped, MANY[2]]).unwrap();
+    let write = Command::RegionWrite as u16;
+    assert_eq!(server.join().unwrap(), [(write, 0), (write, 9)]);
 }
 
 #[test]

@@ -6,10 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use hwpool::devices::bus::{Bar, Transport};
 use hwpool::user::codec::*;
 use hwpool::user::server::{
     self, Device, DmaMapping, Lines, Peer as Memory, RegionDescription, RegionMapping,
 };
+use hwpool::user::{Client, PATIENCE, UserWrite};
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -513,14 +515,11 @@ fn many_writes_in_one_message_go_up_to_the_first_that_is_refused() {
     };
     let writes = [(32, [1; 4]), (36, [2; 4]), (BAR_SIZE, [3; 4]), (40, [4; 4])];
     let encode = |m: &mut Vec<u8>, writes: &[(u64, [u8; 4])]| {
-        m.extend((writes.len() as u64).to_ne_bytes());
-        for (offset, data) in writes {
-            MultiWrite {
-                access: access(*offset),
-                data,
-            }
-            .encode(m);
-        }
+        let all = writes.iter().map(|(offset, data)| MultiWrite {
+            access: access(*offset),
+            data,
+        });
+        encode_multi_writes(m, all);
     };
     let reply = rig
         .client
@@ -535,6 +534,34 @@ fn many_writes_in_one_message_go_up_to_the_first_that_is_refused() {
         .client
         .ask(Command::RegionWriteMulti, |m| encode(m, &writes[2..]));
     assert_eq!(refused.errno(), errno(Errno::EINVAL));
+}
+
+#[test]
+fn our_client_writes_many_registers_in_one_message() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut device = Scripted::new();
+    let server = thread::spawn(move || {
+        server::serve_stream(theirs, &mut device);
+        device.bar
+    });
+    let client = Client::from_stream(ours, "user:many", PATIENCE).unwrap();
+    let bar = client.bar(0).unwrap();
+    let word = |n: u64| UserWrite::Bits64 {
+        offset: 8 * n,
+        value: n + 1,
+    };
+    let half = |offset, value| UserWrite::Bits32 { offset, value };
+    // More than go into one message; the last ones overwrite earlier ones.
+    let mut writes: Vec<_> = (0..300).map(word).collect();
+    writes.extend([half(4, 0x0102_0304), half(4, 0x0506_0708)]);
+    bar.write_many(&writes).unwrap();
+    assert_eq!(bar.read64(8 * 299).unwrap(), 300);
+    drop((bar, client));
+    let memory = server.join().unwrap();
+    assert_eq!(memory[..8], [1, 0, 0, 0, 8, 7, 6, 5]);
+    for n in 1..300 {
+        assert_eq!(memory[8 * n..][..8], (n as u64 + 1).to_le_bytes());
+    }
 }
 
 #[test]

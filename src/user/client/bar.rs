@@ -6,8 +6,56 @@ use std::sync::Arc;
 use hwpool_devices::bus::{Bar, BusError, Doorbell};
 
 use super::connection::Connection;
-use crate::user::codec::{CodecError, Command, RegionAccess, RegionInfo, SparseArea};
+use crate::user::codec::{
+    CodecError, Command, MultiWrite, RegionAccess, RegionInfo, SparseArea, encode_multi_writes,
+    multi_writes_done,
+};
 use crate::user::memory::{HotWord, SharedMemory};
+
+/// Writes in one message: with them it is shorter than the page that some peers take.
+const BATCH: usize = 128;
+
+/// One of the writes of [`UserBar::write_many`].
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub enum UserWrite {
+    /// A write of 32 bits.
+    Bits32 {
+        /// Where in the BAR; a multiple of 4.
+        offset: u64,
+        /// What is written.
+        value: u32,
+    },
+    /// A write of 64 bits.
+    Bits64 {
+        /// Where in the BAR; a multiple of 8.
+        offset: u64,
+        /// What is written.
+        value: u64,
+    },
+}
+
+impl UserWrite {
+    fn offset(&self) -> u64 {
+        match *self {
+            UserWrite::Bits32 { offset, .. } | UserWrite::Bits64 { offset, .. } => offset,
+        }
+    }
+
+    fn width(&self) -> u8 {
+        match self {
+            UserWrite::Bits32 { .. } => 4,
+            UserWrite::Bits64 { .. } => 8,
+        }
+    }
+
+    /// Returns the bytes, in the order of the link; those beyond the width are 0.
+    fn bytes(&self) -> [u8; 8] {
+        match *self {
+            UserWrite::Bits32 { value, .. } => u64::from(value).to_le_bytes(),
+            UserWrite::Bits64 { value, .. } => value.to_le_bytes(),
+        }
+    }
+}
 
 /// A region of the device.
 #[derive(Debug)]
@@ -159,6 +207,67 @@ impl UserBar {
             .connection
             .ask(Command::RegionWrite, encode, |_| Ok(()));
         answer.map_err(|error| error.on_access(offset, width))
+    }
+
+    /// Writes many registers, in order, each by one access of its width: for a table that is filled, say.
+    ///
+    /// Where the server understands VFIO_USER_REGION_WRITE_MULTI this takes a round trip for 128 of them, which is waited
+    /// for, so that no later access overtakes it. A server that does not say so is never sent that message: it gets one
+    /// write after the other, as does one that lets us map what is written.
+    ///
+    /// # Errors
+    ///
+    /// A write outside of the BAR or misaligned: nothing was written then. The server refuses one: those before it
+    /// were done, and none behind it.
+    pub fn write_many(&self, writes: &[UserWrite]) -> Result<(), BusError> {
+        for write in writes {
+            self.check(write.offset(), write.width())?;
+        }
+        let mapped = |w: &UserWrite| self.region.mapped(w.offset(), w.width()).is_some();
+        match self.connection.peer().write_multiple && !writes.iter().any(mapped) {
+            true => writes
+                .chunks(BATCH)
+                .try_for_each(|batch| self.tell_many(batch)),
+            false => writes.iter().try_for_each(|write| match *write {
+                UserWrite::Bits32 { offset, value } => self.write32(offset, value),
+                UserWrite::Bits64 { offset, value } => self.write64(offset, value),
+            }),
+        }
+    }
+
+    /// Writes a batch by one message and waits until it is done.
+    fn tell_many(&self, writes: &[UserWrite]) -> Result<(), BusError> {
+        let bytes: Vec<[u8; 8]> = writes.iter().map(UserWrite::bytes).collect();
+        let encode = |m: &mut Vec<u8>| {
+            let all = writes.iter().zip(&bytes).map(|(write, bytes)| MultiWrite {
+                access: self.access(write.offset(), write.width()),
+                data: &bytes[..write.width().into()],
+            });
+            encode_multi_writes(m, all);
+        };
+        let decode = |payload: &[u8]| match multi_writes_done(payload)? {
+            done if done <= writes.len() as u64 => Ok(done as usize),
+            value => Err(CodecError::Value {
+                what: "the number of writes that were done",
+                value,
+            }),
+        };
+        let answer = self
+            .connection
+            .ask(Command::RegionWriteMulti, encode, decode);
+        let first = &writes[0];
+        let done = answer.map_err(|error| error.on_access(first.offset(), first.width()))?;
+        match writes.get(done) {
+            None => Ok(()),
+            Some(refused) => Err(BusError::Failed {
+                offset: refused.offset(),
+                width: refused.width(),
+                cause: format!(
+                    "the vfio-user server did {done} of {} writes and refused this one",
+                    writes.len()
+                ),
+            }),
+        }
     }
 
     /// Writes by a message; waits until it is done if something else of the device is mapped, so that no later store

@@ -159,6 +159,7 @@ impl Connection {
             capabilities: Capabilities {
                 max_msg_fds: MAX_FDS as u64,
                 max_data_xfer_size: MAX_DATA as u64,
+                write_multiple: true,
                 ..Capabilities::default()
             },
         };

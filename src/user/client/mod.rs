@@ -30,7 +30,7 @@ use hwpool_devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transp
 use vfio_bindings::bindings::vfio;
 
 use bar::Region;
-pub use bar::{UserBar, UserDoorbell};
+pub use bar::{UserBar, UserDoorbell, UserWrite};
 use connection::{CallError, Connection};
 pub use irq::UserIrq;
 use windows::Window;

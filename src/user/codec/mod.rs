@@ -22,7 +22,10 @@ pub use device::{
 pub use dma::{DmaAccess, DmaMap, DmaUnmap};
 pub use header::{Command, HEADER_SIZE, Header};
 pub use irq::{IrqAction, IrqData, IrqInfo, SetIrqs};
-pub use region::{MultiWrite, RegionAccess, multi_writes, multi_writes_reply};
+pub use region::{
+    MultiWrite, RegionAccess, encode_multi_writes, multi_writes, multi_writes_done,
+    multi_writes_reply,
+};
 pub use version::{Capabilities, Version};
 
 /// Why bytes are no message.

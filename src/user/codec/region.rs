@@ -66,16 +66,25 @@ pub struct MultiWrite<'a> {
 
 impl MultiWrite<'_> {
     /// Appends the write.
-    ///
-    /// # Panics
-    ///
-    /// More than 8 bytes of data.
-    pub fn encode(&self, message: &mut Vec<u8>) {
+    fn encode(&self, message: &mut Vec<u8>) {
         let mut data = [0; 8];
         data[..self.data.len()].copy_from_slice(self.data);
         self.access.encode(message);
         message.put(&data);
     }
+}
+
+/// Appends the payload of VFIO_USER_REGION_WRITE_MULTI.
+///
+/// # Panics
+///
+/// A write with more than 8 bytes of data.
+pub fn encode_multi_writes<'a>(
+    message: &mut Vec<u8>,
+    writes: impl ExactSizeIterator<Item = MultiWrite<'a>>,
+) {
+    message.put64(writes.len() as u64);
+    writes.for_each(|write| write.encode(message));
 }
 
 /// Bytes of one write in a VFIO_USER_REGION_WRITE_MULTI.
@@ -117,4 +126,13 @@ fn split_write(bytes: &[u8; MULTI_SIZE]) -> Result<(RegionAccess, &[u8]), CodecE
 /// Appends the payload of the reply: how many writes were done.
 pub fn multi_writes_reply(message: &mut Vec<u8>, done: u64) {
     message.put64(done);
+}
+
+/// Reads the payload of the reply: how many writes were done.
+///
+/// # Errors
+///
+/// Too few bytes.
+pub fn multi_writes_done(payload: &[u8]) -> Result<u64, CodecError> {
+    Fields::new("the reply to VFIO_USER_REGION_WRITE_MULTI", payload, 8)?.u64()
 }

@@ -394,9 +394,8 @@ fn many_writes_are_checked_before_the_first() {
         data,
     };
     let whole = bytes(|m| {
-        m.extend(2u64.to_ne_bytes());
-        write(8, &[1, 2, 3, 4]).encode(m);
-        write(16, &[5, 6, 7, 8]).encode(m);
+        let writes = [write(8, &[1, 2, 3, 4]), write(16, &[5, 6, 7, 8])];
+        encode_multi_writes(m, writes.into_iter());
     });
     only_from(&whole, 56, |bytes| multi_writes(bytes).map(|_| ()));
     let writes: Vec<_> = multi_writes(&whole).unwrap().collect();
@@ -404,6 +403,9 @@ fn many_writes_are_checked_before_the_first() {
     let mut long = whole;
     long[8 + 24 + 12..][..4].copy_from_slice(&9u32.to_ne_bytes());
     assert!(multi_writes(&long).is_err());
+    let reply = bytes(|m| multi_writes_reply(m, 7));
+    only_from(&reply, 8, multi_writes_done);
+    assert_eq!(multi_writes_done(&reply), Ok(7));
 }
 
 proptest! {
