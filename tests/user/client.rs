@@ -10,7 +10,7 @@ use hwpool::user::codec::*;
 use hwpool::user::{Client, ClientError, PATIENCE, UserWrite};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::peer::{Got, Peer, message};
+use crate::peer::{Got, Peer, Traced, message};
 
 const BAR_SIZE: u64 = 0x2000;
 /// For tests that wait until patience is over.
@@ -517,6 +517,31 @@ fn replies_that_are_wrong_end_the_connection() {
 }
 
 #[test]
+fn descriptors_that_nobody_asked_for_are_closed() {
+    let (client, server) = run(|mut peer| {
+        let read = peer.next();
+        let (with_command, with_reply) = (Traced::new(), Traced::new());
+        // A command of the server's that is refused, then the answer.
+        let command = message(&Header::command(9, Command::DeviceReset), |_| ());
+        peer.send(&command, &[with_command.raw()]);
+        assert_eq!(peer.next().errno(), 95);
+        with_command.assert_dropped("a command of the server's");
+        let access = RegionAccess::decode(&read.payload).unwrap();
+        let answer = message(&read.header.reply(), |m| {
+            access.encode(m);
+            m.extend([3, 0, 0, 0]);
+        });
+        peer.send(&answer, &[with_reply.raw(), with_reply.raw()]);
+        with_reply.assert_dropped("a reply");
+        assert!(peer.is_closed());
+    });
+    let bar = client.bar(0).unwrap();
+    assert_eq!(bar.read32(8).unwrap(), 3);
+    drop((bar, client));
+    server.join().unwrap();
+}
+
+#[test]
 fn a_server_that_dies_is_noticed_by_everything() {
     let (client, server) = run(|mut peer| {
         let irq = peer.next();
@@ -707,6 +732,18 @@ fn servers_that_are_no_use_are_refused_at_the_opening() {
         matches!(newer, ClientError::Version { major: 1, minor: 0 }),
         "{newer}"
     );
+    let twins = open(|header| {
+        let version = Version {
+            major: 0,
+            minor: 1,
+            capabilities: Capabilities {
+                twin_socket: true,
+                ..Capabilities::default()
+            },
+        };
+        message(&header.reply(), |m| version.encode(m))
+    });
+    assert!(twins.to_string().contains("twin_socket"), "{twins}");
     let refused = open(|header| message(&header.refusal(22), |_| ()));
     assert!(refused.to_string().contains("errno 22"), "{refused}");
     let nonsense = open(|header| message(&header.reply(), |m| m.extend(b"\0\0\x01\0{")));

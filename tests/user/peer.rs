@@ -1,11 +1,12 @@
 //! A scripted peer: sends what a test says, byte by byte if need be, and takes messages apart by hand.
 
-use std::io::{IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::io::{self, IoSlice, IoSliceMut, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use hwpool::user::codec::{Capabilities, Command, HEADER_SIZE, Header, Version};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
 /// One end of a socket, with a deadline on every call.
@@ -150,4 +151,34 @@ pub(crate) fn message(header: &Header, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u
     let mut message = Vec::new();
     header.write(&mut message, body);
     message
+}
+
+/// Descriptors that tell whether anybody has them.
+pub(crate) struct Traced {
+    writer: Option<PipeWriter>,
+    reader: PipeReader,
+}
+
+impl Traced {
+    pub(crate) fn new() -> Traced {
+        let (reader, writer) = io::pipe().unwrap();
+        Traced {
+            writer: Some(writer),
+            reader,
+        }
+    }
+
+    /// The descriptor, to be sent.
+    pub(crate) fn raw(&self) -> RawFd {
+        self.writer.as_ref().expect("not sent yet").as_raw_fd()
+    }
+
+    /// Waits until nobody has it any more; panics if somebody keeps it.
+    #[track_caller]
+    pub(crate) fn assert_dropped(mut self, what: &str) {
+        self.writer = None;
+        let mut fds = [PollFd::new(self.reader.as_fd(), PollFlags::empty())];
+        assert_eq!(poll(&mut fds, 3000u16), Ok(1), "{what}: it was kept");
+        assert_eq!(fds[0].revents(), Some(PollFlags::POLLHUP), "{what}");
+    }
 }

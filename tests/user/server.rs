@@ -17,7 +17,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use proptest::prelude::*;
 
-use crate::peer::{Got, Peer, message};
+use crate::peer::{Got, Peer, Traced, message};
 
 const MSIX: u32 = 2;
 const VECTORS: u32 = 40;
@@ -363,6 +363,128 @@ fn a_message_that_is_too_long_is_drained_and_refused() {
     });
     rig.client.write(&bytes);
     assert_eq!(rig.client.next().errno(), errno(Errno::EMSGSIZE));
+    rig.assert_in_step();
+}
+
+#[test]
+fn descriptors_of_messages_that_are_refused_are_closed() {
+    let mut rig = Rig::new();
+    let unknown = Header {
+        command: 99,
+        ..Header::command(3, Command::DeviceReset)
+    };
+    let read = RegionAccess {
+        offset: 0,
+        region: 0,
+        count: 4,
+    };
+    let irqs = message(&Header::command(3, Command::SetIrqs), |m| {
+        eventfds(0, 2).encode(m)
+    });
+    let map = DmaMap {
+        readable: true,
+        writable: true,
+        offset: 0,
+        address: 0x1000,
+        size: 0x1000,
+    };
+    let cases = [
+        (
+            "unknown",
+            message(&unknown, |_| ()),
+            3,
+            Some(Errno::EOPNOTSUPP),
+        ),
+        (
+            "short",
+            message(&Header::command(3, Command::DmaMap), |m| m.extend([0; 8])),
+            1,
+            Some(Errno::EINVAL),
+        ),
+        (
+            "two files for one mapping",
+            message(&Header::command(3, Command::DmaMap), |m| map.encode(m)),
+            2,
+            Some(Errno::EINVAL),
+        ),
+        ("one eventfd too many", irqs.clone(), 3, Some(Errno::EINVAL)),
+        (
+            "more than one message may have",
+            irqs,
+            70,
+            Some(Errno::EMFILE),
+        ),
+        (
+            "too long, at its beginning",
+            message(&Header::command(3, Command::RegionWrite), |m| {
+                m.resize(3 << 20, 0)
+            }),
+            1,
+            Some(Errno::EMSGSIZE),
+        ),
+        (
+            "of no use to the command",
+            message(&Header::command(3, Command::RegionRead), |m| read.encode(m)),
+            1,
+            None,
+        ),
+    ];
+    for (what, bytes, count, expected) in cases {
+        let traced = Traced::new();
+        rig.client.send(&bytes, &vec![traced.raw(); count]);
+        let got = rig.client.next();
+        match expected {
+            Some(expected) => assert_eq!(got.errno(), errno(expected), "{what}"),
+            None => assert!(!got.header.is_error(), "{what}"),
+        }
+        traced.assert_dropped(what);
+        rig.assert_in_step();
+    }
+}
+
+#[test]
+fn descriptors_amid_a_message_that_is_too_long_are_closed_and_not_the_next_ones() {
+    let mut rig = Rig::new();
+    let bytes = message(&Header::command(5, Command::RegionWrite), |m| {
+        m.resize(2 << 20, 0x55)
+    });
+    let (first, rest) = bytes.split_at(100_000);
+    let (middle, last) = rest.split_at(100_000);
+    let traced = Traced::new();
+    rig.client.write(first);
+    assert_eq!(rig.client.next().errno(), errno(Errno::EMSGSIZE));
+    rig.client.send(middle, &[traced.raw()]);
+    traced.assert_dropped("in the middle");
+    rig.client.write(last);
+    rig.map(0x1000, 0x1000).ok();
+    assert_eq!(rig.end().1[0], "map 0x1000+0x1000 file false");
+}
+
+#[test]
+fn descriptors_with_a_reply_that_nobody_waits_for_are_closed() {
+    let mut rig = Rig::new();
+    let traced = Traced::new();
+    let header = Header::command(9, Command::DmaRead).reply();
+    rig.client.send(&message(&header, |_| ()), &[traced.raw()]);
+    traced.assert_dropped("a stray reply");
+    rig.assert_in_step();
+}
+
+#[test]
+fn a_second_socket_is_not_agreed_to() {
+    let mut rig = Rig::silent();
+    let version = Version {
+        major: 0,
+        minor: 1,
+        capabilities: Capabilities {
+            twin_socket: true,
+            ..Capabilities::default()
+        },
+    };
+    let reply = rig.client.ask(Command::Version, |m| version.encode(m));
+    assert!(reply.fds.is_empty());
+    let agreed = Version::decode(&reply.ok()).unwrap();
+    assert!(!agreed.capabilities.twin_socket);
     rig.assert_in_step();
 }
 

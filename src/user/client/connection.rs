@@ -168,6 +168,11 @@ impl Connection {
             let Version { major, minor, .. } = theirs;
             return Err(ClientError::Version { major, minor });
         }
+        if theirs.capabilities.twin_socket {
+            let why =
+                "insists on a second socket for its commands (twin_socket), which was not proposed";
+            return Err(ClientError::Server(format!("the vfio-user server {why}")));
+        }
         connection.peer = theirs.capabilities;
         if connection.peer.pgsizes == 0 {
             connection.peer.pgsizes = Capabilities::default().pgsizes;

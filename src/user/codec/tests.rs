@@ -337,6 +337,7 @@ fn versions_go_there_and_back_and_have_defaults() {
         capabilities: Capabilities {
             max_msg_fds: 64,
             write_multiple: true,
+            twin_socket: true,
             ..Default::default()
         },
     };
@@ -350,6 +351,7 @@ fn versions_go_there_and_back_and_have_defaults() {
         b"{}",
         b"{\"capabilities\":{}}\0",
         b"{\"capabilities\":{\"x\":[1]}}",
+        b"{\"capabilities\":{\"twin_socket\":{\"fd_index\":1}}}",
     ] {
         let payload = [&[0, 0, 0, 0], text].concat();
         assert_eq!(
@@ -369,6 +371,8 @@ fn malformed_versions_are_refused() {
         b"{\"capabilities\":{\"max_msg_fds\":-1}}",
         b"{\"capabilities\":{\"max_data_xfer_size\":\"big\"}}",
         b"{\"capabilities\":{\"write_multiple\":1}}",
+        b"{\"capabilities\":{\"twin_socket\":true}}",
+        b"{\"capabilities\":{\"twin_socket\":{\"supported\":1}}}",
     ] {
         let payload = [&[0, 0, 0, 0], text].concat();
         assert!(

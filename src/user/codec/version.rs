@@ -28,6 +28,11 @@ pub struct Capabilities {
     pub pgsizes: u64,
     /// VFIO_USER_REGION_WRITE_MULTI is understood.
     pub write_multiple: bool,
+    /// Commands of the server go over a second socket, whose descriptor comes with the server's answer.
+    ///
+    /// Neither side of this crate says so: both take such commands on the one socket. A server may only use what its
+    /// client proposed, so the client refuses one that says so all the same.
+    pub twin_socket: bool,
 }
 
 impl Default for Capabilities {
@@ -38,6 +43,7 @@ impl Default for Capabilities {
             max_dma_maps: 65535,
             pgsizes: 4096,
             write_multiple: false,
+            twin_socket: false,
         }
     }
 }
@@ -94,21 +100,26 @@ impl Capabilities {
         number(named, "max_data_xfer_size", &mut found.max_data_xfer_size)?;
         number(named, "max_dma_maps", &mut found.max_dma_maps)?;
         number(named, "pgsizes", &mut found.pgsizes)?;
-        if let Some(value) = named.get("write_multiple") {
-            let value = value.as_bool();
-            found.write_multiple = value.ok_or_else(|| wrong("write_multiple", "true or false"))?;
+        boolean(named, "write_multiple", &mut found.write_multiple)?;
+        if let Some(value) = named.get("twin_socket") {
+            let twin = value.as_object();
+            let twin = twin.ok_or_else(|| wrong("twin_socket", "an object"))?;
+            boolean(twin, "supported", &mut found.twin_socket)?;
         }
         Ok(found)
     }
 
     fn text(&self) -> String {
-        let capabilities = json!({
+        let mut capabilities = json!({
             "max_msg_fds": self.max_msg_fds,
             "max_data_xfer_size": self.max_data_xfer_size,
             "max_dma_maps": self.max_dma_maps,
             "pgsizes": self.pgsizes,
             "write_multiple": self.write_multiple,
         });
+        if self.twin_socket {
+            capabilities["twin_socket"] = json!({ "supported": true });
+        }
         json!({ "capabilities": capabilities }).to_string()
     }
 }
@@ -121,6 +132,18 @@ fn number(
     if let Some(value) = named.get(name) {
         let value = value.as_u64();
         *place = value.ok_or_else(|| wrong(name, "a number that is not negative"))?;
+    }
+    Ok(())
+}
+
+fn boolean(
+    named: &Map<String, Value>,
+    name: &'static str,
+    place: &mut bool,
+) -> Result<(), CodecError> {
+    if let Some(value) = named.get(name) {
+        let value = value.as_bool();
+        *place = value.ok_or_else(|| wrong(name, "true or false"))?;
     }
     Ok(())
 }

@@ -76,6 +76,7 @@ fn version(session: &mut Session, payload: &[u8], out: &mut Vec<u8>) -> Done<'st
             max_dma_maps: MAX_MAPPINGS as u64,
             pgsizes: 4096,
             write_multiple: true,
+            twin_socket: false, // whatever the client proposes: our commands go over the one socket
         },
     };
     ours.encode(out);
