@@ -87,6 +87,14 @@ impl Script {
         peer.send(&bytes, file.as_slice());
     }
 
+    /// Plays the opening: version, device, nine regions (one asked twice if it has areas), interrupts.
+    fn open(&self, peer: &mut Peer) {
+        for _ in 0..12 + usize::from(self.file.is_some()) {
+            let got = peer.next();
+            assert!(self.answer(peer, &got), "{got:?}");
+        }
+    }
+
     /// Plays the opening, then `play`; returns the opened client and what `play` returns, later.
     fn run<R: Send + 'static>(
         self,
@@ -96,16 +104,17 @@ impl Script {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let server = thread::spawn(move || {
             let mut peer = Peer::new(theirs);
-            // Version, device, nine regions (one asked twice if it has areas), interrupts.
-            for _ in 0..12 + usize::from(self.file.is_some()) {
-                let got = peer.next();
-                assert!(self.answer(&peer, &got), "{got:?}");
-            }
+            self.open(&mut peer);
             play(peer)
         });
         let client = Client::from_stream(ours, "user:test", patience).expect("the client opens");
         (client, server)
     }
+}
+
+/// Plays the opening of a plain server.
+pub(crate) fn play_opening(peer: &mut Peer) {
+    Script::default().open(peer);
 }
 
 fn run<R: Send + 'static>(

@@ -4,4 +4,5 @@
 mod client;
 mod interop;
 mod peer;
+mod reconnect;
 mod server;
