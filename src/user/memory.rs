@@ -164,7 +164,7 @@ pub(crate) struct HotWord {
 }
 
 // SAFETY: an address into memory that any thread may reach and that `_memory` keeps mapped; it is stored to by single
-// volatile accesses alone.
+// volatile or atomic accesses alone.
 unsafe impl Send for HotWord {}
 // SAFETY: as for Send.
 unsafe impl Sync for HotWord {}
@@ -183,6 +183,13 @@ impl HotWord {
     pub(crate) fn store(&self, value: u64) {
         // SAFETY: by the invariant the word is mapped and aligned.
         unsafe { self.word.write_volatile(value.to_le()) }
+    }
+
+    /// Puts the word to 0 if it is `value` still, in one step.
+    pub(crate) fn clear_if(&self, value: u64) {
+        // SAFETY: as for `load`.
+        let word = unsafe { AtomicU64::from_ptr(self.word.as_ptr()) };
+        let _ = word.compare_exchange(value.to_le(), 0, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Loads the word. Acquire: what its writer did before is seen after.

@@ -3,6 +3,7 @@
 
 mod client;
 mod interop;
+mod order;
 mod peer;
 mod reconnect;
 mod server;

@@ -26,6 +26,8 @@ pub(super) struct Session {
     /// Commands that came while the device reached for memory.
     waiting: VecDeque<Message>,
     pub(super) mappings: Mappings,
+    /// The client waits for no reply to the command that is acted on.
+    posted: bool,
     /// What the client can take; `None` before it said so.
     pub(super) client: Option<Capabilities>,
     /// The reply on its way out, as memory to use again.
@@ -72,6 +74,7 @@ impl Session {
             next_id: 0,
             waiting: VecDeque::new(),
             mappings: Mappings::default(),
+            posted: false,
             client: None,
             out: Vec::new(),
             payload: Vec::new(),
@@ -114,6 +117,7 @@ impl Session {
             self.payload = payload;
             return Ok(true);
         }
+        self.posted = header.is_posted();
         let mut out = std::mem::take(&mut self.out);
         header.reply().write(&mut out, |_| ());
         let done = match flaw {
@@ -175,6 +179,12 @@ pub struct Peer<'a> {
 }
 
 impl Peer<'_> {
+    /// Tells whether the client waits for no reply: what it stored to mapped memory may be older or younger than the
+    /// access that is acted on. Else all of it is older.
+    pub fn is_posted(&self) -> bool {
+        self.session.posted
+    }
+
     /// Reads the client's memory by VFIO_USER_DMA_READ. Blocks for a round trip, 5 seconds at most.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::user::memory::{HotWord, SharedMemory};
 
 /// The doorbells of all portals, each in the first word of a page of its own.
 ///
-/// [`Doorbells::take`] and [`Doorbells::clear`] are called with the model's lock held, [`Doorbells::have_rung`] without.
+/// [`Doorbells::take`], [`Doorbells::clear`] and [`Doorbells::renew`] are called with the model's lock held, [`Doorbells::have_rung`] without.
 #[derive(Debug)]
 pub(super) struct Doorbells {
     file: File,
@@ -75,11 +75,19 @@ impl Doorbells {
         any
     }
 
-    /// Puts the doorbells in `mask` to 0, as in a portal's new life.
+    /// Puts the doorbells in `mask` to 0, at the end of a portal's life.
     pub(super) fn clear(&self, mask: u64) {
         for q in self.each(mask) {
             self.words[q].store(0);
             self.taken[q].store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets the doorbells in `mask` begin a portal's life: what was taken before counts as 0 now, and what was written
+    /// since, even at this moment, counts.
+    pub(super) fn renew(&self, mask: u64) {
+        for q in self.each(mask) {
+            self.words[q].clear_if(self.taken[q].swap(0, Ordering::Relaxed));
         }
     }
 
@@ -116,6 +124,23 @@ mod tests {
         doorbells.clear(0b100);
         assert_eq!(client.load64(place), Some(0));
         assert!(!doorbells.have_rung(u64::MAX));
+    }
+
+    #[test]
+    fn a_new_life_keeps_what_was_written_since_the_last_look() {
+        let doorbells = Doorbells::new(2).unwrap();
+        let client = SharedMemory::map(doorbells.file(), 0, regs::OPERATION_BAR_SIZE).unwrap();
+        let place = |q| regs::PORTAL_PAGES + q * regs::PAGE;
+        client.store64(place(0), 5).unwrap();
+        client.store64(place(1), 6).unwrap();
+        doorbells.take(0b01, |_, _| ());
+        doorbells.renew(0b11);
+        assert_eq!(client.load64(place(0)), Some(0), "taken before");
+        let mut taken = Vec::new();
+        doorbells.take(0b11, |q, value| taken.push((q, value)));
+        assert_eq!(taken, [(1, 6)]);
+        client.store64(place(0), 5).unwrap();
+        assert!(doorbells.have_rung(0b01), "the same value, in a new life");
     }
 
     #[test]

@@ -11,6 +11,12 @@
 //! state (SPEC 6.4), so a page is looked at and need not be caught at every value. When a portal begins or ends a life
 //! its page is zeroed: a doorbell counts as 0 until it is written in that life.
 //!
+//! Messages and stores come by different ways, and only a client that waits for its replies keeps them in order, as ours
+//! does. Hypervisors post writes. Behind a posted write a doorbell that is seen may be older or younger, so: of a portal that
+//! runs it is taken first, which the device may do at any time (SPEC 6.4); of one that does not run it is taken after,
+//! for the write may be what enables the portal. For the same reason the model's thread reports a doorbell that nobody
+//! serves only when a message that was sent before it must have come.
+//!
 //! The model reaches memory whose mapping brought a file and is readable and writable. Mappings without are accepted, as
 //! hypervisors map ROMs and the BARs of other functions so; the model meets a DMA fault there.
 
@@ -154,7 +160,7 @@ impl Shared {
     /// Does something with the model for a client: doorbells that it rang before come first, interrupts after.
     ///
     /// Accesses to the operation pages need the doorbells of running portals only; those of others matter to accesses
-    /// that may let them run.
+    /// that may let them run, unless these are posted.
     fn with<R>(&self, portals: Portals, act: impl FnOnce(&mut Model) -> R) -> R {
         self.wanted.fetch_add(1, Ordering::Relaxed);
         let mut model = lock(&self.model);
@@ -178,7 +184,8 @@ impl Shared {
     fn settle(&self, model: &mut Model, before: u64) {
         let running = model.running();
         if running != before {
-            self.doorbells.clear(running ^ before);
+            self.doorbells.clear(before & !running);
+            self.doorbells.renew(running & !before);
             self.running.store(running, Ordering::SeqCst);
             self.wake_poller();
         }
@@ -272,7 +279,7 @@ impl Device for SimDevice {
 
     fn write(
         &mut self,
-        _peer: &mut Peer<'_>,
+        peer: &mut Peer<'_>,
         region: u32,
         offset: u64,
         data: &[u8],
@@ -284,7 +291,11 @@ impl Device for SimDevice {
         let (bar, width) = (region as u8, width(data.len())?);
         let value = word(data);
         let write = |model: &mut Model| model.bar_write(bar, offset, width, value);
-        self.shared.with(needed(bar), write).map_err(refusal)
+        let portals = match peer.is_posted() {
+            true => Portals::Running,
+            false => needed(bar),
+        };
+        self.shared.with(portals, write).map_err(refusal)
     }
 
     fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno> {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Shared, lock, ring};
 
@@ -17,6 +17,8 @@ const NAP: Duration = Duration::from_micros(50);
 const SLEEP: Duration = Duration::from_millis(10);
 /// Passes between looks at what is rare: doorbells of disabled portals, delayed ones.
 const RARE: u32 = 256;
+/// How long a doorbell of a portal that does not run waits for a message that lets it run, sent before the store.
+const GRACE: Duration = Duration::from_millis(5);
 /// Steps of virtual time between looks, in stepped mode.
 const STEPS: u32 = 64;
 /// Passes with the lock held.
@@ -42,8 +44,9 @@ impl Shared {
 
     /// Lets virtual time pass, some steps at a time; each message wakes it.
     fn step(&self) {
+        let mut strays = Strays::default();
         while !self.stop.load(Ordering::Relaxed) {
-            self.look_at_all(STEPS);
+            self.look_at_all(STEPS, &mut strays);
             thread::park_timeout(NAP);
         }
     }
@@ -51,6 +54,7 @@ impl Shared {
     /// Looks at the doorbells of running portals as fast as it can, and less and less while nothing happens.
     fn spin(&self) {
         let mut idle = 0;
+        let mut strays = Strays::default();
         while !self.stop.load(Ordering::Relaxed) {
             if self.wanted.load(Ordering::Relaxed) > 0 {
                 thread::yield_now();
@@ -64,7 +68,7 @@ impl Shared {
             }
             idle += 1;
             if idle % RARE == 0 || idle >= YIELDS {
-                self.look_at_all(1);
+                self.look_at_all(1, &mut strays);
             }
             idle = back_off(idle, running);
         }
@@ -87,15 +91,31 @@ impl Shared {
     }
 
     /// Looks at every doorbell, and lets time pass for the model.
-    fn look_at_all(&self, steps: u32) {
+    fn look_at_all(&self, steps: u32, strays: &mut Strays) {
         let mut model = lock(&self.model);
         let before = model.running();
+        let watched = match strays.are_due(self.doorbells.have_rung(!before)) {
+            true => u64::MAX,
+            false => before,
+        };
         self.doorbells
-            .take(u64::MAX, |q, value| ring(&mut model, q, value));
+            .take(watched, |q, value| ring(&mut model, q, value));
         for _ in 0..steps {
             model.relax();
         }
         self.settle(&mut model, before);
+    }
+}
+
+/// Since when there are doorbells of portals that don't run.
+#[derive(Debug, Default)]
+struct Strays(Option<Instant>);
+
+impl Strays {
+    /// Takes note of whether there are any; tells whether nothing is on its way any more that could let them count.
+    fn are_due(&mut self, any: bool) -> bool {
+        self.0 = self.0.filter(|_| any).or_else(|| any.then(Instant::now));
+        self.0.is_some_and(|since| since.elapsed() >= GRACE)
     }
 }
 
@@ -108,4 +128,21 @@ fn back_off(idle: u32, running: u64) -> u32 {
         _ => thread::park_timeout(NAP),
     }
     idle.min(YIELDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stray_doorbell_waits_for_what_may_be_on_its_way() {
+        let mut strays = Strays::default();
+        assert!(!strays.are_due(false) && !strays.are_due(true));
+        assert!(strays.0.is_some(), "seen now");
+        let long_ago = Instant::now().checked_sub(GRACE);
+        strays.0 = long_ago;
+        assert!(strays.are_due(true));
+        assert!(!strays.are_due(false), "it was taken, or counts now");
+        assert_eq!(strays.0, None, "the next one has its own time");
+    }
 }
