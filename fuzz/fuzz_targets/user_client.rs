@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use hwpool::devices::bus::{Bar, BusError, DmaSource, Doorbell, Iova, Irq, Transport};
-use hwpool::user::Client;
 use hwpool::user::codec::{Command, DeviceInfo, Header, IrqInfo, RegionInfo};
+use hwpool::user::{Client, UserWrite};
 use libfuzzer_sys::fuzz_target;
 use wire::Wire;
 
@@ -92,6 +92,12 @@ fn drive(client: &Client, memory: BorrowedFd<'_>) -> Result<(), BusError> {
         let _ = bar.read32(8);
         let _ = bar.write64(16, 3);
         let _ = bar.read64(0x1000);
+        let _ = bar.write_many(
+            &[UserWrite::Bits64 {
+                offset: 8,
+                value: 1,
+            }; 3],
+        );
         if let Ok(doorbell) = bar.doorbell(0x1008) {
             doorbell.ring(1)?;
         }

@@ -15,7 +15,7 @@
 //! does. Hypervisors post writes. Behind a posted write a doorbell that is seen may be older or younger, so: of a portal that
 //! runs it is taken first, which the device may do at any time (SPEC 6.4); of one that does not run it is taken after,
 //! for the write may be what enables the portal. For the same reason the model's thread reports a doorbell that nobody
-//! serves only when a message that was sent before it must have come.
+//! serves a little later, so that a message that was sent before it can come.
 //!
 //! The model reaches memory whose mapping brought a file and is readable and writable. Mappings without are accepted, as
 //! hypervisors map ROMs and the BARs of other functions so; the model meets a DMA fault there.
