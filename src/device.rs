@@ -143,6 +143,14 @@ impl Link {
             TransportKind::Vfio => open_vfio(address),
         }
     }
+
+    /// Returns what tells that the kernel wants the device back or that it broke; `None` where no kernel is between.
+    pub fn notices(&self) -> Option<vfio::Notices> {
+        match self {
+            Link::Vfio(function) => Some(function.notices()),
+            Link::Sim(_) | Link::User(_) => None,
+        }
+    }
 }
 
 impl Device {
@@ -167,6 +175,14 @@ impl Device {
             Device::Sim(session) => session.bmu.transport().name(),
             Device::Vfio(session) => session.bmu.transport().name(),
             Device::User(session) => session.bmu.transport().name(),
+        }
+    }
+
+    /// Returns what tells that the kernel wants the device back or that it broke, as [`Link::notices`].
+    pub fn notices(&self) -> Option<vfio::Notices> {
+        match self {
+            Device::Vfio(session) => Some(session.bmu.transport().notices()),
+            Device::Sim(_) | Device::User(_) => None,
         }
     }
 

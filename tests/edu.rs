@@ -268,7 +268,7 @@ fn interrupts_fire_exactly_once() {
     edu.dma(OWN_BUFFER, OWN_BUFFER, 0, DMA_TO_MEMORY | DMA_INTERRUPT);
     assert_eq!(irq.wait(SOON), Ok(1), "DMA that ends interrupts");
     edu.registers.write32(INTERRUPT_ACKNOWLEDGE, 0x100).unwrap();
-    assert_eq!(edu.function.notice(Duration::ZERO), Ok(None));
+    assert_eq!(edu.function.notices().wait(Duration::ZERO), Ok(None));
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn unbinding_asks_for_the_function_back() {
         move || std::fs::write(format!("{driver}/unbind"), bdf)
     });
     assert_eq!(
-        edu.function.notice(SOON),
+        edu.function.notices().wait(SOON),
         Ok(Some(Notice::ReleaseRequested))
     );
     assert_eq!(

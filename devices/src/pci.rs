@@ -127,19 +127,21 @@ pub fn has_flr<T: Transport>(transport: &T) -> Result<bool, BusError> {
     Ok(transport.config_read32(pcie + 0x04)? & (1 << 28) != 0)
 }
 
-/// Reads the state of the link; `None` without a PCI Express capability.
+/// Reads the state of the link; `None` where there is none: without a PCI Express capability, or of a function that
+/// the root complex integrates and that therefore reports no lanes.
 pub fn link<T: Transport>(transport: &T) -> Result<Option<Link>, BusError> {
     let Some(pcie) = find_capability(transport, CAPABILITY_PCIE)? else {
         return Ok(None);
     };
     let able = transport.config_read32(pcie + 0x0c)?;
     let now = transport.config_read32(pcie + 0x10)? >> 16;
-    Ok(Some(Link {
+    let link = Link {
         generation: (now & 0xf) as u8,
         lanes: (now >> 4 & 0x3f) as u8,
         max_generation: (able & 0xf) as u8,
         max_lanes: (able >> 4 & 0x3f) as u8,
-    }))
+    };
+    Ok((link.max_lanes > 0).then_some(link))
 }
 
 /// Reads the MSI-X capability; `None` where there is none.

@@ -16,6 +16,7 @@ mod portal;
 mod registers;
 mod reset;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,7 @@ pub enum Status {
     Fail,
     /// The device does not have what the rung checks.
     Skip,
-    /// A rung that this one needs did not pass.
+    /// A rung that this one needs did not pass, or the climb was ended before.
     Blocked,
 }
 
@@ -151,6 +152,21 @@ struct Rung<T: Transport> {
     check: Check<T>,
 }
 
+impl<T: Transport> Rung<T> {
+    /// Makes a verdict without evidence.
+    fn outcome(&self, status: Status, message: Option<String>) -> Outcome {
+        Outcome {
+            id: self.id,
+            rung: self.number,
+            title: self.title,
+            status,
+            evidence: Evidence::default(),
+            message,
+            elapsed: Duration::ZERO,
+        }
+    }
+}
+
 /// The ladder, from the lowest rung up.
 #[rustfmt::skip] // a table: one rung, one line
 fn ladder<T: Transport>() -> Vec<Rung<T>> {
@@ -171,14 +187,15 @@ fn ladder<T: Transport>() -> Vec<Rung<T>> {
     ]
 }
 
-/// Climbs the ladder; `progress` hears of each rung before it is run and of its outcome after.
+/// Climbs the ladder; `progress` hears of each rung before it is run and of its outcome after. What it breaks with
+/// ends the climb: the rungs that are left are blocked, for that reason.
 ///
 /// Blocks until the last rung is done: every wait within has a deadline. The device is left reset and without the
 /// right to DMA.
 pub fn run<T: Transport>(
     transport: Arc<T>,
     options: &Options,
-    mut progress: impl FnMut(Progress<'_>),
+    mut progress: impl FnMut(Progress<'_>) -> ControlFlow<String>,
 ) -> Report {
     let device = transport.name().to_string();
     let mut board = Board {
@@ -187,13 +204,16 @@ pub fn run<T: Transport>(
         session: None,
     };
     let mut checks: Vec<Outcome> = Vec::new();
+    let mut ended = None;
     for rung in ladder() {
-        progress(Progress::Start {
-            id: rung.id,
-            title: rung.title,
-        });
-        let outcome = climb(&rung, &mut board, &checks);
-        progress(Progress::End(&outcome));
+        let Rung { id, title, .. } = rung;
+        ended = ended.or_else(|| progress(Progress::Start { id, title }).break_value());
+        let outcome = match &ended {
+            Some(why) => rung.outcome(Status::Blocked, Some(why.clone())),
+            None => climb(&rung, &mut board, &checks),
+        };
+        let told = progress(Progress::End(&outcome)).break_value();
+        ended = ended.or(told);
         checks.push(outcome);
     }
     if let Some(session) = board.session {
@@ -219,12 +239,8 @@ fn climb<T: Transport>(rung: &Rung<T>, board: &mut Board<T>, below: &[Outcome]) 
         },
     };
     Outcome {
-        id: rung.id,
-        rung: rung.number,
-        title: rung.title,
-        status,
         evidence,
-        message,
         elapsed: started.elapsed(),
+        ..rung.outcome(status, message)
     }
 }

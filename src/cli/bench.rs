@@ -12,6 +12,7 @@ use hwpool::devices::bus::Transport;
 use hwpool::pool::{Pool, Slot, Worker};
 use serde_json::{Value, json};
 
+use super::signal::Stop;
 use super::{DeviceArg, Output};
 
 /// Measure time and bus transactions per buffer.
@@ -90,13 +91,17 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
         let names = CASES.map(|case| case.name).join(", ");
         return Err(super::Usage(format!("no case `{}`: there are {names}", args.only)).into());
     }
+    let stop = Stop::on_signal()?;
     let mut lines = Vec::new();
-    for case in cases {
+    'cases: for case in cases {
         output.line(format_args!("{}: {}", case.name, case.about))?;
         output.line(HEADER)?;
         for threads in THREADS {
             for bulk in BULKS {
-                let line = measure(&args.device.device, case, threads, bulk, slice)?;
+                if stop.is_wanted() {
+                    break 'cases;
+                }
+                let line = measure(&args.device.device, case, threads, bulk, slice, &stop)?;
                 output.line(line.text())?;
                 lines.push(line);
             }
@@ -106,7 +111,8 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     output.print(
         || document(&args.device.device, &lines, ratio),
         || ratio_text(ratio),
-    )
+    )?;
+    stop.verdict()
 }
 
 const HEADER: &str =
@@ -198,13 +204,19 @@ fn measure(
     threads: usize,
     bulk: usize,
     slice: Duration,
+    stop: &Stop,
 ) -> anyhow::Result<Line> {
     let timed = Device::open(&with_mode(device, "threaded"))?;
+    stop.on_notice(timed.name(), timed.notices());
     let ns = time(&timed, case, threads, bulk, slice)?;
+    let is_model = timed.model().is_some();
     drop(timed);
-    let counted = match Device::open(&with_mode(device, "stepped"))? {
-        stepped if stepped.model().is_some() => Some(count(&stepped, case, threads, bulk)?),
-        _ => None,
+    let counted = match is_model {
+        true => {
+            let stepped = Device::open(&with_mode(device, "stepped"))?;
+            Some(count(&stepped, case, threads, bulk)?)
+        }
+        false => None,
     };
     Ok(Line {
         case: case.name,

@@ -1,6 +1,7 @@
 //! `hwpool bringup`: the ladder of checks, for people and for scripts.
 
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::output::Colour;
+use super::signal::Stop;
 use super::{DeviceArg, Output};
 
 /// Prove a device layer by layer. Resets it; whatever it held is forgotten.
@@ -32,18 +34,27 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
         buffers: args.buffers,
         laps: args.laps,
     };
+    let stop = Stop::on_signal()?;
+    let link = Link::open(&args.device.device)?;
+    stop.on_notice(&args.device.device, link.notices());
     let mut printed = Ok(());
     let spinner = spinner(output);
-    let progress = |progress: Progress<'_>| match progress {
-        Progress::Start { id, .. } => spinner.set_message(id),
-        Progress::End(outcome) => {
-            let line = || output.line(outcome_text(outcome, output));
-            if printed.is_ok() {
-                printed = spinner.suspend(line);
+    let progress = |progress: Progress<'_>| {
+        match progress {
+            Progress::Start { id, .. } => spinner.set_message(id),
+            Progress::End(outcome) => {
+                let line = || output.line(outcome_text(outcome, output));
+                if printed.is_ok() {
+                    printed = spinner.suspend(line);
+                }
             }
         }
+        match stop.is_wanted() {
+            true => ControlFlow::Break("the run was ended before this rung".into()),
+            false => ControlFlow::Continue(()),
+        }
     };
-    let report = match Link::open(&args.device.device)? {
+    let report = match link {
         Link::Sim(model) => climb(model, &options, progress),
         Link::Vfio(function) => climb(function, &options, progress),
         Link::User(client) => climb(client, &options, progress),
@@ -51,6 +62,7 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
     spinner.finish_and_clear();
     printed?;
     output.print(|| report_json(&report), || summary(&report, output))?;
+    stop.verdict()?;
     Ok(report.is_good())
 }
 

@@ -56,6 +56,7 @@ struct Tally {
 pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
     let stop = Stop::on_signal()?;
     let device = Device::open(&args.device.device)?;
+    stop.on_notice(device.name(), device.notices());
     let pools = POOLS.map(|(name, backend, cache, objects)| {
         let builder = Pool::builder(name).objects(objects).size(SIZE).cache(cache);
         builder.backend(backend).device(&device).build()
@@ -74,7 +75,9 @@ pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
             tally,
         });
     }
-    report(&args, &rows, elapsed, output)
+    let good = report(&args, &rows, elapsed, output)?;
+    stop.verdict()?;
+    Ok(good)
 }
 
 struct Row {

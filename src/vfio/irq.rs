@@ -1,5 +1,6 @@
 //! Interrupts: an eventfd a vector, and those by which the kernel itself speaks to the process.
 
+use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +36,22 @@ pub enum Notice {
     ReleaseRequested,
     /// The function's link reported an error that it does not recover from.
     FatalError,
+    /// This process closed the function: nothing follows.
+    Closed,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Notice::ReleaseRequested => {
+                "the kernel wants the function back: it is being unbound or unplugged"
+            }
+            Notice::FatalError => {
+                "the link reported an error that it does not recover from (`dmesg` tells more): reset the function"
+            }
+            Notice::Closed => "the function was closed",
+        })
+    }
 }
 
 /// The message interrupts of a function: MSI-X, or MSI where it has no MSI-X.
@@ -114,14 +131,18 @@ fn alone(vector: u16, count: u16, fd: RawFd) -> Vec<RawFd> {
         .collect()
 }
 
-/// The interrupts by which the kernel speaks.
-pub(super) struct Notices {
-    armed: Vec<(Notice, EventFd)>,
+/// The interrupts by which the kernel speaks to the process that drives a function.
+///
+/// Clones hear the same notices, each by one of them alone. They do not keep the function open, so that a thread that
+/// waits for notices stands in nobody's way.
+#[derive(Debug, Clone)]
+pub struct Notices {
+    armed: Arc<[(Notice, EventFd)]>,
 }
 
 impl Notices {
     /// Arms those that the function has. One that can't be armed is left out: the function works without.
-    pub(super) fn arm(device: &Device) -> Notices {
+    pub(super) fn arm(device: &Device) -> Result<Notices, BusError> {
         let kinds = [
             (Notice::ReleaseRequested, v::VFIO_PCI_REQ_IRQ_INDEX),
             (Notice::FatalError, v::VFIO_PCI_ERR_IRQ_INDEX),
@@ -132,21 +153,40 @@ impl Notices {
             let armed = sys::set_irqs(device.fd(), index, 0, &[event.as_raw_fd()]);
             armed.is_ok().then_some((notice, event))
         };
-        Notices {
-            armed: kinds.into_iter().filter_map(arm).collect(),
-        }
+        let armed = kinds.into_iter().filter_map(arm);
+        Ok(Notices {
+            armed: armed.chain([(Notice::Closed, new_event()?)]).collect(),
+        })
     }
 
-    /// Waits for the first, at most `timeout`.
-    pub(super) fn wait(&self, timeout: Duration) -> Result<Option<Notice>, BusError> {
+    /// Waits for the first, at most `timeout`; `None` where none came. After [`Notice::Closed`] every call returns it
+    /// at once.
+    ///
+    /// A process that is asked to release the function should close it soon: until then whoever unbinds or unplugs
+    /// it waits, and the kernel asks again every ten seconds (drivers/vfio/vfio_main.c, `vfio_unregister_group_dev`).
+    ///
+    /// # Errors
+    ///
+    /// [`BusError::Os`] where waiting fails.
+    pub fn wait(&self, timeout: Duration) -> Result<Option<Notice>, BusError> {
         let fds: Vec<_> = self.armed.iter().map(|(_, event)| event.as_fd()).collect();
-        wait_any(&fds, timeout)?;
-        for (notice, event) in &self.armed {
-            if take(event)? > 0 {
+        let ready = wait_any(&fds, timeout)?;
+        for ((notice, event), ready) in self.armed.iter().zip(ready) {
+            // Not taken, so that every waiter hears of it.
+            let is_for_all = *notice == Notice::Closed;
+            if ready && (is_for_all || take(event)? > 0) {
                 return Ok(Some(*notice));
             }
         }
         Ok(None)
+    }
+
+    /// Tells all waiters that nothing follows.
+    pub(super) fn close(&self) {
+        for (_, event) in self.armed.iter().filter(|(n, _)| *n == Notice::Closed) {
+            // An eventfd refuses a one only when its counter is full, and then it wakes waiters as well.
+            let _ = event.write(1);
+        }
     }
 }
 
@@ -164,8 +204,8 @@ fn take(event: &EventFd) -> Result<u64, BusError> {
     }
 }
 
-/// Waits until one of the descriptors is readable or `timeout` is over; signals do not end it.
-fn wait_any(fds: &[BorrowedFd<'_>], timeout: Duration) -> Result<(), BusError> {
+/// Waits until one of the descriptors is readable or `timeout` is over; signals do not end it. Tells which are.
+fn wait_any(fds: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, BusError> {
     let mut fds: Vec<_> = fds
         .iter()
         .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
@@ -178,7 +218,10 @@ fn wait_any(fds: &[BorrowedFd<'_>], timeout: Duration) -> Result<(), BusError> {
         let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, timeout) {
             Ok(0) if started.elapsed() < left => {}
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
+                return Ok(fds.iter().map(ready).collect());
+            }
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(bus_error("poll", errno)),
         }
@@ -214,11 +257,10 @@ mod tests {
 
     #[test]
     fn notices_are_told_apart() {
-        let armed = vec![
-            (Notice::ReleaseRequested, new_event().unwrap()),
-            (Notice::FatalError, new_event().unwrap()),
-        ];
-        let notices = Notices { armed };
+        let kinds = [Notice::ReleaseRequested, Notice::FatalError, Notice::Closed];
+        let notices = Notices {
+            armed: kinds.map(|kind| (kind, new_event().unwrap())).into(),
+        };
         assert_eq!(notices.wait(Duration::ZERO), Ok(None));
         notices.armed[1].1.write(1).unwrap();
         assert_eq!(
@@ -226,6 +268,14 @@ mod tests {
             Ok(Some(Notice::FatalError))
         );
         assert_eq!(notices.wait(Duration::ZERO), Ok(None));
+        let another = notices.clone();
+        notices.close();
+        for waiter in [&notices, &another] {
+            assert_eq!(
+                waiter.wait(Duration::from_secs(60)),
+                Ok(Some(Notice::Closed))
+            );
+        }
     }
 
     #[test]

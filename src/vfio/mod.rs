@@ -43,12 +43,12 @@ pub use bar::{VfioBar, VfioDoorbell};
 pub use caps::RegionCap;
 pub use device::Region;
 pub use error::{NotAnAddress, OptionError, VfioError};
-pub use irq::{Notice, VfioIrq};
+pub use irq::{Notice, Notices, VfioIrq};
 pub use sysfs::Bdf;
 
 use device::Device;
 use dma::{Iommu, Mappings};
-use irq::{Interrupts, Notices};
+use irq::Interrupts;
 use sysfs::{Sysfs, Whereabouts};
 
 /// Bytes of an entry of the MSI-X table.
@@ -144,7 +144,7 @@ impl Function {
             name: name.into(),
             backend,
             interrupts: Interrupts::new(Arc::clone(&device)),
-            notices: Notices::arm(&device),
+            notices: Notices::arm(&device).map_err(|source| VfioError::Bus { bdf, source })?,
             mappings: Mappings::new(iommu).map_err(|source| VfioError::Dma { bdf, source })?,
             device,
             whereabouts,
@@ -175,16 +175,9 @@ impl Function {
         self.device.region(index)
     }
 
-    /// Waits until the kernel asks for the function back or reports a fatal error of its link, at most `timeout`.
-    ///
-    /// A process that is asked to release the function should close it soon: until then whoever unbinds or unplugs
-    /// it waits.
-    ///
-    /// # Errors
-    ///
-    /// [`BusError::Os`] where waiting fails.
-    pub fn notice(&self, timeout: Duration) -> Result<Option<Notice>, BusError> {
-        self.notices.wait(timeout)
+    /// Returns what tells that the kernel asks for the function back or that its link broke.
+    pub fn notices(&self) -> Notices {
+        self.notices.clone()
     }
 }
 
@@ -203,6 +196,7 @@ impl Drop for Function {
         // Best effort: a function that is gone can't do DMA either, and the kernel disables it on the last close.
         let _ = pci::set_bus_master(self, false);
         self.mappings.unmap_all();
+        self.notices.close();
     }
 }
 

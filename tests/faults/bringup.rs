@@ -1,6 +1,8 @@
 //! Which rung of the ladder names which fault.
 
-use hwpool::bringup::{self, Options, Outcome, Report, Status};
+use std::ops::ControlFlow;
+
+use hwpool::bringup::{self, Options, Outcome, Progress, Report, Status};
 use hwpool::sim::{Fault, FaultKind};
 
 use crate::rig;
@@ -95,7 +97,7 @@ fn climb(options: &str, fault: Option<Fault>) -> Report {
         buffers: 1024,
         laps: 1,
     };
-    bringup::run(model, &options, |_| {})
+    bringup::run(model, &options, |_| ControlFlow::Continue(()))
 }
 
 fn failed(report: &Report) -> Vec<&Outcome> {
@@ -146,4 +148,24 @@ fn what_a_failed_rung_leaves_does_not_fail_others() {
         ["portal.unique"],
         "the portal of the next rung is sound"
     );
+}
+
+#[test]
+fn a_climb_that_is_ended_blocks_the_rungs_that_are_left() {
+    let options = Options {
+        buffers: 64,
+        laps: 1,
+    };
+    let report = bringup::run(rig::model("seed=1"), &options, |progress| match progress {
+        Progress::End(outcome) if outcome.id == "regs.scratch" => {
+            ControlFlow::Break("enough".into())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    let (run, left): (Vec<_>, Vec<_>) = report.checks.iter().partition(|check| check.rung <= 3);
+    assert!(run.iter().all(|check| check.status == Status::Pass));
+    let says = |check: &&Outcome| check.message.as_deref() == Some("enough");
+    assert!(left.len() > 5 && left.iter().all(|check| check.status == Status::Blocked));
+    assert!(left.iter().all(says), "{left:?}");
+    assert!(!report.is_good());
 }
