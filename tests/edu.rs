@@ -1,6 +1,7 @@
 //! The VFIO layer alone, on a function that is none of ours: QEMU's teaching device `edu` (QEMU, docs/specs/edu.rst),
 //! at the address in `HWPOOL_EDU`.
 
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +77,11 @@ impl Edu {
             .write64(DMA_COMMAND, DMA_START | flags)
             .unwrap();
         self.wait_dma();
+    }
+
+    fn bdf(&self) -> String {
+        let target = self.address["vfio:".len()..].split('?').next();
+        target.unwrap().to_string()
     }
 
     fn mapping(
@@ -272,6 +278,106 @@ fn interrupts_fire_exactly_once() {
 }
 
 #[test]
+fn the_legacy_interrupt_fires_once_until_it_is_unmasked() {
+    let Some(edu) = edu() else { return };
+    let intx = edu.function.intx().expect("INTx");
+    for round in 0..3 {
+        edu.registers.write32(INTERRUPT_RAISE, 1).unwrap();
+        assert_eq!(intx.wait(SOON), Ok(1), "round {round}");
+        assert_eq!(intx.wait(Duration::ZERO), Ok(0), "the kernel masks it");
+        edu.registers.write32(INTERRUPT_ACKNOWLEDGE, 1).unwrap();
+        intx.unmask().unwrap();
+        assert_eq!(intx.wait(Duration::ZERO), Ok(0), "its cause is gone");
+    }
+    // A level that is still there fires as soon as it may.
+    edu.registers.write32(INTERRUPT_RAISE, 1).unwrap();
+    assert_eq!(intx.wait(SOON), Ok(1));
+    intx.unmask().unwrap();
+    assert_eq!(intx.wait(SOON), Ok(1));
+    assert!(edu.function.irq(0).is_err(), "one kind at a time");
+    drop(intx);
+    edu.registers.write32(INTERRUPT_ACKNOWLEDGE, 1).unwrap();
+    edu.function.irq(0).expect("MSI, once INTx is off");
+}
+
+#[test]
+fn a_hot_reset_names_what_it_would_reset() {
+    let Some(edu) = edu() else { return };
+    // On the root bus there is nothing to reset; behind a port it is edu alone.
+    match edu.function.affected() {
+        Ok(affected) => {
+            assert!(
+                affected
+                    .iter()
+                    .any(|each| each.bdf.to_string() == edu.bdf())
+            );
+            if affected.iter().all(|each| each.is_ours) {
+                edu.function.hot_reset().expect("a bus of its own");
+                assert_eq!(edu.registers.read32(IDENTIFICATION), Ok(0x0100_00ed));
+            }
+        }
+        Err(error) => assert!(
+            error.to_string().contains("HOT_RESET_INFO") || matches!(error, BusError::Gone { .. }),
+            "{error}"
+        ),
+    }
+}
+
+/// Opens the files that lead to the function by its way in.
+fn files(bdf: &str, backend: Backend) -> [std::fs::File; 2] {
+    let device = std::path::Path::new("/sys/bus/pci/devices").join(bdf);
+    let [function, iommu] = match backend {
+        Backend::Group => {
+            let group = std::fs::read_link(device.join("iommu_group")).unwrap();
+            let number = group.file_name().unwrap().to_str().unwrap();
+            [format!("/dev/vfio/{number}"), "/dev/vfio/vfio".into()]
+        }
+        Backend::Cdev => {
+            let mut entries = std::fs::read_dir(device.join("vfio-dev")).unwrap();
+            let name = entries.next().unwrap().unwrap().file_name();
+            let path = format!("/dev/vfio/devices/{}", name.to_str().unwrap());
+            [path, "/dev/iommu".into()]
+        }
+    };
+    let open = |path: &str| std::fs::File::options().read(true).write(true).open(path);
+    [function, iommu].map(|path| open(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
+}
+
+#[test]
+fn descriptors_that_were_handed_over_lead_to_the_function() {
+    let Some(edu) = edu() else { return };
+    let (bdf, backend) = (edu.bdf(), edu.function.backend());
+    drop(edu);
+    let handed = files(&bdf, backend);
+    let [fd, iommu] = handed.each_ref().map(AsRawFd::as_raw_fd);
+    let address = format!("vfio:{bdf}?fd={fd}&iommu={iommu}");
+    let Ok(Link::Vfio(function)) = Link::open(&address) else {
+        panic!("{address} does not open");
+    };
+    assert_eq!(function.backend(), backend, "told by the file");
+    let registers = function.bar(0).unwrap();
+    assert_eq!(registers.read32(IDENTIFICATION), Ok(0x0100_00ed));
+    drop((registers, function));
+    let closed = Link::open(&format!("vfio:{bdf}?fd=999&iommu={iommu}")).err();
+    let Some(DeviceError::Vfio { source, .. }) = closed else {
+        panic!("{closed:?}")
+    };
+    assert!(source.to_string().contains("close-on-exec"), "{source}");
+}
+
+#[test]
+fn a_token_that_nobody_asked_for_is_refused() {
+    let Some(edu) = edu() else { return };
+    let address = format!("{}&token=14d63f20-8445-11ea-8900-1f9ce7d5650d", edu.address);
+    drop(edu);
+    let Some(DeviceError::Vfio { source, .. }) = Link::open(&address).err() else {
+        panic!("edu has no virtual functions")
+    };
+    let text = source.to_string();
+    assert!(text.contains("errno"), "{text}");
+}
+
+#[test]
 fn a_function_has_one_owner_at_a_time() {
     let Some(edu) = edu() else { return };
     let second = Link::open(&edu.address).err();
@@ -299,11 +405,7 @@ fn memory_decoding_can_not_be_switched_off() {
 #[test]
 fn unbinding_asks_for_the_function_back() {
     let Some(edu) = edu() else { return };
-    let bdf = edu.address["vfio:".len()..]
-        .split('?')
-        .next()
-        .unwrap()
-        .to_string();
+    let bdf = edu.bdf();
     let driver = "/sys/bus/pci/drivers/vfio-pci";
     let unbind = std::thread::spawn({
         let bdf = bdf.clone();

@@ -148,6 +148,16 @@ pub enum DmaError {
         /// The limit, in mappings.
         limit: u64,
     },
+    /// The device reaches the memory at its own address alone: see [`Transport::dma_address`].
+    #[error(
+        "IOVA {iova}+{len:#x} is not where the device finds this memory: nothing translates its addresses"
+    )]
+    Elsewhere {
+        /// Start of the range asked for.
+        iova: Iova,
+        /// Its length in bytes.
+        len: u64,
+    },
     /// No such mapping: `dma_unmap` takes exactly what `dma_map` made.
     #[error("IOVA {iova}+{len:#x} is not a mapping that exists")]
     NotMapped {
@@ -307,6 +317,13 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Asks what the IOMMU can map for this device at this moment.
     fn dma_limits(&self) -> Result<DmaLimits, DmaError>;
+
+    /// Returns where the device finds `source` whatever is mapped: `None`, unless nothing translates its addresses.
+    /// Then no other address can be mapped.
+    fn dma_address(&self, source: DmaSource<'_>) -> Result<Option<Iova>, DmaError> {
+        let _ = source;
+        Ok(None)
+    }
 
     /// Lets the device read and write the pages of `source` at `iova`.
     ///

@@ -236,7 +236,8 @@ fn misaligned<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
 }
 
 fn map<T: Transport>(session: &Session<T>, len: usize) -> Result<Arc<Mapping<T>>, Failure> {
-    let memory = Memory::allocate(&MemoryRequest::new(len).label("hwpool-rings"))?;
+    let wanted = MemoryRequest::new(len).pages(session.domain.pages());
+    let memory = Memory::allocate(&wanted.label("hwpool-rings"))?;
     let placement = Placement::Anywhere {
         align: BORDER as u64,
     };

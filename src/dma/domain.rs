@@ -8,7 +8,8 @@ use hwpool_devices::bus::{DmaError, Iova, Transport};
 
 use super::iova::{IovaAllocator, IovaError};
 use super::mapping::Mapping;
-use super::memory::Memory;
+use super::memory::{Memory, Pages};
+use super::page::PageSize;
 
 /// Where a mapping shall be.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -142,19 +143,50 @@ impl<T: Transport> Domain<T> {
         memory: Arc<Memory>,
         at: Placement,
     ) -> Result<Mapping<T>, MapError> {
-        let len = memory.len() as u64;
+        let at = self.prescribed(&memory, at)?;
         let iova = self.place(&memory, at)?;
         if let Err(source) = self.transport.dma_map(iova, memory.source()) {
             self.settle(iova, &memory, at, &source);
-            return Err(MapError::Refused {
-                device: self.transport.name().to_owned(),
-                label: memory.label().to_owned(),
-                iova,
-                len,
-                source,
-            });
+            return Err(self.refused(&memory, iova, source));
         }
         Ok(Mapping::new(Arc::clone(self), memory, iova))
+    }
+
+    /// Returns the pages that mappings can be made of, for a [`MemoryRequest`](super::MemoryRequest).
+    pub fn pages(&self) -> Pages {
+        match self.iovas().page() > PageSize::Base.bytes() as u64 {
+            true => Pages::Exactly(PageSize::Huge2M),
+            false => Pages::Largest,
+        }
+    }
+
+    /// Turns the wish for a place into the only one there is, where nothing translates the device's addresses.
+    fn prescribed(&self, memory: &Memory, at: Placement) -> Result<Placement, MapError> {
+        let iova = match self.transport.dma_address(memory.source()) {
+            Ok(None) => return Ok(at),
+            Ok(Some(iova)) => iova,
+            Err(source) => return Err(self.refused(memory, Iova(0), source)),
+        };
+        let (wanted, suits) = match at {
+            Placement::Fixed(wanted) => (wanted, wanted == iova),
+            Placement::Anywhere { align } => (iova, iova.0.is_multiple_of(align)),
+        };
+        if suits {
+            return Ok(Placement::Fixed(iova));
+        }
+        let len = memory.len() as u64;
+        let source = DmaError::Elsewhere { iova: wanted, len };
+        Err(self.refused(memory, wanted, source))
+    }
+
+    fn refused(&self, memory: &Memory, iova: Iova, source: DmaError) -> MapError {
+        MapError::Refused {
+            device: self.transport.name().to_owned(),
+            label: memory.label().to_owned(),
+            iova,
+            len: memory.len() as u64,
+            source,
+        }
     }
 
     /// Takes addresses for `memory`.
@@ -191,6 +223,7 @@ impl<T: Transport> Domain<T> {
             DmaError::OutOfAperture { .. }
             | DmaError::Misaligned { .. }
             | DmaError::NoEntries { .. }
+            | DmaError::Elsewhere { .. }
             | DmaError::NotMapped { .. } => self.free(iova, memory),
             // Somebody else's mapping is there, and not ours to remove. Addresses that we chose stay taken, or the
             // next search would find them again; those that the caller chose he may try again.

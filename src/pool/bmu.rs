@@ -96,6 +96,7 @@ fn open_portal<T: Transport>(
     let config = PortalConfig::for_pool(request.objects, session.bmu.capabilities().ring_log2);
     let size = config.layout.size();
     let wanted = MemoryRequest::new(size)
+        .pages(session.domain.pages())
         .node(request.node)
         .label("hwpool-rings");
     let memory = Arc::new(Memory::allocate(&wanted)?);

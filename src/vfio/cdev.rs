@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use super::dma::AddressSpace;
+use super::Options;
+use super::dma::{AddressSpace, Iommu};
 use super::error::VfioError;
 use super::group::{call_error, open_file};
 use super::sys;
@@ -17,18 +18,19 @@ pub(super) fn is_offered() -> bool {
 }
 
 /// Opens the function through its character device, in an address space of its own.
-pub(super) fn open(at: &Whereabouts) -> Result<(AddressSpace, OwnedFd), VfioError> {
+pub(super) fn open(at: &Whereabouts, options: Options) -> Result<(Iommu, OwnedFd), VfioError> {
     let name = at
         .cdev
         .as_deref()
         .ok_or(VfioError::NoCdev { bdf: at.bdf })?;
-    let iommufd = open_file(at, IOMMUFD)?;
-    let device = open_file(at, &format!("/dev/vfio/devices/{name}"))?;
-    sys::bind_iommufd(device.as_fd(), iommufd.as_fd())
+    let iommufd = open_file(at, IOMMUFD, options.iommu)?;
+    let device = open_file(at, &format!("/dev/vfio/devices/{name}"), options.fd)?;
+    sys::bind_iommufd(device.as_fd(), iommufd.as_fd(), options.token.as_ref())
         .map_err(|errno| call_error(at, "VFIO_DEVICE_BIND_IOMMUFD", errno))?;
     let ioas = sys::ioas_alloc(iommufd.as_fd())
         .map_err(|errno| call_error(at, "IOMMU_IOAS_ALLOC", errno))?;
     sys::attach(device.as_fd(), ioas)
         .map_err(|errno| call_error(at, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", errno))?;
-    Ok((AddressSpace::new(iommufd, ioas), device.into()))
+    let space = AddressSpace::new(iommufd, ioas);
+    Ok((Iommu::Ioas(space), device.into()))
 }

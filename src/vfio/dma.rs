@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::RangeInclusive;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hwpool_devices::bus::{DmaError, DmaLimits, DmaSource, Iova};
@@ -17,6 +17,7 @@ use nix::sys::statfs::{HUGETLBFS_MAGIC, fstatfs};
 
 use super::caps::{self, IommuCap};
 use super::error::hint;
+use super::noiommu;
 use super::sys::{self, Pages};
 
 /// Page of the IOMMU where the kernel tells none: the smallest there is.
@@ -28,15 +29,12 @@ const OLD_KERNEL: RangeInclusive<u64> = 0x1_0000..=0xfedf_ffff;
 pub(super) struct Container {
     container: File,
     /// Keeps the group in the container.
-    _group: File,
+    group: File,
 }
 
 impl Container {
     pub(super) fn new(container: File, group: File) -> Container {
-        Container {
-            container,
-            _group: group,
-        }
+        Container { container, group }
     }
 }
 
@@ -56,19 +54,21 @@ impl AddressSpace {
 pub(super) enum Iommu {
     Type1(Container),
     Ioas(AddressSpace),
+    /// Nothing is mapped: the device reaches all memory.
+    None(Container),
 }
 
 impl Iommu {
     fn map_call(&self) -> &'static str {
         match self {
-            Iommu::Type1(_) => "VFIO_IOMMU_MAP_DMA",
+            Iommu::Type1(_) | Iommu::None(_) => "VFIO_IOMMU_MAP_DMA",
             Iommu::Ioas(_) => "IOMMU_IOAS_MAP",
         }
     }
 
     fn unmap_call(&self) -> &'static str {
         match self {
-            Iommu::Type1(_) => "VFIO_IOMMU_UNMAP_DMA",
+            Iommu::Type1(_) | Iommu::None(_) => "VFIO_IOMMU_UNMAP_DMA",
             Iommu::Ioas(_) => "IOMMU_IOAS_UNMAP",
         }
     }
@@ -77,6 +77,7 @@ impl Iommu {
         match self {
             Iommu::Type1(type1) => sys::map_dma(type1.container.as_fd(), iova, pages),
             Iommu::Ioas(ioas) => sys::ioas_map(ioas.iommufd.as_fd(), ioas.id, iova, pages),
+            Iommu::None(_) => Ok(()),
         }
     }
 
@@ -85,11 +86,13 @@ impl Iommu {
         match self {
             Iommu::Type1(type1) => sys::unmap_dma(type1.container.as_fd(), iova, len),
             Iommu::Ioas(ioas) => sys::ioas_unmap(ioas.iommufd.as_fd(), ioas.id, iova, len),
+            Iommu::None(_) => Ok(len),
         }
     }
 
     fn limits(&self) -> Result<DmaLimits, DmaError> {
         match self {
+            Iommu::None(_) => Ok(noiommu::limits()),
             Iommu::Type1(type1) => {
                 let (info, answer) = sys::iommu_info(type1.container.as_fd())
                     .map_err(|errno| os("VFIO_IOMMU_GET_INFO", errno))?;
@@ -174,9 +177,29 @@ impl Mappings {
         self.iommu.limits()
     }
 
+    /// Returns the group's descriptor, where the function was opened by its group.
+    pub(super) fn group(&self) -> Option<BorrowedFd<'_>> {
+        match &self.iommu {
+            Iommu::Type1(container) | Iommu::None(container) => Some(container.group.as_fd()),
+            Iommu::Ioas(_) => None,
+        }
+    }
+
+    /// Returns where the device finds `source` by itself: nowhere, unless there is no IOMMU.
+    pub(super) fn address(&self, source: DmaSource<'_>) -> Result<Option<Iova>, DmaError> {
+        match self.iommu {
+            Iommu::None(_) => noiommu::physical(source).map(Some),
+            Iommu::Type1(_) | Iommu::Ioas(_) => Ok(None),
+        }
+    }
+
     /// Maps the pages of `source` at `iova`, for reading and writing.
     pub(super) fn map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
         check(&self.limits, iova, source.len)?;
+        if self.address(source)?.is_some_and(|at| at != iova) {
+            let len = source.len;
+            return Err(DmaError::Elsewhere { iova, len });
+        }
         // Held throughout, so that two calls for one range can't both find it free.
         let mut table = self.table();
         if overlaps(&table, iova.0, source.len) {
@@ -265,7 +288,7 @@ impl Mappings {
     }
 }
 
-fn os(call: &'static str, errno: Errno) -> DmaError {
+pub(super) fn os(call: &'static str, errno: Errno) -> DmaError {
     DmaError::Os {
         call,
         errno: errno as i32,
@@ -337,7 +360,7 @@ fn view(source: DmaSource<'_>) -> Result<(MmapRaw, usize), DmaError> {
     }
 }
 
-fn file_page(source: DmaSource<'_>) -> u64 {
+pub(super) fn file_page(source: DmaSource<'_>) -> u64 {
     let huge = fstatfs(source.file)
         .ok()
         .filter(|fs| fs.filesystem_type() == HUGETLBFS_MAGIC);

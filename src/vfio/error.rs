@@ -20,13 +20,17 @@ pub struct NotAnAddress {
 #[non_exhaustive]
 pub enum OptionError {
     /// There is no such option.
-    #[error("no option `{key}` for vfio: known are backend=group, backend=cdev and noiommu=1")]
+    #[error(
+        "no option `{key}` for vfio: known are backend=group or cdev, noiommu=1, fd=N, iommu=N and token=UUID"
+    )]
     Unknown {
         /// The option.
         key: String,
     },
     /// The option has no such value.
-    #[error("option {key} can't be `{value}`: known are backend=group, backend=cdev and noiommu=1")]
+    #[error(
+        "option {key} can't be `{value}`: known are backend=group or cdev, noiommu=1, fd=N, iommu=N and token=UUID"
+    )]
     Value {
         /// The option.
         key: String,
@@ -74,16 +78,15 @@ pub enum VfioError {
         bdf: Bdf,
     },
     /// The function is in a group that vfio made up because there is no IOMMU.
-    #[error("{bdf} (group {group}) is behind no IOMMU, so it reaches all memory of this machine: {}",
-            if *asked_for { "noiommu=1 is not implemented in this version; switch the IOMMU on (intel_iommu=on)" }
-            else { "refused; switch the IOMMU on (intel_iommu=on)" })]
+    #[error(
+        "{bdf} (group {group}) is behind no IOMMU, so it reaches all memory of this machine: refused; switch the IOMMU \
+             on (intel_iommu=on), or accept the danger with ?noiommu=1"
+    )]
     NoIommuMode {
         /// The function.
         bdf: Bdf,
         /// Its group.
         group: u32,
-        /// Whether the caller wanted it all the same.
-        asked_for: bool,
     },
     /// backend=cdev was asked for and the kernel does not offer it.
     #[error(
@@ -201,6 +204,7 @@ fn open_hint(path: &str, errno: Errno) -> String {
             .into(),
         Errno::ENOENT => format!("{path} is not there: the function was unbound, or the container does not have it"),
         Errno::ENODEV | Errno::ENXIO => "the function was unbound or removed meanwhile".into(),
+        Errno::EBADF => "no such descriptor is open in this process: did the parent leave close-on-exec set?".into(),
         Errno::EMFILE | Errno::ENFILE => "too many open files: raise `ulimit -n`".into(),
         errno => errno.desc().into(),
     }
@@ -221,14 +225,21 @@ pub(super) fn hint(call: &str, errno: Errno) -> String {
             "another process has the function open"
         }
         ("VFIO_GROUP_GET_DEVICE_FD", Errno::EACCES) => {
-            "a virtual function needs its VF token, which is not supported"
+            "the physical function of this one is driven with a VF token: give the same with ?token=UUID"
         }
         ("VFIO_DEVICE_BIND_IOMMUFD", Errno::EINVAL) => {
             "another process drives the function (`fuser -v` on its file below /dev/vfio/devices names it), or the \
              kernel could not enable it; see its log (`dmesg`)"
         }
         ("VFIO_GROUP_GET_DEVICE_FD", Errno::EINVAL) => {
-            "the kernel could not enable the function: power state, or a reset that failed; see its log (`dmesg`)"
+            "the kernel could not enable the function (power state, or a reset that failed), or it takes no VF token; \
+             see its log (`dmesg`)"
+        }
+        ("VFIO_GROUP_GET_DEVICE_FD", Errno::ENODEV) => {
+            "the group has no such function; a descriptor that was handed over is perhaps another group's"
+        }
+        ("VFIO_DEVICE_PCI_HOT_RESET" | "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", Errno::ENODEV) => {
+            "neither its slot nor its bus can be reset, as on the root bus"
         }
         ("VFIO_DEVICE_RESET", Errno::ENOTTY | Errno::EINVAL) => {
             "the function offers no reset of its own"
@@ -240,7 +251,7 @@ pub(super) fn hint(call: &str, errno: Errno) -> String {
             "the machine has too few interrupt vectors left: use fewer"
         }
         ("VFIO_DEVICE_SET_IRQS", Errno::EINVAL) => {
-            "the function has fewer vectors, or another kind is enabled"
+            "the function has fewer vectors, or interrupts of another kind are enabled"
         }
         ("VFIO_IOMMU_MAP_DMA" | "IOMMU_IOAS_MAP", Errno::EFAULT) => {
             "the pages can't be pinned: the file is shorter than the range, or its memory was taken away"
@@ -367,16 +378,11 @@ mod tests {
 
     #[test]
     fn without_an_iommu_the_message_tells_the_danger() {
-        let error = |asked_for| VfioError::NoIommuMode {
+        let error = VfioError::NoIommuMode {
             bdf: bdf(),
             group: 0,
-            asked_for,
         };
-        says(error(false), &["reaches all memory", "refused"]);
-        says(
-            error(true),
-            &["reaches all memory", "noiommu=1 is not implemented"],
-        );
+        says(error, &["reaches all memory", "refused", "noiommu=1"]);
     }
 
     #[test]

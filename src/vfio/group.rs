@@ -2,23 +2,33 @@
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use vfio_bindings::bindings::vfio::{
-    VFIO_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_TYPE1v2_IOMMU,
+    VFIO_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_NOIOMMU_IOMMU, VFIO_TYPE1v2_IOMMU,
 };
 
-use super::dma::Container;
+use super::Options;
+use super::dma::{Container, Iommu};
 use super::error::VfioError;
 use super::sys;
 use super::sysfs::{Sysfs, Whereabouts};
 
 /// Opens the function through its group, in a container of its own.
-pub(super) fn open(sysfs: &Sysfs, at: &Whereabouts) -> Result<(Container, OwnedFd), VfioError> {
-    let container = open_file(at, "/dev/vfio/vfio")?;
-    check_kernel(at, &container)?;
-    let group = open_file(at, &format!("/dev/vfio/{}", at.group))?;
+pub(super) fn open(
+    sysfs: &Sysfs,
+    at: &Whereabouts,
+    options: Options,
+) -> Result<(Iommu, OwnedFd), VfioError> {
+    let kind = match at.noiommu {
+        true => VFIO_NOIOMMU_IOMMU,
+        false => VFIO_TYPE1v2_IOMMU,
+    };
+    let container = open_file(at, "/dev/vfio/vfio", options.iommu)?;
+    check_kernel(at, &container, kind)?;
+    let prefix = if at.noiommu { "noiommu-" } else { "" };
+    let group = open_file(at, &format!("/dev/vfio/{prefix}{}", at.group), options.fd)?;
     let call = |call, result: nix::Result<()>| result.map_err(|errno| call_error(at, call, errno));
     let flags = sys::group_status(group.as_fd())
         .map_err(|errno| call_error(at, "VFIO_GROUP_GET_STATUS", errno))?;
@@ -34,17 +44,21 @@ pub(super) fn open(sysfs: &Sysfs, at: &Whereabouts) -> Result<(Container, OwnedF
         "VFIO_GROUP_SET_CONTAINER",
         sys::set_container(group.as_fd(), container.as_fd()),
     )?;
-    call(
-        "VFIO_SET_IOMMU",
-        sys::set_iommu(container.as_fd(), VFIO_TYPE1v2_IOMMU),
-    )?;
-    let name = CString::new(at.bdf.to_string()).expect("a PCI address has no NUL");
+    call("VFIO_SET_IOMMU", sys::set_iommu(container.as_fd(), kind))?;
+    let token = options.token.map(|token| format!(" vf_token={token}"));
+    let name = format!("{}{}", at.bdf, token.unwrap_or_default());
+    let name = CString::new(name).expect("neither an address nor a token has a NUL");
     let device = sys::device_fd(group.as_fd(), &name)
         .map_err(|errno| call_error(at, "VFIO_GROUP_GET_DEVICE_FD", errno))?;
-    Ok((Container::new(container, group), device))
+    let container = Container::new(container, group);
+    let iommu = match at.noiommu {
+        true => Iommu::None(container),
+        false => Iommu::Type1(container),
+    };
+    Ok((iommu, device))
 }
 
-fn check_kernel(at: &Whereabouts, container: &File) -> Result<(), VfioError> {
+fn check_kernel(at: &Whereabouts, container: &File, kind: u32) -> Result<(), VfioError> {
     let foreign = |what| VfioError::Foreign { bdf: at.bdf, what };
     let version = sys::api_version(container.as_fd())
         .map_err(|errno| call_error(at, "VFIO_GET_API_VERSION", errno))?;
@@ -53,25 +67,45 @@ fn check_kernel(at: &Whereabouts, container: &File) -> Result<(), VfioError> {
             "this kernel speaks a version of VFIO that this driver does not know",
         ));
     }
-    let type1 = sys::has_extension(container.as_fd(), VFIO_TYPE1v2_IOMMU)
+    let known = sys::has_extension(container.as_fd(), kind)
         .map_err(|errno| call_error(at, "VFIO_CHECK_EXTENSION", errno))?;
-    match type1 {
+    match known {
         true => Ok(()),
+        false if at.noiommu => Err(foreign(
+            "the kernel does not let devices without an IOMMU be driven: `echo 1 > \
+             /sys/module/vfio/parameters/enable_unsafe_noiommu_mode`",
+        )),
         false => Err(foreign(
             "the kernel offers no type1v2 container: `modprobe vfio_iommu_type1`",
         )),
     }
 }
 
-/// Opens a file of VFIO for reading and writing.
-pub(super) fn open_file(at: &Whereabouts, path: &str) -> Result<File, VfioError> {
-    let opened = OpenOptions::new().read(true).write(true).open(path);
-    opened.map_err(|error| VfioError::Open {
+/// Opens a file of VFIO for reading and writing, or takes the descriptor of it that was handed over.
+pub(super) fn open_file(
+    at: &Whereabouts,
+    path: &str,
+    handed: Option<RawFd>,
+) -> Result<File, VfioError> {
+    let error = |path: String, errno| VfioError::Open {
         bdf: at.bdf,
         group: at.group,
-        path: path.into(),
-        errno: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
-    })
+        path,
+        errno,
+    };
+    match handed {
+        Some(fd) => sys::duplicate(fd)
+            .map(File::from)
+            .map_err(|errno| error(format!("descriptor {fd} for {path}"), errno)),
+        None => OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|cause| {
+                let errno = Errno::from_raw(cause.raw_os_error().unwrap_or(0));
+                error(path.into(), errno)
+            }),
+    }
 }
 
 pub(super) fn call_error(at: &Whereabouts, call: &'static str, errno: Errno) -> VfioError {

@@ -124,6 +124,56 @@ impl Interrupts {
     }
 }
 
+/// The legacy interrupt of a function: a level that the device holds until its cause is gone, so the kernel masks it
+/// each time that it fires. Disabled when it is dropped.
+#[derive(Debug)]
+pub struct Intx {
+    device: Arc<Device>,
+    event: EventFd,
+}
+
+impl Intx {
+    pub(super) fn enable(device: &Arc<Device>) -> Result<Intx, BusError> {
+        let index = v::VFIO_PCI_INTX_IRQ_INDEX;
+        let info = sys::irq_info(device.fd(), index)
+            .map_err(|errno| bus_error("VFIO_DEVICE_GET_IRQ_INFO", errno))?;
+        if info.count == 0 {
+            return Err(BusError::NoVector {
+                vector: 0,
+                count: 0,
+            });
+        }
+        let event = new_event()?;
+        sys::set_irqs(device.fd(), index, 0, &[event.as_raw_fd()])
+            .map_err(|errno| bus_error("VFIO_DEVICE_SET_IRQS", errno))?;
+        let device = Arc::clone(device);
+        Ok(Intx { device, event })
+    }
+
+    /// Lets it fire again; to be called once the device no longer holds it, or it fires at once.
+    ///
+    /// # Errors
+    ///
+    /// [`BusError::Os`] where the kernel refuses.
+    pub fn unmask(&self) -> Result<(), BusError> {
+        sys::unmask_intx(self.device.fd()).map_err(|errno| bus_error("VFIO_DEVICE_SET_IRQS", errno))
+    }
+}
+
+impl Irq for Intx {
+    fn wait(&self, timeout: Duration) -> Result<u64, BusError> {
+        wait_any(&[self.event.as_fd()], timeout)?;
+        take(&self.event)
+    }
+}
+
+impl Drop for Intx {
+    fn drop(&mut self) {
+        // Best effort: closing the function disables it, too.
+        let _ = sys::set_irqs(self.device.fd(), v::VFIO_PCI_INTX_IRQ_INDEX, 0, &[]);
+    }
+}
+
 /// Lists descriptors for `count` vectors of which one has its eventfd.
 fn alone(vector: u16, count: u16, fd: RawFd) -> Vec<RawFd> {
     (0..count)

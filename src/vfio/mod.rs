@@ -7,19 +7,22 @@
 //!
 //! | file | idea |
 //! | --- | --- |
+//! | `options.rs` | what an address may ask for |
 //! | `sysfs.rs` | what the kernel tells about a function before it is opened |
 //! | `group.rs`, `cdev.rs` | the two ways in |
 //! | `device.rs`, `bar.rs` | regions, configuration space, mapped registers |
 //! | `caps.rs` | capability chains of the kernel's answers |
 //! | `irq.rs` | interrupts as eventfds |
+//! | `slot.rs` | hot reset |
 //! | `dma.rs` | DMA mappings and limits |
+//! | `noiommu.rs` | physical addresses, where nothing is mapped |
 //! | `sys.rs` | the calls themselves, each behind a safe function |
 //! | `error.rs` | what failed, why probably, and what to do |
 //!
 //! The structures are those of `vfio-bindings`, the calls are made here: the error numbers and the partial updates of
 //! interrupts that a driver needs get lost in wrappers made for virtual machines.
 //!
-//! Not here: I/O ports, INTx, hot reset of a whole slot, VF tokens, mode without IOMMU.
+//! Not here: I/O ports, migration, dirty pages.
 
 mod bar;
 mod caps;
@@ -29,6 +32,9 @@ mod dma;
 mod error;
 mod group;
 mod irq;
+mod noiommu;
+mod options;
+mod slot;
 mod sys;
 mod sysfs;
 
@@ -43,60 +49,18 @@ pub use bar::{VfioBar, VfioDoorbell};
 pub use caps::RegionCap;
 pub use device::Region;
 pub use error::{NotAnAddress, OptionError, VfioError};
-pub use irq::{Notice, Notices, VfioIrq};
+pub use irq::{Intx, Notice, Notices, VfioIrq};
+pub use options::{Backend, Options, VfToken};
+pub use slot::Affected;
 pub use sysfs::Bdf;
 
 use device::Device;
-use dma::{Iommu, Mappings};
+use dma::Mappings;
 use irq::Interrupts;
 use sysfs::{Sysfs, Whereabouts};
 
 /// Bytes of an entry of the MSI-X table.
 const MSIX_ENTRY: u64 = 16;
-
-/// The way into the kernel's VFIO.
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub enum Backend {
-    /// The function's IOMMU group in a container of type1v2.
-    Group,
-    /// iommufd, and the function's own character device.
-    Cdev,
-}
-
-/// How to open a function.
-#[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
-pub struct Options {
-    /// The way in; `None` takes [`Backend::Cdev`] where the kernel offers it, else [`Backend::Group`].
-    pub backend: Option<Backend>,
-    /// The caller accepts a device that reaches all memory. No way of opening one is implemented, so this changes
-    /// the message alone.
-    pub noiommu: bool,
-}
-
-impl Options {
-    /// Reads the options behind the question mark of an address: `backend=group`, `backend=cdev`, `noiommu=1`.
-    ///
-    /// # Errors
-    ///
-    /// [`OptionError`] names the option or the value that is not known.
-    pub fn parse(pairs: &[(String, String)]) -> Result<Options, OptionError> {
-        let mut options = Options::default();
-        for (key, value) in pairs {
-            match (key.as_str(), value.as_str()) {
-                ("backend", "group") => options.backend = Some(Backend::Group),
-                ("backend", "cdev") => options.backend = Some(Backend::Cdev),
-                ("noiommu", "1") => options.noiommu = true,
-                ("noiommu", "0") => options.noiommu = false,
-                ("backend" | "noiommu", _) => {
-                    let (key, value) = (key.clone(), value.clone());
-                    return Err(OptionError::Value { key, value });
-                }
-                _ => return Err(OptionError::Unknown { key: key.clone() }),
-            }
-        }
-        Ok(options)
-    }
-}
 
 /// A PCI function that this process drives through the kernel's VFIO.
 ///
@@ -124,20 +88,16 @@ impl Function {
     pub fn open(bdf: Bdf, name: &str, options: Options) -> Result<Function, VfioError> {
         let sysfs = Sysfs::running();
         let whereabouts = sysfs.find(bdf, options)?;
-        let backend = match options.backend {
-            Some(backend) => backend,
-            None if whereabouts.cdev.is_some() && cdev::is_offered() => Backend::Cdev,
-            None => Backend::Group,
-        };
+        if whereabouts.noiommu {
+            tracing::warn!(
+                "{name}: THERE IS NO IOMMU. The device reaches all memory of this machine; a mistake of its own or of \
+                 its driver can destroy anything, and the kernel is marked as tainted"
+            );
+        }
+        let backend = choose(&whereabouts, options);
         let (iommu, fd) = match backend {
-            Backend::Group => {
-                let (container, fd) = group::open(&sysfs, &whereabouts)?;
-                (Iommu::Type1(container), fd)
-            }
-            Backend::Cdev => {
-                let (ioas, fd) = cdev::open(&whereabouts)?;
-                (Iommu::Ioas(ioas), fd)
-            }
+            Backend::Group => group::open(&sysfs, &whereabouts, options)?,
+            Backend::Cdev => cdev::open(&whereabouts, options)?,
         };
         let device = Arc::new(Device::new(bdf, fd)?);
         let function = Function {
@@ -175,10 +135,50 @@ impl Function {
         self.device.region(index)
     }
 
+    /// Enables the function's legacy interrupt, INTx. Not together with message interrupts ([`Transport::irq`]).
+    ///
+    /// # Errors
+    ///
+    /// [`BusError::NoVector`] where it has none, [`BusError::Os`] where the kernel refuses.
+    pub fn intx(&self) -> Result<Intx, BusError> {
+        Intx::enable(&self.device)
+    }
+
+    /// Lists the functions that a [hot reset](Self::hot_reset) resets, this one included.
+    ///
+    /// # Errors
+    ///
+    /// [`BusError::Os`] where the kernel can reset neither slot nor bus, as for a function of the root complex.
+    pub fn affected(&self) -> Result<Vec<Affected>, BusError> {
+        slot::affected(self.device.fd(), self.whereabouts.group)
+    }
+
+    /// Resets the whole slot or bus, for a board that an FLR does not bring back; see [`Function::affected`].
+    ///
+    /// Blocks for the reset. Configuration space is restored by the kernel; the device's own state is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`BusError::Reset`] names the functions of others that would be reset, too, or says what the kernel refused.
+    pub fn hot_reset(&self) -> Result<(), BusError> {
+        let affected = self.affected()?;
+        slot::reset(self.device.fd(), self.mappings.group(), &affected)
+    }
+
     /// Returns what tells that the kernel asks for the function back or that its link broke.
     pub fn notices(&self) -> Notices {
         self.notices.clone()
     }
+}
+
+/// Chooses the way in.
+fn choose(at: &Whereabouts, options: Options) -> Backend {
+    let handed = options.fd.and_then(sysfs::kind_of);
+    let by_itself = match at.cdev.is_some() && cdev::is_offered() && !at.noiommu {
+        true => Backend::Cdev,
+        false => Backend::Group,
+    };
+    options.backend.or(handed).unwrap_or(by_itself)
 }
 
 impl fmt::Debug for Function {
@@ -246,6 +246,10 @@ impl Transport for Function {
         self.mappings.limits()
     }
 
+    fn dma_address(&self, source: DmaSource<'_>) -> Result<Option<Iova>, DmaError> {
+        self.mappings.address(source)
+    }
+
     fn dma_map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
         self.mappings.map(iova, source)
     }
@@ -260,44 +264,5 @@ impl Transport for Function {
 
     fn relax(&self) {
         std::hint::spin_loop();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(pairs: &[(&str, &str)]) -> Result<Options, OptionError> {
-        let pairs: Vec<_> = pairs
-            .iter()
-            .map(|(k, v)| ((*k).into(), (*v).into()))
-            .collect();
-        Options::parse(&pairs)
-    }
-
-    #[test]
-    fn options_are_read() {
-        assert_eq!(parse(&[]).unwrap(), Options::default());
-        let options = parse(&[("backend", "cdev"), ("noiommu", "1")]).unwrap();
-        assert_eq!(options.backend, Some(Backend::Cdev));
-        assert!(options.noiommu);
-        assert_eq!(
-            parse(&[("backend", "group")]).unwrap().backend,
-            Some(Backend::Group)
-        );
-    }
-
-    #[test]
-    fn options_that_are_not_known_are_refused_by_name() {
-        assert!(
-            matches!(parse(&[("seed", "1")]), Err(OptionError::Unknown { key }) if key == "seed")
-        );
-        assert!(
-            matches!(parse(&[("backend", "uio")]), Err(OptionError::Value { value, .. }) if value == "uio")
-        );
-        assert!(matches!(
-            parse(&[("noiommu", "yes")]),
-            Err(OptionError::Value { .. })
-        ));
     }
 }

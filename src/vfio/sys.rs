@@ -13,6 +13,8 @@ use nix::errno::Errno;
 use nix::sys::ioctl::ioctl_num_type;
 use vfio_bindings::bindings::vfio as v;
 
+use super::VfToken;
+
 const GET_API_VERSION: ioctl_num_type = vfio(0);
 const CHECK_EXTENSION: ioctl_num_type = vfio(1);
 const SET_IOMMU: ioctl_num_type = vfio(2);
@@ -27,6 +29,8 @@ const DEVICE_RESET: ioctl_num_type = vfio(11);
 const IOMMU_GET_INFO: ioctl_num_type = vfio(12);
 const IOMMU_MAP_DMA: ioctl_num_type = vfio(13);
 const IOMMU_UNMAP_DMA: ioctl_num_type = vfio(14);
+const DEVICE_GET_PCI_HOT_RESET_INFO: ioctl_num_type = vfio(12);
+const DEVICE_PCI_HOT_RESET: ioctl_num_type = vfio(13);
 const DEVICE_BIND_IOMMUFD: ioctl_num_type = vfio(18);
 const DEVICE_ATTACH_PT: ioctl_num_type = vfio(19);
 
@@ -121,6 +125,12 @@ mod raw {
     nix::ioctl_readwrite_bad!(irq_info, super::DEVICE_GET_IRQ_INFO, v::vfio_irq_info);
     nix::ioctl_write_ptr_bad!(set_irqs, super::DEVICE_SET_IRQS, u32);
     nix::ioctl_none_bad!(reset, super::DEVICE_RESET);
+    nix::ioctl_readwrite_bad!(
+        hot_reset_info,
+        super::DEVICE_GET_PCI_HOT_RESET_INFO,
+        super::HotResetInfo
+    );
+    nix::ioctl_write_ptr_bad!(hot_reset, super::DEVICE_PCI_HOT_RESET, u32);
     nix::ioctl_readwrite_bad!(iommu_info, super::IOMMU_GET_INFO, v::vfio_iommu_type1_info);
     nix::ioctl_write_ptr_bad!(map_dma, super::IOMMU_MAP_DMA, v::vfio_iommu_type1_dma_map);
     nix::ioctl_readwrite_bad!(
@@ -265,6 +275,69 @@ pub(super) fn reset(device: BorrowedFd<'_>) -> Result<()> {
     unsafe { raw::reset(device.as_raw_fd()) }.map(drop)
 }
 
+/// Unmasks INTx, which the kernel masks each time that it fires.
+pub(super) fn unmask_intx(device: BorrowedFd<'_>) -> Result<()> {
+    let action = v::VFIO_IRQ_SET_DATA_NONE | v::VFIO_IRQ_SET_ACTION_UNMASK;
+    let set = [20, action, v::VFIO_PCI_INTX_IRQ_INDEX, 0, 1];
+    // SAFETY: the kernel reads argsz bytes, the length of `set`, and writes none.
+    unsafe { raw::set_irqs(device.as_raw_fd(), set.as_ptr()) }.map(drop)
+}
+
+/// A function that a hot reset resets (`struct vfio_pci_dependent_device`).
+#[repr(C)]
+#[derive(Debug, Copy, Clone, Default)]
+pub(super) struct Dependent {
+    /// Number of its group, or of the device in an iommufd context: the flags of the answer tell.
+    pub(super) id: u32,
+    pub(super) segment: u16,
+    pub(super) bus: u8,
+    pub(super) devfn: u8,
+}
+
+/// Functions that a bus can have.
+const MOST_FUNCTIONS: usize = 256;
+
+/// `struct vfio_pci_hot_reset_info` with room for a whole bus.
+#[repr(C)]
+struct HotResetInfo {
+    argsz: u32,
+    flags: u32,
+    count: u32,
+    devices: [Dependent; MOST_FUNCTIONS],
+}
+
+/// Returns the flags of the answer and the functions that a hot reset resets.
+pub(super) fn hot_reset_info(device: BorrowedFd<'_>) -> Result<(u32, Vec<Dependent>)> {
+    let mut info = HotResetInfo {
+        argsz: argsz::<HotResetInfo>(),
+        flags: 0,
+        count: 0,
+        devices: [Dependent::default(); MOST_FUNCTIONS],
+    };
+    // SAFETY: the kernel writes at most argsz bytes, and the structure has that many.
+    unsafe { raw::hot_reset_info(device.as_raw_fd(), &mut info) }?;
+    let count = (info.count as usize).min(MOST_FUNCTIONS);
+    Ok((info.flags, info.devices[..count].to_vec()))
+}
+
+/// Resets the slot or bus; `groups` prove that this process owns all of it, and are none where iommufd does.
+pub(super) fn hot_reset(device: BorrowedFd<'_>, groups: &[RawFd]) -> Result<()> {
+    let words = 3 + groups.len();
+    let mut reset = vec![4 * words as u32, 0, groups.len() as u32];
+    reset.extend(groups.iter().map(|fd| *fd as u32));
+    // SAFETY: the kernel reads argsz bytes, the length of `reset`, and writes none.
+    unsafe { raw::hot_reset(device.as_raw_fd(), reset.as_ptr()) }.map(drop)
+}
+
+/// Duplicates a descriptor that was handed over by its number.
+pub(super) fn duplicate(fd: RawFd) -> Result<OwnedFd> {
+    // SAFETY: the number is looked up by one call, in which a descriptor that is not open gives EBADF.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    borrowed
+        .try_clone_to_owned()
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+}
+
 // ---- DMA by container -------------------------------------------------------------------------------------------
 
 /// Returns what the kernel tells about the container's IOMMU: the fixed part, and all bytes.
@@ -326,13 +399,26 @@ pub(super) fn unmap_dma(container: BorrowedFd<'_>, iova: u64, len: u64) -> Resul
 
 // ---- iommufd ----------------------------------------------------------------------------------------------------
 
-pub(super) fn bind_iommufd(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -> Result<()> {
+pub(super) fn bind_iommufd(
+    device: BorrowedFd<'_>,
+    iommufd: BorrowedFd<'_>,
+    token: Option<&VfToken>,
+) -> Result<()> {
     let mut bind = v::vfio_device_bind_iommufd {
         argsz: argsz::<v::vfio_device_bind_iommufd>(),
         iommufd: iommufd.as_raw_fd(),
         ..Default::default()
     };
-    // SAFETY: the kernel reads and writes at most argsz bytes; without the token flag it follows no pointer.
+    match token {
+        Some(VfToken(bytes)) => {
+            bind.flags = v::VFIO_DEVICE_BIND_FLAG_TOKEN;
+            bind.token_uuid_ptr = bytes.as_ptr() as u64;
+        }
+        // Kernels older than the flag refuse the longer structure.
+        None => bind.argsz -= size_of::<u64>() as u32,
+    }
+    // SAFETY: the kernel reads and writes at most argsz bytes, and reads 16 bytes behind the pointer where the flag
+    // says that there is one.
     unsafe { raw::bind_iommufd(device.as_raw_fd(), &mut bind) }.map(drop)
 }
 
@@ -484,6 +570,8 @@ mod tests {
             (IOMMU_GET_INFO, 0x3b70),
             (IOMMU_MAP_DMA, 0x3b71),
             (IOMMU_UNMAP_DMA, 0x3b72),
+            (DEVICE_GET_PCI_HOT_RESET_INFO, 0x3b70),
+            (DEVICE_PCI_HOT_RESET, 0x3b71),
             (DEVICE_BIND_IOMMUFD, 0x3b76),
             (DEVICE_ATTACH_PT, 0x3b77),
             (IOAS_ALLOC, 0x3b81),
@@ -508,6 +596,8 @@ mod tests {
         assert_eq!(size_of::<v::vfio_iommu_type1_dma_unmap>(), 24);
         assert_eq!(size_of::<v::vfio_device_bind_iommufd>(), 24);
         assert_eq!(size_of::<v::vfio_device_attach_iommufd_pt>(), 16);
+        assert_eq!(size_of::<Dependent>(), 8);
+        assert_eq!(size_of::<HotResetInfo>(), 12 + 256 * 8);
         assert_eq!(size_of::<IoasAlloc>(), 12);
         assert_eq!(size_of::<IovaRange>(), 16);
         assert_eq!(size_of::<IoasIovaRanges>(), 32);
@@ -529,6 +619,10 @@ mod tests {
         assert_eq!(region_info(fd, 0).err(), Some(Errno::ENOTTY));
         assert_eq!(set_irqs(fd, 2, 0, &[-1]), Err(Errno::ENOTTY));
         assert_eq!(unmap_dma(fd, 0, 4096), Err(Errno::ENOTTY));
+        assert_eq!(hot_reset_info(fd).err(), Some(Errno::ENOTTY));
+        assert_eq!(hot_reset(fd, &[1]), Err(Errno::ENOTTY));
+        assert_eq!(unmask_intx(fd), Err(Errno::ENOTTY));
+        assert_eq!(duplicate(9999).err(), Some(Errno::EBADF));
         assert_eq!(ioas_ranges(fd, 1).err(), Some(Errno::ENOTTY));
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -24,6 +25,18 @@ pub struct Bdf {
     bus: u8,
     device: u8,
     function: u8,
+}
+
+impl Bdf {
+    /// Names a function as the bus does: `devfn` holds device and function.
+    pub(super) fn of_bus(domain: u16, bus: u8, devfn: u8) -> Bdf {
+        Bdf {
+            domain: domain.into(),
+            bus,
+            device: devfn >> 3,
+            function: devfn & 7,
+        }
+    }
 }
 
 impl FromStr for Bdf {
@@ -82,6 +95,8 @@ pub(super) struct Whereabouts {
     /// Name of its character device below /dev/vfio/devices, where the kernel has such.
     pub(super) cdev: Option<String>,
     pub(super) node: Option<u32>,
+    /// There is no IOMMU, and the caller accepts that.
+    pub(super) noiommu: bool,
 }
 
 /// sysfs below some root directory.
@@ -112,7 +127,7 @@ impl Sysfs {
             return Err(VfioError::Driver { bdf, driver });
         }
         let cdev = first_entry(&function.join("vfio-dev"));
-        let group = self.group(bdf, options)?;
+        let (group, noiommu) = self.group(bdf, options)?;
         if options.backend == Some(Backend::Cdev) && cdev.is_none() {
             return Err(VfioError::NoCdev { bdf });
         }
@@ -123,6 +138,7 @@ impl Sysfs {
             group,
             cdev,
             node,
+            noiommu,
         })
     }
 
@@ -145,25 +161,32 @@ impl Sysfs {
         strangers
     }
 
-    fn group(&self, bdf: Bdf, options: Options) -> Result<u32, VfioError> {
+    /// Returns the number of the function's group, and whether it is one of those without an IOMMU.
+    fn group(&self, bdf: Bdf, options: Options) -> Result<(u32, bool), VfioError> {
         let link = link_name(&self.function(bdf).join("iommu_group"));
         let Some(group) = link.and_then(|name| name.parse().ok()) else {
             return Err(VfioError::NoIommu { bdf });
         };
         // A group that vfio made up because there is no IOMMU says so by its name.
         let name = fs::read_to_string(self.function(bdf).join("iommu_group/name"));
-        if name.is_ok_and(|name| name.trim() == "vfio-noiommu") {
-            return Err(VfioError::NoIommuMode {
-                bdf,
-                group,
-                asked_for: options.noiommu,
-            });
+        let noiommu = name.is_ok_and(|name| name.trim() == "vfio-noiommu");
+        match noiommu && !options.noiommu {
+            true => Err(VfioError::NoIommuMode { bdf, group }),
+            false => Ok((group, noiommu)),
         }
-        Ok(group)
     }
 
     fn function(&self, bdf: Bdf) -> PathBuf {
         self.root.join("bus/pci/devices").join(bdf.to_string())
+    }
+}
+
+/// Tells by the name of its file which way in a descriptor of this process belongs to.
+pub(super) fn kind_of(fd: RawFd) -> Option<Backend> {
+    let file = fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
+    match file.starts_with("/dev/vfio/devices") {
+        true => Some(Backend::Cdev),
+        false => file.starts_with("/dev/vfio").then_some(Backend::Group),
     }
 }
 
@@ -242,6 +265,9 @@ mod tests {
     const CDEV: Options = Options {
         backend: Some(Backend::Cdev),
         noiommu: false,
+        fd: None,
+        iommu: None,
+        token: None,
     };
 
     #[test]
@@ -292,23 +318,13 @@ mod tests {
         let refused = tree.find(Options::default());
         assert!(matches!(
             refused,
-            Err(VfioError::NoIommuMode {
-                asked_for: false,
-                group: 7,
-                ..
-            })
+            Err(VfioError::NoIommuMode { group: 7, .. })
         ));
-        let asked = tree.find(Options {
-            backend: None,
+        let asked = Options {
             noiommu: true,
-        });
-        assert!(matches!(
-            asked,
-            Err(VfioError::NoIommuMode {
-                asked_for: true,
-                ..
-            })
-        ));
+            ..Options::default()
+        };
+        assert!(tree.find(asked).unwrap().noiommu);
         fs::remove_file(tree.function(BDF).join("iommu_group")).unwrap();
         assert!(matches!(
             tree.find(Options::default()),

@@ -1,0 +1,187 @@
+//! What stands behind the question mark of a `vfio:` address.
+
+use std::fmt;
+use std::os::fd::RawFd;
+use std::str::FromStr;
+
+use super::error::OptionError;
+
+/// The way into the kernel's VFIO.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub enum Backend {
+    /// The function's IOMMU group in a container of type1v2.
+    Group,
+    /// iommufd, and the function's own character device.
+    Cdev,
+}
+
+/// How to open a function.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The way in; `None` takes [`Backend::Cdev`] where the kernel offers it, else [`Backend::Group`].
+    pub backend: Option<Backend>,
+    /// The caller accepts a device that reaches all memory, where there is no IOMMU. It has no effect where there is
+    /// one.
+    pub noiommu: bool,
+    /// A descriptor of this process that takes the place of opening the function's file: its group
+    /// (`/dev/vfio/GROUP`) or its character device (`/dev/vfio/devices/vfioN`). It is duplicated, not consumed.
+    pub fd: Option<RawFd>,
+    /// A descriptor of this process that takes the place of opening `/dev/vfio/vfio` or `/dev/iommu`; duplicated, too.
+    pub iommu: Option<RawFd>,
+    /// The secret that a physical function and its virtual functions share.
+    pub token: Option<VfToken>,
+}
+
+impl Options {
+    /// Reads `backend=group|cdev`, `noiommu=0|1`, `fd=N`, `iommu=N` and `token=UUID`.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionError`] names the option or the value that is not known.
+    pub fn parse(pairs: &[(String, String)]) -> Result<Options, OptionError> {
+        let mut options = Options::default();
+        for (key, value) in pairs {
+            if !options.set(key, value)? {
+                let (key, value) = (key.clone(), value.clone());
+                return Err(OptionError::Value { key, value });
+            }
+        }
+        Ok(options)
+    }
+
+    /// Takes one option; `false` where it can't have that value.
+    fn set(&mut self, key: &str, value: &str) -> Result<bool, OptionError> {
+        match key {
+            "backend" => {
+                self.backend = match value {
+                    "group" => Some(Backend::Group),
+                    "cdev" => Some(Backend::Cdev),
+                    _ => return Ok(false),
+                };
+            }
+            "noiommu" => match value {
+                "0" | "1" => self.noiommu = value == "1",
+                _ => return Ok(false),
+            },
+            "fd" => self.fd = descriptor(value),
+            "iommu" => self.iommu = descriptor(value),
+            "token" => self.token = value.parse().ok(),
+            _ => return Err(OptionError::Unknown { key: key.into() }),
+        }
+        Ok(match key {
+            "fd" => self.fd.is_some(),
+            "iommu" => self.iommu.is_some(),
+            "token" => self.token.is_some(),
+            _ => true,
+        })
+    }
+}
+
+/// Reads the number of a descriptor that somebody may have handed over: not one of the standard streams.
+fn descriptor(value: &str) -> Option<RawFd> {
+    value.parse().ok().filter(|fd| *fd > 2)
+}
+
+/// A VF token: without it nobody opens a virtual function whose physical function is driven by another process
+/// (Linux, drivers/vfio/pci/vfio_pci_core.c, `vfio_pci_validate_vf_token`).
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub struct VfToken(pub(super) [u8; 16]);
+
+/// Where the hyphens of a UUID stand.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+impl FromStr for VfToken {
+    type Err = ();
+
+    /// Reads a UUID in its long form: 36 characters with four hyphens.
+    fn from_str(text: &str) -> Result<VfToken, ()> {
+        let hyphens = text.match_indices('-').map(|(at, _)| at);
+        if text.len() != 36 || !hyphens.eq(HYPHENS) {
+            return Err(());
+        }
+        let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
+        let pairs = digits
+            .chunks_exact(2)
+            .map(|pair| (pair[0] << 4 | pair[1]) as u8);
+        let bytes: Vec<u8> = pairs.collect();
+        bytes.try_into().map(VfToken).map_err(drop)
+    }
+}
+
+impl fmt::Display for VfToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, byte) in self.0.iter().enumerate() {
+            let hyphen = if [4, 6, 8, 10].contains(&n) { "-" } else { "" };
+            write!(f, "{hyphen}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for VfToken {
+    /// A secret does not go into logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VfToken(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Options, OptionError> {
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(k, v)| ((*k).into(), (*v).into()))
+            .collect();
+        Options::parse(&pairs)
+    }
+
+    const TOKEN: &str = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
+
+    #[test]
+    fn options_are_read() {
+        assert_eq!(parse(&[]).unwrap(), Options::default());
+        let options = parse(&[
+            ("backend", "cdev"),
+            ("noiommu", "1"),
+            ("fd", "7"),
+            ("iommu", "9"),
+        ]);
+        let options = options.unwrap();
+        assert_eq!(options.backend, Some(Backend::Cdev));
+        assert!(options.noiommu);
+        assert_eq!((options.fd, options.iommu), (Some(7), Some(9)));
+        assert_eq!(
+            parse(&[("backend", "group")]).unwrap().backend,
+            Some(Backend::Group)
+        );
+        let token = parse(&[("token", TOKEN)]).unwrap().token.unwrap();
+        assert_eq!(token.to_string(), TOKEN);
+        assert_eq!(token.0[..2], [0x14, 0xd6], "bytes in the order of the text");
+        assert!(!format!("{token:?}").contains("14d6"));
+    }
+
+    #[test]
+    fn options_that_are_not_known_are_refused_by_name() {
+        assert!(
+            matches!(parse(&[("seed", "1")]), Err(OptionError::Unknown { key }) if key == "seed")
+        );
+        for (key, bad) in [
+            ("backend", "uio"),
+            ("noiommu", "yes"),
+            ("fd", "2"),
+            ("fd", "-1"),
+            ("iommu", "x"),
+            ("token", "14d63f20"),
+            ("token", "14d63f20-8445-11ea-8900-1f9ce7d5650g"),
+            ("token", "14d63f208-445-11ea-8900-1f9ce7d5650d"),
+            ("token", "14d63f20-8445-11ea-8900-1f9ce7d565é"),
+        ] {
+            assert!(
+                matches!(parse(&[(key, bad)]), Err(OptionError::Value { value, .. }) if value == bad),
+                "{key}={bad}"
+            );
+        }
+    }
+}
