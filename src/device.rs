@@ -154,6 +154,14 @@ impl Link {
 }
 
 impl Device {
+    /// Returns the NUMA node of the device, where it is a PCI function and the kernel knows.
+    pub fn node(&self) -> Option<u32> {
+        match self {
+            Device::Vfio(session) => session.bmu.transport().node(),
+            Device::Sim(_) | Device::User(_) => None,
+        }
+    }
+
     /// Opens the device at `address`: identified, reset, verified and enabled.
     ///
     /// Blocks for a reset.

@@ -108,7 +108,7 @@ impl PoolBuilder {
         PoolBuilder { pages, ..self }
     }
 
-    /// Sets the NUMA node of the memory.
+    /// Sets the NUMA node of the memory; the device's where it is not set.
     pub fn node(self, node: impl Into<Option<u32>>) -> PoolBuilder {
         PoolBuilder {
             node: node.into(),
@@ -225,11 +225,17 @@ impl PoolBuilder {
         }
     }
 
+    /// Returns the node that was set, else the device's: it reads and writes the memory all the time.
+    fn memory_node(&self) -> Option<u32> {
+        self.node
+            .or_else(|| self.device.as_ref().and_then(Device::node))
+    }
+
     fn allocate(&self, stride: usize) -> Result<Arc<Memory>, CreateError> {
         let len = stride * self.objects as usize;
         let request = MemoryRequest::new(len)
             .pages(self.pages)
-            .node(self.node)
+            .node(self.memory_node())
             .label(&self.name);
         let memory = Memory::allocate(&request).map_err(|cause| CreateError::Memory {
             pool: self.name.clone(),
@@ -261,7 +267,7 @@ impl PoolBuilder {
             size: self.size,
             align: self.align,
             memory,
-            node: self.node,
+            node: self.memory_node(),
             device: self.device.clone(),
         };
         (maker.make)(&request).map_err(|cause| CreateError::Backend {
