@@ -66,6 +66,22 @@ pub struct AerStatus {
     pub correctable: u32,
 }
 
+/// Something that has a configuration space to read: a transport, or a copy of the space that somebody kept.
+pub trait ConfigSpace {
+    /// Reads the 32 bits at `offset`, a multiple of 4.
+    ///
+    /// # Errors
+    ///
+    /// Where nothing is there to be read.
+    fn dword(&self, offset: u16) -> Result<u32, BusError>;
+}
+
+impl<T: Transport> ConfigSpace for T {
+    fn dword(&self, offset: u16) -> Result<u32, BusError> {
+        self.config_read32(offset)
+    }
+}
+
 /// Reads vendor, device, class and revision.
 ///
 /// Fails with [`BusError::Gone`] when nobody answers.
@@ -120,21 +136,21 @@ pub fn wait_transactions_done<T: Transport, E: From<BusError> + From<TimedOut>>(
 }
 
 /// Tells whether the function offers a function level reset.
-pub fn has_flr<T: Transport>(transport: &T) -> Result<bool, BusError> {
-    let Some(pcie) = find_capability(transport, CAPABILITY_PCIE)? else {
+pub fn has_flr<C: ConfigSpace>(config: &C) -> Result<bool, BusError> {
+    let Some(pcie) = find_capability(config, CAPABILITY_PCIE)? else {
         return Ok(false);
     };
-    Ok(transport.config_read32(pcie + 0x04)? & (1 << 28) != 0)
+    Ok(config.dword(pcie + 0x04)? & (1 << 28) != 0)
 }
 
 /// Reads the state of the link; `None` where there is none: without a PCI Express capability, or of a function that
 /// the root complex integrates and that therefore reports no lanes.
-pub fn link<T: Transport>(transport: &T) -> Result<Option<Link>, BusError> {
-    let Some(pcie) = find_capability(transport, CAPABILITY_PCIE)? else {
+pub fn link<C: ConfigSpace>(config: &C) -> Result<Option<Link>, BusError> {
+    let Some(pcie) = find_capability(config, CAPABILITY_PCIE)? else {
         return Ok(None);
     };
-    let able = transport.config_read32(pcie + 0x0c)?;
-    let now = transport.config_read32(pcie + 0x10)? >> 16;
+    let able = config.dword(pcie + 0x0c)?;
+    let now = config.dword(pcie + 0x10)? >> 16;
     let link = Link {
         generation: (now & 0xf) as u8,
         lanes: (now >> 4 & 0x3f) as u8,
@@ -145,40 +161,40 @@ pub fn link<T: Transport>(transport: &T) -> Result<Option<Link>, BusError> {
 }
 
 /// Reads the MSI-X capability; `None` where there is none.
-pub fn msix<T: Transport>(transport: &T) -> Result<Option<Msix>, BusError> {
-    let Some(msix) = find_capability(transport, CAPABILITY_MSIX)? else {
+pub fn msix<C: ConfigSpace>(config: &C) -> Result<Option<Msix>, BusError> {
+    let Some(msix) = find_capability(config, CAPABILITY_MSIX)? else {
         return Ok(None);
     };
     let place = |word: u32| ((word & 7) as u8, word & !7);
     Ok(Some(Msix {
-        vectors: (transport.config_read32(msix)? >> 16 & 0x7ff) as u16 + 1,
-        table: place(transport.config_read32(msix + 4)?),
-        pending: place(transport.config_read32(msix + 8)?),
+        vectors: (config.dword(msix)? >> 16 & 0x7ff) as u16 + 1,
+        table: place(config.dword(msix + 4)?),
+        pending: place(config.dword(msix + 8)?),
     }))
 }
 
 /// Reads the error status registers; `None` without Advanced Error Reporting.
-pub fn aer_status<T: Transport>(transport: &T) -> Result<Option<AerStatus>, BusError> {
-    let Some(aer) = find_extended(transport, EXTENDED_AER)? else {
+pub fn aer_status<C: ConfigSpace>(config: &C) -> Result<Option<AerStatus>, BusError> {
+    let Some(aer) = find_extended(config, EXTENDED_AER)? else {
         return Ok(None);
     };
     Ok(Some(AerStatus {
-        uncorrectable: transport.config_read32(aer + 0x04)?,
-        correctable: transport.config_read32(aer + 0x10)?,
+        uncorrectable: config.dword(aer + 0x04)?,
+        correctable: config.dword(aer + 0x10)?,
     }))
 }
 
 /// Finds a capability's offset by its id, in at most as many steps as there is room for.
-pub fn find_capability<T: Transport>(transport: &T, id: u8) -> Result<Option<u16>, BusError> {
-    if transport.config_read32(COMMAND)? & STATUS_HAS_CAPABILITIES == 0 {
+pub fn find_capability<C: ConfigSpace>(config: &C, id: u8) -> Result<Option<u16>, BusError> {
+    if config.dword(COMMAND)? & STATUS_HAS_CAPABILITIES == 0 {
         return Ok(None);
     }
-    let mut at = transport.config_read32(CAPABILITIES)? as u16 & 0xfc;
+    let mut at = config.dword(CAPABILITIES)? as u16 & 0xfc;
     for _ in 0..MOST_CAPABILITIES {
         if at < 0x40 {
             return Ok(None);
         }
-        let header = transport.config_read32(at)?;
+        let header = config.dword(at)?;
         if header as u8 == id {
             return Ok(Some(at));
         }
@@ -188,10 +204,10 @@ pub fn find_capability<T: Transport>(transport: &T, id: u8) -> Result<Option<u16
 }
 
 /// Finds an extended capability's offset by its id.
-pub fn find_extended<T: Transport>(transport: &T, id: u16) -> Result<Option<u16>, BusError> {
+pub fn find_extended<C: ConfigSpace>(config: &C, id: u16) -> Result<Option<u16>, BusError> {
     let mut at = FIRST_EXTENDED;
     for _ in 0..MOST_EXTENDED {
-        let header = transport.config_read32(at)?;
+        let header = config.dword(at)?;
         if header == 0 || header == u32::MAX {
             return Ok(None);
         }
