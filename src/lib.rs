@@ -9,6 +9,7 @@
 //! - [`dma`]: memory that the device reaches.
 //! - [`vfio`]: PCI functions through the kernel's VFIO.
 //! - [`user`]: devices in other processes, over vfio-user sockets.
+//! - [`host`]: the machine around a device: what there is, what is wrong, binding and giving back.
 //! - [`bringup`]: checks that prove a board layer by layer.
 //! - [`devices`] and [`sim`]: the drivers and the models themselves.
 
@@ -16,6 +17,7 @@ pub mod address;
 pub mod bringup;
 pub mod device;
 pub mod dma;
+pub mod host;
 pub mod pool;
 pub mod user;
 pub mod vfio;

@@ -3,7 +3,12 @@
 //! A file a verb. Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment refused.
 
 mod bench;
+mod bind;
 mod bringup;
+mod devices;
+mod doctor;
+mod host;
+mod hugepages;
 mod info;
 mod output;
 mod raw;
@@ -43,6 +48,8 @@ pub(crate) struct Cli {
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment refused.
 
+  hwpool doctor 0000:01:00.0                 what keeps hwpool from a function, and what to do
+  hwpool bind 0000:01:00.0 --dry-run         each write that would give it to vfio-pci
   hwpool bringup sim:bmu                     prove a device, rung by rung
   hwpool regs get sim:bmu CAP_COUNTS         read a register, decoded
   hwpool bench sim:bmu --json                time and bus transactions per buffer
@@ -50,6 +57,18 @@ Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment r
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// List PCI functions: ids, driver, IOMMU group, NUMA node, link, use.
+    Devices(devices::Devices),
+    /// Check whether hwpool could drive a function: evidence, cause and remedy.
+    Doctor(doctor::Doctor),
+    /// Take a function from its driver and give it to vfio-pci, with a way back.
+    Bind(bind::Bind),
+    /// Give a function back to the driver that it had.
+    Unbind(bind::Unbind),
+    /// Put back what was there before a binding that was interrupted.
+    Recover(bind::Recover),
+    /// Show, reserve and release hugepages by NUMA node and size.
+    Hugepages(hugepages::Hugepages),
     /// Show what a device is and can do; changes nothing.
     Info(DeviceArg),
     /// List, read and write registers, by name or by place.
@@ -88,6 +107,12 @@ pub(crate) struct DeviceArg {
 pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
     let output = Output::new(cli.json);
     match cli.verb {
+        Verb::Devices(devices) => devices::run(&devices, output).map(|()| true),
+        Verb::Doctor(doctor) => doctor::run(&doctor, output),
+        Verb::Bind(bind) => bind::bind(&bind, output),
+        Verb::Unbind(unbind) => bind::unbind(&unbind, output),
+        Verb::Recover(recover) => bind::recover(&recover, output),
+        Verb::Hugepages(hugepages) => hugepages::run(&hugepages, output).map(|()| true),
         Verb::Info(device) => info::run(&device.device, output).map(|()| true),
         Verb::Regs(regs) => regs::run(regs, output).map(|()| true),
         Verb::Bringup(bringup) => bringup::run(bringup, output),

@@ -53,6 +53,7 @@ pub use irq::{Intx, Notice, Notices, VfioIrq};
 pub use options::{Backend, Options, VfToken};
 pub use slot::Affected;
 pub use sysfs::Bdf;
+pub(crate) use sysfs::{blocks_group, is_vfio};
 
 use device::Device;
 use dma::Mappings;

@@ -19,7 +19,7 @@ use super::{Backend, Options};
 /// assert!("1:0.0".parse::<Bdf>().is_err());
 /// # Ok::<(), hwpool::vfio::NotAnAddress>(())
 /// ```
-#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bdf {
     domain: u32,
     bus: u8,
@@ -122,8 +122,7 @@ impl Sysfs {
             return Err(VfioError::NoFunction { bdf });
         }
         let driver = link_name(&function.join("driver"));
-        // Variants such as mlx5-vfio-pci offer the same interface.
-        if !driver.as_deref().is_some_and(|name| name.contains("vfio")) {
+        if !driver.as_deref().is_some_and(is_vfio) {
             return Err(VfioError::Driver { bdf, driver });
         }
         let cdev = first_entry(&function.join("vfio-dev"));
@@ -152,9 +151,7 @@ impl Sysfs {
                 let name = entry.file_name().into_string().ok()?;
                 let driver =
                     link_name(&self.root.join("bus/pci/devices").join(&name).join("driver"))?;
-                let harmless =
-                    driver.contains("vfio") || driver == "pci-stub" || driver == "pcieport";
-                (!harmless).then_some((name, driver))
+                blocks_group(&driver).then_some((name, driver))
             })
             .collect();
         strangers.sort();
@@ -179,6 +176,16 @@ impl Sysfs {
     fn function(&self, bdf: Bdf) -> PathBuf {
         self.root.join("bus/pci/devices").join(bdf.to_string())
     }
+}
+
+/// Tells whether a driver offers its functions to VFIO. Variants such as mlx5-vfio-pci have the same interface.
+pub(crate) fn is_vfio(driver: &str) -> bool {
+    driver.contains("vfio")
+}
+
+/// Tells whether a driver keeps VFIO from the group that its function is in: all do that may do DMA.
+pub(crate) fn blocks_group(driver: &str) -> bool {
+    !(is_vfio(driver) || driver == "pci-stub" || driver == "pcieport")
 }
 
 /// Tells by the name of its file which way in a descriptor of this process belongs to.

@@ -1,0 +1,308 @@
+//! `hwpool bind`, `unbind` and `recover`: plans of sysfs writes, checked, journalled, done.
+
+use std::io;
+use std::path::Path;
+
+use clap::Args;
+use hwpool::host::bind::{BindError, Journals, Objection, Plan, Request, udev_rules};
+use hwpool::host::{Function, Kernel, Tree, Writer};
+use hwpool::vfio::Bdf;
+use nix::sys::signal::{Signal, raise};
+use serde_json::{Value, json};
+
+use super::host::{JournalArg, Machine, Overrides, bdf, text, user};
+use super::{Output, Usage};
+
+/// Take a function from its driver and give it to vfio-pci. Prints each write to sysfs.
+///
+/// Refuses a function that is in use, and a group that would not be viable, before anything is changed; each reason
+/// can be overridden by its name. What was there before is kept in a journal.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: hwpool bind 0000:01:00.0 --owner alice --override carrier --dry-run"
+)]
+pub(crate) struct Bind {
+    /// The function, such as 0000:01:00.0.
+    #[arg(value_name = "DEVICE")]
+    device: String,
+    /// The driver that it shall have.
+    #[arg(long, value_name = "NAME", default_value = "vfio-pci")]
+    driver: String,
+    /// User who shall own the device nodes, by name or number.
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
+    /// Bind the other functions of its IOMMU group that are in the way, too.
+    #[arg(long)]
+    whole_group: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Give a function back: to what it had before `bind`, or to the driver that the kernel chooses.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hwpool unbind 0000:01:00.0")]
+pub(crate) struct Unbind {
+    /// The function, such as 0000:01:00.0.
+    #[arg(value_name = "DEVICE")]
+    device: String,
+    /// The driver that it shall have instead.
+    #[arg(long, value_name = "NAME")]
+    driver: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Put back exactly what was there before `bind`, wherever that was interrupted, or if it was finished.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hwpool recover 0000:01:00.0 --dry-run")]
+pub(crate) struct Recover {
+    /// The function, such as 0000:01:00.0; without one all whose binding was interrupted.
+    #[arg(value_name = "DEVICE")]
+    device: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Print the plan and what speaks against it, and change nothing. Exit code 1 if something does.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    journal: JournalArg,
+    #[command(flatten)]
+    machine: Machine,
+    /// Die by SIGKILL instead of the Nth change. For tests.
+    #[arg(long, value_name = "N", hide = true)]
+    die_at: Option<u32>,
+}
+
+pub(crate) fn bind(args: &Bind, output: Output) -> anyhow::Result<bool> {
+    let tree = args.common.machine.tree();
+    if args.owner.is_some() && !args.driver.contains("vfio") {
+        return Err(Usage(format!(
+            "{} makes no device nodes: --owner goes with vfio-pci",
+            args.driver
+        ))
+        .into());
+    }
+    let owner = args
+        .owner
+        .as_deref()
+        .map(|name| user(&tree, name))
+        .transpose()?;
+    let request = Request {
+        device: bdf(&args.device)?,
+        driver: args.driver.clone(),
+        owner,
+        whole_group: args.whole_group,
+        overrides: args.common.overrides.reasons.clone(),
+    };
+    let done = carry_out("bind", &args.common, output, |tree, journals| {
+        Plan::bind(tree, journals, &request).map(Some)
+    })?;
+    let rules = Function::read(&tree, request.device)
+        .map(|function| udev_rules(&function, &args.driver, args.owner.as_deref()))
+        .unwrap_or_default();
+    done.print(output, Some(&rules))
+}
+
+pub(crate) fn unbind(args: &Unbind, output: Output) -> anyhow::Result<bool> {
+    let device = bdf(&args.device)?;
+    let (driver, overrides) = (args.driver.as_deref(), &args.common.overrides.reasons);
+    let plan = |tree: &Tree, journals: &Journals| {
+        Plan::unbind(tree, journals, device, driver, overrides).map(Some)
+    };
+    carry_out("unbind", &args.common, output, plan)?.print(output, None)
+}
+
+pub(crate) fn recover(args: &Recover, output: Output) -> anyhow::Result<bool> {
+    let tree = args.common.machine.tree();
+    let devices = match &args.device {
+        Some(device) => vec![bdf(device)?],
+        None => {
+            let records = args.common.journal.journals(&tree).all()?;
+            let interrupted = records.iter().filter(|record| !record.is_done);
+            interrupted.map(|record| record.device).collect()
+        }
+    };
+    let mut done = Done::new("recover", args.common.dry_run);
+    for device in devices {
+        let overrides = &args.common.overrides.reasons;
+        let plan =
+            |tree: &Tree, journals: &Journals| Plan::recover(tree, journals, device, overrides);
+        done.add(carry_out("recover", &args.common, output, plan)?, device);
+    }
+    done.print(output, None)
+}
+
+/// What a command did, or would do.
+struct Done {
+    verb: &'static str,
+    dry_run: bool,
+    plans: Vec<Plan>,
+    /// Functions that hwpool has not bound.
+    without: Vec<Bdf>,
+}
+
+/// Makes the plan, prints it, and does it unless this is a dry run. Between plan and deed no other hwpool comes.
+fn carry_out(
+    verb: &'static str,
+    common: &Common,
+    output: Output,
+    plan: impl Fn(&Tree, &Journals) -> Result<Option<Plan>, BindError>,
+) -> anyhow::Result<Done> {
+    let tree = common.machine.tree();
+    let journals = common.journal.journals(&tree);
+    let mut done = Done::new(verb, common.dry_run);
+    if common.dry_run {
+        done.plans.extend(plan(&tree, &journals)?);
+        done.plans
+            .iter()
+            .try_for_each(|plan| print_plan(plan, output))?;
+        return Ok(done);
+    }
+    // What is refused or needs nothing is found out without a right to write the journal.
+    let Some(first) = plan(&tree, &journals)? else {
+        return Ok(done);
+    };
+    if first.objections.is_empty() && first.steps.is_empty() && journals.of(first.device)?.is_none()
+    {
+        done.plans.push(first);
+        return Ok(done);
+    }
+    if !first.objections.is_empty() {
+        let (device, objections) = (first.device, first.objections);
+        return Err(BindError::Refused { device, objections }.into());
+    }
+    let lock = journals.lock()?;
+    if let Some(plan) = plan(&tree, &journals)? {
+        print_plan(&plan, output)?;
+        let mut writer = Mortal {
+            kernel: Kernel::default(),
+            left: common.die_at,
+        };
+        plan.execute(&tree, &mut writer, &journals, &lock)?;
+        done.plans.push(plan);
+    }
+    Ok(done)
+}
+
+fn print_plan(plan: &Plan, output: Output) -> anyhow::Result<()> {
+    for objection in &plan.overridden {
+        output.line(format!("# overridden: {objection}"))?;
+    }
+    for step in &plan.steps {
+        output.line(step)?;
+    }
+    Ok(())
+}
+
+impl Done {
+    fn new(verb: &'static str, dry_run: bool) -> Done {
+        Done {
+            verb,
+            dry_run,
+            plans: Vec::new(),
+            without: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, other: Done, device: Bdf) {
+        if other.plans.is_empty() {
+            self.without.push(device);
+        }
+        self.plans.extend(other.plans);
+    }
+
+    /// Prints what there is to say at the end. A dry run with objections is a check that failed.
+    fn print(&self, output: Output, rules: Option<&str>) -> anyhow::Result<bool> {
+        let is_free = self.plans.iter().all(|plan| plan.objections.is_empty());
+        output.print(|| self.json(rules), || self.text(rules))?;
+        Ok(is_free)
+    }
+
+    fn json(&self, rules: Option<&str>) -> Value {
+        let objection = |objection: &Objection| json!({ "function": objection.bdf.to_string(), "reason": objection.reason.word(), "what": objection.what });
+        let objections = |list: &[Objection]| list.iter().map(objection).collect::<Vec<_>>();
+        let plan = |plan: &Plan| {
+            json!({
+                "device": plan.device.to_string(),
+                "steps": plan.steps.iter().map(|step| {
+                    let (path, value) = step.write().unzip();
+                    json!({ "line": step.to_string(), "path": path, "value": value })
+                }).collect::<Vec<_>>(),
+                "objections": objections(&plan.objections), "overridden": objections(&plan.overridden),
+            })
+        };
+        let mut document = json!({
+            "schema": "hwpool.bind/1", "verb": self.verb, "done": !self.dry_run,
+            "plans": self.plans.iter().map(plan).collect::<Vec<_>>(),
+            "without_journal": self.without.iter().map(Bdf::to_string).collect::<Vec<_>>(),
+        });
+        if let Some(rules) = rules {
+            document["udev_rules"] = rules.into();
+        }
+        document
+    }
+
+    fn text(&self, rules: Option<&str>) -> String {
+        let mut text = String::new();
+        for plan in &self.plans {
+            for objection in &plan.objections {
+                text += &format!("# refused: {objection}\n");
+            }
+            let said = match (plan.steps.is_empty(), self.dry_run) {
+                (true, _) => "nothing to do: it is as it shall be",
+                (false, true) => "dry run: nothing was changed",
+                (false, false) => "done and verified",
+            };
+            text += &format!("# {} {}: {said}\n", self.verb, plan.device);
+        }
+        for device in &self.without {
+            text += &format!(
+                "# {} {device}: hwpool has no journal of it, nothing was changed\n",
+                self.verb
+            );
+        }
+        if self.plans.is_empty() && self.without.is_empty() {
+            text += "# nothing was interrupted; a finished binding is given back by its name\n";
+        }
+        text + rules.unwrap_or_default()
+    }
+}
+
+/// The kernel, written to by a process that may have to die in the middle.
+struct Mortal {
+    kernel: Kernel,
+    left: Option<u32>,
+}
+
+impl Mortal {
+    fn count(&mut self) -> io::Result<()> {
+        match &mut self.left {
+            Some(1) => Ok(raise(Signal::SIGKILL)?),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Writer for Mortal {
+    fn write(&mut self, path: &Path, value: &str) -> io::Result<()> {
+        self.count()?;
+        tracing::info!("{} to {}", value.trim(), text(path));
+        self.kernel.write(path, value)
+    }
+
+    fn own(&mut self, path: &Path, uid: u32) -> io::Result<()> {
+        self.count()?;
+        tracing::info!("owner {uid} of {}", text(path));
+        self.kernel.own(path, uid)
+    }
+}

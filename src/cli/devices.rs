@@ -1,0 +1,164 @@
+//! `hwpool devices`: which PCI functions there are, who has them, and what for.
+
+use clap::Args;
+use hwpool::host::{Function, Openers, Tree, Usage};
+use serde_json::{Value, json};
+
+use super::Output;
+use super::host::Machine;
+use super::output::Colour;
+
+/// List PCI functions: ids, driver, IOMMU group, NUMA node, link, use. Changes nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: hwpool devices --all --json")]
+pub(crate) struct Devices {
+    /// Bridges, too.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+pub(crate) fn run(args: &Devices, output: Output) -> anyhow::Result<()> {
+    let tree = args.machine.tree();
+    let functions = functions(&tree, args.all);
+    output.print(
+        || {
+            let functions = functions
+                .iter()
+                .map(|(function, usage)| function_json(function, usage));
+            json!({ "schema": "hwpool.devices/1", "functions": functions.collect::<Vec<_>>() })
+        },
+        || text(&functions, output),
+    )
+}
+
+fn functions(tree: &Tree, all: bool) -> Vec<(Function, Usage)> {
+    let openers = Openers::read(tree);
+    let functions = Function::all(tree).into_iter();
+    functions
+        .filter(|function| all || !function.is_bridge())
+        .map(|function| {
+            let usage = Usage::of(tree, &function, &openers);
+            (function, usage)
+        })
+        .collect()
+}
+
+fn function_json(function: &Function, usage: &Usage) -> Value {
+    let member = |member: &hwpool::host::Member| json!({ "function": member.bdf.to_string(), "driver": member.driver });
+    let bar = |bar: &hwpool::host::Bar| json!({ "bar": bar.index, "bytes": bar.bytes, "start": bar.start, "io_ports": bar.io_ports, "lost": bar.lost });
+    json!({
+        "function": function.bdf.to_string(),
+        "vendor": function.vendor, "device": function.device, "class": function.class, "revision": function.revision,
+        "kind": kind(function.class),
+        "driver": function.driver, "driver_override": function.driver_override,
+        "group": function.group.as_ref().map(|group| json!({
+            "number": group.number, "noiommu": group.noiommu,
+            "others": group.others.iter().map(member).collect::<Vec<_>>(),
+            "viable": group.strangers().is_empty(),
+        })),
+        "node": function.node,
+        "link": function.link.as_ref().map(|link| json!({
+            "speed": link.speed, "max_speed": link.max_speed, "width": link.width, "max_width": link.max_width,
+        })),
+        "bars": function.bars.iter().map(bar).collect::<Vec<_>>(),
+        "sriov": {
+            "physical": function.sriov.physical.map(|bdf| bdf.to_string()),
+            "enabled": function.sriov.enabled, "total": function.sriov.total,
+        },
+        "reset_methods": function.reset_methods,
+        "nodes": function.vfio_nodes(),
+        "module": function.module(),
+        "interfaces": usage.interfaces, "disks": usage.disks,
+        "uses": usage.uses.iter().map(|one| json!({ "reason": one.reason.word(), "what": one.what })).collect::<Vec<_>>(),
+    })
+}
+
+fn text(functions: &[(Function, Usage)], output: Output) -> String {
+    if functions.is_empty() {
+        return "no PCI functions\n".into();
+    }
+    let lines = functions
+        .iter()
+        .map(|(function, usage)| function_text(function, usage, output));
+    lines.collect()
+}
+
+/// A line of what it is, and lines of what is worth knowing, short enough for 100 columns.
+fn function_text(function: &Function, usage: &Usage, output: Output) -> String {
+    let group = function
+        .group
+        .as_ref()
+        .map_or("no group".into(), |group| match group.noiommu {
+            true => "NO IOMMU".into(),
+            false => format!("group {}", group.number),
+        });
+    let node = function
+        .node
+        .map_or(String::new(), |node| format!(", node {node}"));
+    let module = function
+        .module()
+        .map_or(String::new(), |name| format!(", hwpool drives it ({name})"));
+    let mut text = format!(
+        "{}  {:04x}:{:04x}  {:<16} {}{node}{module}\n",
+        function.bdf,
+        function.vendor,
+        function.device,
+        function.driver.as_deref().unwrap_or("no driver"),
+        group,
+    );
+    let mut note = |line: String| text += &format!("    {line}\n");
+    note(match &function.link {
+        None => kind(function.class).to_string(),
+        Some(link) if link.is_reduced() => format!(
+            "{}, x{} at {}, able to do x{} at {}",
+            kind(function.class),
+            link.width,
+            link.speed,
+            link.max_width,
+            link.max_speed
+        ),
+        Some(link) => format!(
+            "{}, x{} at {}",
+            kind(function.class),
+            link.width,
+            link.speed
+        ),
+    });
+    for member in function.group.iter().flat_map(|group| &group.others) {
+        let driver = member.driver.as_deref().unwrap_or("no driver");
+        note(format!("in the group: {} on {driver}", member.bdf));
+    }
+    let made: Vec<_> = usage
+        .interfaces
+        .iter()
+        .chain(&usage.disks)
+        .map(String::as_str)
+        .collect();
+    if !made.is_empty() && usage.uses.is_empty() {
+        note(format!("{}, idle", made.join(", ")));
+    }
+    for one in &usage.uses {
+        let word = output.paint(Colour::Bad, "in use");
+        text += &format!("    {word} ({}): {}\n", one.reason, one.what);
+    }
+    text
+}
+
+/// Names the class, as far as it matters here (PCI Code and ID Assignment).
+fn kind(class: u32) -> &'static str {
+    match (class >> 16, class >> 8 & 0xff) {
+        (0x01, 0x08) => "NVMe controller",
+        (0x01, _) => "storage controller",
+        (0x02, _) => "network controller",
+        (0x03, _) => "display controller",
+        (0x05, _) => "memory controller",
+        (0x06, 0x04) => "PCI bridge",
+        (0x06, _) => "bridge",
+        (0x0c, 0x03) => "USB controller",
+        (0x0c, _) => "serial bus controller",
+        (0x12, _) => "accelerator",
+        _ => "other device",
+    }
+}

@@ -1,0 +1,246 @@
+//! The journal of a binding: what was there before, and each step, on disk before it is done.
+//!
+//! A file a binding, `<device>.journal`, of lines of JSON. The first line holds the states before; it comes into being
+//! whole, by a rename. A line is added and flushed before each step. The last line of a binding that went well is
+//! `{"done":true}`; any other last line, also one that was cut off, is an interruption.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::{Value, json};
+
+use super::BindError;
+use super::state::{State, Step};
+use crate::vfio::Bdf;
+
+const SCHEMA: &str = "hwpool.journal/1";
+
+/// Where journals are kept.
+#[derive(Debug, Clone)]
+pub struct Journals {
+    directory: PathBuf,
+}
+
+/// The right to bind and unbind; one process has it at a time.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held, and let go of when dropped")] Flock<File>);
+
+/// What a journal tells.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The function that was named when it was bound.
+    pub device: Bdf,
+    /// The states before: of that function, and of those that were bound with it.
+    pub before: Vec<State>,
+    /// The binding went well, to its end.
+    pub is_done: bool,
+    /// Steps that were begun.
+    pub steps: usize,
+}
+
+/// A journal that is being written.
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+impl Journals {
+    /// Keeps journals in `directory`, which is made when the first is written.
+    pub fn at(directory: &Path) -> Journals {
+        Journals {
+            directory: directory.into(),
+        }
+    }
+
+    /// Takes the right to bind and unbind.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::Busy`] while another process has it.
+    pub fn lock(&self) -> Result<Lock, BindError> {
+        let mut make = fs::DirBuilder::new();
+        let made = make.recursive(true).mode(0o700).create(&self.directory);
+        made.map_err(|source| self.error(&self.directory, source))?;
+        let path = self.directory.join("lock");
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let file = file.map_err(|source| self.error(&path, source))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Lock(lock)),
+            Err((_, _)) => Err(BindError::Busy { path }),
+        }
+    }
+
+    /// Reads all journals, by the names of their devices.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::JournalText`] for a file that is no journal.
+    pub fn all(&self) -> Result<Vec<Record>, BindError> {
+        let entries = fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|ending| ending == "journal"));
+        paths.sort();
+        paths.iter().map(|path| self.read(path)).collect()
+    }
+
+    /// Finds the journal in which a function has a part.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journals::all`].
+    pub fn of(&self, bdf: Bdf) -> Result<Option<Record>, BindError> {
+        let mut records = self.all()?.into_iter();
+        Ok(records.find(|record| record.before.iter().any(|state| state.bdf == bdf)))
+    }
+
+    /// Begins a journal. There is none of this device.
+    pub(super) fn create(&self, device: Bdf, before: &[State]) -> Result<Journal, BindError> {
+        let path = self.path(device);
+        let new = path.with_extension("new");
+        let states: Vec<_> = before.iter().map(State::json).collect();
+        let line = json!({ "schema": SCHEMA, "device": device.to_string(), "before": states });
+        let create = || {
+            let mut options = OpenOptions::new();
+            let mut file = options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&new)?;
+            writeln!(file, "{line}")?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            File::open(&self.directory)?.sync_all()?;
+            Ok(file)
+        };
+        let file = create().map_err(|source| self.error(&path, source))?;
+        Ok(Journal { path, file })
+    }
+
+    /// Goes on with the journal of a device.
+    pub(super) fn reopen(&self, device: Bdf) -> Result<Journal, BindError> {
+        let path = self.path(device);
+        let file = OpenOptions::new().append(true).open(&path);
+        let mut journal = Journal {
+            file: file.map_err(|source| self.error(&path, source))?,
+            path,
+        };
+        // Ends a line that was cut off.
+        journal.line("")?;
+        Ok(journal)
+    }
+
+    /// Forgets what was before: it is so again.
+    pub(super) fn remove(&self, device: Bdf) -> Result<(), BindError> {
+        let path = self.path(device);
+        fs::remove_file(&path).map_err(|source| self.error(&path, source))
+    }
+
+    /// Returns the file for a device.
+    pub fn path(&self, device: Bdf) -> PathBuf {
+        self.directory.join(format!("{device}.journal"))
+    }
+
+    fn read(&self, path: &Path) -> Result<Record, BindError> {
+        let text = fs::read(path).map_err(|source| self.error(path, source))?;
+        parse(&String::from_utf8_lossy(&text))
+            .ok_or_else(|| BindError::JournalText { path: path.into() })
+    }
+
+    fn error(&self, path: &Path, source: io::Error) -> BindError {
+        BindError::Journal {
+            path: path.into(),
+            source,
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<Record> {
+    let mut lines = text.lines();
+    let first: Value = serde_json::from_str(lines.next()?).ok()?;
+    if first["schema"] != SCHEMA {
+        return None;
+    }
+    let before = first["before"].as_array()?.iter().map(State::from_json);
+    let rest: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    let done = json!({ "done": true }).to_string();
+    Some(Record {
+        device: first["device"].as_str()?.parse().ok()?,
+        before: before.collect::<Option<_>>()?,
+        is_done: rest.last().is_some_and(|line| *line == done),
+        steps: rest.len(),
+    })
+}
+
+impl Journal {
+    /// Notes a step that will be done next.
+    pub(super) fn step(&mut self, step: &Step) -> Result<(), BindError> {
+        self.line(&json!({ "step": step.to_string() }).to_string())
+    }
+
+    pub(super) fn done(&mut self) -> Result<(), BindError> {
+        self.line(&json!({ "done": true }).to_string())
+    }
+
+    /// Adds a line by one write, and waits until it is kept.
+    fn line(&mut self, text: &str) -> Result<(), BindError> {
+        let written = self.file.write_all(format!("{text}\n").as_bytes());
+        let kept = written.and_then(|()| self.file.sync_data());
+        kept.map_err(|source| BindError::Journal {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = r#"{"schema":"hwpool.journal/1","device":"0000:01:00.0","before":[{"function":"0000:01:00.0","driver":"e1000e","driver_override":null,"vfs":0,"owners":[["/dev/vfio/7",5]]}]}"#;
+
+    #[test]
+    fn a_journal_says_whether_it_was_finished() {
+        let record = parse(&format!("{FIRST}\n")).unwrap();
+        assert_eq!((record.is_done, record.steps), (false, 0));
+        assert_eq!(record.before[0].driver.as_deref(), Some("e1000e"));
+        assert_eq!(record.before[0].owners, [("/dev/vfio/7".to_string(), 5)]);
+        let done = format!("{FIRST}\n{{\"step\":\"x\"}}\n{{\"done\":true}}\n");
+        assert!(parse(&done).unwrap().is_done);
+        let again = format!("{done}{{\"step\":\"y\"}}\n");
+        assert!(!parse(&again).unwrap().is_done);
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_an_interruption() {
+        for cut in ["{\"st", "{\"done\":tru", "\n{\"done\":true}\n{\"s"] {
+            let record = parse(&format!("{FIRST}\n{{\"step\":\"x\"}}\n{cut}")).unwrap();
+            assert!(!record.is_done, "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_journal_is_not_guessed_at() {
+        for bad in [
+            "",
+            "{}",
+            "x",
+            &FIRST.replace("/1", "/2"),
+            &FIRST.replace(":0,", ":-1,"),
+            &FIRST[..FIRST.len() - 3],
+        ] {
+            assert!(parse(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! What a command would do, and what speaks against it.
+
+use std::fmt;
+
+use super::state::{Goal, State, Step, Wanted};
+use super::{BindError, Journals, Record};
+use crate::host::usage::{Reason, Use};
+use crate::host::{Function, Openers, Tree, Usage};
+use crate::vfio::{Bdf, blocks_group, is_vfio};
+
+/// A binding that is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The function.
+    pub device: Bdf,
+    /// The driver that it shall have.
+    pub driver: String,
+    /// Number of the user who shall own the device nodes.
+    pub owner: Option<u32>,
+    /// Bind all members of the group that are in the way, too.
+    pub whole_group: bool,
+    /// Reasons that do not count.
+    pub overrides: Vec<Reason>,
+}
+
+/// A reason against a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    /// The function.
+    pub bdf: Bdf,
+    /// Of what kind.
+    pub reason: Reason,
+    /// The reason, in words.
+    pub what: String,
+}
+
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, reason) = (&self.what, self.reason);
+        write!(f, "{}: {what} (--override {reason})", self.bdf)
+    }
+}
+
+/// What happens to the journal.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(super) enum After {
+    /// It has none, or stays as it is.
+    Nothing,
+    /// A new one is made, and stays.
+    Keep,
+    /// A new one is made, and goes at the end.
+    Drop,
+    /// The one that there is goes at the end.
+    Forget,
+}
+
+/// The steps of a command.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The function that was named.
+    pub device: Bdf,
+    /// The steps, in order; none where all is as it shall be.
+    pub steps: Vec<Step>,
+    /// What speaks against it and was not overridden.
+    pub objections: Vec<Objection>,
+    /// What was overridden.
+    pub overridden: Vec<Objection>,
+    /// The states before.
+    pub before: Vec<State>,
+    pub(super) after: After,
+}
+
+impl Plan {
+    /// Plans a binding. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no way to do it, whatever is overridden.
+    pub fn bind(tree: &Tree, journals: &Journals, request: &Request) -> Result<Plan, BindError> {
+        let device = read(tree, request.device)?;
+        if device.is_bridge() {
+            return Err(BindError::Bridge { bdf: device.bdf });
+        }
+        need_driver(tree, &request.driver)?;
+        let mut functions = vec![device.clone()];
+        if let (true, Some(group)) = (request.whole_group, &device.group) {
+            let strangers = group.strangers().into_iter();
+            functions.extend(strangers.filter_map(|member| Function::read(tree, member.bdf)));
+        }
+        let mut before = Vec::new();
+        let mut steps = Vec::new();
+        for function in &functions {
+            let state = state(tree, function.bdf)?;
+            steps.extend(Goal::on_driver(function.bdf, &request.driver).steps(&state));
+            before.push(state);
+        }
+        steps.extend(own_nodes(&device, &before[0], request));
+        let after = match journals.of(device.bdf)? {
+            None => After::Keep,
+            Some(record) => bound_before(&record, &device, request, journals)?,
+        };
+        let mut objections = against_unbinding(tree, &functions, &steps);
+        if is_vfio(&request.driver) {
+            objections.extend(against_group(&device, &functions));
+        }
+        let after = if steps.is_empty() {
+            After::Nothing
+        } else {
+            after
+        };
+        Ok(plan(
+            device.bdf,
+            steps,
+            objections,
+            &request.overrides,
+            before,
+            after,
+        ))
+    }
+
+    /// Plans to give a function back: to what was there before it was bound, by its journal; without one to the driver
+    /// that the kernel chooses. `driver` chooses another. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no way to do it, whatever is overridden.
+    pub fn unbind(
+        tree: &Tree,
+        journals: &Journals,
+        device: Bdf,
+        driver: Option<&str>,
+        overrides: &[Reason],
+    ) -> Result<Plan, BindError> {
+        let function = read(tree, device)?;
+        let record = journals.of(device)?;
+        let (lead, mut goals, after) = match &record {
+            Some(record) => {
+                let goals = record.before.iter().map(Goal::again).collect();
+                (record.device, goals, After::Forget)
+            }
+            None if driver.is_none() && function.driver.as_deref().is_some_and(blocks_group) => {
+                // It has a driver of its own: there is nothing to give back.
+                (device, Vec::new(), After::Nothing)
+            }
+            None => (device, vec![anything(&function)], After::Drop),
+        };
+        for goal in goals.iter_mut().filter(|goal| goal.bdf == device) {
+            if let Some(driver) = driver {
+                goal.driver = Wanted::Exactly(Some(driver.into()));
+            }
+        }
+        back(tree, lead, &goals, overrides, after)
+    }
+
+    /// Plans to put back what a journal says was there before. `None` where there is no journal of the function: it
+    /// is not bound by hwpool. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no way to do it, whatever is overridden.
+    pub fn recover(
+        tree: &Tree,
+        journals: &Journals,
+        device: Bdf,
+        overrides: &[Reason],
+    ) -> Result<Option<Plan>, BindError> {
+        let Some(record) = journals.of(device)? else {
+            return Ok(None);
+        };
+        let goals: Vec<_> = record.before.iter().map(Goal::again).collect();
+        back(tree, record.device, &goals, overrides, After::Forget).map(Some)
+    }
+
+    /// Returns the way back from whatever is now to what was before the plan.
+    pub(super) fn backwards(&self, tree: &Tree) -> Plan {
+        let goals: Vec<_> = self.before.iter().map(Goal::again).collect();
+        let steps = goals.iter().rev().filter_map(|goal| {
+            let now = State::read(tree, goal.bdf)?;
+            Some(goal.steps(&now))
+        });
+        Plan {
+            steps: steps.flatten().collect(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Plans to reach `goals`, the last first: what was bound last is given back first.
+fn back(
+    tree: &Tree,
+    device: Bdf,
+    goals: &[Goal],
+    overrides: &[Reason],
+    after: After,
+) -> Result<Plan, BindError> {
+    let mut before = Vec::new();
+    let mut steps = Vec::new();
+    let mut functions = Vec::new();
+    for goal in goals.iter().rev() {
+        let function = read(tree, goal.bdf)?;
+        let state = state(tree, goal.bdf)?;
+        let its_steps = goal.steps(&state);
+        if let (Wanted::Exactly(Some(driver)), false) = (&goal.driver, its_steps.is_empty()) {
+            need_driver(tree, driver)?;
+        }
+        steps.extend(its_steps);
+        before.push(state);
+        functions.push(function);
+    }
+    let objections = against_unbinding(tree, &functions, &steps);
+    Ok(plan(device, steps, objections, overrides, before, after))
+}
+
+fn plan(
+    device: Bdf,
+    steps: Vec<Step>,
+    objections: Vec<Objection>,
+    overrides: &[Reason],
+    before: Vec<State>,
+    after: After,
+) -> Plan {
+    let (overridden, objections) = objections
+        .into_iter()
+        .partition(|objection| overrides.contains(&objection.reason));
+    Plan {
+        device,
+        steps,
+        objections,
+        overridden,
+        before,
+        after,
+    }
+}
+
+/// Decides what a journal that is there already means for a new binding.
+fn bound_before(
+    record: &Record,
+    device: &Function,
+    request: &Request,
+    journals: &Journals,
+) -> Result<After, BindError> {
+    if !record.is_done {
+        return Err(BindError::Interrupted {
+            device: record.device,
+            path: journals.path(record.device),
+        });
+    }
+    if device.driver.as_deref() != Some(&request.driver) {
+        return Err(BindError::Moved {
+            device: device.bdf,
+            driver: device.driver.clone(),
+        });
+    }
+    // What was before all of it is in the journal already; only owners change.
+    Ok(After::Nothing)
+}
+
+/// Nodes come with the binding, owned by root, unless another function of the group has brought its node before.
+fn own_nodes(device: &Function, state: &State, request: &Request) -> Option<Step> {
+    let uid = request.owner?;
+    let is_bound = device.driver.as_deref() == Some(&request.driver);
+    let is_owned = is_bound && state.owners.iter().all(|(_, owner)| *owner == uid);
+    (!is_owned).then(|| Step::OwnNodes {
+        bdf: device.bdf,
+        group: device.group.as_ref().map(|group| group.path()),
+        uid,
+    })
+}
+
+/// A function without a journal goes to whatever driver the kernel has for it.
+fn anything(function: &Function) -> Goal {
+    Goal {
+        bdf: function.bdf,
+        driver: Wanted::Any,
+        driver_override: None,
+        vfs: 0,
+        owners: Vec::new(),
+    }
+}
+
+/// Returns the uses of all functions that the steps take from their drivers.
+fn against_unbinding(tree: &Tree, functions: &[Function], steps: &[Step]) -> Vec<Objection> {
+    let unbound: Vec<_> = steps.iter().filter_map(Step::unbinds).collect();
+    let openers = Openers::read(tree);
+    let concerned = functions.iter().filter(|f| unbound.contains(&f.bdf));
+    let objections = concerned.flat_map(|function| {
+        let uses = Usage::of(tree, function, &openers).uses.into_iter();
+        uses.map(|Use { reason, what }| Objection {
+            bdf: function.bdf,
+            reason,
+            what,
+        })
+    });
+    objections.collect()
+}
+
+/// Returns what keeps the group of a function from being used by VFIO when `functions` are bound to it.
+fn against_group(device: &Function, functions: &[Function]) -> Vec<Objection> {
+    let bdf = device.bdf;
+    let Some(group) = &device.group else {
+        return vec![Objection {
+            bdf,
+            reason: Reason::NoIommu,
+            what: "it is in no IOMMU group, so that VFIO takes it without an IOMMU or not at all; `hwpool doctor` says why".into(),
+        }];
+    };
+    let strangers = group.strangers().into_iter();
+    strangers
+        .filter(|member| functions.iter().all(|f| f.bdf != member.bdf))
+        .map(|member| Objection {
+            bdf,
+            reason: Reason::Group,
+            what: format!(
+                "{} of its group {} is on {}, so that the group is not viable; --whole-group binds it, too",
+                member.bdf,
+                group.number,
+                member.driver.as_deref().unwrap_or_default()
+            ),
+        })
+        .collect()
+}
+
+fn read(tree: &Tree, bdf: Bdf) -> Result<Function, BindError> {
+    Function::read(tree, bdf).ok_or(BindError::NoFunction { bdf })
+}
+
+fn state(tree: &Tree, bdf: Bdf) -> Result<State, BindError> {
+    State::read(tree, bdf).ok_or(BindError::NoFunction { bdf })
+}
+
+/// A driver that is not there is found out before anything is unbound.
+fn need_driver(tree: &Tree, driver: &str) -> Result<(), BindError> {
+    let is_name = !driver.is_empty() && !driver.contains('/') && !driver.starts_with('.');
+    if is_name && tree.exists(&format!("/sys/bus/pci/drivers/{driver}")) {
+        return Ok(());
+    }
+    Err(BindError::NoDriver {
+        driver: driver.into(),
+    })
+}

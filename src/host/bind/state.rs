@@ -1,0 +1,300 @@
+//! What binding changes of a function, as it is and as it shall be, and the steps from one to the other.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::host::function::{self, Group, directory};
+use crate::host::{Function, Tree};
+use crate::vfio::Bdf;
+
+/// All that binding changes of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The function.
+    pub bdf: Bdf,
+    /// Its driver.
+    pub driver: Option<String>,
+    /// The only driver that may bind it.
+    pub driver_override: Option<String>,
+    /// Virtual functions that are on.
+    pub vfs: u32,
+    /// Device nodes of VFIO that are there, with the user who owns each.
+    pub owners: Vec<(String, u32)>,
+}
+
+impl State {
+    /// Reads it; `None` where there is no such function.
+    pub fn read(tree: &Tree, bdf: Bdf) -> Option<State> {
+        let function = Function::read(tree, bdf)?;
+        // The node of the group is there as soon as any of its functions is on VFIO.
+        let group = function.group.iter().map(Group::path);
+        let device = function.vfio_device.iter();
+        let nodes = group.chain(device.map(|name| format!("/dev/vfio/devices/{name}")));
+        let owners = nodes.filter_map(|path| {
+            let uid = tree.permissions(&path)?.uid;
+            Some((path, uid))
+        });
+        Some(State {
+            bdf,
+            owners: owners.collect(),
+            driver: function.driver,
+            driver_override: function.driver_override,
+            vfs: function.sriov.enabled,
+        })
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "function": self.bdf.to_string(), "driver": self.driver, "driver_override": self.driver_override,
+            "vfs": self.vfs, "owners": self.owners,
+        })
+    }
+
+    /// Reads what [`State::json`] made; `None` where it is something else.
+    pub(super) fn from_json(value: &Value) -> Option<State> {
+        let name = |key: &str| match &value[key] {
+            Value::Null => Some(None),
+            Value::String(name) => Some(Some(name.clone())),
+            _ => None,
+        };
+        let owner = |pair: &Value| {
+            let uid = u32::try_from(pair[1].as_u64()?).ok()?;
+            Some((pair[0].as_str()?.to_string(), uid))
+        };
+        let owners = value["owners"].as_array()?.iter().map(owner);
+        Some(State {
+            bdf: value["function"].as_str()?.parse().ok()?,
+            driver: name("driver")?,
+            driver_override: name("driver_override")?,
+            vfs: value["vfs"].as_u64()?.try_into().ok()?,
+            owners: owners.collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// The driver that a function shall have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// This one, or none.
+    Exactly(Option<String>),
+    /// The one that the kernel chooses.
+    Any,
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Wanted::Exactly(Some(driver)) => driver,
+            Wanted::Exactly(None) => "no driver",
+            Wanted::Any => "a driver",
+        })
+    }
+}
+
+/// What a function shall be.
+#[derive(Debug, Clone)]
+pub(super) struct Goal {
+    pub(super) bdf: Bdf,
+    pub(super) driver: Wanted,
+    pub(super) driver_override: Option<String>,
+    pub(super) vfs: u32,
+    pub(super) owners: Vec<(String, u32)>,
+}
+
+impl Goal {
+    /// On `driver`, and no other may have it.
+    pub(super) fn on_driver(bdf: Bdf, driver: &str) -> Goal {
+        Goal {
+            bdf,
+            driver: Wanted::Exactly(Some(driver.into())),
+            driver_override: Some(driver.into()),
+            vfs: 0,
+            owners: Vec::new(),
+        }
+    }
+
+    /// As it was.
+    pub(super) fn again(before: &State) -> Goal {
+        Goal {
+            bdf: before.bdf,
+            driver: Wanted::Exactly(before.driver.clone()),
+            driver_override: before.driver_override.clone(),
+            vfs: before.vfs,
+            owners: before.owners.clone(),
+        }
+    }
+
+    /// Returns the steps that lead here. They rest on what is, so that they can be asked for again after a crash.
+    pub(super) fn steps(&self, now: &State) -> Vec<Step> {
+        let bdf = self.bdf;
+        let mut steps = Vec::new();
+        let mut named = now.driver_override.clone();
+        let mut name = |steps: &mut Vec<Step>, driver: &Option<String>| {
+            if named != *driver {
+                steps.push(Step::Override {
+                    bdf,
+                    driver: driver.clone(),
+                });
+                named = driver.clone();
+            }
+        };
+        if self.driver != Wanted::Exactly(now.driver.clone()) {
+            // Named before the function is free, so that no other driver takes it meanwhile.
+            match &self.driver {
+                Wanted::Exactly(Some(driver)) => name(&mut steps, &Some(driver.clone())),
+                Wanted::Exactly(None) => {}
+                Wanted::Any => name(&mut steps, &None),
+            }
+            if let Some(driver) = &now.driver {
+                steps.push(Step::Unbind {
+                    bdf,
+                    driver: driver.clone(),
+                });
+            }
+            if self.driver != Wanted::Exactly(None) {
+                steps.push(Step::Probe { bdf });
+            }
+            steps.push(Step::Verify {
+                bdf,
+                driver: self.driver.clone(),
+            });
+        }
+        name(&mut steps, &self.driver_override);
+        if self.vfs > now.vfs || (self.vfs > 0 && steps.iter().any(|step| step.unbinds().is_some()))
+        {
+            steps.push(Step::Vfs {
+                bdf,
+                count: self.vfs,
+            });
+        }
+        let changed = self.owners.iter().filter(|owner| {
+            let same_path = now.owners.iter().find(|(path, _)| *path == owner.0);
+            same_path.is_some_and(|now| now.1 != owner.1)
+        });
+        steps.extend(changed.map(|(path, uid)| Step::Own {
+            path: path.clone(),
+            uid: *uid,
+        }));
+        steps
+    }
+}
+
+/// One change, or one look whether the changes before it have worked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Names the only driver that may bind a function, or lets all.
+    Override {
+        /// The function.
+        bdf: Bdf,
+        /// The driver.
+        driver: Option<String>,
+    },
+    /// Takes a function from its driver.
+    Unbind {
+        /// The function.
+        bdf: Bdf,
+        /// The driver that it has now.
+        driver: String,
+    },
+    /// Lets the kernel look for a driver.
+    Probe {
+        /// The function.
+        bdf: Bdf,
+    },
+    /// Reads which driver a function has, and fails where it is not the wanted one.
+    Verify {
+        /// The function.
+        bdf: Bdf,
+        /// The driver that it shall have.
+        driver: Wanted,
+    },
+    /// Switches virtual functions on.
+    Vfs {
+        /// The physical function.
+        bdf: Bdf,
+        /// How many.
+        count: u32,
+    },
+    /// Gives a device node to a user.
+    Own {
+        /// The node.
+        path: String,
+        /// Number of the user.
+        uid: u32,
+    },
+    /// Gives the nodes that VFIO has made for a function to a user.
+    OwnNodes {
+        /// The function.
+        bdf: Bdf,
+        /// Node of its group, as far as it is known already.
+        group: Option<String>,
+        /// Number of the user.
+        uid: u32,
+    },
+}
+
+impl Step {
+    /// Returns the file of sysfs and what is written to it, of a step that writes.
+    pub fn write(&self) -> Option<(String, String)> {
+        match self {
+            Step::Override { bdf, driver } => Some((
+                format!("{}/driver_override", directory(*bdf)),
+                driver.clone().unwrap_or_default() + "\n",
+            )),
+            Step::Unbind { bdf, driver } => Some((
+                format!("/sys/bus/pci/drivers/{driver}/unbind"),
+                bdf.to_string(),
+            )),
+            Step::Probe { bdf } => Some(("/sys/bus/pci/drivers_probe".into(), bdf.to_string())),
+            Step::Vfs { bdf, count } => Some((
+                format!("{}/sriov_numvfs", directory(*bdf)),
+                count.to_string(),
+            )),
+            Step::Verify { .. } | Step::Own { .. } | Step::OwnNodes { .. } => None,
+        }
+    }
+
+    /// Returns the function that a step takes from its driver.
+    pub(super) fn unbinds(&self) -> Option<Bdf> {
+        match self {
+            Step::Unbind { bdf, .. } => Some(*bdf),
+            _ => None,
+        }
+    }
+}
+
+/// As a line of shell.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((path, value)) = self.write() {
+            return match value.trim() {
+                "" => write!(f, "echo > {path}"),
+                value => write!(f, "echo {value} > {path}"),
+            };
+        }
+        match self {
+            Step::Verify { bdf, driver } => write!(f, "# verify that {bdf} is on {driver}"),
+            Step::Own { path, uid } => write!(f, "chown {uid} {path}"),
+            Step::OwnNodes { bdf, group, uid } => {
+                let group = group.as_deref().unwrap_or("(the node of its group)");
+                write!(
+                    f,
+                    "chown {uid} {group}  # and the node of {bdf} below /dev/vfio/devices, if any"
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Looks whether a function has the driver that it shall have.
+pub(super) fn has_driver(tree: &Tree, bdf: Bdf, wanted: &Wanted) -> Result<(), Option<String>> {
+    let driver = function::driver(tree, bdf);
+    let good = match wanted {
+        Wanted::Exactly(wanted) => driver == *wanted,
+        Wanted::Any => driver.is_some(),
+    };
+    good.then_some(()).ok_or(driver)
+}

@@ -1,0 +1,110 @@
+//! Configuration space as sysfs shows it, and what hwpool wants to know from it.
+
+use hwpool_devices::bus::BusError;
+use hwpool_devices::pci::{self, ConfigSpace};
+
+use super::Tree;
+use crate::vfio::Bdf;
+
+const CAPABILITY_PCIE: u8 = 0x10;
+const EXTENDED_ACS: u16 = 0x000d;
+/// Source validation, request redirect, completion redirect, upstream forwarding: what the kernel wants of a bridge
+/// before it tells the functions below it apart (PCIe 7.7.11).
+const ACS_WANTED: u16 = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 4;
+/// What sysfs shows to a user who may not see more.
+const HEADER: usize = 64;
+
+/// A copy of a function's configuration space.
+#[derive(Debug, Clone)]
+pub(super) struct Config {
+    bytes: Vec<u8>,
+}
+
+/// What a bridge or a function does against traffic between its neighbours.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(super) enum Acs {
+    /// There is no such capability.
+    Absent,
+    /// There is one; these of the wanted controls are off.
+    Off(u16),
+    On,
+}
+
+/// Sizes of requests in bytes.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(super) struct Requests {
+    pub(super) max_payload: u32,
+    pub(super) max_payload_supported: u32,
+    pub(super) max_read: u32,
+}
+
+impl ConfigSpace for Config {
+    fn dword(&self, offset: u16) -> Result<u32, BusError> {
+        let at = usize::from(offset);
+        let word = self
+            .bytes
+            .get(at..at + 4)
+            .and_then(|word| word.try_into().ok());
+        // A function without extended space reads zero there, and so does what this user may not see.
+        Ok(word.map_or(0, u32::from_le_bytes))
+    }
+}
+
+impl Config {
+    /// Reads the copy that sysfs gives; `None` where it gives none.
+    pub(super) fn read(tree: &Tree, bdf: Bdf) -> Option<Config> {
+        let bytes = tree.bytes(&format!("/sys/bus/pci/devices/{bdf}/config"))?;
+        (bytes.len() >= HEADER).then_some(Config { bytes })
+    }
+
+    /// Tells whether the capabilities can be seen: they are behind what everybody may read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.bytes.len() > HEADER
+    }
+
+    /// Returns vendor and device id.
+    pub(super) fn ids(&self) -> (u16, u16) {
+        let word = self.word(0);
+        (word as u16, (word >> 16) as u16)
+    }
+
+    /// Returns BAR `index` as the function's register has it.
+    pub(super) fn bar(&self, index: u16) -> u32 {
+        self.word(0x10 + 4 * index)
+    }
+
+    pub(super) fn has_flr(&self) -> bool {
+        pci::has_flr(self).unwrap_or(false)
+    }
+
+    pub(super) fn msix_vectors(&self) -> Option<u16> {
+        Some(pci::msix(self).ok()??.vectors)
+    }
+
+    pub(super) fn acs(&self) -> Acs {
+        let Ok(Some(at)) = pci::find_extended(self, EXTENDED_ACS) else {
+            return Acs::Absent;
+        };
+        let controls = (self.word(at + 4) >> 16) as u16;
+        match ACS_WANTED & !controls {
+            0 => Acs::On,
+            off => Acs::Off(off),
+        }
+    }
+
+    /// Reads Device Capabilities and Device Control (PCIe 7.5.3); `None` without a PCI Express capability.
+    pub(super) fn requests(&self) -> Option<Requests> {
+        let at = pci::find_capability(self, CAPABILITY_PCIE).ok()??;
+        let (able, control) = (self.word(at + 4), self.word(at + 8));
+        let bytes = |code: u32| 128 << (code & 7);
+        Some(Requests {
+            max_payload: bytes(control >> 5),
+            max_payload_supported: bytes(able),
+            max_read: bytes(control >> 12),
+        })
+    }
+
+    fn word(&self, offset: u16) -> u32 {
+        self.dword(offset).unwrap_or(0)
+    }
+}

@@ -1,0 +1,182 @@
+//! Checks of the function's place on the bus.
+
+use super::{Row, View};
+use crate::host::Function;
+use crate::host::config::{Acs, Config};
+use crate::host::function::directory;
+use crate::vfio::Bdf;
+
+/// A function that is gone reads all ones, also where its ids should be.
+pub(super) fn answers(view: &View<'_>, function: &Function) -> Row {
+    let Some(config) = Config::read(view.tree, function.bdf) else {
+        return Row::unknown("answers").evidence("its configuration space can't be read");
+    };
+    let ids = config.ids();
+    let evidence = format!("configuration space says {:04x}:{:04x}", ids.0, ids.1);
+    if ids == (function.vendor, function.device) || function.sriov.physical.is_some() {
+        return Row::ok("answers").evidence(evidence);
+    }
+    let known = format!(
+        "the kernel has known it as {:04x}:{:04x}",
+        function.vendor, function.device
+    );
+    let cause = match ids.0 {
+        u16::MAX => {
+            "nobody answers: the board has lost power or link, is in D3cold, or is being programmed"
+        }
+        _ => "the board was programmed with another design after the kernel had looked at it",
+    };
+    Row::block("answers")
+        .evidence(evidence)
+        .evidence(known)
+        .cause(cause)
+        .remedy(format!("echo 1 > {}/remove", directory(function.bdf)))
+        .remedy("echo 1 > /sys/bus/pci/rescan, once the board is programmed and its link is up")
+}
+
+/// Without access control on the way up, functions can reach each other behind the IOMMU's back, so that the kernel
+/// puts them into one group.
+pub(super) fn acs(view: &View<'_>, function: &Function) -> Row {
+    let above = view.tree.functions_above(&directory(function.bdf));
+    let bridges: Vec<Bdf> = above
+        .into_iter()
+        .filter(|bdf| *bdf != function.bdf)
+        .collect();
+    let mut row = Row::ok("acs");
+    let mut missing = Vec::new();
+    for bridge in &bridges {
+        let config = Config::read(view.tree, *bridge).filter(Config::is_whole);
+        let state = match config.map(|config| config.acs()) {
+            None => "can't be read by this user".to_string(),
+            Some(Acs::On) => "on".into(),
+            Some(Acs::Off(bits)) => format!("controls {bits:#x} are off"),
+            Some(Acs::Absent) => "absent".into(),
+        };
+        if !state.starts_with("on") && !state.starts_with("can't") {
+            missing.push(format!("bridge {bridge}"));
+        }
+        row = row.evidence(format!("bridge {bridge}: ACS {state}"));
+    }
+    if bridges.is_empty() {
+        row = row.evidence("no bridge above");
+    }
+    let others = function.group.iter().flat_map(|group| &group.others);
+    let others: Vec<Bdf> = others
+        .map(|member| member.bdf)
+        .filter(|bdf| !bridges.contains(bdf))
+        .collect();
+    if others.is_empty() {
+        return row;
+    }
+    let same_board = others
+        .iter()
+        .filter(|bdf| slot(**bdf) == slot(function.bdf))
+        .count();
+    row.verdict = super::Verdict::Warn;
+    let cause = match (same_board, missing.is_empty()) {
+        (n, _) if n == others.len() => {
+            "the other members are functions of the same board, which does not keep them apart"
+                .to_string()
+        }
+        (_, false) => format!(
+            "{} does not keep the functions below it apart",
+            missing.join(", ")
+        ),
+        (_, true) => "something on the way up does not keep functions apart".to_string(),
+    };
+    row.cause(cause)
+        .remedy("another slot, below a root port of its own; or bind the whole group: hwpool bind --whole-group")
+}
+
+/// Returns domain, bus and device.
+fn slot(bdf: Bdf) -> String {
+    let text = bdf.to_string();
+    text.split('.').next().unwrap_or_default().to_string()
+}
+
+pub(super) fn link(_: &View<'_>, function: &Function) -> Row {
+    let Some(link) = &function.link else {
+        return Row::unknown("link").evidence("no link of its own");
+    };
+    let evidence = format!(
+        "x{} at {}, able to do x{} at {}",
+        link.width, link.speed, link.max_width, link.max_speed
+    );
+    if !link.is_reduced() {
+        return Row::ok("link").evidence(evidence);
+    }
+    Row::warn("link")
+        .evidence(evidence)
+        .cause("the slot has fewer lanes or is slower, the board sits badly, or lanes are broken or not constrained in the design")
+        .remedy("reseat the board, try another slot, compare LnkCap of the port above (lspci -vv)")
+}
+
+pub(super) fn requests(view: &View<'_>, function: &Function) -> Row {
+    let config = Config::read(view.tree, function.bdf).filter(Config::is_whole);
+    let Some(requests) = config.as_ref().and_then(Config::requests) else {
+        return Row::unknown("requests")
+            .evidence("no PCI Express capability, or this user can't read it");
+    };
+    Row::ok("requests").evidence(format!(
+        "payload {} of {} bytes, read requests {} bytes",
+        requests.max_payload, requests.max_payload_supported, requests.max_read
+    ))
+}
+
+pub(super) fn bars(_: &View<'_>, function: &Function) -> Row {
+    if function.bars.is_empty() {
+        return Row::unknown("bars").evidence("the function has no BAR");
+    }
+    let mut row = Row::ok("bars");
+    let mut bad = false;
+    for bar in &function.bars {
+        let text = match (bar.start, bar.lost) {
+            (None, _) => "has no address".to_string(),
+            (Some(start), true) => {
+                format!("is at {start:#x} for the kernel, and its register holds no address")
+            }
+            (Some(start), false) => format!("{} KiB at {start:#x}", bar.bytes.div_ceil(1024)),
+        };
+        bad |= bar.start.is_none() || bar.lost;
+        row = row.evidence(format!("BAR {} {text}", bar.index));
+    }
+    if !bad {
+        return row;
+    }
+    row.verdict = super::Verdict::Block;
+    row.cause("the board was programmed again after the kernel had looked at it, or the bridge above has no room")
+        .remedy(format!("unbind it, echo 1 > {}/remove, best of the port above it", directory(function.bdf)))
+        .remedy("echo 1 > /sys/bus/pci/rescan; where there is no room: pci=realloc on the kernel's command line")
+}
+
+pub(super) fn aer(view: &View<'_>, function: &Function) -> Row {
+    let kinds = ["correctable", "nonfatal", "fatal"];
+    let files = kinds.map(|kind| format!("{}/aer_dev_{kind}", directory(function.bdf)));
+    let texts: Vec<_> = files
+        .iter()
+        .filter_map(|file| view.tree.text(file))
+        .collect();
+    if texts.is_empty() {
+        return Row::unknown("aer").evidence("the kernel counts no errors of this function");
+    }
+    let counted: Vec<_> = texts
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter(|line| is_counted(line))
+        .collect();
+    if counted.is_empty() {
+        return Row::ok("aer").evidence("no error since boot");
+    }
+    counted
+        .iter()
+        .fold(Row::warn("aer"), |row, line| row.evidence(*line))
+        .cause("errors on the link since boot: a bad contact, a clock, or a design that answers wrongly")
+        .remedy("look whether the counts grow while the board works; reseat it, then look at its clock and power")
+}
+
+/// Tells whether a line `KIND COUNT` counts something; totals repeat the others.
+fn is_counted(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let is_total = words.next().is_none_or(|kind| kind.starts_with("TOTAL"));
+    !is_total && words.next().is_some_and(|count| count != "0")
+}

@@ -1,0 +1,267 @@
+//! Checks of the function itself: who has it, and whether it can be taken.
+
+use super::{Row, View};
+use crate::host::Function;
+use crate::host::usage::Reason;
+use crate::vfio::is_vfio;
+
+pub(super) fn driver(_: &View<'_>, function: &Function) -> Row {
+    let bdf = function.bdf;
+    let named = function.driver_override.as_deref();
+    let evidence = format!(
+        "driver {}, driver_override {}",
+        function.driver.as_deref().unwrap_or("none"),
+        named.unwrap_or("none")
+    );
+    if function.is_on_vfio() {
+        return Row::ok("driver").evidence(evidence);
+    }
+    Row::block("driver")
+        .evidence(evidence)
+        .cause("only functions on vfio-pci can be opened")
+        .remedy(format!(
+            "hwpool bind {bdf} --dry-run, then without --dry-run"
+        ))
+}
+
+pub(super) fn group(view: &View<'_>, function: &Function) -> Row {
+    let Some(group) = &function.group else {
+        return Row::block("group")
+            .evidence("in no IOMMU group")
+            .cause("there is no IOMMU in front of the function")
+            .remedy("see the row `iommu`");
+    };
+    if group.noiommu {
+        return Row::warn("group")
+            .evidence(format!("group {} of VFIO without an IOMMU", group.number))
+            .cause("the device reaches all memory of this machine")
+            .remedy("open it with ?noiommu=1 if that is what you want, or switch the IOMMU on");
+    }
+    let members = group.others.iter().map(|member| {
+        format!(
+            "{} ({})",
+            member.bdf,
+            member.driver.as_deref().unwrap_or("no driver")
+        )
+    });
+    let members: Vec<_> = members.collect();
+    let alone = format!("group {}, alone", group.number);
+    let evidence = match members.is_empty() {
+        true => alone,
+        false => format!("group {} with {}", group.number, members.join(", ")),
+    };
+    let strangers = group.strangers();
+    if strangers.is_empty() {
+        return Row::ok("group").evidence(evidence);
+    }
+    let mut row = Row::block("group").evidence(evidence);
+    let mut names = Vec::new();
+    for stranger in strangers {
+        let driver = stranger.driver.as_deref().unwrap_or_default();
+        names.push(format!("{} on {driver}", stranger.bdf));
+        let sibling = Function::read(view.tree, stranger.bdf);
+        let uses = sibling.map(|f| crate::host::Usage::of(view.tree, &f, &view.openers).uses);
+        match uses.unwrap_or_default().first() {
+            Some(one) => {
+                row = row.remedy(format!(
+                    "{} is in use: {}; move that elsewhere first",
+                    stranger.bdf, one.what
+                ));
+            }
+            None => {
+                row = row.remedy(format!(
+                    "hwpool bind {} --driver pci-stub (it is idle)",
+                    stranger.bdf
+                ))
+            }
+        }
+    }
+    row.cause(format!(
+        "the group is not viable: {} may do DMA in it",
+        names.join(", ")
+    ))
+    .remedy("or another slot, whose bridge separates it: see the row `acs`")
+}
+
+pub(super) fn in_use(view: &View<'_>, _: &Function) -> Row {
+    let uses = view.usage.iter().flat_map(|usage| &usage.uses);
+    // Those who hold it through VFIO are the next row's.
+    let uses: Vec<_> = uses.filter(|one| one.reason != Reason::Open).collect();
+    let Some(usage) = &view.usage else {
+        return Row::unknown("in-use");
+    };
+    let mut made: Vec<_> = usage
+        .interfaces
+        .iter()
+        .chain(&usage.disks)
+        .cloned()
+        .collect();
+    made.sort();
+    let is_network = view.function.as_ref().is_some_and(|f| {
+        f.class >> 16 == 0x02 && f.driver.as_deref().is_some_and(|driver| !is_vfio(driver))
+    });
+    if is_network && usage.interfaces.is_empty() {
+        return Row::warn("in-use")
+            .evidence("a network controller with a driver and no interface")
+            .cause("its interface may be in another network namespace, where its use can't be seen")
+            .remedy("ip netns list, and look into each");
+    }
+    if uses.is_empty() {
+        let made = match made.is_empty() {
+            true => "no interface, no disk".into(),
+            false => format!("{} idle", made.join(", ")),
+        };
+        return Row::ok("in-use").evidence(made);
+    }
+    let row = uses.iter().fold(Row::block("in-use"), |row, one| {
+        row.evidence(format!("{}: {}", one.reason, one.what))
+    });
+    let row = row.cause("what uses the function would break if its driver were taken away");
+    uses.iter()
+        .map(|one| (one.reason, remedy(one.reason)))
+        .fold(row, |row, (_, text)| {
+            match row.remedy.iter().any(|known| known == text) {
+                true => row,
+                false => row.remedy(text),
+            }
+        })
+}
+
+fn remedy(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Route => "ip route: move the routes to another interface",
+        Reason::Carrier => "ip link set INTERFACE down",
+        Reason::Mount => "umount the file systems named",
+        Reason::Holder => "take it out of the volume, array, bond or bridge named",
+        Reason::Swap => "swapoff the device named",
+        Reason::Vfs => "echo 0 > sriov_numvfs of the function",
+        Reason::Open | Reason::Group | Reason::NoIommu => {
+            "see the rows `holder`, `group` and `iommu`"
+        }
+    }
+}
+
+pub(super) fn holder(view: &View<'_>, function: &Function) -> Row {
+    let uses = view.usage.iter().flat_map(|usage| &usage.uses);
+    let holders: Vec<_> = uses.filter(|one| one.reason == Reason::Open).collect();
+    if holders.is_empty() {
+        return Row::ok("holder")
+            .evidence("no process that this user can see has a node of it open");
+    }
+    holders
+        .iter()
+        .fold(Row::block("holder"), |row, one| row.evidence(one.what.clone()))
+        .cause("a function has one user at a time: opening it fails with EBUSY, and unbinding waits for that process")
+        .remedy(format!("end that process, or use another function than {}", function.bdf))
+}
+
+/// Width of addresses behind a VT-d unit, its reserved ranges.
+pub(super) fn iova(view: &View<'_>, function: &Function) -> Row {
+    let Some(group) = &function.group else {
+        return Row::unknown("iova").evidence("no IOMMU group");
+    };
+    let at = format!("/sys/kernel/iommu_groups/{}/reserved_regions", group.number);
+    let regions = view.tree.text(&at).unwrap_or_default();
+    let mut row = Row::ok("iova");
+    for unit in view.tree.names("/sys/class/iommu") {
+        // VT-d specification 11.4.2: bits 21 to 16 are the greatest address width less one.
+        let capability = view
+            .tree
+            .text(&format!("/sys/class/iommu/{unit}/intel-iommu/cap"));
+        let capability = capability.and_then(|text| u64::from_str_radix(&text, 16).ok());
+        if let Some(capability) = capability {
+            row = row.evidence(format!(
+                "{unit} translates {} bits",
+                (capability >> 16 & 0x3f) + 1
+            ));
+        }
+    }
+    for region in regions.lines() {
+        let words: Vec<_> = region.split_whitespace().collect();
+        if let [start, end, kind] = words[..] {
+            row = row.evidence(format!("reserved {start} to {end} ({kind})"));
+        }
+    }
+    if row.evidence.is_empty() {
+        return Row::unknown("iova").evidence(format!(
+            "{at} can't be read; the ranges are asked for at open"
+        ));
+    }
+    row
+}
+
+pub(super) fn reset(view: &View<'_>, function: &Function) -> Row {
+    let config = crate::host::config::Config::read(view.tree, function.bdf);
+    let seen = config.filter(|config| config.is_whole());
+    let flr = match &seen {
+        Some(config) if config.has_flr() => "DevCap offers FLR",
+        Some(_) => "DevCap offers no FLR",
+        None => "DevCap can't be read by this user",
+    };
+    let Some(methods) = &function.reset_methods else {
+        return Row::unknown("reset")
+            .evidence(format!("{flr}; no file reset_method (kernel before 5.15)"));
+    };
+    let evidence = format!("{flr}; the kernel would use: {}", methods.join(" "));
+    let own = ["flr", "af_flr", "device_specific", "acpi", "pm"];
+    let first = methods.first().map(String::as_str);
+    if first.is_some_and(|method| own.contains(&method)) {
+        return Row::ok("reset").evidence(evidence);
+    }
+    let row = Row::warn("reset").evidence(evidence);
+    match first {
+        None => row
+            .cause("the kernel has no way to reset the function: what it held stays in it when a driver is killed")
+            .remedy("a device with FLR; with this one hwpool relies on the soft reset, and verifies it"),
+        Some(_) => row
+            .cause("without FLR the kernel resets the whole bus, with all functions on it")
+            .remedy("see that all functions of the slot are idle or on vfio-pci"),
+    }
+}
+
+pub(super) fn sriov(view: &View<'_>, function: &Function) -> Row {
+    let sriov = &function.sriov;
+    if let Some(physical) = sriov.physical {
+        let owner = Function::read(view.tree, physical);
+        let driver = owner.as_ref().and_then(|f| f.driver.as_deref());
+        let evidence = format!(
+            "virtual function of {physical} ({})",
+            driver.unwrap_or("no driver")
+        );
+        if !driver.is_some_and(is_vfio) {
+            return Row::ok("sriov").evidence(evidence);
+        }
+        return Row::warn("sriov")
+            .evidence(evidence)
+            .cause("its physical function is on VFIO, too: opening it without the token fails with EACCES")
+            .remedy(format!("vfio:{}?token=UUID, with the token that the physical function's driver has set", function.bdf));
+    }
+    match sriov.total {
+        0 => Row::ok("sriov").evidence("none"),
+        total => Row::ok("sriov").evidence(format!(
+            "physical function, {} of {total} virtual ones are on",
+            sriov.enabled
+        )),
+    }
+}
+
+pub(super) fn numa(view: &View<'_>, function: &Function) -> Row {
+    let nodes = view.tree.names("/sys/devices/system/node").into_iter();
+    let nodes: Vec<u32> = nodes
+        .filter_map(|name| name.strip_prefix("node")?.parse().ok())
+        .collect();
+    match function.node {
+        Some(node) if nodes.contains(&node) => {
+            Row::ok("numa").evidence(format!("node {node} of {}", nodes.len()))
+        }
+        Some(node) => Row::warn("numa")
+            .evidence(format!("node {node}, which is not there"))
+            .cause("the firmware's tables are wrong")
+            .remedy("choose a node yourself: hwpool takes memory from anywhere"),
+        None if nodes.len() < 2 => Row::ok("numa").evidence("one node"),
+        None => Row::warn("numa")
+            .evidence(format!("numa_node is -1 on a machine with {} nodes", nodes.len()))
+            .cause("the firmware does not tell where the function is: memory may be far from it")
+            .remedy("look up the slot in the board's manual, and run the program by numactl --cpunodebind --membind"),
+    }
+}

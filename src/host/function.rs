@@ -1,0 +1,313 @@
+//! PCI functions as sysfs describes them.
+
+use super::Tree;
+use super::config::Config;
+use crate::vfio::{Bdf, blocks_group, is_vfio};
+
+/// Base class of bridges.
+const BRIDGE: u32 = 0x06;
+/// The kernel gave no address to the range (`IORESOURCE_UNSET`).
+const UNSET: u64 = 0x2000_0000;
+const IO_PORTS: u64 = 0x100;
+const BITS_64: u64 = 0x10_0000;
+
+/// A PCI function, what it is and who has it.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// Its address.
+    pub bdf: Bdf,
+    /// Vendor id.
+    pub vendor: u16,
+    /// Device id.
+    pub device: u16,
+    /// Class code: base class, subclass, programming interface.
+    pub class: u32,
+    /// Revision id.
+    pub revision: u8,
+    /// The driver that it is bound to.
+    pub driver: Option<String>,
+    /// The only driver that may bind it, where somebody has said so.
+    pub driver_override: Option<String>,
+    /// Its IOMMU group; `None` without an IOMMU.
+    pub group: Option<Group>,
+    /// NUMA node; `None` where the firmware does not tell.
+    pub node: Option<u32>,
+    /// State of its link; `None` where it has none.
+    pub link: Option<Link>,
+    /// BARs that the function has.
+    pub bars: Vec<Bar>,
+    /// Its part in SR-IOV.
+    pub sriov: Sriov,
+    /// Its character device below /dev/vfio/devices, where there is one.
+    pub vfio_device: Option<String>,
+    /// Ways in which the kernel can reset it, best first; `None` where the kernel does not tell.
+    pub reset_methods: Option<Vec<String>>,
+}
+
+/// An IOMMU group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its number.
+    pub number: u32,
+    /// vfio made it up, because there is no IOMMU.
+    pub noiommu: bool,
+    /// All other functions in it.
+    pub others: Vec<Member>,
+}
+
+/// Another function of the same group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its address.
+    pub bdf: Bdf,
+    /// Its driver.
+    pub driver: Option<String>,
+}
+
+/// A link as the kernel's files describe it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Transfer rate now, as in `8.0 GT/s PCIe`.
+    pub speed: String,
+    /// Highest transfer rate of the function.
+    pub max_speed: String,
+    /// Lanes now.
+    pub width: u32,
+    /// Lanes of the function.
+    pub max_width: u32,
+}
+
+/// A BAR.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct Bar {
+    /// Its number, 0 to 5.
+    pub index: u8,
+    /// Where it is on the bus, and `None` where it got no address.
+    pub start: Option<u64>,
+    /// Its length; 0 where the kernel has forgotten it, because it found no room.
+    pub bytes: u64,
+    /// It is one of I/O ports, not of memory.
+    pub io_ports: bool,
+    /// The kernel has an address for it, and the function's register holds none.
+    pub lost: bool,
+}
+
+/// A function's part in SR-IOV.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sriov {
+    /// The physical function, of a virtual one.
+    pub physical: Option<Bdf>,
+    /// How many virtual functions are on.
+    pub enabled: u32,
+    /// How many it can have.
+    pub total: u32,
+}
+
+impl Function {
+    /// Reads all functions, in the order of their addresses.
+    pub fn all(tree: &Tree) -> Vec<Function> {
+        let names = tree.names("/sys/bus/pci/devices");
+        let functions = names.iter().filter_map(|name| name.parse().ok());
+        functions
+            .filter_map(|bdf| Function::read(tree, bdf))
+            .collect()
+    }
+
+    /// Reads one function; `None` where there is no such.
+    pub fn read(tree: &Tree, bdf: Bdf) -> Option<Function> {
+        let at = directory(bdf);
+        Some(Function {
+            bdf,
+            vendor: tree.number(&format!("{at}/vendor"))?,
+            device: tree.number(&format!("{at}/device"))?,
+            class: tree.number(&format!("{at}/class"))?,
+            revision: tree.number(&format!("{at}/revision")).unwrap_or(0),
+            driver: driver(tree, bdf),
+            driver_override: driver_override(tree, bdf),
+            group: group(tree, bdf),
+            node: tree.number(&format!("{at}/numa_node")),
+            link: link(tree, &at),
+            bars: bars(tree, bdf),
+            sriov: Sriov {
+                physical: tree
+                    .link(&format!("{at}/physfn"))
+                    .and_then(|name| name.parse().ok()),
+                enabled: tree.number(&format!("{at}/sriov_numvfs")).unwrap_or(0),
+                total: tree.number(&format!("{at}/sriov_totalvfs")).unwrap_or(0),
+            },
+            vfio_device: tree.names(&format!("{at}/vfio-dev")).into_iter().next(),
+            reset_methods: tree
+                .text(&format!("{at}/reset_method"))
+                .map(|text| text.split_whitespace().map(str::to_string).collect()),
+        })
+    }
+
+    /// Tells whether it is a bridge, which belongs to the kernel.
+    pub fn is_bridge(&self) -> bool {
+        self.class >> 16 == BRIDGE
+    }
+
+    /// Tells whether a driver of VFIO has it. Variants such as mlx5-vfio-pci count.
+    pub fn is_on_vfio(&self) -> bool {
+        self.driver.as_deref().is_some_and(is_vfio)
+    }
+
+    /// Returns the name of the driver in hwpool for it, by its ids.
+    pub fn module(&self) -> Option<&'static str> {
+        use hwpool_devices::bmu::regs::{DEVICE_ID, VENDOR_ID};
+        ((self.vendor, self.device) == (VENDOR_ID, DEVICE_ID)).then_some("bmu")
+    }
+
+    /// Returns the device nodes that VFIO offers for it now.
+    pub fn vfio_nodes(&self) -> Vec<String> {
+        if !self.is_on_vfio() {
+            return Vec::new();
+        }
+        let group = self.group.iter().map(Group::path);
+        let device = self.vfio_device.iter();
+        let device = device.map(|name| format!("/dev/vfio/devices/{name}"));
+        group.chain(device).collect()
+    }
+}
+
+impl Group {
+    /// Returns its device node.
+    pub fn path(&self) -> String {
+        match self.noiommu {
+            true => format!("/dev/vfio/noiommu-{}", self.number),
+            false => format!("/dev/vfio/{}", self.number),
+        }
+    }
+
+    /// Returns the members whose drivers keep VFIO from taking the group.
+    pub fn strangers(&self) -> Vec<&Member> {
+        let is_stranger = |member: &&Member| member.driver.as_deref().is_some_and(blocks_group);
+        self.others.iter().filter(is_stranger).collect()
+    }
+}
+
+impl Link {
+    /// Tells whether it runs slower or narrower than the function could.
+    pub fn is_reduced(&self) -> bool {
+        self.width < self.max_width || self.speed != self.max_speed
+    }
+}
+
+/// Returns the function's directory in sysfs.
+pub(super) fn directory(bdf: Bdf) -> String {
+    format!("/sys/bus/pci/devices/{bdf}")
+}
+
+pub(super) fn driver(tree: &Tree, bdf: Bdf) -> Option<String> {
+    tree.link(&format!("{}/driver", directory(bdf)))
+}
+
+/// The kernel writes `(null)` where nobody has named a driver.
+pub(super) fn driver_override(tree: &Tree, bdf: Bdf) -> Option<String> {
+    let text = tree.text(&format!("{}/driver_override", directory(bdf)))?;
+    (!text.is_empty() && text != "(null)").then_some(text)
+}
+
+fn group(tree: &Tree, bdf: Bdf) -> Option<Group> {
+    let at = format!("{}/iommu_group", directory(bdf));
+    let number = tree.link(&at)?.parse().ok()?;
+    let others = tree.names(&format!("{at}/devices")).into_iter();
+    let others = others
+        .filter_map(|name| name.parse().ok())
+        .filter(|other| *other != bdf);
+    Some(Group {
+        number,
+        // A group that vfio made up because there is no IOMMU says so by its name.
+        noiommu: tree.text(&format!("{at}/name")).as_deref() == Some("vfio-noiommu"),
+        others: others
+            .map(|bdf| Member {
+                bdf,
+                driver: driver(tree, bdf),
+            })
+            .collect(),
+    })
+}
+
+fn link(tree: &Tree, at: &str) -> Option<Link> {
+    let link = Link {
+        speed: tree.text(&format!("{at}/current_link_speed"))?,
+        max_speed: tree.text(&format!("{at}/max_link_speed"))?,
+        width: tree.number(&format!("{at}/current_link_width"))?,
+        max_width: tree.number(&format!("{at}/max_link_width"))?,
+    };
+    // A function that the root complex integrates has no lanes; 255 is the kernel's word for not knowing.
+    (1..255).contains(&link.max_width).then_some(link)
+}
+
+/// Compares the kernel's ranges with the function's own registers.
+fn bars(tree: &Tree, bdf: Bdf) -> Vec<Bar> {
+    let text = tree.text(&format!("{}/resource", directory(bdf)));
+    let text = text.unwrap_or_default();
+    let config = Config::read(tree, bdf);
+    // The registers of a virtual function read zero, as its ranges are the physical function's; those of one that is
+    // gone read all ones. Neither tells anything.
+    let is_virtual = tree.exists(&format!("{}/physfn", directory(bdf)));
+    let config = config.filter(|config| !is_virtual && config.ids().0 != u16::MAX);
+    let mut bars = Vec::new();
+    let mut upper_half = false;
+    for (index, line) in (0u8..6).zip(text.lines()) {
+        let register = config.as_ref().map_or(0, |config| config.bar(index.into()));
+        if std::mem::take(&mut upper_half) {
+            continue;
+        }
+        let Some(range) = Range::parse(line) else {
+            continue;
+        };
+        upper_half = match range.bytes() {
+            0 => register & 0b111 == 0b100,
+            _ => range.flags & BITS_64 != 0,
+        };
+        bars.extend(range.bar(index, config.is_some().then_some(register)));
+    }
+    bars
+}
+
+/// A line of `resource`: first and last address, flags.
+struct Range {
+    start: u64,
+    end: u64,
+    flags: u64,
+}
+
+impl Range {
+    fn parse(line: &str) -> Option<Range> {
+        let mut words = line.split_whitespace().map(|word| {
+            let digits = word.strip_prefix("0x")?;
+            u64::from_str_radix(digits, 16).ok()
+        });
+        Some(Range {
+            start: words.next()??,
+            end: words.next()??,
+            flags: words.next()??,
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        match self.end {
+            0 => 0,
+            end => end.saturating_sub(self.start).saturating_add(1),
+        }
+    }
+
+    /// A range that the kernel has dropped still shows the type of its BAR in the function's register.
+    fn bar(&self, index: u8, register: Option<u32>) -> Option<Bar> {
+        let kind = register.unwrap_or(0) & 0xf;
+        if self.bytes() == 0 && kind == 0 {
+            return None;
+        }
+        let assigned = self.bytes() > 0 && self.flags & UNSET == 0;
+        let address = register.unwrap_or(0) & !0xf;
+        Some(Bar {
+            index,
+            start: assigned.then_some(self.start),
+            bytes: self.bytes(),
+            io_ports: self.flags & IO_PORTS != 0 || (self.flags == 0 && kind & 1 != 0),
+            lost: assigned && register.is_some() && address == 0 && self.start as u32 & !0xf != 0,
+        })
+    }
+}
