@@ -1,0 +1,430 @@
+//! Binding and the way back: after a death at any change, and a second death during recovery, the machine is as it was.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use hwpool::host::bind::{BindError, Journals, Plan, Request};
+use hwpool::host::{Reason, Writer};
+use hwpool::vfio::Bdf;
+
+use super::kernel::{Death, Died, Dying, FakeKernel};
+use super::machine::{BMU, Machine, Spec, bmu, nic, port};
+
+const SECOND: &str = "0000:01:00.1";
+
+/// A machine, the functions on it, and what is asked for.
+struct Case {
+    name: &'static str,
+    machine: Machine,
+    functions: Vec<Spec>,
+    interface: Option<&'static str>,
+    request: Request,
+}
+
+impl Case {
+    fn new(name: &'static str, functions: Vec<Spec>) -> Case {
+        let machine = Machine::new();
+        functions.iter().for_each(|spec| machine.add(spec));
+        let request = Request {
+            device: bdf(BMU),
+            driver: "vfio-pci".into(),
+            owner: None,
+            whole_group: false,
+            overrides: Vec::new(),
+        };
+        Case {
+            name,
+            machine,
+            functions,
+            interface: None,
+            request,
+        }
+    }
+
+    fn kernel(&self) -> FakeKernel<'_> {
+        let kernel = FakeKernel::new(&self.machine, &self.functions);
+        match self.interface {
+            Some(name) => kernel.interface(BMU, name),
+            None => kernel,
+        }
+    }
+
+    fn journals(&self) -> Journals {
+        Journals::at(&self.machine.path("/run/hwpool"))
+    }
+
+    fn bind(&self, writer: &mut dyn Writer) -> Result<Plan, BindError> {
+        let (tree, journals) = (self.machine.tree(), self.journals());
+        let lock = journals.lock()?;
+        let plan = Plan::bind(&tree, &journals, &self.request)?;
+        plan.execute(&tree, writer, &journals, &lock)?;
+        Ok(plan)
+    }
+
+    fn recover(&self, writer: &mut dyn Writer) -> Result<Option<Plan>, BindError> {
+        let (tree, journals) = (self.machine.tree(), self.journals());
+        let lock = journals.lock()?;
+        let plan = Plan::recover(&tree, &journals, bdf(BMU), &[])?;
+        if let Some(plan) = &plan {
+            plan.execute(&tree, writer, &journals, &lock)?;
+        }
+        Ok(plan)
+    }
+
+    fn unbind(&self, driver: Option<&str>) -> Result<Plan, BindError> {
+        let (tree, journals) = (self.machine.tree(), self.journals());
+        let lock = journals.lock()?;
+        let plan = Plan::unbind(&tree, &journals, bdf(BMU), driver, &[])?;
+        plan.execute(&tree, &mut self.kernel(), &journals, &lock)?;
+        Ok(plan)
+    }
+
+    fn is_on(&self, driver: &str) -> bool {
+        let function = hwpool::host::Function::read(&self.machine.tree(), bdf(BMU));
+        function.expect("the function").driver.as_deref() == Some(driver)
+    }
+
+    fn has_journal(&self) -> bool {
+        self.journals().of(bdf(BMU)).expect("readable").is_some()
+    }
+}
+
+fn bdf(text: &str) -> Bdf {
+    text.parse().expect("an address")
+}
+
+/// The board on the driver of a network controller, with an interface that nobody uses.
+fn idle_nic() -> Case {
+    let spec = nic(BMU, "e1000e", 7);
+    let mut case = Case::new("idle NIC", vec![spec.clone()]);
+    case.machine.interface(&spec, "eth1", false);
+    case.interface = Some("eth1");
+    case
+}
+
+fn without_driver() -> Case {
+    Case::new(
+        "no driver",
+        vec![Spec {
+            driver: None,
+            ..bmu()
+        }],
+    )
+}
+
+fn with_override() -> Case {
+    let case = Case::new("override", vec![nic(BMU, "e1000e", 7)]);
+    let at = format!("/sys/bus/pci/devices/{BMU}/driver_override");
+    case.machine.file(&at, "e1000e\n");
+    case
+}
+
+fn whole_group() -> Case {
+    let functions = vec![nic(BMU, "e1000e", 7), nic(SECOND, "igb", 7)];
+    let mut case = Case::new("whole group", functions);
+    case.request.whole_group = true;
+    case
+}
+
+fn virtual_functions() -> Case {
+    let mut case = Case::new("virtual functions", vec![nic(BMU, "ixgbe", 7)]);
+    let at = format!("/sys/bus/pci/devices/{BMU}");
+    case.machine.file(&format!("{at}/sriov_totalvfs"), "8\n");
+    case.machine.file(&format!("{at}/sriov_numvfs"), "2\n");
+    case.request.overrides = vec![Reason::Vfs];
+    case
+}
+
+/// The group's node is there already and root's; alice gets it. Only root can give files away.
+fn with_owner() -> Case {
+    let functions = vec![
+        nic(BMU, "e1000e", 7),
+        Spec {
+            bdf: SECOND,
+            ..bmu()
+        },
+    ];
+    let mut case = Case::new("owner", functions);
+    case.request.owner = Some(case.machine.alice());
+    case
+}
+
+/// Makers of the cases; each test of a death takes a fresh machine.
+fn cases() -> Vec<fn() -> Case> {
+    let mut cases: Vec<fn() -> Case> = vec![
+        idle_nic,
+        without_driver,
+        with_override,
+        whole_group,
+        virtual_functions,
+    ];
+    match nix::unistd::getuid().is_root() {
+        true => cases.push(with_owner),
+        false => eprintln!("SKIP the case with an owner: only root gives files away"),
+    }
+    cases
+}
+
+/// Lets `command` run until the process dies; `None` where it came to its end. Returns the changes that it made, too.
+fn until_death<T>(
+    kernel: &mut FakeKernel<'_>,
+    death: Death,
+    command: impl FnOnce(&mut dyn Writer) -> Result<T, BindError>,
+) -> Option<Result<T, BindError>> {
+    let mut dying = Dying {
+        kernel,
+        death: Some(death),
+        changes: 0,
+    };
+    match catch_unwind(AssertUnwindSafe(|| command(&mut dying))) {
+        Ok(result) => Some(result),
+        Err(payload) if payload.is::<Died>() => None,
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+fn deaths() -> impl Iterator<Item = Death> {
+    (1..40).flat_map(|at| [false, true].map(|after| Death { at, after }))
+}
+
+#[test]
+fn after_death_at_any_change_recovery_leads_back() {
+    for make in cases() {
+        let mut tried = 0;
+        for death in deaths() {
+            let case = make();
+            let before = case.machine.contents();
+            let ended = until_death(&mut case.kernel(), death, |writer| case.bind(writer));
+            let context = format!("{}, death {death:?}", case.name);
+            if let Some(result) = ended {
+                result.unwrap_or_else(|error| panic!("{context}: {error}"));
+                assert!(case.is_on("vfio-pci"), "{context}");
+                break;
+            }
+            tried += 1;
+            assert!(
+                matches!(
+                    case.bind(&mut case.kernel()),
+                    Err(BindError::Interrupted { .. })
+                ),
+                "{context}"
+            );
+            let plan = case.recover(&mut case.kernel());
+            plan.unwrap_or_else(|error| panic!("{context}: {error}"));
+            assert_eq!(case.machine.contents(), before, "{context}");
+            assert!(!case.has_journal(), "{context}");
+        }
+        assert!(tried >= 4, "{} deaths", tried);
+    }
+}
+
+#[test]
+fn after_a_second_death_during_recovery_another_one_leads_back() {
+    let mut tried = 0;
+    for make in cases() {
+        for first in deaths() {
+            // What bind came to before its death, recovery can be cut off in at each of its own changes.
+            let mut bound = false;
+            for second in deaths() {
+                let case = make();
+                let before = case.machine.contents();
+                bound =
+                    until_death(&mut case.kernel(), first, |writer| case.bind(writer)).is_some();
+                let ended = until_death(&mut case.kernel(), second, |writer| case.recover(writer));
+                let recovered = ended.is_some();
+                let plan = case.recover(&mut case.kernel());
+                let context = format!("{}, deaths {first:?} and {second:?}", case.name);
+                plan.unwrap_or_else(|error| panic!("{context}: {error}"));
+                assert_eq!(case.machine.contents(), before, "{context}");
+                tried += 1;
+                if recovered {
+                    break;
+                }
+            }
+            if bound {
+                break;
+            }
+        }
+    }
+    println!("{tried} pairs of deaths");
+    assert!(tried > 200, "{tried}");
+}
+
+#[test]
+fn what_was_bound_is_given_back_by_unbind_as_by_recover() {
+    for make in cases() {
+        for by_unbind in [true, false] {
+            let case = make();
+            let before = case.machine.contents();
+            let plan = case.bind(&mut case.kernel()).expect("binds");
+            assert!(
+                !plan.steps.is_empty() && case.is_on("vfio-pci"),
+                "{}",
+                case.name
+            );
+            let again = case.bind(&mut case.kernel()).expect("is bound");
+            assert!(again.steps.is_empty(), "{}: {:?}", case.name, again.steps);
+            match by_unbind {
+                true => drop(case.unbind(None).expect("unbinds")),
+                false => drop(case.recover(&mut case.kernel()).expect("recovers")),
+            }
+            assert_eq!(case.machine.contents(), before, "{}", case.name);
+            assert!(!case.has_journal());
+        }
+    }
+}
+
+#[test]
+fn the_driver_is_named_before_the_function_is_free() {
+    let case = idle_nic();
+    let mut kernel = case.kernel();
+    case.bind(&mut kernel).expect("binds");
+    let at = format!("/sys/bus/pci/devices/{BMU}");
+    let expected = [
+        format!("vfio-pci > {at}/driver_override"),
+        format!("{BMU} > /sys/bus/pci/drivers/e1000e/unbind"),
+        format!("{BMU} > /sys/bus/pci/drivers_probe"),
+    ];
+    assert_eq!(kernel.writes, expected);
+}
+
+#[test]
+fn a_driver_that_refuses_leaves_everything_as_it_was() {
+    let case = idle_nic();
+    let before = case.machine.contents();
+    let mut kernel = case.kernel();
+    kernel.refusing = vec!["vfio-pci"];
+    let Err(BindError::PutBack { source }) = case.bind(&mut kernel) else {
+        panic!("binding fails and is put back");
+    };
+    assert!(
+        matches!(*source, BindError::Verify { found: None, .. }),
+        "{source}"
+    );
+    assert_eq!(case.machine.contents(), before);
+    assert!(!case.has_journal());
+}
+
+#[test]
+fn when_putting_back_fails_too_the_journal_stays() {
+    let case = idle_nic();
+    let before = case.machine.contents();
+    let mut kernel = case.kernel();
+    kernel.refusing = vec!["vfio-pci", "e1000e"];
+    assert!(matches!(
+        case.bind(&mut kernel),
+        Err(BindError::Stuck { .. })
+    ));
+    assert!(case.has_journal());
+    case.recover(&mut case.kernel())
+        .expect("recovers once the driver is well");
+    assert_eq!(case.machine.contents(), before);
+}
+
+#[test]
+fn without_a_journal_the_kernel_chooses_the_driver() {
+    let case = idle_nic();
+    case.bind(&mut case.kernel()).expect("binds");
+    std::fs::remove_dir_all(case.machine.path("/run/hwpool")).unwrap();
+    case.unbind(None).expect("unbinds");
+    assert!(case.is_on("e1000e"));
+    let nothing = case.unbind(None).expect("is on its own driver");
+    assert!(nothing.steps.is_empty() && !case.has_journal());
+}
+
+#[test]
+fn unbind_takes_another_driver_if_asked() {
+    let case = idle_nic();
+    case.machine.driver("pci-stub");
+    case.bind(&mut case.kernel()).expect("binds");
+    case.unbind(Some("pci-stub")).expect("unbinds");
+    assert!(case.is_on("pci-stub") && !case.has_journal());
+    assert!(matches!(
+        case.unbind(Some("nowhere")),
+        Err(BindError::NoDriver { .. })
+    ));
+    assert!(case.is_on("pci-stub"));
+}
+
+#[test]
+fn who_bound_it_by_other_means_since_is_told() {
+    let case = idle_nic();
+    case.bind(&mut case.kernel()).expect("binds");
+    let mut kernel = case.kernel();
+    let at = case
+        .machine
+        .path(&format!("/sys/bus/pci/devices/{BMU}/driver_override"));
+    kernel.write(&at, "e1000e").unwrap();
+    kernel
+        .write(
+            &case.machine.path("/sys/bus/pci/drivers/vfio-pci/unbind"),
+            BMU,
+        )
+        .unwrap();
+    kernel
+        .write(&case.machine.path("/sys/bus/pci/drivers_probe"), BMU)
+        .unwrap();
+    assert!(matches!(
+        case.bind(&mut case.kernel()),
+        Err(BindError::Moved { .. })
+    ));
+    case.recover(&mut case.kernel()).expect("recovers");
+    assert!(case.is_on("e1000e"));
+}
+
+#[test]
+fn one_process_binds_at_a_time() {
+    let case = idle_nic();
+    let held = case.journals().lock().expect("is free");
+    assert!(matches!(
+        case.bind(&mut case.kernel()),
+        Err(BindError::Busy { .. })
+    ));
+    drop(held);
+    case.bind(&mut case.kernel()).expect("binds");
+}
+
+#[test]
+fn what_another_version_wrote_is_not_guessed_at() {
+    let case = idle_nic();
+    let path = format!("/run/hwpool/{BMU}.journal");
+    case.machine
+        .file(&path, "{\"schema\":\"hwpool.journal/9\"}\n");
+    let before = case.machine.contents();
+    assert!(matches!(
+        case.bind(&mut case.kernel()),
+        Err(BindError::JournalText { .. })
+    ));
+    assert!(matches!(
+        case.recover(&mut case.kernel()),
+        Err(BindError::JournalText { .. })
+    ));
+    assert_eq!(case.machine.contents(), before);
+}
+
+#[test]
+fn a_journal_that_never_came_into_being_is_no_hindrance() {
+    let case = idle_nic();
+    case.machine
+        .file(&format!("/run/hwpool/{BMU}.new"), "{\"schema\":");
+    assert!(
+        case.recover(&mut case.kernel())
+            .expect("readable")
+            .is_none()
+    );
+    case.bind(&mut case.kernel()).expect("binds");
+}
+
+#[test]
+fn a_bridge_and_what_is_absent_are_not_bound() {
+    let mut case = Case::new("bridge", vec![port("0000:00:1d.0", 2, None)]);
+    case.request.device = bdf("0000:00:1d.0");
+    assert!(matches!(
+        case.bind(&mut case.kernel()),
+        Err(BindError::Bridge { .. })
+    ));
+    case.request.device = bdf("0000:05:00.0");
+    assert!(matches!(
+        case.bind(&mut case.kernel()),
+        Err(BindError::NoFunction { .. })
+    ));
+}

@@ -1,0 +1,10 @@
+//! The machine around a device, on directories that look like machines: what is there, what is in the way, binding and
+//! the way back, whenever the process dies.
+
+mod binding;
+mod cli;
+mod golden;
+mod kernel;
+mod machine;
+mod pages;
+mod refusals;

@@ -1,0 +1,357 @@
+//! Each reason not to take a function: named, before anything is changed, and overridden by its own name alone.
+
+use hwpool::host::bind::{BindError, Journals, Plan, Request};
+use hwpool::host::{Openers, Reason, Usage};
+
+use super::machine::{BMU, Machine, Spec, bmu, home, nic};
+
+/// A machine with the board on a driver of its own.
+fn with(spec: &Spec) -> Machine {
+    let machine = Machine::new();
+    machine.add(spec);
+    machine
+}
+
+fn plan(machine: &Machine, overrides: &[Reason]) -> Result<Plan, BindError> {
+    let request = Request {
+        device: BMU.parse().expect("an address"),
+        driver: "vfio-pci".into(),
+        owner: None,
+        whole_group: false,
+        overrides: overrides.to_vec(),
+    };
+    Plan::bind(
+        &machine.tree(),
+        &Journals::at(&machine.path("/run/hwpool")),
+        &request,
+    )
+}
+
+/// Sees that exactly `expected` speak against binding, that each override takes away its own, and that nothing
+/// happens to a plan with an objection. Returns what they say.
+fn refused(machine: &Machine, expected: &[Reason]) -> Vec<String> {
+    let found = plan(machine, &[]).expect("a plan");
+    let mut reasons: Vec<_> = found.objections.iter().map(|one| one.reason).collect();
+    reasons.sort();
+    let words: Vec<_> = found
+        .objections
+        .iter()
+        .map(|one| one.what.clone())
+        .collect();
+    reasons.dedup();
+    assert_eq!(reasons, expected, "{words:?}");
+    for reason in expected {
+        let rest = plan(machine, &[*reason]).expect("a plan").objections;
+        assert!(rest.iter().all(|one| one.reason != *reason));
+        assert_eq!(
+            rest.is_empty(),
+            expected.len() == 1,
+            "{reason}: only itself"
+        );
+    }
+    assert!(
+        plan(machine, expected)
+            .expect("a plan")
+            .objections
+            .is_empty()
+    );
+    nothing_happens(machine, &found);
+    words
+}
+
+fn nothing_happens(machine: &Machine, plan: &Plan) {
+    struct Untouched;
+    impl hwpool::host::Writer for Untouched {
+        fn write(&mut self, path: &std::path::Path, _: &str) -> std::io::Result<()> {
+            panic!("{} is written", path.display());
+        }
+        fn own(&mut self, path: &std::path::Path, _: u32) -> std::io::Result<()> {
+            panic!("{} is given away", path.display());
+        }
+    }
+    let journals = Journals::at(&machine.path("/run/hwpool"));
+    let lock = journals.lock().expect("is free");
+    let result = plan.execute(&machine.tree(), &mut Untouched, &journals, &lock);
+    assert!(matches!(result, Err(BindError::Refused { .. })));
+    assert!(journals.all().expect("readable").is_empty());
+}
+
+#[test]
+fn an_idle_function_is_not_refused() {
+    let spec = nic(BMU, "e1000e", 7);
+    let machine = with(&spec);
+    machine.interface(&spec, "eth1", false);
+    // Link-local and multicast routes come with every interface.
+    machine.file(
+        "/proc/net/ipv6_route",
+        "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth1\n\
+         ff000000000000000000000000000000 08 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth1\n",
+    );
+    refused_none(&machine);
+}
+
+fn refused_none(machine: &Machine) {
+    let plan = plan(machine, &[]).expect("a plan");
+    assert!(plan.objections.is_empty(), "{:?}", plan.objections);
+}
+
+#[test]
+fn a_route_and_a_carrier() {
+    let spec = nic(BMU, "e1000e", 7);
+    let machine = with(&spec);
+    machine.interface(&spec, "eth1", true);
+    machine.file("/proc/net/route", route("eth1"));
+    let words = refused(&machine, &[Reason::Route, Reason::Carrier]);
+    assert!(
+        words
+            .iter()
+            .any(|w| w.contains("192.0.2.0/24 goes through eth1")),
+        "{words:?}"
+    );
+}
+
+/// A table with a route to 192.0.2.0/24, in the CPU's order of bytes.
+fn route(interface: &str) -> String {
+    let word = |bytes: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(bytes));
+    format!(
+        "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n{interface} {} 00000000 0001 0 0 0 {} 0 0 0\n",
+        word([192, 0, 2, 0]),
+        word([255, 255, 255, 0])
+    )
+}
+
+#[test]
+fn an_ipv6_route() {
+    let spec = nic(BMU, "e1000e", 7);
+    let machine = with(&spec);
+    machine.interface(&spec, "eth1", false);
+    machine.file(
+        "/proc/net/ipv6_route",
+        "20010db8000000000000000000000000 20 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth1\n",
+    );
+    let words = refused(&machine, &[Reason::Route]);
+    assert!(words[0].contains("2001:db8::/32"), "{words:?}");
+}
+
+#[test]
+fn a_part_of_a_bond_with_the_route() {
+    let spec = nic(BMU, "e1000e", 7);
+    let machine = with(&spec);
+    machine.interface(&spec, "eth1", false);
+    machine.file("/sys/devices/virtual/net/bond0/carrier", "1\n");
+    machine.link("/sys/class/net/bond0", "/sys/devices/virtual/net/bond0");
+    machine.link(
+        &format!("{}/net/eth1/upper_bond0", home(&spec)),
+        "/sys/devices/virtual/net/bond0",
+    );
+    machine.file("/proc/net/route", route("bond0"));
+    refused(&machine, &[Reason::Route, Reason::Holder]);
+}
+
+fn disk() -> Spec {
+    Spec {
+        class: 0x01_0802,
+        driver: Some("nvme"),
+        ..bmu()
+    }
+}
+
+#[test]
+fn a_mounted_partition() {
+    let machine = with(&disk());
+    machine.disk(&disk(), "nvme/nvme0/nvme0n1", "259:0");
+    machine.disk(&disk(), "nvme/nvme0/nvme0n1/nvme0n1p1", "259:1");
+    machine.file(
+        "/proc/self/mountinfo",
+        "30 1 259:1 / /data rw shared:1 - ext4 /dev/nvme0n1p1 rw\n",
+    );
+    let words = refused(&machine, &[Reason::Mount]);
+    assert_eq!(words, ["nvme0n1p1 is mounted on /data"]);
+}
+
+#[test]
+fn a_file_system_with_a_number_of_its_own_is_known_by_its_source() {
+    let machine = with(&disk());
+    machine.disk(&disk(), "nvme/nvme0/nvme0n1", "259:0");
+    machine.file(
+        "/proc/1/mountinfo",
+        "30 1 0:44 /sub /srv rw - btrfs /dev/nvme0n1 rw\n",
+    );
+    refused(&machine, &[Reason::Mount]);
+}
+
+#[test]
+fn a_volume_on_the_disk_with_swap_in_it() {
+    let machine = with(&disk());
+    machine.disk(&disk(), "nvme/nvme0/nvme0n1", "259:0");
+    machine.mapped(&disk(), "nvme/nvme0/nvme0n1", "dm-0", "vg-swap", "253:0");
+    machine.file(
+        "/proc/swaps",
+        "Filename Type Size Used Priority\n/dev/dm-0 partition 100 0 -2\n",
+    );
+    let words = refused(&machine, &[Reason::Holder, Reason::Swap]);
+    assert!(
+        words.contains(&"nvme0n1 is a part of dm-0 (vg-swap)".to_string()),
+        "{words:?}"
+    );
+    assert!(
+        words.contains(&"nvme0n1 > dm-0 (vg-swap) is swap".to_string()),
+        "{words:?}"
+    );
+}
+
+#[test]
+fn a_disk_with_several_paths_hangs_below_its_subsystem() {
+    let machine = with(&disk());
+    let controller = format!("{}/nvme/nvme0", home(&disk()));
+    machine.file(&format!("{controller}/state"), "live\n");
+    let at = "/sys/devices/virtual/nvme-subsystem/nvme-subsys0";
+    machine.link("/sys/class/nvme-subsystem/nvme-subsys0", at);
+    machine.link(&format!("{at}/nvme0"), &controller);
+    machine.file(&format!("{at}/nvme0n1/dev"), "259:0\n");
+    machine.link("/sys/class/block/nvme0n1", &format!("{at}/nvme0n1"));
+    machine.file(
+        "/proc/self/mountinfo",
+        "30 1 259:0 / / rw - ext4 /dev/nvme0n1 rw\n",
+    );
+    refused(&machine, &[Reason::Mount]);
+}
+
+#[test]
+fn holders_in_a_circle_come_to_an_end() {
+    let machine = with(&disk());
+    machine.disk(&disk(), "nvme/nvme0/nvme0n1", "259:0");
+    machine.link(
+        &format!("{}/nvme/nvme0/nvme0n1/holders/nvme0n1", home(&disk())),
+        "/sys/class/block/nvme0n1",
+    );
+    let words = refused(&machine, &[Reason::Holder]);
+    assert!(words.len() < 100);
+}
+
+#[test]
+fn an_open_node() {
+    let machine = with(&disk());
+    machine.disk(&disk(), "nvme/nvme0/nvme0n1", "259:0");
+    machine.file(
+        &format!("{}/nvme/nvme0/uevent", home(&disk())),
+        "MAJOR=240\nDEVNAME=nvme0\n",
+    );
+    machine.link(
+        "/sys/dev/char/240:0",
+        &format!("{}/nvme/nvme0", home(&disk())),
+    );
+    machine.process(42, "nvme", "/dev/nvme0");
+    machine.process(43, "mkfs", "/dev/nvme0n1");
+    machine.process(44, "cat", "/dev/null");
+    let words = refused(&machine, &[Reason::Open]);
+    assert_eq!(
+        words,
+        [
+            "process 42 (nvme) has /dev/nvme0 open",
+            "process 43 (mkfs) has /dev/nvme0n1 open"
+        ]
+    );
+}
+
+#[test]
+fn a_group_that_would_not_be_viable() {
+    let machine = with(&nic(BMU, "e1000e", 7));
+    machine.add(&nic("0000:01:00.1", "igb", 7));
+    let words = refused(&machine, &[Reason::Group]);
+    assert!(
+        words[0].contains("0000:01:00.1") && words[0].contains("igb"),
+        "{words:?}"
+    );
+}
+
+#[test]
+fn a_group_with_nobody_else_in_the_way_is_viable() {
+    let machine = with(&nic(BMU, "e1000e", 7));
+    machine.add(&Spec {
+        bdf: "0000:01:00.1",
+        driver: Some("pci-stub"),
+        ..bmu()
+    });
+    machine.add(&Spec {
+        bdf: "0000:01:00.2",
+        driver: None,
+        ..bmu()
+    });
+    refused_none(&machine);
+}
+
+#[test]
+fn a_sibling_in_use_is_not_taken_with_the_group() {
+    let second = nic("0000:01:00.1", "igb", 7);
+    let machine = with(&nic(BMU, "e1000e", 7));
+    machine.add(&second);
+    machine.interface(&second, "eth2", true);
+    let request = Request {
+        device: BMU.parse().expect("an address"),
+        driver: "vfio-pci".into(),
+        owner: None,
+        whole_group: true,
+        overrides: Vec::new(),
+    };
+    let journals = Journals::at(&machine.path("/run/hwpool"));
+    let plan = Plan::bind(&machine.tree(), &journals, &request).expect("a plan");
+    let [objection] = &plan.objections[..] else {
+        panic!("{:?}", plan.objections);
+    };
+    assert_eq!(
+        (objection.bdf.to_string().as_str(), objection.reason),
+        ("0000:01:00.1", Reason::Carrier)
+    );
+}
+
+#[test]
+fn no_iommu() {
+    let machine = with(&Spec {
+        driver: Some("e1000e"),
+        group: None,
+        ..bmu()
+    });
+    refused(&machine, &[Reason::NoIommu]);
+}
+
+#[test]
+fn virtual_functions_that_are_on() {
+    let machine = with(&nic(BMU, "ixgbe", 7));
+    machine.file(&format!("/sys/bus/pci/devices/{BMU}/sriov_numvfs"), "3\n");
+    refused(&machine, &[Reason::Vfs]);
+}
+
+#[test]
+fn what_somebody_has_open_is_not_given_back() {
+    let machine = with(&bmu());
+    machine.process(99, "testpmd", "/dev/vfio/7");
+    let journals = Journals::at(&machine.path("/run/hwpool"));
+    machine.driver("e1000e");
+    let device = BMU.parse().expect("an address");
+    let plan = Plan::unbind(&machine.tree(), &journals, device, None, &[]).expect("a plan");
+    assert_eq!(plan.objections.len(), 1);
+    assert!(plan.objections[0].what.contains("process 99 (testpmd)"));
+}
+
+#[test]
+fn a_driver_that_is_not_there_is_found_out_first() {
+    let machine = with(&nic(BMU, "e1000e", 7));
+    std::fs::remove_dir_all(machine.path("/sys/bus/pci/drivers/vfio-pci")).unwrap();
+    assert!(matches!(
+        plan(&machine, &[]),
+        Err(BindError::NoDriver { .. })
+    ));
+}
+
+#[test]
+fn what_is_behind_a_bridge_is_not_the_bridges() {
+    let spec = nic(BMU, "e1000e", 7);
+    let machine = with(&spec);
+    machine.interface(&spec, "eth1", true);
+    let tree = machine.tree();
+    let openers = Openers::read(&tree);
+    let port = super::machine::PORT.parse().expect("an address");
+    let port = hwpool::host::Function::read(&tree, port).expect("the port");
+    assert!(Usage::of(&tree, &port, &openers).interfaces.is_empty());
+}
