@@ -11,6 +11,7 @@
 //! - [`user`]: devices in other processes, over vfio-user sockets.
 //! - [`host`]: the machine around a device: what there is, what is wrong, binding and giving back.
 //! - [`bringup`]: checks that prove a board layer by layer.
+//! - [`report`]: what a bring-up leaves behind, as data and as files.
 //! - [`devices`] and [`sim`]: the drivers and the models themselves.
 
 pub mod address;
@@ -19,6 +20,7 @@ pub mod device;
 pub mod dma;
 pub mod host;
 pub mod pool;
+pub mod report;
 pub mod user;
 pub mod vfio;
 

@@ -1,0 +1,121 @@
+//! The report of one bring-up as data.
+
+use serde::{Deserialize, Serialize};
+
+/// Name and version of the document's layout, in its field `schema`.
+pub const SCHEMA: &str = "hwpool.bringup/1";
+
+/// The report of one bring-up. Fields that a reader does not know are to be ignored; those that an older writer did
+/// not know have defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The device's address.
+    pub device: String,
+    /// How the run came about.
+    #[serde(default)]
+    pub about: About,
+    /// The rungs, from the lowest up.
+    pub checks: Vec<Check>,
+    /// How many passed.
+    pub passed: usize,
+    /// How many failed.
+    pub failed: usize,
+    /// How many did not apply to the device or were not chosen.
+    pub skipped: usize,
+    /// How many could not be run.
+    #[serde(default)]
+    pub blocked: usize,
+}
+
+/// How a run came about.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct About {
+    /// Version of hwpool.
+    pub hwpool: String,
+    /// Release of the kernel it ran on.
+    pub kernel: String,
+    /// When it began, in RFC 3339 and UTC.
+    pub started: String,
+    /// What its random choices came from.
+    pub seed: u64,
+    /// Name of the plan it followed.
+    pub plan: Option<String>,
+}
+
+/// The verdict on one rung.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Check {
+    /// Stable name, such as `portal.unique`.
+    pub id: String,
+    /// Number on the ladder.
+    pub rung: u8,
+    /// What the rung does to a device: `read-only`, `safe-write`, `disruptive` or `opt-in`.
+    pub class: String,
+    /// What it proves, in a few words.
+    pub title: String,
+    /// `pass`, `fail`, `skip` or `blocked`.
+    pub status: String,
+    /// What it took, in real time.
+    pub seconds: f64,
+    /// Why it did not pass.
+    pub message: Option<String>,
+    /// Probable causes of a failure, the likeliest first.
+    pub causes: Vec<String>,
+    /// What was seen.
+    pub evidence: Vec<Evidence>,
+    /// Registers that changed over the rung.
+    pub registers: Vec<Delta>,
+    /// Counters of PCIe errors that changed over the rung.
+    pub aer: Vec<Delta>,
+    /// What is worth a plot.
+    pub series: Vec<Series>,
+}
+
+/// One thing that was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What it is.
+    pub name: String,
+    /// A number or a text.
+    pub value: serde_json::Value,
+}
+
+/// A value that changed over a rung.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta {
+    /// Name of the register or counter.
+    pub name: String,
+    /// Its value before.
+    pub before: u64,
+    /// Its value after.
+    pub after: u64,
+}
+
+/// Measured points.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// What was measured.
+    pub name: String,
+    /// How to draw it.
+    pub kind: Plot,
+    /// Quantity and unit of the first of each pair.
+    pub x: String,
+    /// Quantity and unit of the second of each pair.
+    pub y: String,
+    /// The points, in ascending order of the first of each pair.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// How a [`Series`] is drawn.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Plot {
+    /// A line through the points.
+    Line,
+    /// Bars: from each point's `x` to the next one's.
+    Histogram,
+}
