@@ -125,6 +125,18 @@ fn whole_group() -> Case {
     case
 }
 
+/// Behind a bridge to conventional PCI, whose driver does not share its group with VFIO.
+fn whole_group_with_bridge() -> Case {
+    let bridge = Spec {
+        driver: Some("shpchp"),
+        ..port("0000:00:04.0", 7, None)
+    };
+    let functions = vec![nic(BMU, "e1000e", 7), bridge, nic(SECOND, "igb", 7)];
+    let mut case = Case::new("whole group with bridge", functions);
+    case.request.whole_group = true;
+    case
+}
+
 fn virtual_functions() -> Case {
     let mut case = Case::new("virtual functions", vec![nic(BMU, "ixgbe", 7)]);
     let at = format!("/sys/bus/pci/devices/{BMU}");
@@ -155,6 +167,7 @@ fn cases() -> Vec<fn() -> Case> {
         without_driver,
         with_override,
         whole_group,
+        whole_group_with_bridge,
         virtual_functions,
     ];
     match nix::unistd::getuid().is_root() {
@@ -329,6 +342,16 @@ fn without_a_journal_the_kernel_chooses_the_driver() {
     assert!(case.is_on("e1000e"));
     let nothing = case.unbind(None).expect("is on its own driver");
     assert!(nothing.steps.is_empty() && !case.has_journal());
+}
+
+#[test]
+fn a_function_that_the_kernel_has_no_driver_for_is_given_back_to_none() {
+    let case = without_driver();
+    let before = case.machine.contents();
+    case.bind(&mut case.kernel()).expect("binds");
+    std::fs::remove_dir_all(case.machine.path("/run/hwpool")).unwrap();
+    case.unbind(None).expect("unbinds");
+    assert_eq!(case.machine.contents(), before);
 }
 
 #[test]

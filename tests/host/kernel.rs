@@ -113,7 +113,10 @@ impl<'a> FakeKernel<'a> {
             .machine
             .path(&format!("/sys/bus/pci/drivers/{driver}"))
             .exists();
-        if !is_there || self.refusing.contains(&driver.as_str()) {
+        // VFIO takes no bridge (`vfio_pci_core_register_device`: EINVAL).
+        let is_refused = self.refusing.contains(&driver.as_str())
+            || (driver == "vfio-pci" && spec.config.bridge);
+        if !is_there || is_refused {
             return;
         }
         self.machine.link(

@@ -91,7 +91,11 @@ impl Plan {
         let mut steps = Vec::new();
         for function in &functions {
             let state = state(tree, function.bdf)?;
-            steps.extend(Goal::on_driver(function.bdf, &request.driver).steps(&state));
+            let goal = match function.is_bridge() {
+                true => Goal::without_driver(&state),
+                false => Goal::on_driver(function.bdf, &request.driver),
+            };
+            steps.extend(goal.steps(&state));
             before.push(state);
         }
         steps.extend(own_nodes(&device, &before[0], request));

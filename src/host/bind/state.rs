@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::host::function::{self, Group, directory};
 use crate::host::{Function, Tree};
-use crate::vfio::Bdf;
+use crate::vfio::{Bdf, is_vfio};
 
 /// All that binding changes of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl State {
 pub enum Wanted {
     /// This one, or none.
     Exactly(Option<String>),
-    /// The one that the kernel chooses.
+    /// The one that the kernel chooses, or none where it has none: not VFIO's.
     Any,
 }
 
@@ -87,7 +87,7 @@ impl fmt::Display for Wanted {
         f.write_str(match self {
             Wanted::Exactly(Some(driver)) => driver,
             Wanted::Exactly(None) => "no driver",
-            Wanted::Any => "a driver",
+            Wanted::Any => "a driver of its own, if there is one",
         })
     }
 }
@@ -111,6 +111,14 @@ impl Goal {
             driver_override: Some(driver.into()),
             vfs: 0,
             owners: Vec::new(),
+        }
+    }
+
+    /// On no driver: all that VFIO wants of a bridge, which it does not take.
+    pub(super) fn without_driver(now: &State) -> Goal {
+        Goal {
+            driver: Wanted::Exactly(None),
+            ..Goal::again(now)
         }
     }
 
@@ -294,7 +302,7 @@ pub(super) fn has_driver(tree: &Tree, bdf: Bdf, wanted: &Wanted) -> Result<(), O
     let driver = function::driver(tree, bdf);
     let good = match wanted {
         Wanted::Exactly(wanted) => driver == *wanted,
-        Wanted::Any => driver.is_some(),
+        Wanted::Any => !driver.as_deref().is_some_and(is_vfio),
     };
     good.then_some(()).ok_or(driver)
 }
