@@ -144,6 +144,14 @@ impl Link {
         }
     }
 
+    /// Returns the NUMA node of the device, where it is a PCI function and the kernel knows.
+    pub fn node(&self) -> Option<u32> {
+        match self {
+            Link::Vfio(function) => function.node(),
+            Link::Sim(_) | Link::User(_) => None,
+        }
+    }
+
     /// Returns what tells that the kernel wants the device back or that it broke; `None` where no kernel is between.
     pub fn notices(&self) -> Option<vfio::Notices> {
         match self {

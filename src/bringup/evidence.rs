@@ -1,6 +1,9 @@
 //! What a rung saw, and why it did not pass.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use crate::report::Series;
 
 /// One thing that was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,29 +27,41 @@ impl fmt::Display for Item {
 }
 
 /// What a rung saw, in the order in which it saw it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Evidence(pub Vec<(&'static str, Item)>);
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// Names and what was seen by them.
+    pub items: Vec<(Cow<'static, str>, Item)>,
+    /// What is worth a plot.
+    pub series: Vec<Series>,
+}
 
 impl Evidence {
     /// Notes a number of something.
-    pub fn count(&mut self, name: &'static str, value: impl Into<u64>) {
-        self.0.push((name, Item::Count(value.into())));
+    pub fn count(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<u64>) {
+        self.items.push((name.into(), Item::Count(value.into())));
     }
 
     /// Notes a register's value or an address.
-    pub fn hex(&mut self, name: &'static str, value: impl Into<u64>) {
-        self.0.push((name, Item::Hex(value.into())));
+    pub fn hex(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<u64>) {
+        self.items.push((name.into(), Item::Hex(value.into())));
     }
 
     /// Notes anything else.
-    pub fn text(&mut self, name: &'static str, value: impl fmt::Display) {
-        self.0.push((name, Item::Text(value.to_string())));
+    pub fn text(&mut self, name: impl Into<Cow<'static, str>>, value: impl fmt::Display) {
+        let value = Item::Text(value.to_string());
+        self.items.push((name.into(), value));
+    }
+
+    /// Returns what was seen by a name.
+    pub fn get(&self, name: &str) -> Option<&Item> {
+        let found = self.items.iter().find(|(seen, _)| seen == name);
+        found.map(|(_, item)| item)
     }
 }
 
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, (name, item)) in self.0.iter().enumerate() {
+        for (n, (name, item)) in self.items.iter().enumerate() {
             let comma = if n == 0 { "" } else { ", " };
             write!(f, "{comma}{name} {item}")?;
         }

@@ -12,7 +12,7 @@ use super::lists::INTERRUPT;
 /// Raises each vector once and sees it once, and no other; then raises it twice while disabled and sees it pending
 /// until it is enabled, then once.
 pub(super) fn vectors<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let bmu = &board.session()?.bmu;

@@ -10,15 +10,16 @@ use hwpool_devices::reg::Field;
 use super::Board;
 use super::evidence::{Evidence, Failure, ensure};
 use super::portal::RingMemory;
+use crate::report::{Plot, Series};
 
 /// Objects of the small pools that these rungs use.
-const OBJECTS: u32 = 64;
+pub(super) const OBJECTS: u32 = 64;
 /// How long an interrupt that must come may take, and how long one that must not come is waited for.
 pub(super) const INTERRUPT: Duration = Duration::from_millis(20);
 
 /// Finds every list empty right after a reset, by its count and by trying to take.
 pub(super) fn stale<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let bmu = &board.session()?.bmu;
@@ -46,7 +47,7 @@ pub(super) fn stale<T: Transport>(
 
 /// Gives one buffer and takes it again, at the bottom and at the top of the address space.
 pub(super) fn single<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let bmu = &board.session()?.bmu;
@@ -75,7 +76,7 @@ pub(super) fn single<T: Transport>(
 
 /// Fills a list, sees one more refused, drains it, sees one more fail, and has bad frees refused one by one.
 pub(super) fn capacity<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let bmu = &board.session()?.bmu;
@@ -180,7 +181,7 @@ fn expect_error<T: Transport>(
 
 /// Runs a pool dry and lets it recover: one event and one interrupt each, then service as before.
 pub(super) fn exhaustion<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let session = board.session()?;
@@ -195,11 +196,14 @@ pub(super) fn exhaustion<T: Transport>(
     let (low, high) = (OBJECTS / 4, OBJECTS / 2);
     list.set_thresholds(low, high)?;
     let irq = list.event_interrupt(bmu.capabilities().vectors - 1)?;
-    let taken = run_dry(&mut list)?;
+    let mut levels = vec![OBJECTS];
+    let taken = run_dry(&mut list, &mut levels)?;
     expect_event(&list, &irq, (true, false), "DEPLETED")?;
     for &index in &taken {
         list.free(index)?;
+        levels.push(list.available()?);
     }
+    evidence.series.push(fill_level(&levels));
     let filled = list.available()?;
     ensure!(
         filled == OBJECTS,
@@ -214,10 +218,28 @@ pub(super) fn exhaustion<T: Transport>(
     Ok(())
 }
 
-fn run_dry<T: Transport>(list: &mut FreeList<T>) -> Result<Vec<u32>, Failure> {
+/// Returns what POOL_AVAILABLE said after each operation, as a plot.
+fn fill_level(levels: &[u32]) -> Series {
+    let points = levels.iter().enumerate();
+    Series {
+        name: "fill level".into(),
+        kind: Plot::Line,
+        x: "operations".into(),
+        y: "buffers".into(),
+        points: points
+            .map(|(n, level)| (n as f64, f64::from(*level)))
+            .collect(),
+    }
+}
+
+fn run_dry<T: Transport>(
+    list: &mut FreeList<T>,
+    levels: &mut Vec<u32>,
+) -> Result<Vec<u32>, Failure> {
     let mut taken = Vec::new();
     while let Some(index) = list.alloc()? {
         taken.push(index);
+        levels.push(list.available()?);
     }
     ensure!(
         taken.len() == OBJECTS as usize,
@@ -250,7 +272,10 @@ fn expect_event<T: Transport>(
 }
 
 /// Runs a pool dry through a portal, gives one buffer, and sees the event that buffers are available, and the buffer.
-fn starve_portal<T: Transport>(board: &Board<T>, list: &mut FreeList<T>) -> Result<(), Failure> {
+fn starve_portal<T: Transport>(
+    board: &Board<'_, T>,
+    list: &mut FreeList<T>,
+) -> Result<(), Failure> {
     let session = board.session()?;
     if session.bmu.capabilities().portals == 0 {
         return Ok(());

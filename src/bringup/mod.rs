@@ -4,35 +4,71 @@
 //! register values. A rung whose need did not pass is *blocked*, not run: its verdict would say nothing. The same ladder
 //! runs on the model and on silicon; nothing in here knows which.
 //!
-//! The ladder writes to registers, resets the device and forgets what was in its lists. It touches no buffer memory:
-//! pools are laid over addresses that are never mapped, since a buffer manager only stores them. Only the rings of
-//! its portals are real memory.
+//! Each rung is of a [`Class`] by what it does to the device. Those that write reset it in the end, and what was in its
+//! lists is forgotten. No rung touches buffer memory: pools are laid over addresses that are never mapped, since a
+//! buffer manager only stores them. Only the rings of its portals are real memory.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `ladder.rs` | the table of rungs, and how they are climbed |
+//! | `choice.rs`, `plan.rs` | which rungs are run; limits of a board, from a file |
+//! | `causes.rs` | what a failure probably comes from |
+//! | `deltas.rs`, `evidence.rs` | what is noted of each rung |
+//! | `host.rs` to `soak.rs` | the rungs |
 
+mod causes;
+mod choice;
+mod deltas;
 mod evidence;
+mod host;
 mod interrupts;
+mod ladder;
 mod lists;
+mod owner;
 mod pci;
+mod plan;
 mod portal;
 mod registers;
 mod reset;
+mod soak;
+mod unmapped;
 
-use std::ops::ControlFlow;
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use hwpool_devices::bus::Transport;
-
+pub use choice::{Choice, Class, NoClass, NoRung};
 pub use evidence::{Evidence, Failure, Item};
+pub use ladder::{ids, run};
+pub use owner::Kill;
+pub use plan::{Limits, Plan, PlanError};
 
-use crate::device::Session;
+use crate::host::doctor::Row;
+use crate::report::{self, Delta, Document};
+use ladder::Board;
 
 /// What a run of the ladder may be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Objects in the pool that is cycled through the rings, 64 to 2^24; fewer where the device holds fewer.
     pub buffers: u32,
     /// How often each object goes through the rings.
     pub laps: u32,
+    /// How long the traffic of the last rung lasts, over all NUMA nodes.
+    pub soak: Duration,
+    /// Which rungs are run.
+    pub choice: Choice,
+    /// What this board has to reach.
+    pub limits: Limits,
+    /// What the doctor says of the machine, where a kernel is between.
+    pub host: Option<Vec<Row>>,
+    /// NUMA nodes of the machine; the traffic runs with its rings on each.
+    pub nodes: Vec<u32>,
+    /// The node of the device.
+    pub near: Option<u32>,
+    /// Set by whoever wants the climb to end: traffic stops at once, then `progress` is asked.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for Options {
@@ -40,6 +76,13 @@ impl Default for Options {
         Options {
             buffers: 4096,
             laps: 4,
+            soak: Duration::from_secs(2),
+            choice: Choice::default(),
+            limits: Limits::default(),
+            host: None,
+            nodes: Vec::new(),
+            near: None,
+            stop: Arc::default(),
         }
     }
 }
@@ -51,7 +94,7 @@ pub enum Status {
     Pass,
     /// It does not.
     Fail,
-    /// The device does not have what the rung checks.
+    /// The device does not have what the rung checks, or the rung was not chosen.
     Skip,
     /// A rung that this one needs did not pass, or the climb was ended before.
     Blocked,
@@ -76,6 +119,8 @@ pub struct Outcome {
     pub id: &'static str,
     /// Number on the ladder.
     pub rung: u8,
+    /// What it does to the device.
+    pub class: Class,
     /// What it proves, in a few words.
     pub title: &'static str,
     /// How it ended.
@@ -84,6 +129,12 @@ pub struct Outcome {
     pub evidence: Evidence,
     /// Why it did not pass.
     pub message: Option<String>,
+    /// What a failure probably comes from, the likeliest first.
+    pub causes: Vec<&'static str>,
+    /// Registers that changed over the rung.
+    pub registers: Vec<Delta>,
+    /// Error status of the link that changed over the rung.
+    pub aer: Vec<Delta>,
     /// What it took, in real time.
     pub elapsed: Duration,
 }
@@ -100,15 +151,58 @@ pub struct Report {
 impl Report {
     /// Returns how many rungs ended with `status`.
     pub fn count(&self, status: Status) -> usize {
-        self.checks
-            .iter()
-            .filter(|check| check.status == status)
-            .count()
+        let checks = self.checks.iter();
+        checks.filter(|check| check.status == status).count()
     }
 
     /// Tells whether the board is proved: nothing failed and nothing was blocked.
     pub fn is_good(&self) -> bool {
         self.count(Status::Fail) + self.count(Status::Blocked) == 0
+    }
+
+    /// Returns the report as data.
+    pub fn document(&self, about: report::About) -> Document {
+        Document {
+            schema: report::SCHEMA.into(),
+            device: self.device.clone(),
+            about,
+            checks: self.checks.iter().map(Outcome::document).collect(),
+            passed: self.count(Status::Pass),
+            failed: self.count(Status::Fail),
+            skipped: self.count(Status::Skip),
+            blocked: self.count(Status::Blocked),
+        }
+    }
+}
+
+impl Outcome {
+    /// Returns the verdict as data.
+    pub fn document(&self) -> report::Check {
+        report::Check {
+            id: self.id.into(),
+            rung: self.rung,
+            class: self.class.word().into(),
+            title: self.title.into(),
+            status: self.status.word().into(),
+            seconds: self.elapsed.as_secs_f64(),
+            message: self.message.clone(),
+            causes: self.causes.iter().map(|cause| cause.to_string()).collect(),
+            evidence: self.evidence.items.iter().map(evidence).collect(),
+            registers: self.registers.clone(),
+            aer: self.aer.clone(),
+            series: self.evidence.series.clone(),
+        }
+    }
+}
+
+fn evidence((name, item): &(Cow<'static, str>, Item)) -> report::Evidence {
+    report::Evidence {
+        name: name.to_string(),
+        value: match item {
+            Item::Count(n) | Item::Hex(n) => (*n).into(),
+            Item::Text(text) => text.clone().into(),
+        },
+        hex: matches!(item, Item::Hex(_)),
     }
 }
 
@@ -124,123 +218,4 @@ pub enum Progress<'a> {
     },
     /// A rung was run.
     End(&'a Outcome),
-}
-
-/// What the rungs work on.
-struct Board<T: Transport> {
-    transport: Arc<T>,
-    options: Options,
-    /// The driver, from the reset rung on.
-    session: Option<Session<T>>,
-}
-
-impl<T: Transport> Board<T> {
-    fn session(&self) -> Result<&Session<T>, Failure> {
-        self.session
-            .as_ref()
-            .ok_or_else(|| Failure::Fail("the device was not opened".into()))
-    }
-}
-
-type Check<T> = fn(&mut Board<T>, &mut Evidence) -> Result<(), Failure>;
-
-struct Rung<T: Transport> {
-    number: u8,
-    id: &'static str,
-    needs: &'static [&'static str],
-    title: &'static str,
-    check: Check<T>,
-}
-
-impl<T: Transport> Rung<T> {
-    /// Makes a verdict without evidence.
-    fn outcome(&self, status: Status, message: Option<String>) -> Outcome {
-        Outcome {
-            id: self.id,
-            rung: self.number,
-            title: self.title,
-            status,
-            evidence: Evidence::default(),
-            message,
-            elapsed: Duration::ZERO,
-        }
-    }
-}
-
-/// The ladder, from the lowest rung up.
-#[rustfmt::skip] // a table: one rung, one line
-fn ladder<T: Transport>() -> Vec<Rung<T>> {
-    let rung = |number, id, needs, title, check| Rung { number, id, needs, title, check };
-    vec![
-        rung(1, "pci.function", &[], "ids, BARs, link, error status", pci::function as Check<T>),
-        rung(2, "regs.identity", &["pci.function"], "magic, version, liveness", registers::identity),
-        rung(3, "regs.scratch", &["regs.identity"], "every data bit", registers::scratch),
-        rung(4, "regs.access", &["regs.scratch"], "reset value and access of registers", registers::access),
-        rung(5, "reset.verified", &["regs.identity"], "resets that leave nothing behind", reset::verified),
-        rung(6, "lists.stale", &["reset.verified"], "no buffers of a former owner", lists::stale),
-        rung(7, "lists.single", &["lists.stale"], "one buffer in, the same out", lists::single),
-        rung(8, "lists.capacity", &["lists.single"], "full, empty, bad frees refused", lists::capacity),
-        rung(9, "portal.unique", &["lists.single"], "each buffer exactly once", portal::unique),
-        rung(10, "portal.dma", &["lists.single"], "ring sizes, page borders, guards", portal::dma),
-        rung(12, "irq.vectors", &["reset.verified"], "each vector exactly once", interrupts::vectors),
-        rung(13, "lists.exhaustion", &["portal.unique", "irq.vectors"], "run dry and recover", lists::exhaustion),
-    ]
-}
-
-/// Climbs the ladder; `progress` hears of each rung before it is run and of its outcome after. What it breaks with
-/// ends the climb: the rungs that are left are blocked, for that reason.
-///
-/// Blocks until the last rung is done: every wait within has a deadline. The device is left reset and without the
-/// right to DMA.
-pub fn run<T: Transport>(
-    transport: Arc<T>,
-    options: &Options,
-    mut progress: impl FnMut(Progress<'_>) -> ControlFlow<String>,
-) -> Report {
-    let device = transport.name().to_string();
-    let mut board = Board {
-        transport,
-        options: options.clone(),
-        session: None,
-    };
-    let mut checks: Vec<Outcome> = Vec::new();
-    let mut ended = None;
-    for rung in ladder() {
-        let Rung { id, title, .. } = rung;
-        ended = ended.or_else(|| progress(Progress::Start { id, title }).break_value());
-        let outcome = match &ended {
-            Some(why) => rung.outcome(Status::Blocked, Some(why.clone())),
-            None => climb(&rung, &mut board, &checks),
-        };
-        let told = progress(Progress::End(&outcome)).break_value();
-        ended = ended.or(told);
-        checks.push(outcome);
-    }
-    if let Some(session) = board.session {
-        // Best effort: what stands in the way of an orderly close was reported by the rung that met it.
-        let _ = session.bmu.close();
-    }
-    Report { device, checks }
-}
-
-fn climb<T: Transport>(rung: &Rung<T>, board: &mut Board<T>, below: &[Outcome]) -> Outcome {
-    let started = Instant::now();
-    let mut evidence = Evidence::default();
-    let passed = |id: &str| below.iter().any(|c| c.id == id && c.status == Status::Pass);
-    let (status, message) = match rung.needs.iter().find(|need| !passed(need)) {
-        Some(need) => (
-            Status::Blocked,
-            Some(format!("needs {need}, which did not pass")),
-        ),
-        None => match (rung.check)(board, &mut evidence) {
-            Ok(()) => (Status::Pass, None),
-            Err(Failure::Skip(why)) => (Status::Skip, Some(why)),
-            Err(Failure::Fail(why)) => (Status::Fail, Some(why)),
-        },
-    };
-    Outcome {
-        evidence,
-        elapsed: started.elapsed(),
-        ..rung.outcome(status, message)
-    }
 }

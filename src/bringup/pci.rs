@@ -9,10 +9,10 @@ use super::evidence::{Evidence, Failure, ensure};
 
 /// Reads ids, BARs, link, capabilities and error status; nothing is written.
 pub(super) fn function<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let transport = &*board.transport;
+    let transport = &**board.transport()?;
     let identity = pci::identity(transport)?;
     evidence.text(
         "ids",

@@ -27,7 +27,16 @@ impl<T: Transport> RingMemory<T> {
     }
 
     fn new(session: &Session<T>, config: PortalConfig) -> Result<RingMemory<T>, Failure> {
-        let mapping = map(session, config.layout.size())?;
+        RingMemory::on_node(session, config, None)
+    }
+
+    /// Maps memory on a NUMA node, or wherever there is some.
+    pub(super) fn on_node(
+        session: &Session<T>,
+        config: PortalConfig,
+        node: Option<u32>,
+    ) -> Result<RingMemory<T>, Failure> {
+        let mapping = map(session, config.layout.size(), node)?;
         Ok(RingMemory { mapping, config })
     }
 
@@ -43,7 +52,7 @@ impl<T: Transport> RingMemory<T> {
 
 /// Sends every buffer of a pool through the rings several times, in bursts of every size, and sees each exactly once.
 pub(super) fn unique<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let session = board.session()?;
@@ -131,7 +140,7 @@ fn exactly_once(taken: &[u32], objects: u32) -> Result<(), Failure> {
 /// Runs portals with rings of each size, across page borders, between guard areas that must stay as they are; and has
 /// a misaligned ring refused.
 pub(super) fn dma<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     /// Rings beyond 2^11 entries differ in nothing but their size.
@@ -167,7 +176,7 @@ fn guarded<T: Transport>(session: &Session<T>, log2: u32) -> Result<u64, Failure
     let entries = layout.acquire_entries();
     let start = BORDER - 64;
     let end = start + layout.size();
-    let mapping = map(session, end + BORDER)?;
+    let mapping = map(session, end + BORDER, None)?;
     for offset in (0..mapping.size()).step_by(8) {
         mapping.store64(offset, GUARD);
     }
@@ -235,8 +244,14 @@ fn misaligned<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn map<T: Transport>(session: &Session<T>, len: usize) -> Result<Arc<Mapping<T>>, Failure> {
-    let wanted = MemoryRequest::new(len).pages(session.domain.pages());
+fn map<T: Transport>(
+    session: &Session<T>,
+    len: usize,
+    node: Option<u32>,
+) -> Result<Arc<Mapping<T>>, Failure> {
+    let wanted = MemoryRequest::new(len)
+        .pages(session.domain.pages())
+        .node(node);
     let memory = Memory::allocate(&wanted.label("hwpool-rings"))?;
     let placement = Placement::Anywhere {
         align: BORDER as u64,

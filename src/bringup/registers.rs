@@ -9,12 +9,12 @@ use hwpool_devices::reg::{Access, Register};
 use super::evidence::{Evidence, Failure, ensure};
 use super::{Board, reset};
 
-/// Reads magic and version, and sees LIVENESS answer with the complement.
+/// Reads magic and version; writes nothing.
 pub(super) fn identity<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let bar = board.transport.bar(regs::CONTROL_BAR)?;
+    let bar = board.transport()?.bar(regs::CONTROL_BAR)?;
     let magic = regs::MAGIC.read(&bar)?;
     evidence.hex("MAGIC", magic);
     ensure!(
@@ -37,25 +37,16 @@ pub(super) fn identity<T: Transport>(
         "specification {major}.{minor} is not known"
     );
     evidence.hex("IMPLEMENTATION", regs::IMPLEMENTATION.read(&bar)?);
-    let patterns = [0u32, 0x5555_5555, 0xaaaa_aaaa, 0x0123_4567];
-    for written in patterns {
-        regs::LIVENESS.write(&bar, written)?;
-        let found = regs::LIVENESS.read(&bar)?;
-        ensure!(
-            found == !written,
-            "LIVENESS reads {found:#010x} after {written:#010x} was written"
-        );
-    }
-    evidence.count("liveness patterns", patterns.len() as u64);
     Ok(())
 }
 
-/// Walks a one and a zero through all 64 bits of SCRATCH.
+/// Sees LIVENESS answer with the complement, and walks a one and a zero through all 64 bits of SCRATCH.
 pub(super) fn scratch<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let bar = board.transport.bar(regs::CONTROL_BAR)?;
+    let bar = board.transport()?.bar(regs::CONTROL_BAR)?;
+    evidence.count("liveness patterns", answers(&bar)?);
     let walking = (0..64).flat_map(|bit| [1u64 << bit, !(1u64 << bit)]);
     let fixed = [
         0,
@@ -80,11 +71,25 @@ pub(super) fn scratch<T: Transport>(
     Ok(())
 }
 
+/// Writes patterns to LIVENESS, which answers with their complements; returns how many.
+fn answers(bar: &impl Bar) -> Result<u64, Failure> {
+    let patterns = [0u32, 0x5555_5555, 0xaaaa_aaaa, 0x0123_4567];
+    for written in patterns {
+        regs::LIVENESS.write(bar, written)?;
+        let found = regs::LIVENESS.read(bar)?;
+        ensure!(
+            found == !written,
+            "LIVENESS reads {found:#010x} after {written:#010x} was written"
+        );
+    }
+    Ok(patterns.len() as u64)
+}
+
 /// Names the probable cause of a wrong pattern.
 fn blame(written: u64, found: u64) -> &'static str {
     const LOW: u64 = 0xffff_ffff;
     if found == u64::MAX {
-        "all ones, the device is gone"
+        "all ones, nobody answers"
     } else if found == written.rotate_left(32) {
         "the halves are swapped"
     } else if found == written.swap_bytes() {
@@ -100,12 +105,12 @@ fn blame(written: u64, found: u64) -> &'static str {
 ///
 /// Starts and ends with a soft reset. Of an array the first and the last register that the device has are checked.
 pub(super) fn access<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let bar = board.transport.bar(regs::CONTROL_BAR)?;
+    let bar = board.transport()?.bar(regs::CONTROL_BAR)?;
     let device = Shape::read(&bar)?;
-    reset::soft(&*board.transport, &bar, device.timeout)?;
+    reset::soft(&**board.transport()?, &bar, device.timeout)?;
     let (mut values, mut writable, mut read_only) = (0u32, 0u32, 0u32);
     for row in regs::TABLE
         .iter()
@@ -118,7 +123,7 @@ pub(super) fn access<T: Transport>(
         }
     }
     let twins = twins(&bar, &device)?;
-    reset::soft(&*board.transport, &bar, device.timeout)?;
+    reset::soft(&**board.transport()?, &bar, device.timeout)?;
     evidence.count("reset values", values);
     evidence.count("writable", writable);
     evidence.count("read-only", read_only);

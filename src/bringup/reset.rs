@@ -15,10 +15,10 @@ const TIMES: u32 = 10;
 
 /// Opens the driver, then resets ten times each way; a mark in SCRATCH must be gone each time.
 pub(super) fn verified<T: Transport>(
-    board: &mut Board<T>,
+    board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let session = Session::open(board.transport.clone())?;
+    let session = Session::open(board.transport()?.clone())?;
     let bmu = &session.bmu;
     evidence.count("RESET_COUNT before", bmu.read(regs::RESET_COUNT)?);
     for kind in [OpenReset::Best, OpenReset::Soft] {

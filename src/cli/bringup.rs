@@ -1,74 +1,255 @@
 //! `hwpool bringup`: the ladder of checks, for people and for scripts.
 
+use std::fs;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use hwpool::bringup::{Item, Options, Outcome, Progress, Report, Status, run as climb};
-use hwpool::device::Link;
+use hwpool::address::{Address, TransportKind};
+use hwpool::bringup::{
+    Choice, Class, Failure, Kill, Options, Plan, Progress, Report, run as climb,
+};
+use hwpool::device::{DeviceError, Link};
+use hwpool::devices::bus::Transport;
+use hwpool::host::Tree;
+use hwpool::host::doctor::{Question, Row, examine};
+use hwpool::report::{About, lines};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
 
-use super::output::Colour;
+use super::report::Reporting;
 use super::signal::Stop;
-use super::{DeviceArg, Output};
+use super::{Output, Usage, kill};
 
-/// Prove a device layer by layer. Resets it; whatever it held is forgotten.
+/// Prove a device layer by layer.
+///
+/// Rungs are of a class by what they do: read-only ones write nothing, safe-write ones write to registers made for
+/// tests, disruptive ones reset the device and forget what it held (the default goes up to these), opt-in ones make it
+/// do what it should never do. With `vfio:` the kernel itself resets a function when it is opened.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hwpool bringup sim:bmu
+  hwpool bringup vfio:0000:01:00.0 --class read-only
+  hwpool bringup --plan board.toml --report junit --out board.xml
+  hwpool bringup sim:bmu --report html --out report.html")]
 pub(crate) struct Bringup {
+    /// Address of the device [default: the plan's, else sim:bmu].
+    #[arg(value_name = "DEVICE")]
+    device: Option<String>,
+    /// The sharpest class of rungs that are run: read-only, safe-write, disruptive or opt-in [default: disruptive].
+    #[arg(long, value_name = "CLASS")]
+    class: Option<Class>,
+    /// Only these rungs, by id or number, and those that they need, of whatever class.
+    #[arg(long, value_name = "RUNG,...", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Not these rungs, by id or number.
+    #[arg(long, value_name = "RUNG,...", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// File in TOML that says the same as options, and limits that the board has to keep (see examples/board.toml).
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Objects in the pool that is cycled through the rings [default: 4096].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(64..=1 << 24))]
+    buffers: Option<u32>,
+    /// How often each object goes through the rings [default: 4].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    laps: Option<u32>,
+    /// Seconds of traffic on the last rung [default: 2].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    soak: Option<Duration>,
     #[command(flatten)]
-    device: DeviceArg,
-    /// Objects in the pool that is cycled through the rings.
-    #[arg(long, value_name = "N", default_value_t = Options::default().buffers,
-          value_parser = clap::value_parser!(u32).range(64..=1 << 24))]
-    buffers: u32,
-    /// How often each object goes through the rings.
-    #[arg(long, value_name = "N", default_value_t = Options::default().laps,
-          value_parser = clap::value_parser!(u32).range(1..=1000))]
-    laps: u32,
+    reporting: Reporting,
 }
 
 pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
-    let options = Options {
-        buffers: args.buffers,
-        laps: args.laps,
-    };
+    let plan = args.plan.as_deref().map(read_plan).transpose()?;
+    let planned = plan.as_ref().and_then(|plan| plan.device.clone());
+    let device = args.device.clone().or(planned);
+    let address: Address = device
+        .unwrap_or_else(|| "sim:bmu".into())
+        .parse()
+        .map_err(DeviceError::from)?;
+    let name = address.to_string();
+    let mut options = args.options(plan.as_ref())?;
+    let sink = args.reporting.sink(output)?;
+    let about = about(&address, plan.and_then(|plan| plan.name));
+    let tree = Tree::running();
+    options.host = machine(&tree, &address);
+    options.nodes = tree.nodes();
     let stop = Stop::on_signal()?;
-    let link = Link::open(&args.device.device)?;
-    stop.on_notice(&args.device.device, link.notices());
-    let mut printed = Ok(());
-    let spinner = spinner(output);
-    let progress = |progress: Progress<'_>| {
-        match progress {
-            Progress::Start { id, .. } => spinner.set_message(id),
-            Progress::End(outcome) => {
-                let line = || output.line(outcome_text(outcome, output));
-                if printed.is_ok() {
-                    printed = spinner.suspend(line);
-                }
-            }
-        }
-        match stop.is_wanted() {
-            true => ControlFlow::Break("the run was ended before this rung".into()),
-            false => ControlFlow::Continue(()),
-        }
+    options.stop = stop.flag();
+    let link = Link::open(&name)?;
+    stop.on_notice(&name, link.notices());
+    options.near = link.node();
+    let run = Run {
+        name: &name,
+        options,
+        stop: &stop,
+        output,
+        is_streamed: sink.is_text(),
     };
     let report = match link {
-        Link::Sim(model) => climb(model, &options, progress),
-        Link::Vfio(function) => climb(function, &options, progress),
-        Link::User(client) => climb(client, &options, progress),
-    };
-    spinner.finish_and_clear();
-    printed?;
-    output.print(|| report_json(&report), || summary(&report, output))?;
+        Link::Sim(model) => run.climb(model, Some(kill::owner_of_served(&address))),
+        Link::Vfio(function) => run.climb(function, run.owner(&address, vfio)),
+        Link::User(client) => run.climb(client, run.owner(&address, user)),
+    }?;
+    let good = report.is_good();
+    sink.write(&report.document(about))?;
     stop.verdict()?;
-    Ok(report.is_good())
+    Ok(good)
+}
+
+impl Bringup {
+    /// What the options say, over what the plan says.
+    fn options(&self, plan: Option<&Plan>) -> anyhow::Result<Options> {
+        let mut options = Options::default();
+        if let Some(plan) = plan {
+            plan.apply(&mut options);
+        }
+        let Choice { class, only, skip } = options.choice;
+        let or = |given: &Vec<String>, planned| match given.is_empty() {
+            true => planned,
+            false => given.clone(),
+        };
+        options.choice = Choice {
+            class: self.class.unwrap_or(class),
+            only: or(&self.only, only),
+            skip: or(&self.skip, skip),
+        };
+        let checked = options.choice.validate();
+        checked.map_err(|error| Usage(error.to_string()))?;
+        options.buffers = self.buffers.unwrap_or(options.buffers);
+        options.laps = self.laps.unwrap_or(options.laps);
+        options.soak = self.soak.unwrap_or(options.soak);
+        Ok(options)
+    }
+}
+
+fn read_plan(path: &Path) -> anyhow::Result<Plan> {
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|error| Usage(format!("{}: {error}", path.display())))?;
+    let plan = Plan::parse(&text);
+    let mut plan = plan.map_err(|error| Usage(format!("{}: {error}", path.display())))?;
+    let stem = || Some(path.file_stem()?.to_string_lossy().into_owned());
+    plan.name = plan.name.or_else(stem);
+    Ok(plan)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    match (0.01..=86_400.0).contains(&value) {
+        true => Ok(Duration::from_secs_f64(value)),
+        false => Err("0.01 to 86400 seconds".into()),
+    }
+}
+
+fn about(address: &Address, plan: Option<String>) -> About {
+    let uname = nix::sys::utsname::uname();
+    let kernel = uname.map(|name| name.release().to_string_lossy().into_owned());
+    let seed = address.options.iter().find(|(key, _)| key == "seed");
+    About {
+        hwpool: env!("CARGO_PKG_VERSION").into(),
+        kernel: kernel.unwrap_or_default(),
+        started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        seed: seed.and_then(|(_, value)| value.parse().ok()).unwrap_or(1),
+        plan,
+    }
+}
+
+/// What the doctor says of the machine; of a model only what a process needs for itself.
+fn machine(tree: &Tree, address: &Address) -> Option<Vec<Row>> {
+    const OWN: [&str; 4] = ["kernel", "hugepages", "thp", "nofile"];
+    let question = Question {
+        device: None,
+        pin: 64 << 20,
+    };
+    match address.transport {
+        TransportKind::Vfio => {
+            let device = Some(address.target.parse().ok()?);
+            examine(tree, Question { device, ..question })
+        }
+        TransportKind::Sim | TransportKind::User => {
+            let mut rows = examine(tree, question)?;
+            rows.retain(|row| OWN.contains(&row.id));
+            Some(rows)
+        }
+    }
+}
+
+fn vfio(link: Link) -> Option<Arc<hwpool::vfio::Function>> {
+    match link {
+        Link::Vfio(function) => Some(function),
+        _ => None,
+    }
+}
+
+fn user(link: Link) -> Option<Arc<hwpool::user::Client>> {
+    match link {
+        Link::User(client) => Some(client),
+        _ => None,
+    }
+}
+
+/// What a climb needs besides its transport.
+struct Run<'a> {
+    name: &'a str,
+    options: Options,
+    stop: &'a Stop,
+    output: Output,
+    is_streamed: bool,
+}
+
+impl Run<'_> {
+    /// Lets another process own the device, where it can be opened by its address again.
+    fn owner<'a, T: Transport>(
+        &'a self,
+        address: &Address,
+        of: impl Fn(Link) -> Option<Arc<T>> + 'a,
+    ) -> Option<Kill<'a, T>> {
+        let is_handed_over = address.options.iter().any(|(key, _)| key == "fd");
+        let open = move || {
+            let link = Link::open(self.name)?;
+            self.stop.on_notice(self.name, link.notices());
+            of(link).ok_or_else(|| Failure::Fail(format!("{} is another device now", self.name)))
+        };
+        (!is_handed_over).then(|| kill::owner(self.name, open))
+    }
+
+    fn climb<T: Transport>(
+        &self,
+        transport: Arc<T>,
+        kill: Option<Kill<'_, T>>,
+    ) -> anyhow::Result<Report> {
+        let mut printed = Ok(());
+        let spinner = spinner(self.is_streamed);
+        let progress = |progress: Progress<'_>| {
+            match progress {
+                Progress::Start { id, .. } => spinner.set_message(id),
+                Progress::End(outcome) if self.is_streamed && printed.is_ok() => {
+                    let text = lines(&outcome.document(), &|tone, text| {
+                        self.output.paint(tone.into(), text)
+                    });
+                    printed = spinner.suspend(|| self.output.line(text));
+                }
+                Progress::End(_) => {}
+            }
+            match self.stop.is_wanted() || printed.is_err() {
+                true => ControlFlow::Break("the run was ended before this rung".into()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let report = climb(transport, &self.options, kill, progress);
+        spinner.finish_and_clear();
+        printed.map(|()| report)
+    }
 }
 
 /// A sign of life while a rung runs, on a terminal only.
-fn spinner(output: Output) -> ProgressBar {
-    if output.is_json() || !std::io::stderr().is_terminal() {
+fn spinner(wanted: bool) -> ProgressBar {
+    if !wanted || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
@@ -76,71 +257,4 @@ fn spinner(output: Output) -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
-}
-
-fn outcome_text(outcome: &Outcome, output: Output) -> String {
-    let colour = match outcome.status {
-        Status::Pass => Colour::Good,
-        Status::Fail => Colour::Bad,
-        Status::Skip | Status::Blocked => Colour::Pale,
-    };
-    let word = output.paint(colour, &format!("{:<7}", outcome.status.word()));
-    let (rung, id, title) = (outcome.rung, outcome.id, outcome.title);
-    let ms = outcome.elapsed.as_secs_f64() * 1e3;
-    let mut text = format!("{rung:>2} {word} {id:<17} {title} ({ms:.1} ms)");
-    if let Some(message) = &outcome.message {
-        text += &format!("\n           {message}");
-    }
-    if !outcome.evidence.0.is_empty() {
-        let evidence = outcome.evidence.to_string();
-        text += &format!("\n           {}", output.paint(Colour::Pale, &evidence));
-    }
-    text
-}
-
-fn summary(report: &Report, output: Output) -> String {
-    let count = |status| report.count(status);
-    let (passed, failed) = (count(Status::Pass), count(Status::Fail));
-    let (skipped, blocked) = (count(Status::Skip), count(Status::Blocked));
-    let colour = if report.is_good() {
-        Colour::Good
-    } else {
-        Colour::Bad
-    };
-    let mut text = format!("{passed} passed, {failed} failed, {skipped} skipped");
-    if blocked > 0 {
-        text += &format!(", {blocked} blocked");
-    }
-    format!("{}: {}\n", report.device, output.paint(colour, &text))
-}
-
-fn report_json(report: &Report) -> Value {
-    json!({
-        "schema": "hwpool.bringup/1",
-        "device": report.device,
-        "checks": report.checks.iter().map(outcome_json).collect::<Vec<_>>(),
-        "passed": report.count(Status::Pass),
-        "failed": report.count(Status::Fail),
-        "skipped": report.count(Status::Skip),
-        "blocked": report.count(Status::Blocked),
-    })
-}
-
-fn outcome_json(outcome: &Outcome) -> Value {
-    let evidence = outcome.evidence.0.iter().map(|(name, item)| {
-        let value = match item {
-            Item::Count(n) | Item::Hex(n) => json!(n),
-            Item::Text(text) => json!(text),
-        };
-        json!({ "name": name, "value": value })
-    });
-    json!({
-        "id": outcome.id,
-        "rung": outcome.rung,
-        "title": outcome.title,
-        "status": outcome.status.word(),
-        "seconds": outcome.elapsed.as_secs_f64(),
-        "message": outcome.message,
-        "evidence": evidence.collect::<Vec<_>>(),
-    })
 }

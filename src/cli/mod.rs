@@ -10,9 +10,11 @@ mod doctor;
 mod host;
 mod hugepages;
 mod info;
+mod kill;
 mod output;
 mod raw;
 mod regs;
+mod report;
 mod signal;
 mod sim;
 mod soak;
@@ -75,6 +77,8 @@ enum Verb {
     Regs(regs::Regs),
     /// Prove a device layer by layer.
     Bringup(bringup::Bringup),
+    /// Make a page, XML or text out of the JSON of a bring-up.
+    Report(report::Report),
     /// Measure time and bus transactions per buffer.
     Bench(bench::Bench),
     /// Run random traffic for a while and prove that no buffer is lost or doubled.
@@ -116,6 +120,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Verb::Info(device) => info::run(&device.device, output).map(|()| true),
         Verb::Regs(regs) => regs::run(regs, output).map(|()| true),
         Verb::Bringup(bringup) => bringup::run(bringup, output),
+        Verb::Report(report) => report::run(&report, output),
         Verb::Bench(bench) => bench::run(bench, output).map(|()| true),
         Verb::Soak(soak) => soak::run(soak, output),
         Verb::Sim(sim) => sim::run(sim, output).map(|()| true),

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
+use hwpool::report::Tone;
 use serde_json::Value;
 
 /// Where a verb's result goes.
@@ -19,6 +20,16 @@ pub(crate) enum Colour {
     Good,
     Bad,
     Pale,
+}
+
+impl From<Tone> for Colour {
+    fn from(tone: Tone) -> Colour {
+        match tone {
+            Tone::Good => Colour::Good,
+            Tone::Bad => Colour::Bad,
+            Tone::Pale => Colour::Pale,
+        }
+    }
 }
 
 impl Output {
@@ -76,7 +87,7 @@ impl Output {
 }
 
 /// Writes to stdout. A reader that has gone away wants no more: that is an end, not an error.
-fn write(text: &str) -> anyhow::Result<()> {
+pub(super) fn write(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())

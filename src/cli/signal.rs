@@ -80,6 +80,11 @@ impl Stop {
         self.wanted.load(Ordering::Relaxed)
     }
 
+    /// Returns what is set once the command shall end.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        self.wanted.clone()
+    }
+
     /// Fails where it was the kernel that ended the command.
     pub(crate) fn verdict(&self) -> anyhow::Result<()> {
         let said = self.notice.lock().unwrap_or_else(PoisonError::into_inner);

@@ -91,6 +91,15 @@ impl Tree {
         names
     }
 
+    /// Returns the numbers of the machine's NUMA nodes, in order.
+    pub fn nodes(&self) -> Vec<u32> {
+        let names = self.names("/sys/devices/system/node");
+        let number = |name: &String| name.strip_prefix("node")?.parse().ok();
+        let mut nodes: Vec<u32> = names.iter().filter_map(number).collect();
+        nodes.sort_unstable();
+        nodes
+    }
+
     /// Returns who may use what is at `path`.
     pub(super) fn permissions(&self, path: &str) -> Option<Permissions> {
         let metadata = fs::metadata(self.path(path)).ok()?;

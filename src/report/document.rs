@@ -1,5 +1,7 @@
 //! The report of one bring-up as data.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the document's layout, in its field `schema`.
@@ -27,6 +29,23 @@ pub struct Document {
     /// How many could not be run.
     #[serde(default)]
     pub blocked: usize,
+}
+
+impl Document {
+    /// Tells whether the board is proved: nothing failed and nothing was blocked.
+    pub fn is_good(&self) -> bool {
+        self.failed + self.blocked == 0
+    }
+
+    /// Returns the counts in words.
+    pub fn counts(&self) -> String {
+        let (passed, failed, skipped) = (self.passed, self.failed, self.skipped);
+        let blocked = match self.blocked {
+            0 => String::new(),
+            blocked => format!(", {blocked} blocked"),
+        };
+        format!("{passed} passed, {failed} failed, {skipped} skipped{blocked}")
+    }
 }
 
 /// How a run came about.
@@ -82,6 +101,20 @@ pub struct Evidence {
     pub name: String,
     /// A number or a text.
     pub value: serde_json::Value,
+    /// The number is a register's value or an address, and read best in base 16.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hex: bool,
+}
+
+impl fmt::Display for Evidence {
+    /// Writes the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.value, self.value.as_u64()) {
+            (serde_json::Value::String(text), _) => f.write_str(text),
+            (_, Some(number)) if self.hex => write!(f, "{number:#x}"),
+            (value, _) => write!(f, "{value}"),
+        }
+    }
 }
 
 /// A value that changed over a rung.
@@ -93,6 +126,13 @@ pub struct Delta {
     pub before: u64,
     /// Its value after.
     pub after: u64,
+}
+
+impl fmt::Display for Delta {
+    /// Writes the values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x} → {:#x}", self.before, self.after)
+    }
 }
 
 /// Measured points.

@@ -1,7 +1,30 @@
 //! What a bring-up leaves behind for others to read.
 //!
 //! [`Document`] is the report of one run as data: what `--json` prints, and what every other form is made from.
+//!
+//! | file | form |
+//! | --- | --- |
+//! | `document.rs` | JSON |
+//! | `text.rs` | lines for people |
+//! | `junit.rs` | XML as build servers read it |
+//! | `html.rs`, `plot.rs`, `style.css` | one page that needs nothing else, with plots |
 
 mod document;
+mod html;
+mod junit;
+mod plot;
+mod text;
 
 pub use document::{About, Check, Delta, Document, Evidence, Plot, SCHEMA, Series};
+pub use html::html;
+pub use junit::junit;
+pub use text::{Tone, lines, text};
+
+/// Leaves out what XML and HTML have no way to write: control characters but tab and line ends.
+fn writable(mut text: String) -> String {
+    let is_writable = |c: char| {
+        matches!(c, '\t' | '\n' | '\r') || !(c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
+    };
+    text.retain(is_writable);
+    text
+}

@@ -1,6 +1,7 @@
 //! Which rung of the ladder names which fault.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use hwpool::bringup::{self, Options, Outcome, Progress, Report, Status};
 use hwpool::sim::{Fault, FaultKind};
@@ -51,41 +52,53 @@ pub(crate) struct Row {
     pub(crate) fault: Wrong,
     fails: &'static [&'static str],
     says: &'static str,
+    /// Words of a probable cause of the first one: a true one.
+    cause: &'static str,
 }
 
 #[rustfmt::skip] // a table: one fault, one line
 pub(crate) const LADDER: &[Row] = &[
-    row(always(FaultKind::ReadFails, Some("MAGIC"), 0), &["regs.identity"], "bus error on access of 4 bytes at 0x0"),
-    row(always(FaultKind::ReadFails, Some("POOL_ALLOC"), 0), &["lists.stale"], "bus error on access of 8 bytes at 0x0"),
-    row(always(FaultKind::ReadAllOnes, None, 0), &["regs.identity"], "MAGIC reads all ones"),
-    row(always(FaultKind::ReadAllOnes, Some("SCRATCH"), 0), &["regs.scratch", "reset.verified"], "SCRATCH reads 0xffffffffffffffff"),
-    row(always(FaultKind::ReadAllOnes, Some("POOL_ALLOC"), 0), &["lists.stale"], "outside of"),
-    row(always(FaultKind::Stuck, Some("MAGIC"), 0), &["regs.identity"], "MAGIC reads 0x00000000 instead of"),
-    row(always(FaultKind::Stuck, Some("LIVENESS"), 0), &["regs.identity"], "LIVENESS reads"),
-    row(always(FaultKind::Stuck, Some("POOL_HIGH"), 0), &["regs.access"], "POOL_HIGH[0] reads 0x0 after"),
-    row(always(FaultKind::Stuck, Some("RESET_COUNT"), 3), &["regs.access", "reset.verified"], "RESET_COUNT stays 3"),
-    row(always(FaultKind::NarrowAddress, None, 40), &["regs.access", "lists.single"], "POOL_BASE[0] reads"),
-    row(always(FaultKind::DelayedDoorbell, None, 0), &["portal.unique", "portal.dma"], "entries in the acquire ring did not happen within 5ms"),
-    row(always(FaultKind::DelayedDoorbell, None, 1_000_000_000), &["portal.unique", "portal.dma"], "entries in the acquire ring did not happen within 5ms"),
-    row(always(FaultKind::LostInterrupt, None, 0), &["irq.vectors"], "vector 0 fired 0 times after it was raised once"),
-    row(always(FaultKind::SpuriousInterrupt, Some("IRQ_TRIGGER"), 5), &["irq.vectors"], "vector 5 fired when 0 was raised"),
-    row(always(FaultKind::DuplicateBuffer, Some("PORTAL_DOORBELL"), 0), &["portal.unique", "portal.dma"], "which is out already"),
-    row(always(FaultKind::OutOfRangeBuffer, Some("POOL_ALLOC"), 0), &["lists.single"], "outside of"),
-    row(always(FaultKind::OutOfRangeBuffer, Some("PORTAL_DOORBELL"), 0), &["portal.unique", "portal.dma"], "outside of"),
-    row(always(FaultKind::MisalignedBuffer, Some("POOL_ALLOC"), 0), &["lists.single"], "64 bytes past the start of object 0"),
-    row(always(FaultKind::StaleEntry, None, 0), &["portal.unique", "portal.dma"], "entry 0 is not in the acquire ring"),
-    row(always(FaultKind::LostEntry, None, 0), &["portal.unique", "portal.dma"], "entry 0 is not in the acquire ring"),
-    row(always(FaultKind::WrongCount, Some("POOL_AVAILABLE"), 1), &["regs.access", "lists.stale"], "POOL_AVAILABLE[0] reads 0x1 after reset"),
-    row(always(FaultKind::WrongCount, Some("PORTAL_RELEASE_HEAD"), 100), &["regs.access", "portal.unique", "portal.dma"], "PORTAL_RELEASE_HEAD[0] reads 0x64 after reset"),
-    row(always(FaultKind::WrongCount, Some("PORTAL_ACQUIRE_TAIL"), 5000), &["regs.access", "portal.unique", "portal.dma"], "PORTAL_ACQUIRE_TAIL[0] reads 0x1388 after reset"),
-    row(always(FaultKind::DmaFault, None, 0), &["portal.unique", "portal.dma"], "DMA_FAULT"),
-    row(always(FaultKind::ResetDoesNothing, None, 0), &["regs.access", "reset.verified"], "did nothing"),
-    row(always(FaultKind::Gone, None, 0), &["regs.identity"], "all ones"),
-    row(always(FaultKind::Gone, Some("POOL_ALLOC"), 0), &["lists.stale", "irq.vectors"], "gone"),
+    row(always(FaultKind::ReadFails, Some("MAGIC"), 0), &["regs.identity"], "bus error on access of 4 bytes at 0x0", "does not complete it"),
+    row(always(FaultKind::ReadFails, Some("POOL_ALLOC"), 0), &["lists.stale"], "bus error on access of 8 bytes at 0x0", "does not complete it"),
+    row(always(FaultKind::ReadAllOnes, None, 0), &["regs.identity"], "MAGIC reads all ones", "left the bus"),
+    row(always(FaultKind::ReadAllOnes, Some("SCRATCH"), 0), &["regs.scratch"], "SCRATCH reads 0xffffffffffffffff", "decoder behind the BAR has a hole"),
+    row(always(FaultKind::ReadAllOnes, Some("POOL_ALLOC"), 0), &["lists.stale"], "outside of", "never given"),
+    row(always(FaultKind::Stuck, Some("MAGIC"), 0), &["regs.identity"], "MAGIC reads 0x00000000 instead of", "not loaded"),
+    row(always(FaultKind::Stuck, Some("LIVENESS"), 0), &["regs.scratch"], "LIVENESS reads", "is a constant"),
+    row(always(FaultKind::Stuck, Some("POOL_HIGH"), 0), &["regs.access"], "POOL_HIGH[0] reads 0x0 after", "is a constant"),
+    row(always(FaultKind::Stuck, Some("RESET_COUNT"), 3), &["regs.access", "reset.verified"], "RESET_COUNT stays 3", "RESET_COUNT is a constant"),
+    row(always(FaultKind::NarrowAddress, None, 40), &["regs.access", "lists.single"], "POOL_BASE[0] reads", "narrower inside than CAP_ADDRESS"),
+    row(always(FaultKind::DelayedDoorbell, None, 0), &["portal.unique", "portal.dma"], "entries in the acquire ring did not happen within 5ms", "doorbell did not reach"),
+    row(always(FaultKind::DelayedDoorbell, None, 1_000_000_000), &["portal.unique", "portal.dma"], "entries in the acquire ring did not happen within 5ms", "doorbell did not reach"),
+    row(always(FaultKind::LostInterrupt, None, 0), &["irq.vectors"], "vector 0 fired 0 times after it was raised once", "message was lost"),
+    row(always(FaultKind::SpuriousInterrupt, Some("IRQ_TRIGGER"), 5), &["irq.vectors"], "vector 5 fired when 0 was raised", "nobody asked for"),
+    row(always(FaultKind::DuplicateBuffer, Some("PORTAL_DOORBELL"), 0), &["portal.unique", "portal.dma"], "which is out already", "grants a buffer twice"),
+    row(always(FaultKind::OutOfRangeBuffer, Some("POOL_ALLOC"), 0), &["lists.single"], "outside of", "cut off or mixed up"),
+    row(always(FaultKind::OutOfRangeBuffer, Some("PORTAL_DOORBELL"), 0), &["portal.unique", "portal.dma"], "outside of", "cut off or mixed up"),
+    row(always(FaultKind::MisalignedBuffer, Some("POOL_ALLOC"), 0), &["lists.single"], "64 bytes past the start of object 0", "low address bits"),
+    row(always(FaultKind::StaleEntry, None, 0), &["portal.unique", "portal.dma"], "entry 0 is not in the acquire ring", "phase bit is that of another lap"),
+    row(always(FaultKind::LostEntry, None, 0), &["portal.unique", "portal.dma"], "entry 0 is not in the acquire ring", "never written"),
+    row(always(FaultKind::WrongCount, Some("POOL_AVAILABLE"), 1), &["regs.access", "lists.stale"], "POOL_AVAILABLE[0] reads 0x1 after reset", "register or counter"),
+    row(always(FaultKind::WrongCount, Some("PORTAL_RELEASE_HEAD"), 100), &["regs.access", "portal.unique", "portal.dma"], "PORTAL_RELEASE_HEAD[0] reads 0x64 after reset", "register or counter"),
+    row(always(FaultKind::WrongCount, Some("PORTAL_ACQUIRE_TAIL"), 5000), &["regs.access", "portal.unique", "portal.dma"], "PORTAL_ACQUIRE_TAIL[0] reads 0x1388 after reset", "register or counter"),
+    row(always(FaultKind::DmaFault, None, 0), &["portal.unique", "portal.dma"], "DMA_FAULT", "IOMMU refused"),
+    row(always(FaultKind::ResetDoesNothing, None, 0), &["regs.access", "reset.verified"], "did nothing", "not wired to the logic"),
+    row(always(FaultKind::Gone, None, 0), &["regs.identity"], "all ones", "left the bus"),
+    row(always(FaultKind::Gone, Some("POOL_ALLOC"), 0), &["lists.stale", "irq.vectors"], "gone", "left the bus"),
 ];
 
-const fn row(fault: Wrong, fails: &'static [&'static str], says: &'static str) -> Row {
-    Row { fault, fails, says }
+const fn row(
+    fault: Wrong,
+    fails: &'static [&'static str],
+    says: &'static str,
+    cause: &'static str,
+) -> Row {
+    Row {
+        fault,
+        fails,
+        says,
+        cause,
+    }
 }
 
 fn climb(options: &str, fault: Option<Fault>) -> Report {
@@ -96,8 +109,10 @@ fn climb(options: &str, fault: Option<Fault>) -> Report {
     let options = Options {
         buffers: 1024,
         laps: 1,
+        soak: Duration::from_millis(20),
+        ..Options::default()
     };
-    bringup::run(model, &options, |_| ControlFlow::Continue(()))
+    bringup::run(model, &options, None, |_| ControlFlow::Continue(()))
 }
 
 fn failed(report: &Report) -> Vec<&Outcome> {
@@ -125,13 +140,16 @@ fn every_fault_fails_the_rung_that_it_concerns() {
         let ids: Vec<&str> = failed.iter().map(|check| check.id).collect();
         let message = failed.first().and_then(|check| check.message.clone());
         let says = message.as_ref().is_some_and(|text| text.contains(row.says));
-        if ids != row.fails || !says {
+        let causes = failed.first().map_or(&[][..], |check| &check.causes);
+        let blamed = causes.iter().any(|cause| cause.contains(row.cause));
+        if ids != row.fails || !says || !blamed {
             wrong.push(format!(
-                "{} on {:?}: {ids:?} instead of {:?}, saying {message:?}, not `{}`",
+                "{} on {:?}: {ids:?} instead of {:?}, saying {message:?}, not `{}`, because of {causes:?}, not `{}`",
                 fault.kind.name(),
                 fault.register,
                 row.fails,
-                row.says
+                row.says,
+                row.cause
             ));
         }
     }
@@ -155,14 +173,24 @@ fn a_climb_that_is_ended_blocks_the_rungs_that_are_left() {
     let options = Options {
         buffers: 64,
         laps: 1,
+        ..Options::default()
     };
-    let report = bringup::run(rig::model("seed=1"), &options, |progress| match progress {
-        Progress::End(outcome) if outcome.id == "regs.scratch" => {
-            ControlFlow::Break("enough".into())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    let (run, left): (Vec<_>, Vec<_>) = report.checks.iter().partition(|check| check.rung <= 3);
+    let report = bringup::run(
+        rig::model("seed=1"),
+        &options,
+        None,
+        |progress| match progress {
+            Progress::End(outcome) if outcome.id == "regs.scratch" => {
+                ControlFlow::Break("enough".into())
+            }
+            _ => ControlFlow::Continue(()),
+        },
+    );
+    let chosen = report
+        .checks
+        .iter()
+        .filter(|check| check.rung > 0 && check.rung != 11);
+    let (run, left): (Vec<_>, Vec<_>) = chosen.partition(|check| check.rung <= 3);
     assert!(run.iter().all(|check| check.status == Status::Pass));
     let says = |check: &&Outcome| check.message.as_deref() == Some("enough");
     assert!(left.len() > 5 && left.iter().all(|check| check.status == Status::Blocked));

@@ -246,10 +246,7 @@ pub(super) fn sriov(view: &View<'_>, function: &Function) -> Row {
 }
 
 pub(super) fn numa(view: &View<'_>, function: &Function) -> Row {
-    let nodes = view.tree.names("/sys/devices/system/node").into_iter();
-    let nodes: Vec<u32> = nodes
-        .filter_map(|name| name.strip_prefix("node")?.parse().ok())
-        .collect();
+    let nodes = view.tree.nodes();
     match function.node {
         Some(node) if nodes.contains(&node) => {
             Row::ok("numa").evidence(format!("node {node} of {}", nodes.len()))

@@ -1,0 +1,313 @@
+//! Rung 15: traffic for a while, and what it took.
+
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hwpool_devices::bmu::PortalConfig;
+use hwpool_devices::bus::Transport;
+
+use super::Board;
+use super::evidence::{Evidence, Failure, ensure};
+use super::lists::{OBJECTS, low_base, open_list};
+use super::portal::RingMemory;
+use crate::device::Session;
+use crate::report::{Plot, Series};
+
+/// Objects in each pool.
+const POOL: u32 = 1024;
+/// Objects that are taken and given back at once.
+const BURST: usize = 32;
+/// Pools that are driven at the same time, each by a thread.
+const THREADS: u16 = 2;
+/// Points of the plot of throughput.
+const SLICES: u32 = 40;
+
+/// Takes and gives bursts through portals, on each NUMA node for as long, and counts.
+pub(super) fn traffic<T: Transport>(
+    board: &mut Board<'_, T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let session = board.session()?;
+    let can = session.bmu.capabilities();
+    let threads = THREADS.min(can.portals).min(can.pools);
+    if threads == 0 {
+        return Err(Failure::Skip("the device has no portals".into()));
+    }
+    let nodes = match board.options.nodes.as_slice() {
+        [] | [_] => vec![None],
+        nodes => nodes.iter().copied().map(Some).collect(),
+    };
+    let part = board.options.soak / nodes.len() as u32;
+    let mut sums = Vec::new();
+    for node in &nodes {
+        let sum = on_node(session, *node, threads, part, &board.options.stop)?;
+        evidence.series.extend(sum.series(*node));
+        sums.push((*node, sum));
+    }
+    evidence.count("threads", threads);
+    evidence.count("objects at once", BURST as u64);
+    for (node, sum) in &sums {
+        let place = match node {
+            None => String::new(),
+            Some(node) if Some(*node) == board.options.near => format!("node {node} (near): "),
+            Some(node) => format!("node {node}: "),
+        };
+        sum.tell(&place, evidence);
+    }
+    Ok(())
+}
+
+/// Runs the threads with their rings on `node`, and adds up what they did.
+fn on_node<T: Transport>(
+    session: &Session<T>,
+    node: Option<u32>,
+    threads: u16,
+    time: Duration,
+    stop: &AtomicBool,
+) -> Result<Sum, Failure> {
+    let end = Instant::now() + time;
+    thread::scope(|scope| {
+        let one = || scope.spawn(move || one_thread(session, node, end, time, stop));
+        let running: Vec<_> = (0..threads).map(|_| one()).collect();
+        let mut sum = Sum::new(time);
+        for thread in running {
+            let done = thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            sum.add(&done?);
+        }
+        Ok(sum)
+    })
+}
+
+fn one_thread<T: Transport>(
+    session: &Session<T>,
+    node: Option<u32>,
+    end: Instant,
+    time: Duration,
+    stop: &AtomicBool,
+) -> Result<Sum, Failure> {
+    let bmu = &session.bmu;
+    let objects = POOL.min(
+        bmu.capabilities()
+            .buffers
+            .clamp(u64::from(OBJECTS), 1 << 20) as u32,
+    );
+    let mut list = open_list(bmu, low_base(bmu), objects, objects)?;
+    let config = PortalConfig::for_pool(objects, bmu.capabilities().ring_log2);
+    let memory = RingMemory::on_node(session, config, node)?;
+    let mut portal = memory.open_portal(&list)?;
+    portal.enqueue(&mut list, &(0..objects).collect::<Vec<_>>())?;
+    let mut sum = Sum::new(time);
+    let begin = end - time;
+    let mut burst = [0; BURST];
+    loop {
+        let before = Instant::now();
+        if before >= end || stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let got = portal.dequeue(&mut list, &mut burst)?;
+        ensure!(
+            got,
+            "a pool of {objects} objects, all in it, gave not even {BURST}"
+        );
+        portal.enqueue(&mut list, &burst)?;
+        sum.note(before - begin, before.elapsed());
+    }
+    let parked = portal.close(&mut list)?.len() as u32;
+    let held = list.available()?;
+    ensure!(
+        parked + held == objects,
+        "{parked} buffers were parked and {held} in the list, of {objects}"
+    );
+    Ok(sum)
+}
+
+/// What was done: bursts by what they took, and by when.
+struct Sum {
+    time: Duration,
+    latency: Histogram,
+    slices: Vec<u64>,
+}
+
+impl Sum {
+    fn new(time: Duration) -> Sum {
+        Sum {
+            time,
+            latency: Histogram::default(),
+            slices: vec![0; SLICES as usize],
+        }
+    }
+
+    /// Notes a burst that began `at` and took `took`.
+    fn note(&mut self, at: Duration, took: Duration) {
+        let slice = at.as_nanos() * u128::from(SLICES) / self.time.as_nanos().max(1);
+        let last = self.slices.len() - 1;
+        self.slices[(slice as usize).min(last)] += 1;
+        self.latency.note(took.as_nanos() as u64);
+    }
+
+    fn add(&mut self, other: &Sum) {
+        self.latency.add(&other.latency);
+        for (sum, more) in self.slices.iter_mut().zip(&other.slices) {
+            *sum += more;
+        }
+    }
+
+    fn pairs(&self) -> u64 {
+        self.latency.count() * BURST as u64
+    }
+
+    fn tell(&self, place: &str, evidence: &mut Evidence) {
+        let rate = self.pairs() as f64 / self.time.as_secs_f64();
+        evidence.count(format!("{place}pairs"), self.pairs());
+        evidence.count(format!("{place}pairs per second"), rate as u64);
+        for (name, part) in [("p50 ns", 0.5), ("p99 ns", 0.99), ("p99.9 ns", 0.999)] {
+            evidence.count(format!("{place}{name}"), self.latency.quantile(part));
+        }
+        evidence.count(format!("{place}longest ns"), self.latency.longest);
+    }
+
+    fn series(&self, node: Option<u32>) -> [Series; 2] {
+        let name = |what: &str| match node {
+            None => what.to_string(),
+            Some(node) => format!("{what}, node {node}"),
+        };
+        let slice = self.time.as_secs_f64() / f64::from(SLICES);
+        let rate = |bursts: &u64| *bursts as f64 * BURST as f64 / slice;
+        let times = (0..SLICES).map(|n| f64::from(n) * slice);
+        [
+            Series {
+                name: name("latency of a burst"),
+                kind: Plot::Histogram,
+                x: "ns".into(),
+                y: "bursts".into(),
+                points: self.latency.points(),
+            },
+            Series {
+                name: name("throughput"),
+                kind: Plot::Line,
+                x: "s".into(),
+                y: "pairs per second".into(),
+                points: times.zip(self.slices.iter().map(rate)).collect(),
+            },
+        ]
+    }
+}
+
+/// Counts by powers of two, each in four parts: a value is known to a fifth of itself.
+#[derive(Default)]
+struct Histogram {
+    counts: Vec<u64>,
+    longest: u64,
+}
+
+const PARTS: u32 = 4;
+
+impl Histogram {
+    fn note(&mut self, value: u64) {
+        let bucket = bucket(value);
+        if bucket >= self.counts.len() {
+            self.counts.resize(bucket + 1, 0);
+        }
+        self.counts[bucket] += 1;
+        self.longest = self.longest.max(value);
+    }
+
+    fn add(&mut self, other: &Histogram) {
+        let len = self.counts.len().max(other.counts.len());
+        self.counts.resize(len, 0);
+        for (sum, more) in self.counts.iter_mut().zip(&other.counts) {
+            *sum += more;
+        }
+        self.longest = self.longest.max(other.longest);
+    }
+
+    fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Returns the upper bound of the bucket below which `part` of all values lie, at most the longest.
+    fn quantile(&self, part: f64) -> u64 {
+        let wanted = (self.count() as f64 * part).ceil() as u64;
+        let mut seen = 0;
+        for (bucket, count) in self.counts.iter().enumerate() {
+            seen += count;
+            if seen >= wanted {
+                return range(bucket).end().to_owned().min(self.longest);
+            }
+        }
+        self.longest
+    }
+
+    /// Returns the lower bound and the count of each bucket from the first to the last that has any, and the end.
+    fn points(&self) -> Vec<(f64, f64)> {
+        let first = self.counts.iter().position(|count| *count > 0).unwrap_or(0);
+        let used = self.counts.iter().enumerate().skip(first);
+        let points = used.map(|(bucket, count)| (*range(bucket).start() as f64, *count as f64));
+        let end = (range(self.counts.len()).start().to_owned() as f64, 0.0);
+        points.chain([end]).collect()
+    }
+}
+
+fn bucket(value: u64) -> usize {
+    let parts = u64::from(PARTS);
+    if value < parts {
+        return value as usize;
+    }
+    let log2 = value.ilog2();
+    let within = value >> (log2 - 2) & (parts - 1);
+    (u64::from(log2 - 1) * parts + within) as usize
+}
+
+/// Returns the values that a bucket counts.
+fn range(bucket: usize) -> RangeInclusive<u64> {
+    let bucket = bucket as u64;
+    let parts = u64::from(PARTS);
+    if bucket < parts {
+        return bucket..=bucket;
+    }
+    let shift = bucket / parts - 1;
+    let start = (parts + bucket % parts) << shift;
+    start..=start + (1 << shift) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_in_its_bucket_and_buckets_join() {
+        for value in (0..5000).chain([1 << 20, (1 << 40) + 12345]) {
+            assert!(range(bucket(value)).contains(&value), "{value}");
+        }
+        for n in 0..200 {
+            assert_eq!(range(n).end() + 1, *range(n + 1).start(), "{n}");
+        }
+    }
+
+    #[test]
+    fn quantiles_are_those_of_a_sorted_list_to_a_fifth() {
+        let mut histogram = Histogram::default();
+        (1..=10_000).for_each(|value| histogram.note(value));
+        for (part, expected) in [(0.5, 5000.0), (0.99, 9900.0), (0.999, 9990.0)] {
+            let found = histogram.quantile(part) as f64;
+            assert!((found / expected - 1.0).abs() < 0.2, "{part}: {found}");
+        }
+        assert_eq!(histogram.quantile(1.0), 10_000);
+        assert_eq!(Histogram::default().quantile(0.5), 0);
+    }
+
+    #[test]
+    fn points_keep_every_count() {
+        let mut histogram = Histogram::default();
+        for value in [100, 101, 5000, 90_000] {
+            histogram.note(value);
+        }
+        let points = histogram.points();
+        assert_eq!(points.iter().map(|point| point.1).sum::<f64>(), 4.0);
+        assert!(points.is_sorted_by(|a, b| a.0 < b.0));
+    }
+}

@@ -1,0 +1,152 @@
+//! Rung 11: DMA to an address where nothing is mapped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hwpool_devices::bmu::{Layout, Portal, PortalConfig, regs};
+use hwpool_devices::bus::{DmaBuffer, Iova, Transport};
+use hwpool_devices::wait::wait_for;
+
+use super::Board;
+use super::evidence::{Evidence, Failure, ensure};
+use super::lists::{low_base, open_list};
+use crate::device::Session;
+use crate::dma::{Mapping, Memory, MemoryRequest, Placement};
+
+const CANARY: u64 = 0xca9a_121e_57a9_d5fe;
+/// How long the device may take to report the fault.
+const REPORT: Duration = Duration::from_secs(1);
+
+/// Maps memory, takes the mapping away, and has a portal use rings at its old address: the device must report the
+/// fault, and the memory must stay as it was.
+pub(super) fn reported<T: Transport>(
+    board: &mut Board<'_, T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let session = board.session()?;
+    if session.bmu.capabilities().portals == 0 {
+        return Err(Failure::Skip("the device has no portals".into()));
+    }
+    let config = PortalConfig::for_pool(64, session.bmu.capabilities().ring_log2);
+    let memory = Arc::new(allocate(session, config.layout)?);
+    if session
+        .domain
+        .transport()
+        .dma_address(memory.source())?
+        .is_some()
+    {
+        return Err(Failure::Skip(
+            "nothing translates the device's addresses: it would write to somebody's memory".into(),
+        ));
+    }
+    let mapping = map(session, &memory, Placement::Anywhere { align: 4096 })?;
+    fill(&mapping);
+    let iova = mapping.iova();
+    drop(mapping);
+    let result = provoke(session, iova, config, evidence);
+    // Whatever happened, what follows finds a device in order.
+    session.bmu.reset(hwpool_devices::bmu::OpenReset::Best)?;
+    session.bmu.start()?;
+    result?;
+    let mapping = map(session, &memory, Placement::Anywhere { align: 4096 })?;
+    let changed = (0..mapping.size())
+        .step_by(8)
+        .find(|at| mapping.load64(*at) != CANARY);
+    ensure!(
+        changed.is_none(),
+        "the device wrote to memory that was unmapped before, at offset {:#x}: the IOMMU still translates it",
+        changed.unwrap_or(0)
+    );
+    evidence.text("memory once mapped there", "unchanged");
+    Ok(())
+}
+
+/// Opens a portal on rings that the device can't reach, gives it buffers, and waits for the fault.
+fn provoke<T: Transport>(
+    session: &Session<T>,
+    iova: Iova,
+    config: PortalConfig,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let bmu = &session.bmu;
+    let mut list = open_list(bmu, low_base(bmu), 64, 64)?;
+    let rings = Nowhere::new(iova, config.layout);
+    let mut portal = Portal::open(&list, rings, &config)?;
+    // The driver may notice as well; what counts is what the device says.
+    let _ = portal
+        .enqueue(&mut list, &[0, 1, 2, 3])
+        .and_then(|()| portal.flush(&mut list));
+    let fault = regs::error::DMA_FAULT.mask();
+    let what = "DMA_FAULT in ERR_STATUS after DMA to where nothing is mapped";
+    wait_for::<_, _, Failure>(&**bmu.transport(), what, REPORT, || {
+        let errors = bmu.errors()?;
+        Ok((u64::from(errors.0) & fault != 0).then_some(()))
+    })?;
+    let end = iova.0 + config.layout.size() as u64;
+    if let Some(record) = bmu.take_error_record()? {
+        evidence.hex("reported address", record.address);
+        ensure!(
+            (iova.0..end).contains(&record.address),
+            "the fault at {:#x} to {end:#x} was reported at {:#x}",
+            iova.0,
+            record.address
+        );
+    }
+    evidence.hex("unmapped address", iova.0);
+    evidence.text("reported", "DMA_FAULT");
+    Ok(())
+}
+
+/// Rings that the driver can use and the device can't reach.
+struct Nowhere {
+    iova: Iova,
+    words: Vec<AtomicU64>,
+}
+
+impl Nowhere {
+    fn new(iova: Iova, layout: Layout) -> Nowhere {
+        let words = (0..layout.size().div_ceil(8)).map(|_| AtomicU64::new(0));
+        Nowhere {
+            iova,
+            words: words.collect(),
+        }
+    }
+}
+
+impl DmaBuffer for Nowhere {
+    fn iova(&self) -> Iova {
+        self.iova
+    }
+
+    fn size(&self) -> usize {
+        self.words.len() * 8
+    }
+
+    fn load64(&self, offset: usize) -> u64 {
+        self.words[offset / 8].load(Ordering::Acquire)
+    }
+
+    fn store64(&self, offset: usize, value: u64) {
+        self.words[offset / 8].store(value, Ordering::Release);
+    }
+}
+
+fn allocate<T: Transport>(session: &Session<T>, layout: Layout) -> Result<Memory, Failure> {
+    let wanted = MemoryRequest::new(layout.size()).pages(session.domain.pages());
+    Ok(Memory::allocate(&wanted.label("hwpool-canary"))?)
+}
+
+fn map<T: Transport>(
+    session: &Session<T>,
+    memory: &Arc<Memory>,
+    at: Placement,
+) -> Result<Mapping<T>, Failure> {
+    Ok(session.domain.map(memory.clone(), at)?)
+}
+
+fn fill<T: Transport>(mapping: &Mapping<T>) {
+    for offset in (0..mapping.size()).step_by(8) {
+        mapping.store64(offset, CANARY);
+    }
+}

@@ -1,0 +1,43 @@
+//! A report as XML in the layout that build servers read: Apache Ant's JUnit reports.
+
+use maud::{PreEscaped, html};
+
+use super::{Check, Document, writable};
+
+/// Returns the report as one test suite: a rung is a test case, and what is blocked is an error.
+pub fn junit(run: &Document) -> String {
+    let seconds: f64 = run.checks.iter().map(|check| check.seconds).sum();
+    let page = html! {
+        (PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"))
+        testsuites {
+            testsuite name={ "hwpool bringup " (&run.device) } tests=(run.checks.len()) failures=(run.failed)
+                errors=(run.blocked) skipped=(run.skipped) time=(format!("{seconds:.6}"))
+                timestamp=(run.about.started.trim_end_matches('Z')) {
+                @for check in &run.checks { (case(check)) }
+            }
+        }
+    };
+    writable(page.into_string()) + "\n"
+}
+
+fn case(check: &Check) -> maud::Markup {
+    let message = check.message.as_deref().unwrap_or_default();
+    let causes = check.causes.iter().map(|cause| format!("cause: {cause}\n"));
+    let seen = check
+        .evidence
+        .iter()
+        .map(|seen| format!("{}: {seen}\n", seen.name));
+    html! {
+        testcase classname="bringup" name=(&check.id) time=(format!("{:.6}", check.seconds)) {
+            @match check.status.as_str() {
+                "fail" => failure message=(message) { (causes.collect::<String>()) },
+                "blocked" => error message=(message) {},
+                "skip" => skipped message=(message) {},
+                _ => {},
+            }
+            @if !check.evidence.is_empty() {
+                system-out { (seen.collect::<String>()) }
+            }
+        }
+    }
+}

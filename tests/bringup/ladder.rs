@@ -1,0 +1,225 @@
+//! The ladder on the model in this process.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hwpool::bringup::{
+    self, Choice, Class, Item, Options, Outcome, Plan, Progress, Report, Status,
+};
+use hwpool::report::Plot;
+use hwpool::sim::{Fault, FaultKind, InProcess, SimConfig};
+
+fn model() -> Arc<InProcess> {
+    Arc::new(InProcess::open("bmu", "sim:bmu", SimConfig::default()).expect("a model"))
+}
+
+fn options(class: Class) -> Options {
+    Options {
+        soak: Duration::from_millis(50),
+        choice: Choice {
+            class,
+            ..Choice::default()
+        },
+        ..Options::default()
+    }
+}
+
+fn climb(model: &Arc<InProcess>, options: &Options) -> Report {
+    bringup::run(model.clone(), options, None, |_| ControlFlow::Continue(()))
+}
+
+fn with(report: &Report, status: Status) -> Vec<&'static str> {
+    let checks = report.checks.iter();
+    let fits = checks.filter(|check| check.status == status);
+    fits.map(|check| check.id).collect()
+}
+
+fn check<'a>(report: &'a Report, id: &str) -> &'a Outcome {
+    let found = report.checks.iter().find(|check| check.id == id);
+    found.expect("the rung")
+}
+
+#[test]
+fn read_only_rungs_write_nothing() {
+    let model = model();
+    let report = climb(&model, &options(Class::ReadOnly));
+    assert_eq!(
+        with(&report, Status::Pass),
+        ["pci.function", "regs.identity"]
+    );
+    let counted = model.counters();
+    assert!(counted.mmio_reads > 0 && counted.config_reads > 0);
+    assert_eq!(
+        (
+            counted.mmio_writes,
+            counted.doorbells,
+            counted.config_writes
+        ),
+        (0, 0, 0)
+    );
+    assert_eq!(counted.dma_writes, 0);
+    // And the counters do count: a milder one of those that write.
+    climb(&model, &options(Class::SafeWrite));
+    assert!(model.counters().mmio_writes > 0);
+}
+
+#[test]
+fn safe_writes_do_not_reset_the_device() {
+    let model = model();
+    let report = climb(&model, &options(Class::SafeWrite));
+    assert!(report.is_good());
+    let all = climb(&model, &options(Class::Disruptive));
+    let before = check(&all, "reset.verified")
+        .evidence
+        .get("RESET_COUNT before");
+    // Two by regs.access, one by opening the driver.
+    assert_eq!(before, Some(&Item::Count(3)));
+}
+
+#[test]
+fn dma_to_nowhere_is_reported_and_only_where_asked_for() {
+    let report = climb(&model(), &options(Class::Disruptive));
+    let skipped = check(&report, "dma.unmapped");
+    assert_eq!(skipped.status, Status::Skip);
+    assert!(
+        skipped
+            .message
+            .as_ref()
+            .is_some_and(|text| text.contains("--only dma.unmapped"))
+    );
+    let report = climb(&model(), &options(Class::OptIn));
+    let passed = check(&report, "dma.unmapped");
+    assert_eq!(passed.status, Status::Pass, "{passed:#?}");
+    let (at, where_to) = (
+        passed.evidence.get("reported address"),
+        passed.evidence.get("unmapped address"),
+    );
+    assert!(at.is_some() && where_to.is_some(), "{passed:#?}");
+    assert!(
+        passed
+            .registers
+            .iter()
+            .any(|delta| delta.name == "RESET_COUNT")
+    );
+}
+
+#[test]
+fn a_device_that_keeps_dma_faults_to_itself_fails() {
+    let model = model();
+    let fault = Fault::new(FaultKind::Stuck).on("ERR_STATUS").times(0);
+    model.inject(fault).expect("it can happen");
+    let mut options = options(Class::Disruptive);
+    options.choice.only = vec!["11".into()];
+    let report = climb(&model, &options);
+    assert_eq!(with(&report, Status::Fail), ["dma.unmapped"]);
+    let causes = &check(&report, "dma.unmapped").causes;
+    assert!(
+        causes
+            .iter()
+            .any(|cause| cause.contains("ignores completions")),
+        "{causes:?}"
+    );
+}
+
+#[test]
+fn registers_that_changed_are_noted() {
+    let report = climb(&model(), &options(Class::Disruptive));
+    let names = |id: &str| -> Vec<String> {
+        let deltas = check(&report, id).registers.iter();
+        deltas.map(|delta| delta.name.clone()).collect()
+    };
+    assert_eq!(names("regs.identity"), [""; 0]);
+    assert!(names("reset.verified").contains(&"RESET_COUNT".to_string()));
+    assert!(
+        names("lists.capacity")
+            .iter()
+            .any(|name| name.starts_with("ERR_COUNT[")),
+        "bad frees were counted"
+    );
+}
+
+#[test]
+fn what_is_worth_a_plot_is_kept() {
+    let report = climb(&model(), &options(Class::Disruptive));
+    let level = &check(&report, "lists.exhaustion").evidence.series[0];
+    let levels: Vec<f64> = level.points.iter().map(|point| point.1).collect();
+    assert_eq!(
+        (levels[0], levels[64], levels[128], levels.len()),
+        (64.0, 0.0, 64.0, 129)
+    );
+    let soak = check(&report, "soak.traffic");
+    let bursts: f64 = soak.evidence.series[0]
+        .points
+        .iter()
+        .map(|point| point.1)
+        .sum();
+    assert_eq!(soak.evidence.series[0].kind, Plot::Histogram);
+    let Some(Item::Count(pairs)) = soak.evidence.get("pairs") else {
+        panic!("{soak:#?}");
+    };
+    assert_eq!(bursts * 32.0, *pairs as f64);
+    assert!(*pairs > 0);
+}
+
+#[test]
+fn traffic_ends_when_it_is_told_to() {
+    let mut options = options(Class::Disruptive);
+    options.soak = Duration::from_secs(3600);
+    let stop = options.stop.clone();
+    let report = bringup::run(model(), &options, None, |progress| {
+        if let Progress::Start {
+            id: "soak.traffic", ..
+        } = progress
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(check(&report, "soak.traffic").status, Status::Pass);
+}
+
+#[test]
+fn without_another_process_no_owner_is_killed() {
+    let report = climb(&model(), &options(Class::Disruptive));
+    let check = check(&report, "owner.killed");
+    assert_eq!(check.status, Status::Skip);
+    assert!(check.message.is_some());
+}
+
+#[test]
+fn a_board_that_could_not_be_opened_again_ends_the_climb() {
+    let kill: bringup::Kill<'_, InProcess> = Box::new(|_, _| {
+        let why = bringup::Failure::Fail("it is gone".into());
+        (None, Err(why))
+    });
+    let report = bringup::run(model(), &options(Class::Disruptive), Some(kill), |_| {
+        ControlFlow::Continue(())
+    });
+    assert_eq!(with(&report, Status::Fail), ["owner.killed"]);
+    assert_eq!(with(&report, Status::Blocked), ["soak.traffic"]);
+}
+
+#[test]
+fn limits_of_the_plan_decide() {
+    let text = include_str!("../../examples/board.toml");
+    let plan = Plan::parse(text).expect("the example is a plan");
+    let mut options = options(Class::Disruptive);
+    plan.apply(&mut options);
+    options.soak = Duration::from_millis(50);
+    let report = climb(&model(), &options);
+    assert!(report.is_good(), "{:#?}", with(&report, Status::Fail));
+    let plan = Plan::parse(&text.replace("Gen3 x8", "Gen4 x16")).expect("a plan");
+    plan.apply(&mut options);
+    let report = climb(&model(), &options);
+    assert_eq!(with(&report, Status::Fail), ["pci.function"]);
+    let failed = check(&report, "pci.function");
+    assert!(
+        failed
+            .message
+            .as_ref()
+            .is_some_and(|text| text.contains("Gen4 x16 by the plan"))
+    );
+    assert!(failed.causes[0].contains("not as its plan says"));
+}

@@ -1,0 +1,5 @@
+//! Bring-up: which rungs are run, what they do to a device, and the reports that they leave.
+
+mod ladder;
+mod program;
+mod reports;

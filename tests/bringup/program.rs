@@ -1,0 +1,276 @@
+//! `hwpool bringup` and `hwpool report`, run as a program.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const OK: i32 = 0;
+const FAILED: i32 = 1;
+const USAGE: i32 = 2;
+
+/// A directory to run in, removed at the end.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(TempDir::new().expect("a directory"))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
+        let command = command.args(arguments).current_dir(&self.0);
+        command
+            .stdin(Stdio::null())
+            .output()
+            .expect("hwpool starts")
+    }
+
+    /// Runs what must end with `code`; returns stdout and stderr.
+    fn ends(&self, code: i32, arguments: &[&str]) -> (String, String) {
+        let output = self.run(arguments);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.into()).expect("text");
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {out}{err}"
+        );
+        assert!(!err.contains("panicked"), "{err}");
+        (out, err)
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        fs::write(self.0.path().join(name), text).expect("written");
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.0.path().join(name)).expect("the file")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("the directory");
+        let mut names: Vec<_> = entries
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .into_string()
+                    .expect("text")
+            })
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+const QUICK: [&str; 3] = ["bringup", "sim:bmu", "--soak=0.05"];
+
+#[test]
+fn all_rungs_pass_on_the_model() {
+    let place = Place::new();
+    let (out, _) = place.ends(OK, &[&QUICK[..], &["--class", "opt-in", "--json"]].concat());
+    let report: Value = serde_json::from_str(&out).expect("one document");
+    let checks = report["checks"].as_array().expect("checks");
+    let rungs: Vec<_> = checks
+        .iter()
+        .map(|check| check["rung"].as_u64().expect("a number"))
+        .collect();
+    assert_eq!(rungs, (0..16).collect::<Vec<_>>());
+    for check in checks {
+        assert_eq!(check["status"], "pass", "{check:#}");
+        assert!(
+            !check["evidence"].as_array().expect("evidence").is_empty(),
+            "{check:#}"
+        );
+    }
+    assert_eq!(report["passed"], 16);
+    assert_eq!(report["about"]["hwpool"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn an_owner_is_killed_and_the_served_model_is_in_order() {
+    let place = Place::new();
+    let (out, _) = place.ends(OK, &["bringup", "sim:bmu", "--only", "owner.killed"]);
+    assert!(out.contains("killed by SIGKILL"), "{out}");
+    // A model that never forgets what a dead owner left is told by the rung, on the same faults.
+    place.file(
+        "faults.toml",
+        "[[fault]]\nkind = \"wrong-count\"\nregister = \"POOL_AVAILABLE\"\ntimes = 0\n",
+    );
+    let (out, _) = place.ends(
+        FAILED,
+        &[
+            "bringup",
+            "sim:bmu?faults=faults.toml",
+            "--only",
+            "owner.killed",
+        ],
+    );
+    assert!(out.contains("cause:"), "{out}");
+}
+
+#[test]
+fn rungs_are_chosen() {
+    let place = Place::new();
+    let (out, _) = place.ends(OK, &["bringup", "--class", "read-only"]);
+    assert!(out.contains("3 passed, 0 failed, 13 skipped"), "{out}");
+    let (out, _) = place.ends(OK, &["bringup", "--only", "3"]);
+    assert!(
+        out.contains("regs.scratch") && !out.contains("reset.verified"),
+        "{out}"
+    );
+    let (out, _) = place.ends(FAILED, &["bringup", "--only", "lists.stale", "--skip", "5"]);
+    assert!(out.contains("needs reset.verified"), "{out}");
+    let (_, err) = place.ends(USAGE, &["bringup", "--only", "portal.uniq"]);
+    assert!(
+        err.contains("`portal.uniq`") && err.contains("9 portal.unique"),
+        "{err}"
+    );
+    let (_, err) = place.ends(USAGE, &["bringup", "--class", "gentle"]);
+    assert!(err.contains("safe-write"), "{err}");
+}
+
+#[test]
+fn reports_are_written_whole_beside_the_lines() {
+    let place = Place::new();
+    for (arguments, name, begins) in [
+        (&["--out", "run.json"][..], "run.json", "{"),
+        (
+            &["--report", "html", "--out", "run.html"],
+            "run.html",
+            "<!DOCTYPE html>",
+        ),
+        (&["--out", "run.xml"], "run.xml", "<?xml"),
+        (&["--report", "text", "--out", "run"], "run", " 0 pass"),
+    ] {
+        place.file(name, "old");
+        let (out, _) = place.ends(OK, &[&QUICK[..], arguments].concat());
+        assert!(
+            out.contains("portal.unique") && out.contains(" 0 failed"),
+            "{out}"
+        );
+        assert!(place.text(name).starts_with(begins), "{name}");
+    }
+    assert_eq!(
+        place.names(),
+        ["run", "run.html", "run.json", "run.xml"],
+        "and nothing else"
+    );
+    let (out, _) = place.ends(OK, &[&QUICK[..], &["--report", "junit"]].concat());
+    assert!(out.starts_with("<?xml"), "the report alone: {out}");
+}
+
+#[test]
+fn a_run_is_shown_beside_another() {
+    let place = Place::new();
+    place.ends(OK, &[&QUICK[..], &["--out", "model.json"]].concat());
+    place.file(
+        "faults.toml",
+        "[[fault]]\nkind = \"lost-interrupt\"\ntimes = 0\n",
+    );
+    let board = [
+        "bringup",
+        "sim:bmu?faults=faults.toml",
+        "--soak=0.05",
+        "--out",
+        "board.html",
+        "--compare",
+        "model.json",
+    ];
+    let (out, _) = place.ends(FAILED, &board);
+    assert!(
+        out.contains("12 fail    irq.vectors") && out.contains("cause: the message was lost"),
+        "{out}"
+    );
+    let page = place.text("board.html");
+    assert!(page.contains("beside: "), "{page}");
+    place.ends(
+        OK,
+        &[
+            "report",
+            "model.json",
+            "--out",
+            "again.html",
+            "--compare",
+            "model.json",
+        ],
+    );
+    let (out, _) = place.ends(OK, &["report", "model.json"]);
+    assert!(
+        out.contains("16 pass") || out.contains("15 passed"),
+        "{out}"
+    );
+}
+
+#[test]
+fn mistakes_are_told_before_anything_is_run() {
+    let place = Place::new();
+    place.file("bad.toml", "device = \"sim:bmu\"\nclas = \"opt-in\"\n");
+    place.file("bad.json", "{}");
+    place.file("old.json", "{\"schema\":\"hwpool.bringup/0\",\"device\":\"x\",\"checks\":[],\"passed\":0,\"failed\":0,\"skipped\":0}");
+    for (arguments, says) in [
+        (
+            &["bringup", "--plan", "bad.toml"][..],
+            "bad.toml: TOML parse error at line 2",
+        ),
+        (
+            &["bringup", "--plan", "absent.toml"],
+            "absent.toml: No such file",
+        ),
+        (
+            &["bringup", "--out", "report.pdf"],
+            "text, json, junit or html",
+        ),
+        (
+            &["bringup", "--out", "absent/run.json"],
+            "no directory absent",
+        ),
+        (&["bringup", "--compare", "bad.json"], "--report html"),
+        (
+            &["bringup", "--report", "html", "--compare", "bad.json"],
+            "not the JSON of a bring-up",
+        ),
+        (&["report", "old.json"], "its schema is hwpool.bringup/0"),
+        (&["report", "absent.json"], "absent.json: No such file"),
+        (&["bringup", "--soak", "nan"], "0.01 to 86400"),
+        (&["bringup", "simbmu"], "simbmu"),
+    ] {
+        let (out, err) = place.ends(USAGE, arguments);
+        assert!(err.contains(says), "{arguments:?}: {err}");
+        assert_eq!(out, "", "{arguments:?}");
+    }
+    assert_eq!(place.names(), ["bad.json", "bad.toml", "old.json"]);
+}
+
+#[test]
+fn a_plan_is_a_bring_up_and_options_come_first() {
+    let place = Place::new();
+    place.file(
+        "board.toml",
+        "device = \"sim:bmu?pools=4\"\nonly = [\"lists.stale\"]\n[limits.\"lists.stale\"]\npools = { is = 4 }\n",
+    );
+    let (out, _) = place.ends(OK, &["bringup", "--plan", "board.toml", "--json"]);
+    let report: Value = serde_json::from_str(&out).expect("one document");
+    assert_eq!(
+        (&report["device"], &report["about"]["plan"]),
+        (&"sim:bmu?pools=4".into(), &"board".into())
+    );
+    let (out, _) = place.ends(
+        FAILED,
+        &["bringup", "sim:bmu?pools=5", "--plan", "board.toml"],
+    );
+    assert!(out.contains("pools is 5, and 4"), "{out}");
+    place.ends(
+        OK,
+        &[
+            "bringup",
+            "sim:bmu?pools=5",
+            "--plan",
+            "board.toml",
+            "--only",
+            "1",
+        ],
+    );
+}
