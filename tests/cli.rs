@@ -33,10 +33,14 @@ fn json(arguments: &[&str]) -> (i32, Value) {
     (output.status.code().expect("an exit code"), document)
 }
 
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.into()).expect("text")
+}
+
 /// Runs what must be refused; returns its message.
 fn refused(arguments: &[&str], code: i32) -> String {
     let output = hwpool(arguments);
-    let message = String::from_utf8(output.stderr).expect("text");
+    let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
     assert!(output.stdout.is_empty(), "{arguments:?}: nothing on stdout");
     assert!(!message.contains("panicked"), "{message}");
@@ -95,6 +99,99 @@ fn registers_are_read_and_decoded_by_name() {
             .all(|row| row["name"] != "POOL_ALLOC" && row["name"] != "POOL_FREE")
     );
     assert!(names.len() > 1000);
+}
+
+#[test]
+fn a_watch_prints_what_changed() {
+    // From its third read on, the register reads something else.
+    let faults = temporary(
+        "[[fault]]\nkind = \"stuck\"\nregister = \"SCRATCH\"\nnth = 3\ntimes = 2\nvalue = 7\n",
+    );
+    let device = format!("sim:bmu?faults={}", faults.display());
+    let watch = ["--watch", "0.001", "--times", "6"];
+    let get = hwpool(&[&["regs", "get", &device, "SCRATCH", "--json"], &watch[..]].concat());
+    assert_eq!(get.status.code(), Some(OK));
+    let lines: Vec<Value> = text(&get.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a document a line"))
+        .collect();
+    let values: Vec<_> = lines
+        .iter()
+        .map(|line| line["registers"][0]["value"].as_u64())
+        .collect();
+    assert_eq!(values, [Some(0), Some(7), Some(0)]);
+    assert!(lines[1]["seconds"].as_f64() > lines[0]["seconds"].as_f64());
+    let dump = hwpool(&[&["regs", "dump", &device, "--changed"], &watch[..]].concat());
+    let dump = text(&dump.stdout);
+    let last: Vec<_> = dump.lines().rev().take(4).collect();
+    assert!(
+        last[3].starts_with("after 0.") && last[1].starts_with("after 0."),
+        "{dump}"
+    );
+    assert!(
+        last[2].ends_with("0x0000000000000007") && last[2].starts_with("SCRATCH "),
+        "{dump}"
+    );
+    assert!(last[0].ends_with("0x0000000000000000"), "{dump}");
+    let effect = [
+        "regs",
+        "get",
+        "sim:bmu",
+        "POOL_ALLOC[0]",
+        "--with-effect",
+        "--watch",
+        "1",
+    ];
+    assert!(
+        refused(&effect, USAGE).contains("--watch"),
+        "a watch would drain the list"
+    );
+}
+
+#[test]
+fn pages_and_completions_come_from_the_command_line() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (code, made) = json(&["generate", "man", directory.path().to_str().expect("text")]);
+    assert_eq!(code, OK, "{made:#}");
+    let page = |name: &str| {
+        std::fs::read_to_string(directory.path().join(name)).unwrap_or_else(|_| panic!("{name}"))
+    };
+    assert!(page("hwpool.1").contains("hwpool\\-bringup(1)"));
+    for name in ["hwpool-bind.1", "hwpool-regs-get.1", "hwpool-sim-serve.1"] {
+        let page = page(name);
+        assert!(
+            page.contains(".SH NAME") && page.contains("Example"),
+            "{name}: {page}"
+        );
+    }
+    assert!(
+        !page("hwpool-doctor.1").contains("root"),
+        "what is hidden stays hidden"
+    );
+    for (shell, says) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef hwpool"),
+        ("fish", "complete -c hwpool"),
+    ] {
+        let script = hwpool(&["generate", "completions", shell]);
+        assert!(text(&script.stdout).contains(says), "{shell}");
+    }
+    refused(&["generate", "man", "/nowhere"], REFUSED);
+}
+
+#[test]
+fn help_of_a_verb_is_found_both_ways() {
+    let help = |words: &[&str]| text(&hwpool(words).stdout);
+    assert_eq!(
+        help(&["help", "regs", "get"]),
+        help(&["regs", "get", "--help"])
+    );
+    assert_eq!(help(&["help"]), help(&["--help"]));
+    assert!(
+        help(&["bind", "--help"]).contains("journal"),
+        "the long words"
+    );
+    refused(&["help", "bnid"], USAGE);
 }
 
 #[test]

@@ -48,6 +48,9 @@ use crate::host::doctor::Row;
 use crate::report::{self, Delta, Document};
 use ladder::Board;
 
+/// Bytes that the ladder has mapped for DMA at the most: the rings of two portals, in a page of 2 MiB each.
+pub const PINNED: u64 = 2 * (2 << 20);
+
 /// What a run of the ladder may be told.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -17,6 +17,7 @@ use super::{DeviceArg, Output};
 
 /// Measure time and bus transactions per buffer.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: hwpool bench sim:bmu --only portal --json")]
 pub(crate) struct Bench {
     #[command(flatten)]
     device: DeviceArg,

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::host::{JournalArg, Machine, Overrides, bdf, text, user};
 use super::{Output, Usage};
 
-/// Take a function from its driver and give it to vfio-pci. Prints each write to sysfs.
+/// Take a function for vfio-pci, with a way back.
 ///
-/// Refuses a function that is in use, and a group that would not be viable, before anything is changed; each reason
+/// Prints each write to sysfs. Refuses a function that is in use, and a group that would not be viable, before anything is changed; each reason
 /// can be overridden by its name. What was there before is kept in a journal.
 #[derive(Debug, Args)]
 #[command(
@@ -38,7 +38,9 @@ pub(crate) struct Bind {
     common: Common,
 }
 
-/// Give a function back: to what it had before `bind`, or to the driver that the kernel chooses.
+/// Give a function back to the driver that it had.
+///
+/// Where hwpool did not bind it, the kernel chooses the driver.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hwpool unbind 0000:01:00.0")]
 pub(crate) struct Unbind {
@@ -52,7 +54,9 @@ pub(crate) struct Unbind {
     common: Common,
 }
 
-/// Put back exactly what was there before `bind`, wherever that was interrupted, or if it was finished.
+/// Put back what was there before a binding that was interrupted.
+///
+/// Exactly what was there, wherever `bind` was interrupted, or if it was finished.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hwpool recover 0000:01:00.0 --dry-run")]
 pub(crate) struct Recover {

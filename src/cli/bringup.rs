@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use hwpool::address::{Address, TransportKind};
 use hwpool::bringup::{
-    Choice, Class, Failure, Kill, Options, Plan, Progress, Report, run as climb,
+    Choice, Class, Failure, Kill, Options, PINNED, Plan, Progress, Report, run as climb,
 };
 use hwpool::device::{DeviceError, Link};
 use hwpool::devices::bus::Transport;
 use hwpool::host::Tree;
 use hwpool::host::doctor::{Question, Row, examine};
-use hwpool::report::{About, lines};
+use hwpool::report::{About, INDENT, lines};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::Reporting;
@@ -164,7 +164,7 @@ fn machine(tree: &Tree, address: &Address) -> Option<Vec<Row>> {
     const OWN: [&str; 4] = ["kernel", "hugepages", "thp", "nofile"];
     let question = Question {
         device: None,
-        pin: 64 << 20,
+        pin: PINNED,
     };
     match address.transport {
         TransportKind::Vfio => {
@@ -232,6 +232,7 @@ impl Run<'_> {
                     let text = lines(&outcome.document(), &|tone, text| {
                         self.output.paint(tone.into(), text)
                     });
+                    let text = self.output.fold(&text, INDENT);
                     printed = spinner.suspend(|| self.output.line(text));
                 }
                 Progress::End(_) => {}

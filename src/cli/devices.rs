@@ -8,7 +8,9 @@ use super::Output;
 use super::host::Machine;
 use super::output::Colour;
 
-/// List PCI functions: ids, driver, IOMMU group, NUMA node, link, use. Changes nothing.
+/// List PCI functions: ids, driver, IOMMU group, link, use.
+///
+/// Changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hwpool devices --all --json")]
 pub(crate) struct Devices {
@@ -108,7 +110,7 @@ fn function_text(function: &Function, usage: &Usage, output: Output) -> String {
         function.driver.as_deref().unwrap_or("no driver"),
         group,
     );
-    let mut note = |line: String| text += &format!("    {line}\n");
+    let mut note = |line: String| text += &output.fold(&format!("    {line}\n"), 8);
     note(match &function.link {
         None => kind(function.class).to_string(),
         Some(link) if link.is_reduced() => format!(
@@ -141,7 +143,7 @@ fn function_text(function: &Function, usage: &Usage, output: Output) -> String {
     }
     for one in &usage.uses {
         let word = output.paint(Colour::Bad, "in use");
-        text += &format!("    {word} ({}): {}\n", one.reason, one.what);
+        text += &output.fold(&format!("    {word} ({}): {}\n", one.reason, one.what), 8);
     }
     text
 }

@@ -8,9 +8,9 @@ use super::Output;
 use super::host::{Machine, bdf, size};
 use super::output::Colour;
 
-/// Check whether hwpool could drive a function as things are: evidence, cause and remedy of each check.
+/// Check what keeps hwpool from a function, and what to do about it.
 ///
-/// Reads the kernel's files and changes nothing; opens no device. Exit code 1 if something blocks.
+/// Each check has its evidence, cause and remedy. Reads the kernel's files and changes nothing; opens no device. Exit code 1 if something blocks.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: hwpool doctor 0000:01:00.0 --pin 1G --quiet")]
 pub(crate) struct Doctor {
@@ -90,11 +90,13 @@ fn row_text(row: &Row, output: Output) -> String {
             _ => format!("{:28}{line}\n", ""),
         };
     }
-    text.extend(
-        row.cause
-            .iter()
-            .map(|cause| format!("        cause: {cause}\n")),
-    );
+    text = output.fold(&text, 28);
+    let cause = row
+        .cause
+        .iter()
+        .map(|cause| format!("        cause: {cause}\n"));
+    text.extend(cause.map(|line| output.fold(&line, 15)));
+    // In one line each, so that they can be copied.
     text.extend(
         row.remedy
             .iter()

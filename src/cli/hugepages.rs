@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use super::Output;
 use super::host::{Machine, size};
 
-/// Hugepages by NUMA node and size.
+/// Show, reserve and release hugepages by NUMA node and size.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: hwpool hugepages reserve 512 --size 2M --node 1")]
 pub(crate) struct Hugepages {
     #[command(subcommand)]
     action: Action,
@@ -21,10 +20,13 @@ pub(crate) struct Hugepages {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Show how many there are and how many are free.
+    #[command(after_help = "Example: hwpool hugepages status --json")]
     Status,
     /// Reserve more pages; all of them, or none.
+    #[command(after_help = "Example: hwpool hugepages reserve 512 --size 2M --node 1")]
     Reserve(Change),
     /// Give free pages back to the system.
+    #[command(after_help = "Example: hwpool hugepages release 512 --size 2M --dry-run")]
     Release(Change),
 }
 

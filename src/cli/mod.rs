@@ -7,6 +7,7 @@ mod bind;
 mod bringup;
 mod devices;
 mod doctor;
+mod generate;
 mod host;
 mod hugepages;
 mod info;
@@ -18,6 +19,7 @@ mod report;
 mod signal;
 mod sim;
 mod soak;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -31,60 +33,53 @@ const USAGE: u8 = 2;
 const REFUSED: u8 = 3;
 
 /// Userspace driver for hardware buffer managers.
-///
-/// DEVICE is an address such as sim:bmu (a model in this process, the default), sim:bmu?seed=7&faults=FILE or
-/// user:SOCKET (a vfio-user server); `hwpool sim list` names the models and their options.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(version, max_term_width = 100, help_template = ONE_SCREEN, after_help = AFTER_HELP)]
+#[command(disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// Print one JSON document to stdout; logs go to stderr.
     #[arg(long, global = true)]
     json: bool,
-    /// Tell more on stderr: once for what is done, twice for details.
+    /// Tell more on stderr: once what is done, twice the details.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     #[command(subcommand)]
     verb: Verb,
 }
 
+/// Without the blank lines and headings of clap, which would take it beyond 24 lines.
+const ONE_SCREEN: &str = "{about}\n{usage-heading} {usage}\n\n{subcommands}\n{options}{after-help}";
+
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment refused.
+DEVICE: sim:bmu (a model in this process), user:SOCKET, vfio:0000:01:00.0
+Exit codes: 0 done, 1 a check failed, 2 usage, 3 device or machine refused";
 
-  hwpool doctor 0000:01:00.0                 what keeps hwpool from a function, and what to do
-  hwpool bind 0000:01:00.0 --dry-run         each write that would give it to vfio-pci
-  hwpool bringup sim:bmu                     prove a device, rung by rung
-  hwpool regs get sim:bmu CAP_COUNTS         read a register, decoded
-  hwpool bench sim:bmu --json                time and bus transactions per buffer
-  hwpool sim serve --socket /tmp/bmu.sock    a model as a process, opened by user:/tmp/bmu.sock";
-
+/// The verbs; each says with its arguments what it does.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List PCI functions: ids, driver, IOMMU group, NUMA node, link, use.
     Devices(devices::Devices),
-    /// Check whether hwpool could drive a function: evidence, cause and remedy.
     Doctor(doctor::Doctor),
-    /// Take a function from its driver and give it to vfio-pci, with a way back.
     Bind(bind::Bind),
-    /// Give a function back to the driver that it had.
     Unbind(bind::Unbind),
-    /// Put back what was there before a binding that was interrupted.
     Recover(bind::Recover),
-    /// Show, reserve and release hugepages by NUMA node and size.
     Hugepages(hugepages::Hugepages),
     /// Show what a device is and can do; changes nothing.
+    #[command(after_help = "Example: hwpool info vfio:0000:01:00.0")]
     Info(DeviceArg),
-    /// List, read and write registers, by name or by place.
     Regs(regs::Regs),
-    /// Prove a device layer by layer.
     Bringup(bringup::Bringup),
-    /// Make a page, XML or text out of the JSON of a bring-up.
     Report(report::Report),
-    /// Measure time and bus transactions per buffer.
     Bench(bench::Bench),
-    /// Run random traffic for a while and prove that no buffer is lost or doubled.
     Soak(soak::Soak),
-    /// List the models in this program, or serve one to other processes.
     Sim(sim::Sim),
+    Generate(generate::Generate),
+    /// Print what `--help` of a verb prints.
+    #[command(hide = true)]
+    Help {
+        /// The verb, and its action if it has some.
+        #[arg(value_name = "VERB")]
+        verb: Vec<String>,
+    },
 }
 
 /// Does something with the transport behind a [`Link`](hwpool::device::Link), of whatever kind it is.
@@ -124,6 +119,17 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Verb::Bench(bench) => bench::run(bench, output).map(|()| true),
         Verb::Soak(soak) => soak::run(soak, output),
         Verb::Sim(sim) => sim::run(sim, output).map(|()| true),
+        Verb::Generate(generate) => generate::run(&generate, output).map(|()| true),
+        Verb::Help { verb } => help(verb),
+    }
+}
+
+/// Ends the process as `hwpool VERB --help` does.
+fn help(verb: Vec<String>) -> anyhow::Result<bool> {
+    let words = ["hwpool".to_string()].into_iter().chain(verb);
+    match Cli::try_parse_from(words.chain(["--help".to_string()])) {
+        Err(asked_for) => asked_for.exit(),
+        Ok(_) => Err(Usage("nothing to help with: see hwpool --help".into()).into()),
     }
 }
 

@@ -12,6 +12,8 @@ use serde_json::Value;
 pub(crate) struct Output {
     json: bool,
     colour: bool,
+    /// Columns of the terminal; none where text goes elsewhere.
+    width: Option<usize>,
 }
 
 /// The colours of verdicts.
@@ -39,6 +41,7 @@ impl Output {
         Output {
             json,
             colour: !unwanted && io::stdout().is_terminal(),
+            width: terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into()),
         }
     }
 
@@ -71,6 +74,18 @@ impl Output {
         }
     }
 
+    /// Breaks lines at spaces where the terminal is narrower than they are; what goes on begins at column `indent`, or
+    /// where the terminal is too narrow for that, further to the left.
+    pub(crate) fn fold(&self, text: &str, indent: usize) -> String {
+        match self.width {
+            None => text.to_string(),
+            Some(width) => text
+                .split_inclusive('\n')
+                .map(|line| fold(line, width, indent))
+                .collect(),
+        }
+    }
+
     /// Colours `text` where colours are wanted.
     pub(crate) fn paint(&self, colour: Colour, text: &str) -> String {
         let code = match colour {
@@ -84,6 +99,18 @@ impl Output {
             text.to_string()
         }
     }
+}
+
+fn fold(line: &str, width: usize, indent: usize) -> String {
+    let rest = line.trim_start_matches(' ');
+    let begin = " ".repeat(line.len() - rest.len());
+    let indent = " ".repeat(indent.min(width / 3));
+    let options = textwrap::Options::new(width)
+        .initial_indent(&begin)
+        .subsequent_indent(&indent)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    textwrap::fill(rest, options)
 }
 
 /// Writes to stdout. A reader that has gone away wants no more: that is an end, not an error.
@@ -102,3 +129,30 @@ pub(super) fn write(text: &str) -> anyhow::Result<()> {
 #[derive(Debug, thiserror::Error)]
 #[error("the reader of stdout has closed it")]
 pub(crate) struct ReaderGone;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_folded_at_spaces_and_words_stay_whole() {
+        let text =
+            "pass   portal.unique  each buffer\n           a /very/long/path/indeed 1\n\nend";
+        let output = |width| Output {
+            json: false,
+            colour: true,
+            width,
+        };
+        assert_eq!(output(None).fold(text, 11), text);
+        assert_eq!(
+            output(Some(24)).fold(text, 11),
+            "pass   portal.unique\n        each buffer\n           a\n        /very/long/path/indeed\n        1\n\nend"
+        );
+        let painted = output(None).paint(Colour::Pale, "1234 6789");
+        assert_eq!(
+            output(Some(9)).fold(&painted, 0),
+            painted,
+            "colours take no room"
+        );
+    }
+}

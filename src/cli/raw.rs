@@ -7,6 +7,7 @@ use hwpool::devices::pci;
 use hwpool::devices::reg::{Access, Register, decode};
 use serde_json::{Value, json};
 
+use super::watch::{Readings, Shown};
 use super::{Output, Usage};
 
 /// Where a register is: `0:0x10` in BAR 0, `config:0x34` in configuration space.
@@ -127,12 +128,18 @@ impl Place {
         u16::try_from(self.offset).unwrap_or(u16::MAX)
     }
 
-    fn json(&self, value: u64) -> Value {
-        json!({ "place": self.to_string(), "offset": self.offset, "width": self.width, "value": value })
+    fn value_text(&self, value: u64) -> String {
+        format!("{value:#0digits$x}", digits = self.width as usize / 4 + 2)
+    }
+}
+
+impl Shown for Place {
+    fn text(&self, value: u64) -> String {
+        format!("{:<26} {}\n", self.to_string(), self.value_text(value))
     }
 
-    fn text(&self, value: u64) -> String {
-        format!("{value:#0digits$x}", digits = self.width as usize / 4 + 2)
+    fn json(&self, value: u64) -> Value {
+        json!({ "place": self.to_string(), "offset": self.offset, "width": self.width, "value": value })
     }
 }
 
@@ -150,16 +157,14 @@ pub(super) fn get<T: Transport>(
     transport: &T,
     place: Place,
     with_effect: bool,
-    output: Output,
+    readings: &Readings<'_>,
 ) -> anyhow::Result<()> {
     place.check_read(transport, with_effect)?;
-    let value = place
-        .read(transport)
-        .with_context(|| format!("{}: reading {place}", transport.name()))?;
-    output.print(
-        || json!({ "schema": "hwpool.regs/1", "device": transport.name(), "registers": [place.json(value)] }),
-        || format!("{:<26} {}\n", place.to_string(), place.text(value)),
-    )
+    let read = |place: &Place| {
+        let value = place.read(transport);
+        value.with_context(|| format!("{}: reading {place}", transport.name()))
+    };
+    readings.show(transport.name(), &[place], read, |_, _| true)
 }
 
 /// Writes the register at `place` with exactly one access and no read before or after.
@@ -181,7 +186,7 @@ pub(super) fn set<T: Transport>(
             json!({ "schema": "hwpool.regs/1", "device": transport.name(), "written": !dry_run,
                     "registers": [place.json(value)] })
         },
-        || format!("{verb} {} to {place}\n", place.text(value)),
+        || format!("{verb} {} to {place}\n", place.value_text(value)),
     )
 }
 

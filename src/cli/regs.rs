@@ -9,6 +9,7 @@ use hwpool::devices::reg::{Access, Register};
 use serde_json::{Value, json};
 
 use super::raw::{self, Place, number};
+use super::watch::{Readings, Shown, Watch};
 use super::{DeviceArg, Output, Usage, on};
 
 /// List, read and write registers, by name or by place.
@@ -21,12 +22,18 @@ pub(crate) struct Regs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the registers: offset, width, access, reset value, meaning. Opens no device.
+    #[command(after_help = "Example: hwpool regs list POOL")]
     List {
         /// Only names that contain this.
         #[arg(value_name = "PART")]
         part: Option<String>,
     },
     /// Read a register and decode its fields, with exactly one access.
+    #[command(after_help = "\
+Examples:
+  hwpool regs get sim:bmu CAP_COUNTS
+  hwpool regs get vfio:0000:01:00.0 POOL_AVAILABLE[3] --watch 0.5
+  hwpool regs get vfio:0000:01:00.0 0:0x10 --width 32")]
     Get {
         /// Address of the device.
         #[arg(value_name = "DEVICE")]
@@ -38,10 +45,13 @@ enum Action {
         #[arg(long, value_name = "BITS")]
         width: Option<u32>,
         /// Read even where the read takes something from the device.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "watch")]
         with_effect: bool,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Write a register, with exactly one access and no read before or after.
+    #[command(after_help = "Example: hwpool regs set sim:bmu SCRATCH 0x1234 --dry-run")]
     Set {
         /// Address of the device.
         #[arg(value_name = "DEVICE")]
@@ -60,12 +70,15 @@ enum Action {
         dry_run: bool,
     },
     /// Read every register whose read has no effect.
+    #[command(after_help = "Example: hwpool regs dump vfio:0000:01:00.0 --changed --watch 1")]
     Dump {
         #[command(flatten)]
         device: DeviceArg,
         /// Leave out registers that read their reset value.
         #[arg(long)]
         changed: bool,
+        #[command(flatten)]
+        watch: Watch,
     },
 }
 
@@ -77,13 +90,16 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             register,
             width,
             with_effect,
+            watch,
         } => {
             if let Some(place) = Place::parse(&register, width)? {
-                return on!(Link::open(&device)?, t => raw::get(&*t, place, with_effect, output));
+                let (link, readings) = watch.open(&device, output)?;
+                return on!(link, t => raw::get(&*t, place, with_effect, &readings));
             }
             let target = find(&register)?;
             refuse_effect(target.row, with_effect)?;
-            on!(Link::open(&device)?, t => get(&*t, target, output))
+            let (link, readings) = watch.open(&device, output)?;
+            on!(link, t => get(&*t, target, &readings))
         }
         Action::Set {
             device,
@@ -101,8 +117,13 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             check_writable(target.row, value)?;
             on!(Link::open(&device)?, t => set(&*t, target, value, dry_run, output))
         }
-        Action::Dump { device, changed } => {
-            on!(Link::open(&device.device)?, t => dump(&*t, changed, output))
+        Action::Dump {
+            device,
+            changed,
+            watch,
+        } => {
+            let (link, readings) = watch.open(&device.device, output)?;
+            on!(link, t => dump(&*t, changed, &readings))
         }
     }
 }
@@ -128,7 +149,9 @@ impl Target {
             width = usize::from(self.row.width) * 2 + 2
         )
     }
+}
 
+impl Shown for Target {
     fn json(&self, value: u64) -> Value {
         let fields: serde_json::Map<_, _> = self
             .row
@@ -288,12 +311,9 @@ fn read<T: Transport>(transport: &T, target: Target) -> anyhow::Result<u64> {
     read().with_context(|| format!("{}: reading {}", transport.name(), target.name()))
 }
 
-fn get<T: Transport>(transport: &T, target: Target, output: Output) -> anyhow::Result<()> {
-    let value = read(transport, target)?;
-    output.print(
-        || json!({ "schema": "hwpool.regs/1", "device": transport.name(), "registers": [target.json(value)] }),
-        || target.text(value),
-    )
+fn get<T: Transport>(transport: &T, target: Target, readings: &Readings<'_>) -> anyhow::Result<()> {
+    let read = |target: &Target| read(transport, *target);
+    readings.show(transport.name(), &[target], read, |_, _| true)
 }
 
 fn set<T: Transport>(
@@ -328,30 +348,25 @@ fn set<T: Transport>(
     )
 }
 
-fn dump<T: Transport>(transport: &T, changed: bool, output: Output) -> anyhow::Result<()> {
-    let mut values = Vec::new();
-    for row in TABLE.iter().filter(|row| row.access.is_pure_read()) {
-        for index in 0..row.count {
-            let target = Target { row, index };
-            let value = read(transport, target)?;
-            if !changed || row.reset != Some(value) {
-                values.push((target, value));
-            }
-        }
+/// A register in a list: one line, without its fields.
+struct Line(Target);
+
+impl Shown for Line {
+    fn text(&self, value: u64) -> String {
+        let Line(target) = self;
+        format!("{:<26} {}\n", target.name(), target.value_text(value))
     }
-    output.print(
-        || {
-            let registers: Vec<_> = values
-                .iter()
-                .map(|(target, value)| target.json(*value))
-                .collect();
-            json!({ "schema": "hwpool.regs/1", "device": transport.name(), "registers": registers })
-        },
-        || {
-            let line = |(target, value): &(Target, u64)| {
-                format!("{:<26} {}\n", target.name(), target.value_text(*value))
-            };
-            values.iter().map(line).collect()
-        },
-    )
+
+    fn json(&self, value: u64) -> Value {
+        self.0.json(value)
+    }
+}
+
+fn dump<T: Transport>(transport: &T, changed: bool, readings: &Readings<'_>) -> anyhow::Result<()> {
+    let rows = TABLE.iter().filter(|row| row.access.is_pure_read());
+    let lines = rows.flat_map(|row| (0..row.count).map(move |index| Line(Target { row, index })));
+    let lines: Vec<Line> = lines.collect();
+    let read = |line: &Line| read(transport, line.0);
+    let is_worth = |line: &Line, value| !changed || line.0.row.reset != Some(value);
+    readings.show(transport.name(), &lines, read, is_worth)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use hwpool::report::{Document, SCHEMA, html, junit, text};
+use hwpool::report::{Document, INDENT, SCHEMA, html, junit, text};
 
 use super::output::{self, Colour};
 use super::{Output, Usage};
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Report, output: Output) -> anyhow::Result<bool> {
     let sink = args.reporting.sink(output)?;
     let document = read(&args.file)?;
     if sink.is_text() {
-        output::write(&text(&document))?;
+        output::write(&output.fold(&text(&document), INDENT))?;
     }
     sink.write_file_or_form(&document)?;
     Ok(document.is_good())

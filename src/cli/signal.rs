@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use hwpool::vfio::{Notice, Notices};
@@ -72,6 +72,20 @@ impl Stop {
                 tracing::error!("{name}: not closed within {GRACE:?}; the kernel takes it");
                 std::process::exit(REFUSED.into());
             }
+        }
+    }
+
+    /// Waits for so long or until the command shall end; tells whether it shall.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        /// How late an end may be noticed.
+        const LOOK: Duration = Duration::from_millis(50);
+        let end = Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.is_wanted() || left.is_zero() {
+                return self.is_wanted();
+            }
+            std::thread::sleep(left.min(LOOK));
         }
     }
 

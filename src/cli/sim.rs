@@ -13,7 +13,7 @@ use serde_json::json;
 use super::signal::Stop;
 use super::{Output, Usage};
 
-/// The models in this program.
+/// List the models in this program, or serve one to other processes.
 #[derive(Debug, Args)]
 pub(crate) struct Sim {
     #[command(subcommand)]
@@ -23,6 +23,7 @@ pub(crate) struct Sim {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the models and the options that their addresses take.
+    #[command(after_help = "Example: hwpool sim list --json")]
     List,
     /// Serve a model to other processes by the vfio-user protocol, until SIGTERM or Ctrl-C.
     ///
@@ -32,6 +33,9 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example: hwpool sim serve --socket /tmp/bmu.sock, and then hwpool bringup user:/tmp/bmu.sock"
+)]
 struct Serve {
     /// The model, as `hwpool sim list` names it.
     #[arg(long, value_name = "NAME", default_value = "bmu")]

@@ -15,8 +15,9 @@ use super::output::Colour;
 use super::signal::Stop;
 use super::{DeviceArg, Output};
 
-/// Run random traffic for a while and prove that no buffer is lost or doubled.
+/// Run random traffic and prove that no buffer is lost or doubled.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: hwpool soak vfio:0000:01:00.0 --seconds 3600 --threads 4")]
 pub(crate) struct Soak {
     #[command(flatten)]
     device: DeviceArg,

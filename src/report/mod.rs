@@ -18,7 +18,7 @@ mod text;
 pub use document::{About, Check, Delta, Document, Evidence, Plot, SCHEMA, Series};
 pub use html::html;
 pub use junit::junit;
-pub use text::{Tone, lines, text};
+pub use text::{INDENT, Tone, lines, text};
 
 /// Leaves out what XML and HTML have no way to write: control characters but tab and line ends.
 fn writable(mut text: String) -> String {

@@ -7,8 +7,8 @@ use maud::{Markup, html};
 use super::{Plot, Series};
 
 /// The drawing in its own units; the page scales it.
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 240.0;
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 220.0;
 /// Room for the labels of the axes.
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
@@ -29,7 +29,10 @@ pub(super) fn plot(series: &[(&str, &Series)]) -> Option<Markup> {
         .collect();
     let all = || drawn.iter().flat_map(|(_, points)| points);
     let x = Axis::of(all().map(|point| point.0), first.kind == Plot::Histogram)?;
-    let y = Axis::from_zero(all().map(|point| point.1))?;
+    let y = match first.kind {
+        Plot::Line => Axis::from_zero(all().map(|point| point.1))?,
+        Plot::Histogram => Axis::of_counts(all().map(|point| point.1))?,
+    };
     let what = format!("{}: {} over {}", first.name, first.y, first.x);
     Some(html! {
         figure.plot {
@@ -107,6 +110,19 @@ impl Axis {
             high,
             logarithmic: false,
         })
+    }
+
+    /// Counts of rare values are the reason to look at a histogram: one of them is seen beside a million of others.
+    fn of_counts(counts: impl Iterator<Item = f64> + Clone) -> Option<Axis> {
+        let axis = Axis::from_zero(counts)?;
+        match axis.high > WIDE {
+            false => Some(axis),
+            true => Some(Axis {
+                low: 0.5,
+                high: axis.high * 1.5,
+                logarithmic: true,
+            }),
+        }
     }
 
     /// Returns where a value lies, 0 to 1.
@@ -259,6 +275,13 @@ mod tests {
             let ticks = axis.ticks();
             assert!((3..=11).contains(&ticks.len()), "{high}: {ticks:?}");
         }
+    }
+
+    #[test]
+    fn one_among_a_million_is_seen() {
+        let axis = Axis::of_counts([1e6, 1.0, 0.0].into_iter()).expect("an axis");
+        assert!(axis.place(1.0) > 0.03 && axis.place(0.0) == 0.0);
+        assert!(axis.place(1e6) > 0.9 && axis.ticks().len() >= 6);
     }
 
     #[test]

@@ -13,8 +13,8 @@ pub enum Tone {
     Pale,
 }
 
-/// Where all but the first line of a check begin.
-const INDENT: &str = "\n           ";
+/// The column where all but the first line of a check begin.
+pub const INDENT: usize = 11;
 
 /// Returns the whole report, without colours.
 pub fn text(run: &Document) -> String {
@@ -38,8 +38,7 @@ pub fn lines(check: &Check, paint: &dyn Fn(Tone, &str) -> String) -> String {
         check.seconds * 1e3
     );
     let mut more = |part: &str| {
-        text += INDENT;
-        text += part;
+        text += &format!("\n{:INDENT$}{part}", "");
     };
     check.message.iter().for_each(|message| more(message));
     for cause in &check.causes {

@@ -8,6 +8,9 @@ use std::time::Duration;
 use hwpool::bringup::{
     self, Choice, Class, Item, Options, Outcome, Plan, Progress, Report, Status,
 };
+use hwpool::devices::bmu::regs;
+use hwpool::devices::bus::{Iova, Transport};
+use hwpool::dma::{Memory, MemoryRequest};
 use hwpool::report::Plot;
 use hwpool::sim::{Fault, FaultKind, InProcess, SimConfig};
 
@@ -161,6 +164,53 @@ fn what_is_worth_a_plot_is_kept() {
     };
     assert_eq!(bursts * 32.0, *pairs as f64);
     assert!(*pairs > 0);
+}
+
+/// Finds the device without the right to DMA, no pool in use, and nothing mapped where the ladder maps.
+fn is_left_in_order(model: &Arc<InProcess>) {
+    const COMMAND: u16 = 4;
+    const BUS_MASTER: u32 = 1 << 2;
+    let command = model.config_read32(COMMAND).expect("the command register");
+    assert_eq!(command & BUS_MASTER, 0, "bus mastering");
+    let bar = model.bar(regs::CONTROL_BAR).expect("BAR 0");
+    for row in [regs::POOL_CONTROL.row(), regs::PORTAL_CONTROL.row()] {
+        for index in 0..row.count {
+            let value = row
+                .peek(&bar, index)
+                .expect("a pure read")
+                .expect("it reads");
+            assert_eq!(Some(value), row.reset, "{}[{index}]", row.name);
+        }
+    }
+    let memory = Memory::allocate(&MemoryRequest::new(64 << 20)).expect("memory");
+    for offset in (0..memory.len()).step_by(4096) {
+        let page = memory.source_range(offset, 4096).expect("a page");
+        let iova = Iova(0x10_0000 + offset as u64);
+        model
+            .dma_map(iova, page)
+            .unwrap_or_else(|error| panic!("{iova:?} is still mapped: {error}"));
+    }
+}
+
+#[test]
+fn a_climb_leaves_the_device_in_order_wherever_it_is_ended() {
+    for last in bringup::ids() {
+        let model = model();
+        let mut options = options(Class::OptIn);
+        options.soak = Duration::from_secs(3600);
+        let stop = options.stop.clone();
+        bringup::run(model.clone(), &options, None, |progress| match progress {
+            Progress::Start {
+                id: "soak.traffic", ..
+            } => {
+                stop.store(true, Ordering::Relaxed);
+                ControlFlow::Continue(())
+            }
+            Progress::End(outcome) if outcome.id == last => ControlFlow::Break("enough".into()),
+            _ => ControlFlow::Continue(()),
+        });
+        is_left_in_order(&model);
+    }
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! `hwpool bringup` and `hwpool report`, run as a program.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Output, Stdio};
 
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -87,6 +91,73 @@ fn all_rungs_pass_on_the_model() {
     }
     assert_eq!(report["passed"], 16);
     assert_eq!(report["about"]["hwpool"], env!("CARGO_PKG_VERSION"));
+}
+
+/// Runs with stdout on a terminal of so many columns; returns what it printed there.
+fn on_a_terminal(columns: u16, arguments: &[&str], environment: (&str, &str)) -> String {
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let terminal = openpty(Some(&size), None).expect("a terminal");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hwpool"))
+        .args(arguments)
+        .env_remove("NO_COLOR")
+        .env(environment.0, environment.1)
+        .stdin(Stdio::null())
+        .stdout(terminal.slave)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("hwpool starts");
+    let mut printed = Vec::new();
+    // Ends with EIO when nobody has the terminal any more.
+    let _ = fs::File::from(terminal.master).read_to_end(&mut printed);
+    assert!(child.wait().expect("an end").success());
+    String::from_utf8(printed).expect("text").replace('\r', "")
+}
+
+#[test]
+fn lines_fit_a_narrow_terminal_and_have_colours_unless_unwanted() {
+    let read_only = ["bringup", "--class", "read-only"];
+    let plain = on_a_terminal(40, &read_only, ("NO_COLOR", "1"));
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    assert!(plain.contains("pci.function"), "{plain}");
+    for line in plain.lines() {
+        assert!(line.chars().count() <= 40, "{line}");
+    }
+    let coloured = on_a_terminal(40, &read_only, ("NO_COLOR", ""));
+    assert!(coloured.contains("\u{1b}[32mpass"), "{coloured}");
+    let wide = on_a_terminal(400, &read_only, ("NO_COLOR", "1"));
+    assert!(wide.lines().count() < plain.lines().count(), "{wide}");
+}
+
+#[test]
+fn ctrl_c_ends_the_traffic_with_a_report() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hwpool"))
+        .args(["-v", "bringup", "--soak", "3600"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("hwpool starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut line = || lines.next().map(|line| line.expect("text"));
+    // What follows is the traffic, for an hour.
+    while !line().expect("more rungs").starts_with("14 pass") {}
+    let pid = Pid::from_raw(child.id() as i32);
+    kill(pid, Signal::SIGINT).expect("it runs");
+    let rest: Vec<String> = std::iter::from_fn(line).collect();
+    assert!(
+        rest.iter().any(|line| line.starts_with("15 pass")),
+        "{rest:#?}"
+    );
+    assert!(
+        rest.last()
+            .is_some_and(|line| line.contains("15 passed, 0 failed")),
+        "{rest:#?}"
+    );
+    assert_eq!(child.wait().expect("an end").code(), Some(OK));
 }
 
 #[test]
