@@ -10,7 +10,7 @@ use hwpool_devices::bus::Transport;
 use hwpool_sim::{InProcess, MODELS, SimConfig};
 
 use crate::address::{Address, AddressError, TransportKind};
-use crate::dma::{Domain, DomainError};
+use crate::dma::{Domain, DomainError, Pages};
 use crate::{user, vfio};
 
 /// A device that was opened: its driver and the domain that its DMA memory is mapped into.
@@ -167,6 +167,16 @@ impl Device {
         match self {
             Device::Vfio(session) => session.bmu.transport().node(),
             Device::Sim(_) | Device::User(_) => None,
+        }
+    }
+
+    /// Returns the pages that memory has to be of to be mapped for the device: hugepages, where the IOMMU has no smaller
+    /// ones or where there is none.
+    pub fn pages(&self) -> Pages {
+        match self {
+            Device::Sim(session) => session.domain.pages(),
+            Device::Vfio(session) => session.domain.pages(),
+            Device::User(session) => session.domain.pages(),
         }
     }
 

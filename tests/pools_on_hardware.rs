@@ -8,7 +8,7 @@ use std::thread;
 use hwpool::device::Device;
 use hwpool::devices::bmu::{FreeList, ListConfig, regs};
 use hwpool::devices::bus::Iova;
-use hwpool::dma::{PageSize, Pages};
+use hwpool::dma::{Memory, MemoryRequest, PageSize, Pages};
 use hwpool::pool::{Buffer, CloseError, CreateError, Pool, PoolBuilder, PoolError, RawError};
 use hwpool::sim::{Fault, FaultKind};
 
@@ -54,6 +54,23 @@ fn closes_clean(pool: &Pool) {
 fn no_violations(device: &Device) {
     let model = device.model().expect("a model");
     assert_eq!(model.violations(), [], "the driver broke a rule");
+}
+
+/// Where the IOMMU has no pages below 2 MiB, as where there is none, small pools lie in hugepages, too.
+#[test]
+fn hugepage_pools_where_nothing_smaller_is_mapped() {
+    let huge = Pages::Exactly(PageSize::Huge2M);
+    if let Err(error) = Memory::allocate(&MemoryRequest::new(1).pages(huge)) {
+        let must_run = std::env::var_os("HWPOOL_NO_SKIP").is_some();
+        assert!(!must_run, "must not be skipped: {error}");
+        return eprintln!("skipped: {error}");
+    }
+    let device = device("iommu-page=2097152");
+    for backend in BACKENDS {
+        let pool = pool(&device, backend, 64);
+        drop(pool.take().expect("not poisoned").expect("a buffer"));
+        closes_clean(&pool);
+    }
 }
 
 /// Takes and gives in bursts, marks what it has, and sees that nobody else writes there. Ends early when there is nothing.

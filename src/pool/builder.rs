@@ -40,7 +40,7 @@ pub struct PoolBuilder {
     align: usize,
     cache: Option<usize>,
     backend: String,
-    pages: Pages,
+    pages: Option<Pages>,
     node: Option<u32>,
     device: Option<Device>,
     checked: bool,
@@ -55,7 +55,7 @@ impl PoolBuilder {
             align: MIN_ALIGN,
             cache: None,
             backend: "ring".to_owned(),
-            pages: Pages::Largest,
+            pages: None,
             node: None,
             device: None,
             checked: false,
@@ -103,9 +103,13 @@ impl PoolBuilder {
         }
     }
 
-    /// Sets which pages the memory is made of; the largest to be had where it is not set.
+    /// Sets which pages the memory is made of; where it is not set, those that its device can have mapped, or the largest
+    /// to be had.
     pub fn pages(self, pages: Pages) -> PoolBuilder {
-        PoolBuilder { pages, ..self }
+        PoolBuilder {
+            pages: Some(pages),
+            ..self
+        }
     }
 
     /// Sets the NUMA node of the memory; the device's where it is not set.
@@ -231,10 +235,15 @@ impl PoolBuilder {
             .or_else(|| self.device.as_ref().and_then(Device::node))
     }
 
+    fn memory_pages(&self) -> Pages {
+        let of_device = || self.device.as_ref().map(Device::pages);
+        self.pages.or_else(of_device).unwrap_or_default()
+    }
+
     fn allocate(&self, stride: usize) -> Result<Arc<Memory>, CreateError> {
         let len = stride * self.objects as usize;
         let request = MemoryRequest::new(len)
-            .pages(self.pages)
+            .pages(self.memory_pages())
             .node(self.memory_node())
             .label(&self.name);
         let memory = Memory::allocate(&request).map_err(|cause| CreateError::Memory {
