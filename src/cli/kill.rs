@@ -132,7 +132,9 @@ impl Drop for Served {
         // It removes its socket; where it does not end, `Process` kills it.
         let pid = Pid::from_raw(self.server.child.id() as i32);
         if kill(pid, Signal::SIGTERM).is_ok() {
-            let _ = self.server.lines.recv_timeout(START);
+            let end = Instant::now() + START;
+            let left = || end.saturating_duration_since(Instant::now());
+            while self.server.lines.recv_timeout(left()).is_ok() {}
         }
     }
 }
