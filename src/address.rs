@@ -6,13 +6,23 @@
 //! vfio:0000:01:00.0              a PCI function bound to vfio-pci
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+/// The option whose value nobody shall read in a log, an error or a document.
+const SECRET: &str = "token=";
+/// What is shown in its place.
+pub(crate) const HIDDEN: &str = "(hidden)";
+
 /// How a device is reached, with the options behind the question mark in the order in which they were given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// It is displayed as it was given, but for a VF token, which is a secret: what is displayed opens the device only
+/// where it has none.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Address {
-    text: String,
+    /// For people, without secrets.
+    shown: String,
     /// What stands before the colon.
     pub transport: TransportKind,
     /// What stands between the colon and the question mark: a model, a path or a PCI address.
@@ -73,7 +83,8 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Address, AddressError> {
-        let shape = || AddressError::Shape { text: text.into() };
+        let shown = || shown(text).into_owned();
+        let shape = || AddressError::Shape { text: shown() };
         let (transport, rest) = text.split_once(':').ok_or_else(shape)?;
         let transport = match transport {
             "sim" => TransportKind::Sim,
@@ -81,7 +92,7 @@ impl FromStr for Address {
             "vfio" => TransportKind::Vfio,
             _ => {
                 return Err(AddressError::Transport {
-                    text: text.into(),
+                    text: shown(),
                     transport: transport.into(),
                 });
             }
@@ -94,7 +105,7 @@ impl FromStr for Address {
         }
         let options = query.map_or(Ok(Vec::new()), |query| parse_options(text, query))?;
         Ok(Address {
-            text: text.into(),
+            shown: shown(),
             transport,
             target: target.into(),
             options,
@@ -104,8 +115,37 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.shown)
     }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({self})")
+    }
+}
+
+/// Returns the text of an address, or of what shall be one, as people may see it: without the value of a VF token.
+///
+/// ```
+/// use hwpool::address::shown;
+///
+/// assert_eq!(shown("vfio:0000:01:00.0?token=14d63f20&fd=7"), "vfio:0000:01:00.0?token=(hidden)&fd=7");
+/// assert_eq!(shown("sim:bmu?seed=7"), "sim:bmu?seed=7");
+/// ```
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if !text.contains(SECRET) {
+        return text.into();
+    }
+    let hide = |part: &str| match part.split_once(SECRET) {
+        // Only behind a separator: a socket may be called `token=`.
+        Some((before, _)) if before.is_empty() || before.ends_with('?') => {
+            format!("{before}{SECRET}{HIDDEN}")
+        }
+        _ => part.into(),
+    };
+    let parts: Vec<String> = text.split('&').map(hide).collect();
+    parts.join("&").into()
 }
 
 fn parse_options(text: &str, query: &str) -> Result<Vec<(String, String)>, AddressError> {
@@ -113,12 +153,12 @@ fn parse_options(text: &str, query: &str) -> Result<Vec<(String, String)>, Addre
     for part in query.split('&') {
         let pair = part.split_once('=').filter(|(key, _)| !key.is_empty());
         let (key, value) = pair.ok_or_else(|| AddressError::Option {
-            text: text.into(),
+            text: shown(text).into_owned(),
             part: part.into(),
         })?;
         if options.iter().any(|(known, _)| known == key) {
             return Err(AddressError::Twice {
-                text: text.into(),
+                text: shown(text).into_owned(),
                 key: key.into(),
             });
         }
@@ -150,6 +190,33 @@ mod tests {
             TransportKind::User
         );
         assert_eq!(address.to_string(), "sim:bmu?seed=7&faults=a:b.toml");
+    }
+
+    #[test]
+    fn a_token_is_kept_and_not_shown() {
+        const TOKEN: &str = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
+        let text = format!("vfio:0000:01:00.0?token={TOKEN}&noiommu=1");
+        let address = parse(&text).unwrap();
+        assert_eq!(address.options[0].1, TOKEN);
+        let shown = "vfio:0000:01:00.0?token=(hidden)&noiommu=1";
+        assert_eq!(address.to_string(), shown);
+        for bad in [
+            format!("pci:0?token={TOKEN}"),
+            format!("vfio:?token={TOKEN}"),
+            format!("vfio:a?token={TOKEN}&b"),
+            format!("vfio:a?b=1&token={TOKEN}&b=2"),
+            format!("0000:01:00.0&token={TOKEN}"),
+        ] {
+            let error = parse(&bad).unwrap_err();
+            for said in [error.to_string(), format!("{error:?}")] {
+                assert!(!said.contains(TOKEN) && said.contains("(hidden)"), "{said}");
+            }
+        }
+        assert!(!format!("{address:?}").contains(TOKEN));
+        assert_eq!(
+            super::shown("user:/run/token=1.sock"),
+            "user:/run/token=1.sock"
+        );
     }
 
     #[test]

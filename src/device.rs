@@ -195,7 +195,7 @@ impl Device {
         }
     }
 
-    /// Returns the address that the device was opened by.
+    /// Returns the address that the device was opened by, as people may see it: a VF token is hidden.
     pub fn name(&self) -> &str {
         match self {
             Device::Sim(session) => session.bmu.transport().name(),

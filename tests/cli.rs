@@ -48,6 +48,21 @@ fn refused(arguments: &[&str], code: i32) -> String {
 }
 
 #[test]
+fn a_token_is_in_no_message() {
+    const TOKEN: &str = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
+    let absent = format!("vfio:0000:ff:1f.7?token={TOKEN}");
+    for verb in [&["-vv", "info"][..], &["bringup"], &["soak"]] {
+        let message = refused(&[verb, &[&absent]].concat(), REFUSED);
+        assert!(message.contains("ff:1f.7?token=(hidden)"), "{message}");
+        assert!(!message.contains(TOKEN), "{message}");
+    }
+    for bad in [format!("{absent}0"), format!("{absent}&token=1")] {
+        let message = refused(&["info", &bad], USAGE);
+        assert!(!message.contains(TOKEN), "{message}");
+    }
+}
+
+#[test]
 fn bringup_fails_on_a_board_that_does_not_reset() {
     let faults = temporary("[[fault]]\nkind = \"reset-does-nothing\"\ntimes = 0\n");
     let (code, report) = json(&["bringup", &format!("sim:bmu?faults={}", faults.display())]);

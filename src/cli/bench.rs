@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use hwpool::address::shown;
 use hwpool::device::Device;
 use hwpool::devices::bus::Transport;
 use hwpool::pool::{Pool, Slot, Worker};
@@ -110,7 +111,7 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     }
     let ratio = portal_advantage(&lines);
     output.print(
-        || document(&args.device.device, &lines, ratio),
+        || document(&shown(&args.device.device), &lines, ratio),
         || ratio_text(ratio),
     )?;
     stop.verdict()

@@ -68,11 +68,8 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
     let plan = args.plan.as_deref().map(read_plan).transpose()?;
     let planned = plan.as_ref().and_then(|plan| plan.device.clone());
     let device = args.device.clone().or(planned);
-    let address: Address = device
-        .unwrap_or_else(|| "sim:bmu".into())
-        .parse()
-        .map_err(DeviceError::from)?;
-    let name = address.to_string();
+    let text = device.unwrap_or_else(|| "sim:bmu".into());
+    let address: Address = text.parse().map_err(DeviceError::from)?;
     let mut options = args.options(plan.as_ref())?;
     let sink = args.reporting.sink(output)?;
     let about = about(&address, plan.and_then(|plan| plan.name));
@@ -81,11 +78,11 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
     options.nodes = tree.nodes();
     let stop = Stop::on_signal()?;
     options.stop = stop.flag();
-    let link = Link::open(&name)?;
-    stop.on_notice(&name, link.notices());
+    let link = Link::open(&text)?;
+    stop.on_notice(&address.to_string(), link.notices());
     options.near = link.node();
     let run = Run {
-        name: &name,
+        text: &text,
         options,
         stop: &stop,
         output,
@@ -195,7 +192,8 @@ fn user(link: Link) -> Option<Arc<hwpool::user::Client>> {
 
 /// What a climb needs besides its transport.
 struct Run<'a> {
-    name: &'a str,
+    /// The device's address as it was given, to open it again.
+    text: &'a str,
     options: Options,
     stop: &'a Stop,
     output: Output,
@@ -206,16 +204,18 @@ impl Run<'_> {
     /// Lets another process own the device, where it can be opened by its address again.
     fn owner<'a, T: Transport>(
         &'a self,
-        address: &Address,
+        address: &'a Address,
         of: impl Fn(Link) -> Option<Arc<T>> + 'a,
     ) -> Option<Kill<'a, T>> {
-        let is_handed_over = address.options.iter().any(|(key, _)| key == "fd");
+        // Descriptors that were handed over are used up, and another process has none of them.
+        let is_handed = |(key, _): &(String, String)| matches!(key.as_str(), "fd" | "iommu");
         let open = move || {
-            let link = Link::open(self.name)?;
-            self.stop.on_notice(self.name, link.notices());
-            of(link).ok_or_else(|| Failure::Fail(format!("{} is another device now", self.name)))
+            let link = Link::open(self.text)?;
+            self.stop.on_notice(&address.to_string(), link.notices());
+            of(link).ok_or_else(|| Failure::Fail(format!("{address} is another device now")))
         };
-        (!is_handed_over).then(|| kill::owner(self.name, open))
+        let can_open_again = !address.options.iter().any(is_handed);
+        can_open_again.then(|| kill::owner(self.text, open))
     }
 
     fn climb<T: Transport>(

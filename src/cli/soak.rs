@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use hwpool::address::shown;
 use hwpool::device::Device;
 use hwpool::pool::{Buffer, CloseReport, Pool, Worker};
 use serde_json::json;
@@ -196,7 +197,7 @@ fn report(args: &Soak, rows: &[Row], elapsed: Duration, output: Output) -> anyho
             json!({ "pool": row.name, "taken": row.tally.taken, "short": row.tally.short, "torn": row.tally.torn,
                     "objects": row.report.objects, "out": row.report.out.len(), "clean": row.report.is_clean() })
         });
-        json!({ "schema": "hwpool.soak/1", "device": args.device.device, "seed": args.seed,
+        json!({ "schema": "hwpool.soak/1", "device": shown(&args.device.device), "seed": args.seed,
                 "seconds": elapsed.as_secs_f64(), "pairs": total, "pairs_per_second": rate,
                 "conserved": good, "pools": pools.collect::<Vec<_>>() })
     };
@@ -219,7 +220,7 @@ fn report(args: &Soak, rows: &[Row], elapsed: Duration, output: Output) -> anyho
         };
         let last = format!(
             "{}: {total} pairs in {:.1} s, {:.2} million a second, seed {}: {verdict}\n",
-            args.device.device,
+            shown(&args.device.device),
             elapsed.as_secs_f64(),
             rate / 1e6,
             args.seed

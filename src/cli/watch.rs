@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use hwpool::address::shown;
 use hwpool::device::Link;
 use serde_json::{Value, json};
 
@@ -116,7 +117,7 @@ impl Watch {
         let stop = self.watch.map(|_| Stop::on_signal()).transpose()?;
         let link = Link::open(device)?;
         if let Some(stop) = &stop {
-            stop.on_notice(device, link.notices());
+            stop.on_notice(&shown(device), link.notices());
         }
         let watch = self;
         Ok((

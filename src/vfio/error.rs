@@ -29,12 +29,13 @@ pub enum OptionError {
     },
     /// The option has no such value.
     #[error(
-        "option {key} can't be `{value}`: known are backend=group or cdev, noiommu=1, fd=N, iommu=N and token=UUID"
+        "option {key} can't be `{value}`: known are backend=group or cdev, noiommu=1, fd=N, iommu=N and token=UUID \
+         (hexadecimal digits, 8-4-4-4-12)"
     )]
     Value {
         /// The option.
         key: String,
-        /// The value.
+        /// The value; of a token only that it is hidden.
         value: String,
     },
 }

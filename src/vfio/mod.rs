@@ -79,7 +79,8 @@ pub struct Function {
 }
 
 impl Function {
-    /// Opens the function at `bdf` and takes its right to DMA away; `name` is what messages call it.
+    /// Opens the function at `bdf` and takes its right to DMA away; `name` is what messages call it, so no secret is in
+    /// it.
     ///
     /// Nothing else of the function is touched: a driver resets it.
     ///
