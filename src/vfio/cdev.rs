@@ -1,7 +1,6 @@
 //! The way in by iommufd and the function's own character device.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use super::Options;
 use super::dma::{AddressSpace, Iommu};
@@ -10,11 +9,11 @@ use super::group::{call_error, open_file};
 use super::sys;
 use super::sysfs::Whereabouts;
 
-const IOMMUFD: &str = "/dev/iommu";
+pub(super) const IOMMUFD: &str = "/dev/iommu";
 
-/// Tells whether the kernel has iommufd.
-pub(super) fn is_offered() -> bool {
-    Path::new(IOMMUFD).exists()
+/// Returns the node of a character device, whose name sysfs tells.
+pub(super) fn path(name: &str) -> String {
+    format!("/dev/vfio/devices/{name}")
 }
 
 /// Opens the function through its character device, in an address space of its own.
@@ -24,7 +23,7 @@ pub(super) fn open(at: &Whereabouts, options: Options) -> Result<(Iommu, OwnedFd
         .as_deref()
         .ok_or(VfioError::NoCdev { bdf: at.bdf })?;
     let iommufd = open_file(at, IOMMUFD, options.iommu)?;
-    let device = open_file(at, &format!("/dev/vfio/devices/{name}"), options.fd)?;
+    let device = open_file(at, &path(name), options.fd)?;
     sys::bind_iommufd(device.as_fd(), iommufd.as_fd(), options.token.as_ref())
         .map_err(|errno| call_error(at, "VFIO_DEVICE_BIND_IOMMUFD", errno))?;
     let ioas = sys::ioas_alloc(iommufd.as_fd())

@@ -1,7 +1,7 @@
 //! The kernel's VFIO for userspace drivers: a PCI function bound to vfio-pci, as a [`Transport`].
 //!
 //! [`Function::open`] takes a [`Bdf`] and [`Options`]. It finds its way by itself: through iommufd and the function's
-//! own character device where the kernel has them ([`Backend::Cdev`]), else through its IOMMU group and a container
+//! own character device where this process may open both ([`Backend::Cdev`]), else through its IOMMU group and a container
 //! ([`Backend::Group`]). From there on both are the same: regions, interrupts and reset belong to the device's
 //! descriptor, DMA mappings to the IOMMU's.
 //!
@@ -44,6 +44,7 @@ use std::time::{Duration, Instant};
 
 use hwpool_devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
 use hwpool_devices::pci;
+use nix::unistd::{AccessFlags, access};
 
 pub use bar::{VfioBar, VfioDoorbell};
 pub use caps::RegionCap;
@@ -96,7 +97,7 @@ impl Function {
                  its driver can destroy anything, and the kernel is marked as tainted"
             );
         }
-        let backend = choose(&whereabouts, options);
+        let backend = choose(&whereabouts, options, may_open);
         let (iommu, fd) = match backend {
             Backend::Group => group::open(&sysfs, &whereabouts, options)?,
             Backend::Cdev => cdev::open(&whereabouts, options)?,
@@ -173,14 +174,40 @@ impl Function {
     }
 }
 
-/// Chooses the way in.
-fn choose(at: &Whereabouts, options: Options) -> Backend {
-    let handed = options.fd.and_then(sysfs::kind_of);
-    let by_itself = match at.cdev.is_some() && cdev::is_offered() && !at.noiommu {
-        true => Backend::Cdev,
-        false => Backend::Group,
-    };
-    options.backend.or(handed).unwrap_or(by_itself)
+/// Chooses the way in, and says why where nobody asked for one. `may_open` says why a node can't be opened.
+fn choose(
+    at: &Whereabouts,
+    options: Options,
+    may_open: impl Fn(&str) -> nix::Result<()>,
+) -> Backend {
+    // The descriptor of the function itself tells more than that of the IOMMU.
+    let handed = || [options.fd, options.iommu].into_iter().flatten();
+    let handed = || handed().find_map(sysfs::kind_of);
+    options.backend.or_else(handed).unwrap_or_else(|| {
+        let group = |why: String| {
+            tracing::info!("{}: opened by its group, because {why}", at.bdf);
+            Backend::Group
+        };
+        let Some(device) = at.cdev.as_deref().map(cdev::path) else {
+            return group("it has no character device of its own".into());
+        };
+        if at.noiommu {
+            return group("it is behind no IOMMU".into());
+        }
+        let closed = [cdev::IOMMUFD, &device].map(|node| (node, may_open(node)));
+        match closed
+            .into_iter()
+            .find_map(|(node, may)| Some((node, may.err()?)))
+        {
+            None => Backend::Cdev,
+            Some((node, errno)) => group(format!("opening {node} would fail: {}", errno.desc())),
+        }
+    })
+}
+
+/// Asks whether this process may read and write a node.
+fn may_open(node: &str) -> nix::Result<()> {
+    access(node, AccessFlags::R_OK | AccessFlags::W_OK)
 }
 
 impl fmt::Debug for Function {
@@ -266,5 +293,62 @@ impl Transport for Function {
 
     fn relax(&self) {
         std::hint::spin_loop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::errno::Errno;
+
+    fn at() -> Whereabouts {
+        Whereabouts {
+            bdf: "0000:01:00.0".parse().unwrap(),
+            group: 7,
+            cdev: Some("vfio3".into()),
+            node: None,
+            noiommu: false,
+        }
+    }
+
+    /// Chooses where some nodes can't be opened.
+    fn chosen(at: &Whereabouts, options: Options, closed: &[(&str, Errno)]) -> Backend {
+        choose(at, options, |node| {
+            match closed.iter().find(|(name, _)| *name == node) {
+                Some((_, errno)) => Err(*errno),
+                None => Ok(()),
+            }
+        })
+    }
+
+    #[test]
+    fn the_way_in_is_one_whose_nodes_open() {
+        let by_itself = |closed: &[_]| chosen(&at(), Options::default(), closed);
+        assert_eq!(by_itself(&[]), Backend::Cdev);
+        let (iommu, device) = ("/dev/iommu", "/dev/vfio/devices/vfio3");
+        assert_eq!(by_itself(&[(iommu, Errno::ENOENT)]), Backend::Group);
+        assert_eq!(by_itself(&[(iommu, Errno::EACCES)]), Backend::Group);
+        // As where somebody was given the group alone.
+        assert_eq!(by_itself(&[(device, Errno::EACCES)]), Backend::Group);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_not_chosen_again() {
+        let asked = Options {
+            backend: Some(Backend::Cdev),
+            ..Options::default()
+        };
+        let closed = [("/dev/iommu", Errno::EACCES)];
+        assert_eq!(chosen(&at(), asked, &closed), Backend::Cdev);
+    }
+
+    #[test]
+    fn without_a_node_or_an_iommu_it_is_the_group() {
+        let (mut no_node, mut no_iommu) = (at(), at());
+        no_node.cdev = None;
+        no_iommu.noiommu = true;
+        for at in [no_node, no_iommu] {
+            assert_eq!(chosen(&at, Options::default(), &[]), Backend::Group);
+        }
     }
 }

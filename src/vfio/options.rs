@@ -19,7 +19,7 @@ pub enum Backend {
 /// How to open a function.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
 pub struct Options {
-    /// The way in; `None` takes [`Backend::Cdev`] where the kernel offers it, else [`Backend::Group`].
+    /// The way in; `None` takes [`Backend::Cdev`] where this process may open its nodes, else [`Backend::Group`].
     pub backend: Option<Backend>,
     /// The caller accepts a device that reaches all memory, where there is no IOMMU. It has no effect where there is
     /// one.

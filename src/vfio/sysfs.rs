@@ -191,7 +191,7 @@ pub(crate) fn blocks_group(driver: &str) -> bool {
 /// Tells by the name of its file which way in a descriptor of this process belongs to.
 pub(super) fn kind_of(fd: RawFd) -> Option<Backend> {
     let file = fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
-    match file.starts_with("/dev/vfio/devices") {
+    match file.starts_with("/dev/vfio/devices") || file == Path::new(super::cdev::IOMMUFD) {
         true => Some(Backend::Cdev),
         false => file.starts_with("/dev/vfio").then_some(Backend::Group),
     }
