@@ -76,6 +76,8 @@ pub enum Failure {
     Fail(String),
     /// The device does not have what the rung checks.
     Skip(String),
+    /// Somebody ended the climb in the middle of the rung; nothing was wrong until then.
+    Ended(String),
 }
 
 impl<E: std::error::Error> From<E> for Failure {

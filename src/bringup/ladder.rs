@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hwpool_devices::bus::Transport;
@@ -33,6 +34,17 @@ impl<T: Transport> Board<'_, T> {
     pub(super) fn transport(&self) -> Result<&Arc<T>, Failure> {
         let transport = self.transport.as_ref();
         transport.ok_or_else(|| Failure::Fail("the device was not opened again".into()))
+    }
+
+    /// Fails where somebody ends the climb; `done` says how far the rung got.
+    pub(super) fn go_on(&self, done: impl FnOnce() -> String) -> Result<(), Failure> {
+        match self.options.stop.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Failure::Ended(format!(
+                "ended {}; nothing was wrong until then",
+                done()
+            ))),
+        }
     }
 
     fn snapshot(&self, known: bool) -> Snapshot {
@@ -118,7 +130,10 @@ pub fn run<'a, T: Transport>(
     let mut ended = None;
     for rung in rungs {
         if let Some(why) = options.choice.excludes(&rung.named, &names) {
-            checks.push(rung.outcome(Status::Skip, Some(why)));
+            checks.push(Outcome {
+                is_left_out: true,
+                ..rung.outcome(Status::Skip, Some(why))
+            });
             continue;
         }
         let (id, title) = (rung.named.id, rung.title);
@@ -147,6 +162,7 @@ impl<T: Transport> Rung<T> {
             class: self.named.class,
             title: self.title,
             status,
+            is_left_out: false,
             evidence: Evidence::default(),
             message,
             causes: Vec::new(),
@@ -173,6 +189,7 @@ fn climb<T: Transport>(rung: &Rung<T>, board: &mut Board<'_, T>, below: &[Outcom
         Ok(()) => (Status::Pass, None),
         Err(Failure::Skip(why)) => (Status::Skip, Some(why)),
         Err(Failure::Fail(why)) => (Status::Fail, Some(why)),
+        Err(Failure::Ended(why)) => (Status::Blocked, Some(why)),
     };
     let (registers, aer) = before.changes(&board.snapshot(known(below)));
     let failed = message.as_deref().filter(|_| status == Status::Fail);
@@ -195,8 +212,18 @@ fn missing<T: Transport>(
     if board.transport.is_none() {
         return Some("the device could not be opened again".into());
     }
-    let need = rung.named.needs.iter().find(|need| !passed(below, need))?;
+    let need = rung.named.needs.iter().find(|need| !is_met(below, need))?;
     Some(format!("needs {need}, which did not pass"))
+}
+
+/// Tells whether a rung passed, or found that the device does not have what it checks: then those above it do without.
+fn is_met(below: &[Outcome], id: &str) -> bool {
+    let check = below.iter().find(|check| check.id == id);
+    check.is_some_and(|check| match check.status {
+        Status::Pass => true,
+        Status::Skip => !check.is_left_out,
+        Status::Fail | Status::Blocked => false,
+    })
 }
 
 fn passed(below: &[Outcome], id: &str) -> bool {

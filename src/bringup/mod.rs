@@ -43,6 +43,7 @@ pub use evidence::{Evidence, Failure, Item};
 pub use ladder::{ids, run};
 pub use owner::Kill;
 pub use plan::{Limits, Plan, PlanError};
+pub use soak::TRAFFIC_RUNS;
 
 use crate::host::doctor::Row;
 use crate::report::{self, Delta, Document};
@@ -128,6 +129,8 @@ pub struct Outcome {
     pub title: &'static str,
     /// How it ended.
     pub status: Status,
+    /// It was skipped because it was not chosen, not because the device does not have what it checks.
+    pub is_left_out: bool,
     /// What was seen.
     pub evidence: Evidence,
     /// Why it did not pass.
@@ -158,9 +161,10 @@ impl Report {
         checks.filter(|check| check.status == status).count()
     }
 
-    /// Tells whether the board is proved: nothing failed and nothing was blocked.
+    /// Tells whether the board is proved, as far as rungs were chosen: something passed, nothing failed, and nothing was
+    /// blocked.
     pub fn is_good(&self) -> bool {
-        self.count(Status::Fail) + self.count(Status::Blocked) == 0
+        self.count(Status::Pass) > 0 && self.count(Status::Fail) + self.count(Status::Blocked) == 0
     }
 
     /// Returns the report as data.
@@ -187,6 +191,7 @@ impl Outcome {
             class: self.class.word().into(),
             title: self.title.into(),
             status: self.status.word().into(),
+            left_out: self.is_left_out,
             seconds: self.elapsed.as_secs_f64(),
             message: self.message.clone(),
             causes: self.causes.iter().map(|cause| cause.to_string()).collect(),

@@ -7,7 +7,7 @@ use hwpool_devices::bus::{DmaBuffer, Transport};
 
 use super::Board;
 use super::evidence::{Evidence, Failure, ensure};
-use super::lists::{low_base, open_list};
+use super::lists::{low_base, objects, open_list, small_list};
 use crate::device::Session;
 use crate::dma::{Mapping, Memory, MemoryRequest, Placement, Slice};
 
@@ -18,7 +18,7 @@ pub(super) struct RingMemory<T: Transport> {
 }
 
 impl<T: Transport> RingMemory<T> {
-    /// Maps memory for rings that hold a pool of 64 objects.
+    /// Maps memory for rings that hold a small pool.
     pub(super) fn small(session: &Session<T>) -> Result<RingMemory<T>, Failure> {
         RingMemory::new(
             session,
@@ -60,16 +60,14 @@ pub(super) fn unique<T: Transport>(
     if can.portals == 0 {
         return Err(Failure::Skip("the device has no portals".into()));
     }
-    let objects = board
-        .options
-        .buffers
-        .clamp(64, can.buffers.clamp(64, 1 << 24) as u32);
+    let objects = objects(&session.bmu, board.options.buffers.clamp(64, 1 << 24));
     let mut list = open_list(&session.bmu, low_base(&session.bmu), objects, objects)?;
     let memory = RingMemory::new(session, PortalConfig::for_pool(objects, can.ring_log2))?;
     let mut portal = memory.open_portal(&list)?;
     let all: Vec<u32> = (0..objects).collect();
     portal.enqueue(&mut list, &all)?;
     for lap in 0..board.options.laps {
+        board.go_on(|| format!("after {lap} laps"))?;
         let drained = drain_in_bursts(&mut portal, &mut list, lap as usize + 1)?;
         exactly_once(&drained, objects)?;
         for part in drained.chunks(1 + lap as usize * 31) {
@@ -180,7 +178,7 @@ fn guarded<T: Transport>(session: &Session<T>, log2: u32) -> Result<u64, Failure
     for offset in (0..mapping.size()).step_by(8) {
         mapping.store64(offset, GUARD);
     }
-    let objects = 2 * entries;
+    let objects = objects(&session.bmu, 2 * entries);
     let mut list = open_list(&session.bmu, low_base(&session.bmu), objects, objects)?;
     let config = PortalConfig {
         layout,
@@ -191,7 +189,8 @@ fn guarded<T: Transport>(session: &Session<T>, log2: u32) -> Result<u64, Failure
     let mut portal = Portal::open(&list, slice(&mapping, start, layout.size())?, &config)?;
     let all: Vec<u32> = (0..objects).collect();
     portal.enqueue(&mut list, &all)?;
-    for _ in 0..2 {
+    // Twice round the rings, or as often as a small pool takes for that.
+    for _ in 0..(4 * entries).div_ceil(objects).max(2) {
         let drained = drain_in_bursts(&mut portal, &mut list, 1)?;
         exactly_once(&drained, objects)?;
         portal.enqueue(&mut list, &drained)?;
@@ -213,7 +212,7 @@ fn guarded<T: Transport>(session: &Session<T>, log2: u32) -> Result<u64, Failure
 /// Asks for rings 8 bytes off, past the driver's own check: the device must refuse to enable the portal.
 fn misaligned<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     let bmu = &session.bmu;
-    let list = open_list(bmu, low_base(bmu), 64, 64)?;
+    let list = small_list(bmu)?;
     let memory = RingMemory::small(session)?;
     let (bar, last) = (bmu.control(), bmu.capabilities().portals - 1);
     let base = memory.mapping.iova().0 + 8;

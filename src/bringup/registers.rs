@@ -174,7 +174,7 @@ impl Shape {
     fn harmless(&self, row: &Register) -> u64 {
         match row.name {
             // Turning these on with nothing configured is an error, rightly; LIVENESS has a rung of its own.
-            "CONTROL" | "POOL_CONTROL" | "PORTAL_CONTROL" | "LIVENESS" => 0,
+            "POOL_CONTROL" | "PORTAL_CONTROL" | "LIVENESS" => 0,
             name if name.ends_with("_BASE") || name.ends_with("_END") => self.address_bits & !0x3f,
             _ => row.bits,
         }

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hwpool_devices::bmu::PortalConfig;
+use hwpool_devices::bmu::{FreeList, Portal, PortalConfig};
 use hwpool_devices::bus::Transport;
 
 use super::Board;
 use super::evidence::{Evidence, Failure, ensure};
-use super::lists::{OBJECTS, low_base, open_list};
+use super::lists::{low_base, objects, open_list};
 use super::portal::RingMemory;
 use crate::device::Session;
+use crate::dma::Slice;
 use crate::report::{Plot, Series};
 
 /// Objects in each pool.
@@ -24,39 +25,46 @@ const THREADS: u16 = 2;
 /// Points of the plot of throughput.
 const SLICES: u32 = 40;
 
-/// Takes and gives bursts through portals, on each NUMA node for as long, and counts.
+/// What is logged when the traffic has begun.
+pub const TRAFFIC_RUNS: &str = "traffic runs";
+
+/// Takes and gives bursts through portals, or by registers where there are none, on each NUMA node for as long, and
+/// counts.
 pub(super) fn traffic<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let session = board.session()?;
     let can = session.bmu.capabilities();
-    let threads = THREADS.min(can.portals).min(can.pools);
-    if threads == 0 {
-        return Err(Failure::Skip("the device has no portals".into()));
-    }
+    let threads = match can.portals {
+        0 => THREADS.min(can.pools),
+        portals => THREADS.min(portals).min(can.pools),
+    };
     let nodes = match board.options.nodes.as_slice() {
         [] | [_] => vec![None],
         nodes => nodes.iter().copied().map(Some).collect(),
     };
     let part = board.options.soak / nodes.len() as u32;
-    let mut sums = Vec::new();
-    for node in &nodes {
-        let sum = on_node(session, *node, threads, part, &board.options.stop)?;
-        evidence.series.extend(sum.series(*node));
-        sums.push((*node, sum));
-    }
     evidence.count("threads", threads);
-    evidence.count("objects at once", BURST as u64);
-    for (node, sum) in &sums {
+    evidence.text(
+        "path",
+        if can.portals == 0 {
+            "registers"
+        } else {
+            "portals"
+        },
+    );
+    for node in nodes {
+        let sum = on_node(session, node, threads, part, &board.options.stop)?;
+        evidence.series.extend(sum.series(node));
         let place = match node {
             None => String::new(),
-            Some(node) if Some(*node) == board.options.near => format!("node {node} (near): "),
+            Some(node) if Some(node) == board.options.near => format!("node {node} (near): "),
             Some(node) => format!("node {node}: "),
         };
         sum.tell(&place, evidence);
     }
-    Ok(())
+    board.go_on(|| "before its time".into())
 }
 
 /// Runs the threads with their rings on `node`, and adds up what they did.
@@ -67,9 +75,9 @@ fn on_node<T: Transport>(
     time: Duration,
     stop: &AtomicBool,
 ) -> Result<Sum, Failure> {
-    let end = Instant::now() + time;
+    let begin = Instant::now();
     thread::scope(|scope| {
-        let one = || scope.spawn(move || one_thread(session, node, end, time, stop));
+        let one = || scope.spawn(move || one_thread(session, node, begin, time, stop));
         let running: Vec<_> = (0..threads).map(|_| one()).collect();
         let mut sum = Sum::new(time);
         for thread in running {
@@ -78,6 +86,8 @@ fn on_node<T: Transport>(
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             sum.add(&done?);
         }
+        // Shorter where somebody ended it.
+        sum.took = begin.elapsed().min(time);
         Ok(sum)
     })
 }
@@ -85,50 +95,102 @@ fn on_node<T: Transport>(
 fn one_thread<T: Transport>(
     session: &Session<T>,
     node: Option<u32>,
-    end: Instant,
+    begin: Instant,
     time: Duration,
     stop: &AtomicBool,
 ) -> Result<Sum, Failure> {
-    let bmu = &session.bmu;
-    let objects = POOL.min(
-        bmu.capabilities()
-            .buffers
-            .clamp(u64::from(OBJECTS), 1 << 20) as u32,
-    );
-    let mut list = open_list(bmu, low_base(bmu), objects, objects)?;
-    let config = PortalConfig::for_pool(objects, bmu.capabilities().ring_log2);
-    let memory = RingMemory::on_node(session, config, node)?;
-    let mut portal = memory.open_portal(&list)?;
-    portal.enqueue(&mut list, &(0..objects).collect::<Vec<_>>())?;
+    let objects = objects(&session.bmu, POOL);
+    let mut way = Way::open(session, objects, node)?;
+    way.give(&(0..objects).collect::<Vec<_>>())?;
+    let burst = &mut [0; BURST][..BURST.min(objects as usize)];
     let mut sum = Sum::new(time);
-    let begin = end - time;
-    let mut burst = [0; BURST];
+    tracing::info!(
+        "{TRAFFIC_RUNS}: bursts of {} of {objects} objects",
+        burst.len()
+    );
     loop {
-        let before = Instant::now();
-        if before >= end || stop.load(Ordering::Relaxed) {
+        let at = begin.elapsed();
+        if at >= time || stop.load(Ordering::Relaxed) {
             break;
         }
-        let got = portal.dequeue(&mut list, &mut burst)?;
+        let got = way.take(burst)?;
         ensure!(
             got,
-            "a pool of {objects} objects, all in it, gave not even {BURST}"
+            "a pool of {objects} objects, all in it, gave not even {}",
+            burst.len()
         );
-        portal.enqueue(&mut list, &burst)?;
-        sum.note(before - begin, before.elapsed());
+        way.give(burst)?;
+        sum.note(at, begin.elapsed() - at, burst.len());
     }
-    let parked = portal.close(&mut list)?.len() as u32;
-    let held = list.available()?;
-    ensure!(
-        parked + held == objects,
-        "{parked} buffers were parked and {held} in the list, of {objects}"
-    );
+    way.close(objects)?;
     Ok(sum)
+}
+
+/// How objects go to the device and come back. Field order is drop order.
+struct Way<T: Transport> {
+    portal: Option<Portal<T, Slice<T>>>,
+    list: FreeList<T>,
+    _memory: Option<RingMemory<T>>,
+}
+
+impl<T: Transport> Way<T> {
+    fn open(session: &Session<T>, objects: u32, node: Option<u32>) -> Result<Way<T>, Failure> {
+        let bmu = &session.bmu;
+        let list = open_list(bmu, low_base(bmu), objects, objects)?;
+        if bmu.capabilities().portals == 0 {
+            return Ok(Way {
+                portal: None,
+                list,
+                _memory: None,
+            });
+        }
+        let config = PortalConfig::for_pool(objects, bmu.capabilities().ring_log2);
+        let memory = RingMemory::on_node(session, config, node)?;
+        Ok(Way {
+            portal: Some(memory.open_portal(&list)?),
+            list,
+            _memory: Some(memory),
+        })
+    }
+
+    fn take(&mut self, burst: &mut [u32]) -> Result<bool, Failure> {
+        Ok(match &mut self.portal {
+            Some(portal) => portal.dequeue(&mut self.list, burst)?,
+            None => self.list.alloc_all(burst)?,
+        })
+    }
+
+    fn give(&mut self, burst: &[u32]) -> Result<(), Failure> {
+        match &mut self.portal {
+            Some(portal) => portal.enqueue(&mut self.list, burst)?,
+            None => self.list.free_all(burst)?,
+        }
+        Ok(())
+    }
+
+    /// Finds all objects in the list, or parked by the portal.
+    fn close(mut self, objects: u32) -> Result<(), Failure> {
+        let parked = match self.portal.take() {
+            Some(portal) => portal.close(&mut self.list)?.len() as u32,
+            None => 0,
+        };
+        let held = self.list.available()?;
+        ensure!(
+            parked + held == objects,
+            "{parked} buffers were parked and {held} in the list, of {objects}"
+        );
+        Ok(())
+    }
 }
 
 /// What was done: bursts by what they took, and by when.
 struct Sum {
+    /// How long it was to last.
     time: Duration,
+    /// How long it did.
+    took: Duration,
     latency: Histogram,
+    /// Objects that were moved, by when.
     slices: Vec<u64>,
 }
 
@@ -136,16 +198,17 @@ impl Sum {
     fn new(time: Duration) -> Sum {
         Sum {
             time,
+            took: time,
             latency: Histogram::default(),
             slices: vec![0; SLICES as usize],
         }
     }
 
-    /// Notes a burst that began `at` and took `took`.
-    fn note(&mut self, at: Duration, took: Duration) {
+    /// Notes a burst of `objects` that began `at` and took `took`.
+    fn note(&mut self, at: Duration, took: Duration, objects: usize) {
         let slice = at.as_nanos() * u128::from(SLICES) / self.time.as_nanos().max(1);
         let last = self.slices.len() - 1;
-        self.slices[(slice as usize).min(last)] += 1;
+        self.slices[(slice as usize).min(last)] += objects as u64;
         self.latency.note(took.as_nanos() as u64);
     }
 
@@ -157,11 +220,17 @@ impl Sum {
     }
 
     fn pairs(&self) -> u64 {
-        self.latency.count() * BURST as u64
+        self.slices.iter().sum()
+    }
+
+    /// Objects in a burst; all are of one size.
+    fn burst(&self) -> u64 {
+        self.pairs() / self.latency.count().max(1)
     }
 
     fn tell(&self, place: &str, evidence: &mut Evidence) {
-        let rate = self.pairs() as f64 / self.time.as_secs_f64();
+        let rate = self.pairs() as f64 / self.took.as_secs_f64().max(1e-9);
+        evidence.count(format!("{place}objects at once"), self.burst());
         evidence.count(format!("{place}pairs"), self.pairs());
         evidence.count(format!("{place}pairs per second"), rate as u64);
         for (name, part) in [("p50 ns", 0.5), ("p99 ns", 0.99), ("p99.9 ns", 0.999)] {
@@ -176,8 +245,10 @@ impl Sum {
             Some(node) => format!("{what}, node {node}"),
         };
         let slice = self.time.as_secs_f64() / f64::from(SLICES);
-        let rate = |bursts: &u64| *bursts as f64 * BURST as f64 / slice;
+        let rate = |objects: &u64| *objects as f64 / slice;
+        // What was ended early has no rate after.
         let times = (0..SLICES).map(|n| f64::from(n) * slice);
+        let times = times.take_while(|at| *at < self.took.as_secs_f64());
         [
             Series {
                 name: name("latency of a burst"),

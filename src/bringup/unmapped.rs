@@ -10,7 +10,7 @@ use hwpool_devices::wait::wait_for;
 
 use super::Board;
 use super::evidence::{Evidence, Failure, ensure};
-use super::lists::{low_base, open_list};
+use super::lists::small_list;
 use crate::device::Session;
 use crate::dma::{Mapping, Memory, MemoryRequest, Placement};
 
@@ -70,12 +70,12 @@ fn provoke<T: Transport>(
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let bmu = &session.bmu;
-    let mut list = open_list(bmu, low_base(bmu), 64, 64)?;
+    let mut list = small_list(bmu)?;
     let rings = Nowhere::new(iova, config.layout);
     let mut portal = Portal::open(&list, rings, &config)?;
     // The driver may notice as well; what counts is what the device says.
     let _ = portal
-        .enqueue(&mut list, &[0, 1, 2, 3])
+        .enqueue(&mut list, &[0])
         .and_then(|()| portal.flush(&mut list));
     let fault = regs::error::DMA_FAULT.mask();
     let what = "DMA_FAULT in ERR_STATUS after DMA to where nothing is mapped";

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::ops::ControlFlow;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,13 +10,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use hwpool::address::Address;
-use hwpool::bringup::{self, Choice, Evidence, Failure, Kill, Options, Status};
+use hwpool::bringup::{self, Choice, Evidence, Failure, Kill, Options, Status, TRAFFIC_RUNS};
 use hwpool::device::Link;
 use hwpool::devices::bus::Transport;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-use super::soak::TRAFFIC_RUNS;
 
 /// How long another process may take to open the device and start.
 const START: Duration = Duration::from_secs(20);
@@ -48,15 +47,16 @@ pub(super) fn owner_of_served<'a, T: Transport>(address: &'a Address) -> Kill<'a
     })
 }
 
-/// Starts a soak on the device, and kills it while its traffic runs.
+/// Has another process climb to the rung of traffic, and kills it there: that rung runs on every device.
 fn kill_traffic(address: &str, evidence: &mut Evidence) -> Result<(), Failure> {
-    let mut soak = Process::start(&["-v", "soak", address, "--seconds", "3600"])?;
-    soak.wait_for(TRAFFIC_RUNS)?;
-    soak.runs_for(TRAFFIC)?;
-    evidence.count("killed process", soak.child.id());
+    let traffic = ["-v", "bringup", address, "--only=soak.traffic", "--soak=60"];
+    let mut owner = Process::start(&traffic)?;
+    owner.wait_for(TRAFFIC_RUNS)?;
+    owner.runs_for(TRAFFIC)?;
+    evidence.count("killed process", owner.child.id());
     evidence.text("killed by", "SIGKILL");
-    soak.child.kill()?;
-    soak.child.wait()?;
+    owner.child.kill()?;
+    owner.child.wait()?;
     Ok(())
 }
 
@@ -139,11 +139,12 @@ impl Drop for Served {
     }
 }
 
-/// Another process of this program, killed at the latest when this is dropped.
+/// Another process of this program, killed at the latest when this is dropped, or when this process dies.
 struct Process {
     child: Child,
     /// What it prints, on stdout and stderr.
     lines: Receiver<String>,
+    /// What it printed that tells why it ended: its lines but for those of logs.
     said: Vec<String>,
 }
 
@@ -152,6 +153,9 @@ impl Process {
         let program = std::env::current_exe()?;
         let mut child = Command::new(program)
             .args(arguments)
+            .arg(format!("--child-of={}", std::process::id()))
+            // The terminal's Ctrl-C is for this process, which ends the other.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -173,7 +177,7 @@ impl Process {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
                 Ok(line) if line.contains(words) => return Ok(()),
-                Ok(line) => self.said.push(line),
+                Ok(line) => self.note(line),
                 Err(RecvTimeoutError::Timeout) => {
                     return Err(Failure::Fail(format!(
                         "the other process did not say `{words}` within {START:?}"
@@ -190,15 +194,27 @@ impl Process {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
-                Ok(line) => self.said.push(line),
+                Ok(line) => self.note(line),
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
             }
         }
     }
 
+    fn note(&mut self, line: String) {
+        const LEVELS: [&str; 5] = ["TRACE ", "DEBUG ", "INFO ", "WARN ", "ERROR "];
+        let is_log = |level| line.trim_start().starts_with(level);
+        if !LEVELS.iter().any(is_log) {
+            self.said.push(line);
+        }
+    }
+
     fn ended(&self) -> Failure {
-        let said = self.said.join("; ");
+        /// The last lines say why.
+        const LINES: usize = 4;
+        let last = self.said.len().saturating_sub(LINES);
+        let said: Vec<&str> = self.said[last..].iter().map(|line| line.trim()).collect();
+        let said = said.join("; ");
         Failure::Fail(format!("the other process ended by itself: {said}"))
     }
 }

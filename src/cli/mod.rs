@@ -24,6 +24,9 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getppid};
 
 pub(crate) use output::{Output, ReaderGone};
 
@@ -43,6 +46,9 @@ pub(crate) struct Cli {
     /// Tell more on stderr: once what is done, twice the details.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// End when this process does, which started it.
+    #[arg(long, global = true, hide = true, value_name = "PID")]
+    child_of: Option<i32>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -104,6 +110,9 @@ pub(crate) struct DeviceArg {
 
 /// Runs the verb; `Ok(false)` is a check that failed.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
+    if let Some(parent) = cli.child_of {
+        end_with(Pid::from_raw(parent))?;
+    }
     let output = Output::new(cli.json);
     match cli.verb {
         Verb::Devices(devices) => devices::run(&devices, output).map(|()| true),
@@ -122,6 +131,16 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Verb::Generate(generate) => generate::run(&generate, output).map(|()| true),
         Verb::Help { verb } => help(verb),
     }
+}
+
+/// Has the kernel kill this process when its parent dies.
+fn end_with(parent: Pid) -> anyhow::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // It may have died before that was set.
+    if getppid() != parent {
+        return Err(Usage(format!("--child-of: the parent is not {parent}")).into());
+    }
+    Ok(())
 }
 
 /// Ends the process as `hwpool VERB --help` does.

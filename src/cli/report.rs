@@ -108,8 +108,9 @@ fn of_ending(path: &Path) -> anyhow::Result<Format> {
 fn read(path: &Path) -> anyhow::Result<Document> {
     let wrong = |error: String| Usage(format!("{}: {error}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let document: Document = serde_json::from_str(&text)
+    let mut document: Document = serde_json::from_str(&text)
         .map_err(|error| wrong(format!("not the JSON of a bring-up: {error}")))?;
+    document.count();
     match document.schema == SCHEMA {
         true => Ok(document),
         false => Err(wrong(format!("its schema is {}, not {SCHEMA}", document.schema)).into()),

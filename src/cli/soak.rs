@@ -42,8 +42,6 @@ const POOLS: [(&str, &str, usize, u32); 4] = [
     ("portal-short", "bmu", 8, 48),
     ("registers", "bmu-registers", 32, 512),
 ];
-/// What is logged when all threads have been started.
-pub(crate) const TRAFFIC_RUNS: &str = "traffic runs";
 const SIZE: usize = 256;
 /// Most buffers that a thread holds.
 const HOLD: usize = 96;
@@ -116,7 +114,6 @@ fn traffic(
                 .collect()
         };
         let running: Vec<_> = pools.iter().enumerate().map(start).collect();
-        tracing::info!("{TRAFFIC_RUNS} on {} pools", pools.len());
         let sum = |threads: Vec<std::thread::ScopedJoinHandle<'_, anyhow::Result<Tally>>>| {
             let mut total = Tally::default();
             for thread in threads {

@@ -32,9 +32,29 @@ pub struct Document {
 }
 
 impl Document {
-    /// Tells whether the board is proved: nothing failed and nothing was blocked.
+    /// Counts the verdicts of the checks anew: what a file says of them may be anything.
+    pub fn count(&mut self) {
+        let with = |status: &str| {
+            let checks = self.checks.iter();
+            checks.filter(|check| check.status == status).count()
+        };
+        (self.passed, self.failed) = (with("pass"), with("fail"));
+        (self.skipped, self.blocked) = (with("skip"), with("blocked"));
+    }
+
+    /// Tells whether the board is proved, as far as rungs were chosen: something passed, and all the rest was skipped.
     pub fn is_good(&self) -> bool {
-        self.failed + self.blocked == 0
+        self.passed > 0 && self.passed + self.skipped == self.checks.len()
+    }
+
+    /// Returns the verdict in words.
+    pub fn verdict(&self) -> &'static str {
+        let is_whole = self.checks.iter().all(|check| !check.left_out);
+        match (self.is_good(), is_whole) {
+            (true, true) => "proved",
+            (true, false) => "proved as far as chosen",
+            (false, _) => "not proved",
+        }
     }
 
     /// Returns the counts in words.
@@ -78,6 +98,9 @@ pub struct Check {
     pub title: String,
     /// `pass`, `fail`, `skip` or `blocked`.
     pub status: String,
+    /// It was skipped because it was not chosen, not because the device does not have what it checks.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
     /// What it took, in real time.
     pub seconds: f64,
     /// Why it did not pass.
@@ -88,7 +111,7 @@ pub struct Check {
     pub evidence: Vec<Evidence>,
     /// Registers that changed over the rung.
     pub registers: Vec<Delta>,
-    /// Counters of PCIe errors that changed over the rung.
+    /// Status words of PCIe errors (AER) that changed over the rung.
     pub aer: Vec<Delta>,
     /// What is worth a plot.
     pub series: Vec<Series>,

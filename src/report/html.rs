@@ -13,7 +13,7 @@ pub fn html(run: &Document, beside: Option<&Document>) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Bring-up of " (run.device) ": " (verdict(run)) }
+                title { "Bring-up of " (run.device) ": " (run.verdict()) }
                 style { (PreEscaped(include_str!("style.css"))) }
             }
             body {
@@ -36,14 +36,6 @@ pub fn html(run: &Document, beside: Option<&Document>) -> String {
     writable(page.into_string())
 }
 
-fn verdict(run: &Document) -> &'static str {
-    if run.is_good() {
-        "proved"
-    } else {
-        "not proved"
-    }
-}
-
 fn head_of(run: &Document) -> Markup {
     let about = &run.about;
     let seed = about.seed.to_string();
@@ -57,7 +49,7 @@ fn head_of(run: &Document) -> Markup {
     html! {
         section.run {
             div.device { (run.device) }
-            div class={ "verdict " (if run.is_good() { "pass" } else { "fail" }) } { (verdict(run)) ": " (run.counts()) }
+            div class={ "verdict " (if run.is_good() { "pass" } else { "fail" }) } { (run.verdict()) ": " (run.counts()) }
             dl {
                 @for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
                     dt { (name) } dd { (value) }

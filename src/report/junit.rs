@@ -23,10 +23,11 @@ pub fn junit(run: &Document) -> String {
 fn case(check: &Check) -> maud::Markup {
     let message = check.message.as_deref().unwrap_or_default();
     let causes = check.causes.iter().map(|cause| format!("cause: {cause}\n"));
-    let seen = check
-        .evidence
-        .iter()
-        .map(|seen| format!("{}: {seen}\n", seen.name));
+    let seen = check.evidence.iter();
+    let seen = seen.map(|seen| format!("{}: {seen}\n", seen.name));
+    let changed = check.registers.iter().chain(&check.aer);
+    let changed = changed.map(|delta| format!("{} changed: {delta}\n", delta.name));
+    let told: String = seen.chain(changed).collect();
     html! {
         testcase classname="bringup" name=(&check.id) time=(format!("{:.6}", check.seconds)) {
             @match check.status.as_str() {
@@ -35,8 +36,8 @@ fn case(check: &Check) -> maud::Markup {
                 "skip" => skipped message=(message) {},
                 _ => {},
             }
-            @if !check.evidence.is_empty() {
-                system-out { (seen.collect::<String>()) }
+            @if !told.is_empty() {
+                system-out { (told) }
             }
         }
     }

@@ -1,9 +1,11 @@
 //! `hwpool bringup` and `hwpool report`, run as a program.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use hwpool::bringup::TRAFFIC_RUNS;
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -133,31 +135,76 @@ fn lines_fit_a_narrow_terminal_and_have_colours_unless_unwanted() {
     assert!(wide.lines().count() < plain.lines().count(), "{wide}");
 }
 
-#[test]
-fn ctrl_c_ends_the_traffic_with_a_report() {
+/// Starts a program that logs, and returns its log's lines.
+fn logging(arguments: &[&str]) -> (Child, Lines<BufReader<ChildStderr>>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_hwpool"))
-        .args(["-v", "bringup", "--soak", "3600"])
+        .arg("-v")
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("hwpool starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let mut line = || lines.next().map(|line| line.expect("text"));
-    // What follows is the traffic, for an hour.
-    while !line().expect("more rungs").starts_with("14 pass") {}
-    let pid = Pid::from_raw(child.id() as i32);
-    kill(pid, Signal::SIGINT).expect("it runs");
-    let rest: Vec<String> = std::iter::from_fn(line).collect();
+    let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    (child, lines)
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).expect("it runs");
+}
+
+#[test]
+fn ctrl_c_ends_the_traffic_with_a_report() {
+    let hour = ["bringup", "--only", "soak.traffic", "--soak", "3600"];
+    let (child, mut log) = logging(&hour);
+    let begun = log.find(|line| matches!(line, Ok(line) if line.contains(TRAFFIC_RUNS)));
+    assert!(begun.is_some());
+    signal(&child, Signal::SIGINT);
+    let output = child.wait_with_output().expect("an end");
+    let out = String::from_utf8(output.stdout).expect("text");
+    assert!(out.contains("15 blocked soak.traffic"), "{out}");
+    assert!(out.contains("ended before its time"), "{out}");
+    assert!(out.contains("pairs per second"), "what was seen: {out}");
     assert!(
-        rest.iter().any(|line| line.starts_with("15 pass")),
-        "{rest:#?}"
+        out.ends_with("7 passed, 0 failed, 8 skipped, 1 blocked\n"),
+        "{out}"
     );
+    assert_eq!(output.status.code(), Some(FAILED));
+}
+
+/// The process that is to be killed on rung 14 has one that it dies with.
+#[test]
+fn a_child_dies_with_its_parent() {
+    let place = Place::new();
+    let (_, err) = place.ends(USAGE, &["bringup", "--child-of", "1"]);
+    assert!(err.contains("the parent is not 1"), "{err}");
+    // As long as it takes to fail.
+    let soak = ["bringup", "--only=15", "--soak=60", "--child-of"];
+    // The shell is the parent; what it runs has its stderr.
+    let script = format!(
+        "{} -v {} $$ & wait",
+        env!("CARGO_BIN_EXE_hwpool"),
+        soak.join(" ")
+    );
+    let mut parent = Command::new("sh")
+        .args(["-c", &script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let mut log = BufReader::new(parent.stderr.take().expect("a pipe")).lines();
+    let begun = log.find(|line| matches!(line, Ok(line) if line.contains(TRAFFIC_RUNS)));
+    assert!(begun.is_some());
+    signal(&parent, Signal::SIGKILL);
+    parent.wait().expect("an end");
+    let killed = Instant::now();
+    // The pipe is closed once the child is gone, too.
+    assert_eq!(log.filter(Result::is_err).count(), 0);
     assert!(
-        rest.last()
-            .is_some_and(|line| line.contains("15 passed, 0 failed")),
-        "{rest:#?}"
+        killed.elapsed() < Duration::from_secs(30),
+        "it went on to its end"
     );
-    assert_eq!(child.wait().expect("an end").code(), Some(OK));
 }
 
 #[test]

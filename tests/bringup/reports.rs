@@ -39,20 +39,22 @@ fn check(id: &str, rung: u8, status: &str) -> Check {
 }
 
 fn document(device: &str, checks: Vec<Check>) -> Document {
-    let count = |status: &str| checks.iter().filter(|check| check.status == status).count();
-    Document {
+    let mut document = Document {
         schema: SCHEMA.into(),
         device: device.into(),
         about: About {
             started: "2026-11-24T14:00:00Z".into(),
             ..About::default()
         },
-        passed: count("pass"),
-        failed: count("fail"),
-        skipped: count("skip"),
-        blocked: count("blocked"),
+        // Whatever a file says, what counts is counted.
+        passed: 99,
+        failed: 0,
+        skipped: 99,
+        blocked: 0,
         checks,
-    }
+    };
+    document.count();
+    document
 }
 
 fn run() -> Document {
@@ -97,6 +99,7 @@ fn hostile() -> Document {
         class: text.clone(),
         title: text.clone(),
         status: text.clone(),
+        left_out: true,
         seconds: f64::NAN,
         message: Some(text.clone()),
         causes: vec![text.clone()],

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use hwpool::bringup::{self, Options, Outcome, Progress, Report, Status};
+use hwpool::devices::bmu::regs;
 use hwpool::sim::{Fault, FaultKind};
 
 use crate::rig;
@@ -65,6 +66,15 @@ pub(crate) const LADDER: &[Row] = &[
     row(always(FaultKind::ReadAllOnes, Some("POOL_ALLOC"), 0), &["lists.stale"], "outside of", "never given"),
     row(always(FaultKind::Stuck, Some("MAGIC"), 0), &["regs.identity"], "MAGIC reads 0x00000000 instead of", "not loaded"),
     row(always(FaultKind::Stuck, Some("LIVENESS"), 0), &["regs.scratch"], "LIVENESS reads", "is a constant"),
+    row(always(FaultKind::Stuck, Some("VERSION"), 0), &["regs.identity"], "specification 0.0 is not known", "not filled in"),
+    row(always(FaultKind::Stuck, Some("CAP_COUNTS"), 0), &["reset.verified"], "CAP_COUNTS reads 0x0, which SPEC 4.2 does not allow", "parameters outside of the specification"),
+    row(always(FaultKind::Stuck, Some("CONTROL"), 0), &["regs.access"], "CONTROL[0] reads 0x0 after 0x2 was written", "is a constant"),
+    row(always(FaultKind::Stuck, Some("STATUS"), 0), &["regs.access", "reset.verified"], "STATUS.READY after a soft reset did not happen", "hangs in its reset"),
+    row(always(FaultKind::Stuck, Some("POOL_CONTROL"), 0), &["lists.stale"], "refused to enable pool 0", "enable bit of POOL_CONTROL"),
+    row(always(FaultKind::Stuck, Some("PORTAL_CONTROL"), 0), &["portal.unique", "portal.dma"], "refused to enable portal 0", "PORTAL_CONTROL is a constant"),
+    row(always(FaultKind::Stuck, Some("ERR_RECORD"), 0), &["lists.capacity"], "left no error record", "is a constant"),
+    row(always(FaultKind::Stuck, Some("POOL_ALLOC"), 0), &["lists.single"], "gave object 0, took None", "POOL_FREE is not decoded"),
+    row(always(FaultKind::DuplicateBuffer, Some("POOL_ALLOC"), 0), &["lists.single"], "POOL_AVAILABLE is 1 after the only buffer was taken", "hands a buffer out and keeps it"),
     row(always(FaultKind::Stuck, Some("POOL_HIGH"), 0), &["regs.access"], "POOL_HIGH[0] reads 0x0 after", "is a constant"),
     row(always(FaultKind::Stuck, Some("RESET_COUNT"), 3), &["regs.access", "reset.verified"], "RESET_COUNT stays 3", "RESET_COUNT is a constant"),
     row(always(FaultKind::NarrowAddress, None, 40), &["regs.access", "lists.single"], "POOL_BASE[0] reads", "narrower inside than CAP_ADDRESS"),
@@ -154,6 +164,37 @@ fn every_fault_fails_the_rung_that_it_concerns() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Whatever a register is stuck at, and whatever an access of it leads to.
+#[test]
+fn every_failure_has_a_cause_and_nothing_panics() {
+    let (mut wrong, mut failures) = (Vec::new(), 0);
+    for register in regs::TABLE {
+        for value in [0, 1, 0x55, u64::MAX] {
+            let fault = Fault {
+                kind: FaultKind::Stuck,
+                register: Some(register.name.into()),
+                index: None,
+                nth: 1,
+                times: 0,
+                value,
+            };
+            let report = climb("seed=2&timeout-ms=5", Some(fault));
+            for check in failed(&report) {
+                failures += 1;
+                if check.causes.is_empty() {
+                    let (name, says) = (register.name, &check.message);
+                    wrong.push(format!(
+                        "{name} stuck at {value:#x}: {}: {says:?}",
+                        check.id
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(failures > 100, "{failures}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ name_cases!(
     lists_do_not_mix,
     configurations_are_checked,
     thresholds_fire_once_an_excursion,
+    a_list_has_nothing_of_the_one_before_it,
     a_closed_list_frees_its_pool,
 );
 
@@ -247,6 +248,29 @@ fn thresholds_fire_once_an_excursion<T: Transport>(transport: Arc<T>) {
         list.set_thresholds(9, 8),
         Err(SetupError::Invalid { .. })
     ));
+}
+
+fn a_list_has_nothing_of_the_one_before_it<T: Transport>(transport: Arc<T>) {
+    let session = open(transport);
+    if !session.bmu.capabilities().thresholds {
+        return;
+    }
+    let irq = {
+        let mut before = list(&session, 16);
+        before.free_all(&all(16)).unwrap();
+        before.set_thresholds(4, 8).unwrap();
+        let irq = before.event_interrupt(0).unwrap();
+        before.alloc_all(&mut [0; 16]).unwrap();
+        assert_eq!(irq.wait(SOON).unwrap(), 1);
+        irq
+    };
+    let mut list = list(&session, 16);
+    assert_eq!(list.id().number(), 0, "of the same number");
+    assert_eq!(list.take_events().unwrap(), (false, false));
+    list.free_all(&all(16)).unwrap();
+    list.alloc_all(&mut [0; 16]).unwrap();
+    assert_eq!(list.take_events().unwrap(), (false, false));
+    assert_eq!(irq.wait(Duration::ZERO).unwrap(), 0);
 }
 
 fn a_closed_list_frees_its_pool<T: Transport>(transport: Arc<T>) {

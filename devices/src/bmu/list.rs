@@ -247,6 +247,7 @@ impl<T: Transport> FreeList<T> {
     }
 
     fn configure(&self, config: &ListConfig) -> Result<(), SetupError> {
+        self.forget()?;
         let end = self.geometry().end();
         regs::POOL_BASE.write_at(self.bmu.control(), self.id.0, config.base.0)?;
         regs::POOL_END.write_at(self.bmu.control(), self.id.0, end)?;
@@ -257,6 +258,15 @@ impl<T: Transport> FreeList<T> {
         self.read_back(regs::POOL_END, end)?;
         self.write(regs::POOL_CONTROL, regs::pool_control::ENABLE.mask() as u32)?;
         self.check_enabled()
+    }
+
+    /// Clears what the last list of this number left: thresholds, interrupts, events and errors.
+    fn forget(&self) -> Result<(), BusError> {
+        self.write(regs::POOL_EVENT_ENABLE, 0)?;
+        self.write(regs::POOL_LOW, 0)?;
+        self.write(regs::POOL_HIGH, 0)?;
+        self.write(regs::POOL_EVENT, regs::POOL_EVENT.row().bits as u32)?;
+        self.write(regs::POOL_ERROR, regs::POOL_ERROR.row().bits as u32)
     }
 
     fn check_enabled(&self) -> Result<(), SetupError> {

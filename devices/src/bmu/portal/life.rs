@@ -60,6 +60,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         let (release, acquire) = layout.log2();
         let sizes = regs::portal_sizes::RELEASE_LOG2.set(0, release.into())
             | regs::portal_sizes::ACQUIRE_LOG2.set(0, acquire.into());
+        self.forget()?;
         self.write(regs::PORTAL_POOL, self.pool.into())?;
         self.write(regs::PORTAL_SIZES, sizes as u32)?;
         self.write64(regs::PORTAL_RELEASE_BASE, base)?;
@@ -91,6 +92,13 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
             errors,
             value,
         })
+    }
+
+    /// Clears what the last portal of this number left: its interrupt, its event and its errors.
+    fn forget(&self) -> Result<(), BusError> {
+        self.write(regs::PORTAL_EVENT_ENABLE, 0)?;
+        self.write(regs::PORTAL_EVENT, regs::PORTAL_EVENT.row().bits as u32)?;
+        self.write(regs::PORTAL_ERROR, regs::PORTAL_ERROR.row().bits as u32)
     }
 
     pub(super) fn write<A: access::Write>(
