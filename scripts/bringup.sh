@@ -19,13 +19,13 @@ For CI, and for racks that nobody stands beside: nothing asks, everything ends.
   --help        this text
 
 Settings, also taken from the environment:
-  HWPOOL_DEVICE     address of the device [sim:bmu]
+  HWPOOL_DEVICE     address of the device [the plan's, else sim:bmu]
   HWPOOL_PLAN       plan of the board, in TOML
   HWPOOL_REPORTS    folder for the reports [bringup-reports]; `latest` in it leads to the last
   HWPOOL_COMPARE    JSON of the run to show beside it [the model's, made anew]
   HWPOOL_HUGEPAGES  hugepages of 2 MiB that config reserves [0]
   HWPOOL_OWNER      user who shall own the device nodes
-  HWPOOL_STATE      where config remembers what it changed [/run/hwpool]
+  HWPOOL_STATE      where config remembers what it changed, and journals are kept [/run/hwpool]
   HWPOOL            the program [hwpool, else target/release/hwpool]
 
 exit status: 0 done, 1 a check failed, 2 usage, 3 the device or the machine refused
@@ -37,11 +37,11 @@ TEXT
 config() {
   if [ "$pages" != 0 ] && [ ! -e "$reserved" ]; then
     # Written before, so that whoever finds it knows at most too much.
-    run mkdir -p "$state"
-    keep "$pages" "$reserved"
+    run mkdir -p "$state" || exit 3
+    keep "$pages" "$reserved" || exit 3
     run "$hwpool" hugepages reserve "$pages" || { status=$? && run rm -f "$reserved" && exit $status; }
   fi
-  [ -z "$function" ] || run "$hwpool" bind "$function" ${owner:+--owner "$owner"}
+  [ -z "$function" ] || run "$hwpool" bind "$function" --journal "$state" ${owner:+--owner "$owner"}
 }
 
 status() {
@@ -55,9 +55,10 @@ status() {
 
 check() {
   folder=$reports/$(date -u +%Y%m%dT%H%M%SZ)-$$
-  run mkdir -p "$folder"
+  run mkdir -p "$folder" || exit 3
   verdict=0
-  run "$hwpool" bringup "$device" ${plan:+--plan "$plan"} --out "$folder/board.json" "$@" || verdict=$?
+  # A device that was not named is the plan's.
+  run "$hwpool" bringup ${named:+"$named"} ${plan:+--plan "$plan"} --out "$folder/board.json" "$@" || verdict=$?
   # 1 is a verdict on the board; with anything else there is no report.
   [ $verdict -le 1 ] || exit $verdict
   if [ -z "$compare" ]; then
@@ -67,20 +68,26 @@ check() {
   report --out "$folder/board.html" --compare "$compare"
   report --out "$folder/board.xml"
   report --out "$folder/board.txt"
-  run ln -sfn "${folder##*/}" "$reports/latest"
-  echo "reports: $folder"
+  run ln -sfn "${folder##*/}" "$reports/latest" || exit 3
+  $dry_run || echo "reports: $folder"
   exit $verdict
 }
 
 # A report of a board that failed has exit status 1, too: check has the verdict already.
-report() { run "$hwpool" report "$folder/board.json" "$@" >/dev/null || [ "$verdict" = 1 ]; }
+report() {
+  done=0
+  run "$hwpool" report "$folder/board.json" "$@" >/dev/null || done=$?
+  [ $done -le "$verdict" ] || exit 3
+}
 
+# Goes on where a part fails: hugepages are given back also where the driver can't be.
 reset() {
-  [ -z "$function" ] || run "$hwpool" recover "$function"
+  result=0
+  [ -z "$function" ] || run "$hwpool" recover "$function" --journal "$state" || result=$?
   if [ -e "$reserved" ]; then
-    run "$hwpool" hugepages release "$(cat "$reserved")"
-    run rm -f "$reserved"
+    if run "$hwpool" hugepages release "$(cat "$reserved")"; then run rm -f "$reserved"; else result=3; fi
   fi
+  exit $result
 }
 
 # ---- helpers ------------------------------------------------------------------------------------
@@ -99,6 +106,11 @@ keep() {
 wrong_usage() {
   echo "scripts/bringup.sh: $1; see --help" >&2
   exit 2
+}
+
+# Prints the device that a plan names, if it does.
+planned() {
+  sed -n "/^ *\\[/q; s/^ *device *= *[\"']\\([^\"']*\\)[\"'].*/\\1/p" "$1"
 }
 
 # Names the program: the one that was set, one on the PATH, or the one that this checkout built.
@@ -141,10 +153,16 @@ if [ -n "$bench" ]; then
   # shellcheck source=/dev/null
   . "$bench"
 fi
-device=${HWPOOL_DEVICE:-sim:bmu} plan=${HWPOOL_PLAN:-} reports=${HWPOOL_REPORTS:-bringup-reports}
+named=${HWPOOL_DEVICE:-} plan=${HWPOOL_PLAN:-} reports=${HWPOOL_REPORTS:-bringup-reports}
 compare=${HWPOOL_COMPARE:-} pages=${HWPOOL_HUGEPAGES:-0} owner=${HWPOOL_OWNER:-} state=${HWPOOL_STATE:-/run/hwpool}
 reserved=$state/bench.hugepages
 case $pages in '' | *[!0-9]*) wrong_usage "HWPOOL_HUGEPAGES is no number: '$pages'" ;; esac
+device=$named
+if [ -n "$plan" ]; then
+  [ -r "$plan" ] || wrong_usage "the plan $plan can't be read"
+  device=${device:-$(planned "$plan")}
+fi
+device=${device:-sim:bmu}
 # The PCI function of a vfio: address; a model and a socket have none.
 function=''
 case $device in vfio:*) function=${device#vfio:} function=${function%%\?*} ;; esac

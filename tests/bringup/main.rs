@@ -3,3 +3,4 @@
 mod ladder;
 mod program;
 mod reports;
+mod script;
