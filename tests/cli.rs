@@ -48,6 +48,25 @@ fn refused(arguments: &[&str], code: i32) -> String {
 }
 
 #[test]
+fn a_reset_is_counted_by_the_device() {
+    let (code, document) = json(&["reset", "sim:bmu"]);
+    assert_eq!(code, OK);
+    let count = |n: usize| document["reset_count"][n].as_u64().expect("a number");
+    assert!(count(1) > count(0), "{document}");
+    let faults = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(
+        &faults,
+        "[[fault]]\nkind = \"reset-does-nothing\"\ntimes = 0\n",
+    )
+    .expect("written");
+    let lazy = format!("sim:bmu?faults={}", faults.path().display());
+    let message = refused(&["reset", &lazy], REFUSED);
+    assert!(message.contains("did nothing"), "{message}");
+    let message = refused(&["reset", "sim:bmu", "--slot"], USAGE);
+    assert!(message.contains("vfio:"), "{message}");
+}
+
+#[test]
 fn a_token_is_in_no_message() {
     const TOKEN: &str = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
     let absent = format!("vfio:0000:ff:1f.7?token={TOKEN}");

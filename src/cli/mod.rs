@@ -16,6 +16,7 @@ mod output;
 mod raw;
 mod regs;
 mod report;
+mod reset;
 mod signal;
 mod sim;
 mod soak;
@@ -54,7 +55,7 @@ pub(crate) struct Cli {
 }
 
 /// Without the blank lines and headings of clap, which would take it beyond 24 lines.
-const ONE_SCREEN: &str = "{about}\n{usage-heading} {usage}\n\n{subcommands}\n{options}{after-help}";
+const ONE_SCREEN: &str = "{about}\n{usage-heading} {usage}\n{subcommands}\n{options}{after-help}";
 
 const AFTER_HELP: &str = "\
 DEVICE: sim:bmu (a model in this process), user:SOCKET, vfio:0000:01:00.0
@@ -73,6 +74,7 @@ enum Verb {
     #[command(after_help = "Example: hwpool info vfio:0000:01:00.0")]
     Info(DeviceArg),
     Regs(regs::Regs),
+    Reset(reset::Reset),
     Bringup(bringup::Bringup),
     Report(report::Report),
     Bench(bench::Bench),
@@ -123,6 +125,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Verb::Hugepages(hugepages) => hugepages::run(&hugepages, output).map(|()| true),
         Verb::Info(device) => info::run(&device.device, output).map(|()| true),
         Verb::Regs(regs) => regs::run(regs, output).map(|()| true),
+        Verb::Reset(reset) => reset::run(&reset, output).map(|()| true),
         Verb::Bringup(bringup) => bringup::run(bringup, output),
         Verb::Report(report) => report::run(&report, output),
         Verb::Bench(bench) => bench::run(bench, output).map(|()| true),

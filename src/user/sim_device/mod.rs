@@ -44,8 +44,6 @@ use super::server::{Device, DmaMapping, Lines, Peer, RegionDescription, RegionMa
 const CONFIG_SIZE: u64 = 4096;
 /// Violations that are kept for who asks.
 const MAX_VIOLATIONS: usize = 1024;
-/// Violations that are logged of each client.
-const LOGGED: usize = 8;
 
 /// Why a model can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -347,11 +345,18 @@ impl Device for SimDevice {
 
     fn disconnected(&mut self) {
         let found = self.shared.collect_violations();
-        for violation in found.iter().take(LOGGED) {
-            tracing::warn!("the client broke a rule of the device: {violation}");
+        let mut counts: Vec<(&Violation, usize)> = Vec::new();
+        for violation in &found {
+            match counts
+                .iter_mut()
+                .find(|(first, _)| first.kind == violation.kind)
+            {
+                Some((_, count)) => *count += 1,
+                None => counts.push((violation, 1)),
+            }
         }
-        if found.len() > LOGGED {
-            tracing::warn!("and {} times more", found.len() - LOGGED);
+        for (first, count) in counts {
+            tracing::warn!("the client broke a rule of the device, {count} times, first: {first}");
         }
     }
 }
