@@ -399,10 +399,13 @@ fn unbinding_asks_for_the_function_back() {
         let bdf = bdf.clone();
         move || std::fs::write(format!("{driver}/unbind"), bdf)
     });
-    assert_eq!(
-        edu.function.notices().wait(SOON),
-        Ok(Some(Notice::ReleaseRequested))
-    );
+    let notices = edu.function.notices();
+    let asked = notices.wait(SOON).unwrap();
+    let Some(Notice::ReleaseRequested { until }) = asked else {
+        panic!("{asked:?}")
+    };
+    assert!(until > std::time::Instant::now(), "there is time to close");
+    assert_eq!(notices.clone().wait(SOON), Ok(asked), "each waiter hears");
     assert_eq!(
         edu.registers.read32(IDENTIFICATION),
         Ok(0x0100_00ed),

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use hwpool_devices::bus::{BusError, Irq};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use vfio_bindings::bindings::vfio as v;
 
@@ -33,7 +34,12 @@ impl Irq for VfioIrq {
 #[non_exhaustive]
 pub enum Notice {
     /// The function is wanted back: it is being unbound or unplugged, and that waits until this process closes it.
-    ReleaseRequested,
+    ReleaseRequested {
+        /// When the kernel asks again, as it does every ten seconds (drivers/vfio/vfio_main.c,
+        /// `vfio_unregister_group_dev`); it never takes the function by force. Counted from when this process first heard
+        /// of it: a request that is repeated moves it no further.
+        until: Instant,
+    },
     /// The function's link reported an error that it does not recover from.
     FatalError,
     /// This process closed the function: nothing follows.
@@ -43,7 +49,7 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Notice::ReleaseRequested => {
+            Notice::ReleaseRequested { .. } => {
                 "the kernel wants the function back: it is being unbound or unplugged"
             }
             Notice::FatalError => {
@@ -181,59 +187,129 @@ fn alone(vector: u16, count: u16, fd: RawFd) -> Vec<RawFd> {
         .collect()
 }
 
+/// How long the kernel waits for a function before it asks again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The interrupts by which the kernel speaks to the process that drives a function.
 ///
-/// Clones hear the same notices, each by one of them alone. They do not keep the function open, so that a thread that
-/// waits for notices stands in nobody's way.
-#[derive(Debug, Clone)]
+/// Each clone hears every notice, those before it was made, too. Threads that share one clone share what it hears. They
+/// do not keep the function open, so that a thread that waits for notices stands in nobody's way.
+#[derive(Debug)]
 pub struct Notices {
-    armed: Arc<[(Notice, EventFd)]>,
+    source: Arc<Source>,
+    /// What this clone has not heard yet; made by its first wait, which can say why it fails.
+    ear: OnceLock<Epoll>,
+}
+
+#[derive(Debug)]
+struct Source {
+    /// Nobody reads these: an eventfd that counts on wakes every ear at every count.
+    armed: Vec<(Kind, EventFd)>,
+    /// When somebody first heard that the function is wanted back.
+    asked: OnceLock<Instant>,
+}
+
+/// A [`Notice`] without what is known once it is heard.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+enum Kind {
+    ReleaseRequested,
+    FatalError,
+    Closed,
+}
+
+impl Clone for Notices {
+    fn clone(&self) -> Notices {
+        Notices::of(Arc::clone(&self.source))
+    }
 }
 
 impl Notices {
     /// Arms those that the function has. One that can't be armed is left out: the function works without.
     pub(super) fn arm(device: &Device) -> Result<Notices, BusError> {
         let kinds = [
-            (Notice::ReleaseRequested, v::VFIO_PCI_REQ_IRQ_INDEX),
-            (Notice::FatalError, v::VFIO_PCI_ERR_IRQ_INDEX),
+            (Kind::ReleaseRequested, v::VFIO_PCI_REQ_IRQ_INDEX),
+            (Kind::FatalError, v::VFIO_PCI_ERR_IRQ_INDEX),
         ];
-        let arm = |(notice, index)| {
+        let arm = |(kind, index)| {
             let info = sys::irq_info(device.fd(), index).ok()?;
             let event = new_event().ok().filter(|_| info.count == 1)?;
             let armed = sys::set_irqs(device.fd(), index, 0, &[event.as_raw_fd()]);
-            armed.is_ok().then_some((notice, event))
+            armed.is_ok().then_some((kind, event))
         };
         let armed = kinds.into_iter().filter_map(arm);
-        Ok(Notices {
-            armed: armed.chain([(Notice::Closed, new_event()?)]).collect(),
-        })
+        let armed = armed.chain([(Kind::Closed, new_event()?)]).collect();
+        let asked = OnceLock::new();
+        Ok(Notices::of(Arc::new(Source { armed, asked })))
     }
 
-    /// Waits for the first, at most `timeout`; `None` where none came. After [`Notice::Closed`] every call returns it
+    fn of(source: Arc<Source>) -> Notices {
+        let ear = OnceLock::new();
+        Notices { source, ear }
+    }
+
+    /// Waits for the next, at most `timeout`; `None` where none came. After [`Notice::Closed`] every call returns it
     /// at once.
     ///
     /// A process that is asked to release the function should close it soon: until then whoever unbinds or unplugs
-    /// it waits, and the kernel asks again every ten seconds (drivers/vfio/vfio_main.c, `vfio_unregister_group_dev`).
+    /// it waits.
     ///
     /// # Errors
     ///
     /// [`BusError::Os`] where waiting fails.
     pub fn wait(&self, timeout: Duration) -> Result<Option<Notice>, BusError> {
-        let fds: Vec<_> = self.armed.iter().map(|(_, event)| event.as_fd()).collect();
-        let ready = wait_any(&fds, timeout)?;
-        for ((notice, event), ready) in self.armed.iter().zip(ready) {
-            // Not taken, so that every waiter hears of it.
-            let is_for_all = *notice == Notice::Closed;
-            if ready && (is_for_all || take(event)? > 0) {
-                return Ok(Some(*notice));
+        let started = Instant::now();
+        let ear = self.ear()?;
+        // One at a time: what else is ready stays so.
+        let mut heard = [EpollEvent::empty()];
+        loop {
+            let left = timeout.saturating_sub(started.elapsed());
+            let limit = millis(left);
+            match ear.wait(
+                &mut heard,
+                EpollTimeout::try_from(limit).unwrap_or(EpollTimeout::MAX),
+            ) {
+                Ok(0) if started.elapsed() < timeout => {}
+                Ok(0) => return Ok(None),
+                Ok(_) => return Ok(self.notice(heard[0].data() as usize)),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(bus_error("epoll_wait", errno)),
             }
         }
-        Ok(None)
+    }
+
+    /// Returns what tells this clone what it has not heard yet.
+    fn ear(&self) -> Result<&Epoll, BusError> {
+        if let Some(ear) = self.ear.get() {
+            return Ok(ear);
+        }
+        let error = |errno| bus_error("epoll", errno);
+        let ear = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(error)?;
+        for (index, (kind, event)) in self.source.armed.iter().enumerate() {
+            // A level for what stays so; else the edge, which each ear hears once for each count.
+            let flags = match kind {
+                Kind::Closed => EpollFlags::EPOLLIN,
+                _ => EpollFlags::EPOLLIN | EpollFlags::EPOLLET,
+            };
+            let interest = EpollEvent::new(flags, index as u64);
+            ear.add(event, interest).map_err(error)?;
+        }
+        Ok(self.ear.get_or_init(|| ear))
+    }
+
+    fn notice(&self, index: usize) -> Option<Notice> {
+        Some(match self.source.armed.get(index)?.0 {
+            Kind::ReleaseRequested => Notice::ReleaseRequested {
+                until: *self.source.asked.get_or_init(Instant::now) + PATIENCE,
+            },
+            Kind::FatalError => Notice::FatalError,
+            Kind::Closed => Notice::Closed,
+        })
     }
 
     /// Tells all waiters that nothing follows.
     pub(super) fn close(&self) {
-        for (_, event) in self.armed.iter().filter(|(n, _)| *n == Notice::Closed) {
+        let armed = self.source.armed.iter();
+        for (_, event) in armed.filter(|(kind, _)| *kind == Kind::Closed) {
             // An eventfd refuses a one only when its counter is full, and then it wakes waiters as well.
             let _ = event.write(1);
         }
@@ -263,9 +339,7 @@ fn wait_any(fds: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, BusE
     let started = Instant::now();
     loop {
         let left = timeout.saturating_sub(started.elapsed());
-        // Rounded up: a wait that is woken early would be a timeout that came early.
-        let millis = left.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
-        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+        let timeout = PollTimeout::try_from(millis(left)).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, timeout) {
             Ok(0) if started.elapsed() < left => {}
             Ok(_) => {
@@ -276,6 +350,11 @@ fn wait_any(fds: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, BusE
             Err(errno) => return Err(bus_error("poll", errno)),
         }
     }
+}
+
+/// Returns a time in milliseconds, rounded up: a wait that is woken early would be a timeout that came early.
+fn millis(time: Duration) -> i32 {
+    time.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32
 }
 
 #[cfg(test)]
@@ -305,27 +384,83 @@ mod tests {
         assert!(started.elapsed() >= Duration::from_micros(2_500));
     }
 
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn notices() -> Notices {
+        let kinds = [Kind::ReleaseRequested, Kind::FatalError, Kind::Closed];
+        Notices::of(Arc::new(Source {
+            armed: kinds.map(|kind| (kind, new_event().unwrap())).into(),
+            asked: OnceLock::new(),
+        }))
+    }
+
+    impl Notices {
+        /// Does what the kernel does.
+        fn raise(&self, kind: Kind) {
+            let mut armed = self.source.armed.iter();
+            let (_, event) = armed.find(|(armed, _)| *armed == kind).unwrap();
+            event.write(1).unwrap();
+        }
+    }
+
     #[test]
     fn notices_are_told_apart() {
-        let kinds = [Notice::ReleaseRequested, Notice::FatalError, Notice::Closed];
-        let notices = Notices {
-            armed: kinds.map(|kind| (kind, new_event().unwrap())).into(),
-        };
+        let notices = notices();
         assert_eq!(notices.wait(Duration::ZERO), Ok(None));
-        notices.armed[1].1.write(1).unwrap();
-        assert_eq!(
-            notices.wait(Duration::from_secs(60)),
-            Ok(Some(Notice::FatalError))
-        );
+        notices.raise(Kind::FatalError);
+        assert_eq!(notices.wait(LONG), Ok(Some(Notice::FatalError)));
         assert_eq!(notices.wait(Duration::ZERO), Ok(None));
         let another = notices.clone();
         notices.close();
-        for waiter in [&notices, &another] {
-            assert_eq!(
-                waiter.wait(Duration::from_secs(60)),
-                Ok(Some(Notice::Closed))
-            );
+        for waiter in [&notices, &another, &notices] {
+            let heard = std::iter::repeat_with(|| waiter.wait(LONG));
+            let mut heard = heard.skip_while(|heard| *heard == Ok(Some(Notice::FatalError)));
+            assert_eq!(heard.next(), Some(Ok(Some(Notice::Closed))));
         }
+    }
+
+    #[test]
+    fn each_clone_hears_every_notice() {
+        let first = notices();
+        let second = first.clone();
+        for round in 0..2 {
+            first.raise(Kind::FatalError);
+            for waiter in [&first, &second] {
+                let heard = waiter.wait(LONG);
+                assert_eq!(heard, Ok(Some(Notice::FatalError)), "round {round}");
+                assert_eq!(waiter.wait(Duration::ZERO), Ok(None), "round {round}");
+            }
+        }
+        let late = first.clone();
+        assert_eq!(late.wait(LONG), Ok(Some(Notice::FatalError)));
+    }
+
+    #[test]
+    fn threads_that_wait_are_all_woken() {
+        let notices = notices();
+        let waiters = [(); 4].map(|()| {
+            let notices = notices.clone();
+            std::thread::spawn(move || notices.wait(LONG))
+        });
+        notices.raise(Kind::FatalError);
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), Ok(Some(Notice::FatalError)));
+        }
+    }
+
+    #[test]
+    fn a_request_for_release_has_one_deadline_for_all() {
+        let notices = notices();
+        let before = Instant::now();
+        notices.raise(Kind::ReleaseRequested);
+        let first = notices.wait(LONG).unwrap();
+        let Some(Notice::ReleaseRequested { until }) = first else {
+            panic!("{first:?}");
+        };
+        assert!(before + PATIENCE <= until && until <= Instant::now() + PATIENCE);
+        notices.raise(Kind::ReleaseRequested);
+        assert_eq!(notices.wait(LONG), Ok(first), "asked again");
+        assert_eq!(notices.clone().wait(LONG), Ok(first));
     }
 
     #[test]
