@@ -345,12 +345,17 @@ fn descriptors_that_were_handed_over_lead_to_the_function() {
     assert_eq!(function.backend(), backend, "told by the file");
     let registers = function.bar(0).unwrap();
     assert_eq!(registers.read32(IDENTIFICATION), Ok(0x0100_00ed));
-    drop((registers, function));
-    let closed = Link::open(&format!("vfio:{bdf}?fd=999&iommu={iommu}")).err();
-    let Some(DeviceError::Vfio { source, .. }) = closed else {
-        panic!("{closed:?}")
+    let refusal = |address: &str| match Link::open(address).err() {
+        Some(DeviceError::Vfio { source, .. }) => source.to_string(),
+        other => panic!("{other:?}"),
     };
-    assert!(source.to_string().contains("close-on-exec"), "{source}");
+    let again = refusal(&address);
+    assert!(again.contains("taken already"), "{again}");
+    drop((registers, function));
+    // The number still stands for something, but for nothing that keeps the function open.
+    Link::open(&format!("vfio:{bdf}")).expect("nobody else has it open");
+    let closed = refusal(&format!("vfio:{bdf}?fd=999&iommu={iommu}"));
+    assert!(closed.contains("close-on-exec"), "{closed}");
 }
 
 #[test]

@@ -124,6 +124,23 @@ pub enum VfioError {
         /// The errno.
         errno: Errno,
     },
+    /// A descriptor that was handed over is not what it should be.
+    #[error(
+        "{bdf}: descriptor {fd} is {found}, not {path} ({wanted}): it was taken already, or the parent opened another \
+         function's file, or handed `fd=` and `iommu=` over the other way round"
+    )]
+    Handed {
+        /// The function.
+        bdf: Bdf,
+        /// The descriptor.
+        fd: i32,
+        /// What it is.
+        found: String,
+        /// The file that it should be of.
+        path: String,
+        /// What that is.
+        wanted: String,
+    },
     /// A call refused.
     #[error("{bdf} (group {group}): {call} failed with errno {errno}: {}", hint(call, *errno))]
     Call {

@@ -1,8 +1,8 @@
 //! The way in by IOMMU group and container: every kernel has it.
 
 use std::ffi::CString;
-use std::fs::{File, OpenOptions};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use vfio_bindings::bindings::vfio::{
@@ -12,6 +12,7 @@ use vfio_bindings::bindings::vfio::{
 use super::Options;
 use super::dma::{Container, Iommu};
 use super::error::VfioError;
+use super::node::Node;
 use super::sys;
 use super::sysfs::{Sysfs, Whereabouts};
 
@@ -25,10 +26,9 @@ pub(super) fn open(
         true => VFIO_NOIOMMU_IOMMU,
         false => VFIO_TYPE1v2_IOMMU,
     };
-    let container = open_file(at, "/dev/vfio/vfio", options.iommu)?;
+    let group = Node::group(at).open_or_take(sysfs, at, options.fd)?;
+    let container = Node::Container.open_or_share(sysfs, at, options.iommu)?;
     check_kernel(at, &container, kind)?;
-    let prefix = if at.noiommu { "noiommu-" } else { "" };
-    let group = open_file(at, &format!("/dev/vfio/{prefix}{}", at.group), options.fd)?;
     let call = |call, result: nix::Result<()>| result.map_err(|errno| call_error(at, call, errno));
     let flags = sys::group_status(group.as_fd())
         .map_err(|errno| call_error(at, "VFIO_GROUP_GET_STATUS", errno))?;
@@ -78,33 +78,6 @@ fn check_kernel(at: &Whereabouts, container: &File, kind: u32) -> Result<(), Vfi
         false => Err(foreign(
             "the kernel offers no type1v2 container: `modprobe vfio_iommu_type1`",
         )),
-    }
-}
-
-/// Opens a file of VFIO for reading and writing, or takes the descriptor of it that was handed over.
-pub(super) fn open_file(
-    at: &Whereabouts,
-    path: &str,
-    handed: Option<RawFd>,
-) -> Result<File, VfioError> {
-    let error = |path: String, errno| VfioError::Open {
-        bdf: at.bdf,
-        group: at.group,
-        path,
-        errno,
-    };
-    match handed {
-        Some(fd) => sys::duplicate(fd)
-            .map(File::from)
-            .map_err(|errno| error(format!("descriptor {fd} for {path}"), errno)),
-        None => OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|cause| {
-                let errno = Errno::from_raw(cause.raw_os_error().unwrap_or(0));
-                error(path.into(), errno)
-            }),
     }
 }
 

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `options.rs` | what an address may ask for |
 //! | `sysfs.rs` | what the kernel tells about a function before it is opened |
+//! | `node.rs` | the files of VFIO, opened or handed over |
 //! | `group.rs`, `cdev.rs` | the two ways in |
 //! | `device.rs`, `bar.rs` | regions, configuration space, mapped registers |
 //! | `caps.rs` | capability chains of the kernel's answers |
@@ -32,6 +33,7 @@ mod dma;
 mod error;
 mod group;
 mod irq;
+mod node;
 mod noiommu;
 mod options;
 mod slot;
@@ -59,6 +61,7 @@ pub(crate) use sysfs::{blocks_group, is_vfio};
 use device::Device;
 use dma::Mappings;
 use irq::Interrupts;
+use node::Node;
 use sysfs::{Sysfs, Whereabouts};
 
 /// Bytes of an entry of the MSI-X table.
@@ -97,10 +100,16 @@ impl Function {
                  its driver can destroy anything, and the kernel is marked as tainted"
             );
         }
-        let backend = choose(&whereabouts, options, may_open);
+        // The descriptor of the function itself tells more than that of the IOMMU.
+        let mut handed = [options.fd, options.iommu].into_iter().flatten();
+        let handed = handed.find_map(|fd| sysfs.kind_of(&whereabouts, fd));
+        let backend = options
+            .backend
+            .or(handed)
+            .unwrap_or_else(|| choose(&whereabouts, may_open));
         let (iommu, fd) = match backend {
             Backend::Group => group::open(&sysfs, &whereabouts, options)?,
-            Backend::Cdev => cdev::open(&whereabouts, options)?,
+            Backend::Cdev => cdev::open(&sysfs, &whereabouts, options)?,
         };
         let device = Arc::new(Device::new(bdf, fd)?);
         let function = Function {
@@ -174,35 +183,26 @@ impl Function {
     }
 }
 
-/// Chooses the way in, and says why where nobody asked for one. `may_open` says why a node can't be opened.
-fn choose(
-    at: &Whereabouts,
-    options: Options,
-    may_open: impl Fn(&str) -> nix::Result<()>,
-) -> Backend {
-    // The descriptor of the function itself tells more than that of the IOMMU.
-    let handed = || [options.fd, options.iommu].into_iter().flatten();
-    let handed = || handed().find_map(sysfs::kind_of);
-    options.backend.or_else(handed).unwrap_or_else(|| {
-        let group = |why: String| {
-            tracing::info!("{}: opened by its group, because {why}", at.bdf);
-            Backend::Group
-        };
-        let Some(device) = at.cdev.as_deref().map(cdev::path) else {
-            return group("it has no character device of its own".into());
-        };
-        if at.noiommu {
-            return group("it is behind no IOMMU".into());
-        }
-        let closed = [cdev::IOMMUFD, &device].map(|node| (node, may_open(node)));
-        match closed
-            .into_iter()
-            .find_map(|(node, may)| Some((node, may.err()?)))
-        {
-            None => Backend::Cdev,
-            Some((node, errno)) => group(format!("opening {node} would fail: {}", errno.desc())),
-        }
-    })
+/// Chooses the way in where nobody asked for one, and says why. `may_open` says why a node can't be opened.
+fn choose(at: &Whereabouts, may_open: impl Fn(&str) -> nix::Result<()>) -> Backend {
+    let group = |why: String| {
+        tracing::info!("{}: opened by its group, because {why}", at.bdf);
+        Backend::Group
+    };
+    let Some(device) = at.cdev.clone().map(Node::Device) else {
+        return group("it has no character device of its own".into());
+    };
+    if at.noiommu {
+        return group("it is behind no IOMMU".into());
+    }
+    let nodes = [Node::Iommufd.path(), device.path()];
+    let mut refusals = nodes
+        .iter()
+        .filter_map(|path| Some((path, may_open(path).err()?)));
+    match refusals.next() {
+        None => Backend::Cdev,
+        Some((path, errno)) => group(format!("opening {path} would fail: {}", errno.desc())),
+    }
 }
 
 /// Asks whether this process may read and write a node.
@@ -312,8 +312,8 @@ mod tests {
     }
 
     /// Chooses where some nodes can't be opened.
-    fn chosen(at: &Whereabouts, options: Options, closed: &[(&str, Errno)]) -> Backend {
-        choose(at, options, |node| {
+    fn chosen(at: &Whereabouts, closed: &[(&str, Errno)]) -> Backend {
+        choose(at, |node| {
             match closed.iter().find(|(name, _)| *name == node) {
                 Some((_, errno)) => Err(*errno),
                 None => Ok(()),
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_way_in_is_one_whose_nodes_open() {
-        let by_itself = |closed: &[_]| chosen(&at(), Options::default(), closed);
+        let by_itself = |closed: &[_]| chosen(&at(), closed);
         assert_eq!(by_itself(&[]), Backend::Cdev);
         let (iommu, device) = ("/dev/iommu", "/dev/vfio/devices/vfio3");
         assert_eq!(by_itself(&[(iommu, Errno::ENOENT)]), Backend::Group);
@@ -333,22 +333,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_is_not_chosen_again() {
-        let asked = Options {
-            backend: Some(Backend::Cdev),
-            ..Options::default()
-        };
-        let closed = [("/dev/iommu", Errno::EACCES)];
-        assert_eq!(chosen(&at(), asked, &closed), Backend::Cdev);
-    }
-
-    #[test]
     fn without_a_node_or_an_iommu_it_is_the_group() {
         let (mut no_node, mut no_iommu) = (at(), at());
         no_node.cdev = None;
         no_iommu.noiommu = true;
         for at in [no_node, no_iommu] {
-            assert_eq!(chosen(&at, Options::default(), &[]), Backend::Group);
+            assert_eq!(chosen(&at, &[]), Backend::Group);
         }
     }
 }

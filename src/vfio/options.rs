@@ -25,9 +25,12 @@ pub struct Options {
     /// one.
     pub noiommu: bool,
     /// A descriptor of this process that takes the place of opening the function's file: its group
-    /// (`/dev/vfio/GROUP`) or its character device (`/dev/vfio/devices/vfioN`). It is duplicated, not consumed.
+    /// (`/dev/vfio/GROUP`) or its character device (`/dev/vfio/devices/vfioN`). It is used up: what it leads to belongs
+    /// to the [`Function`](super::Function) from then on, and the number to the null device, so that closing it closes
+    /// nothing of the function's and the same number is not taken twice.
     pub fd: Option<RawFd>,
-    /// A descriptor of this process that takes the place of opening `/dev/vfio/vfio` or `/dev/iommu`; duplicated, too.
+    /// A descriptor of this process that takes the place of opening `/dev/vfio/vfio` or `/dev/iommu`; duplicated, for
+    /// several functions may share it.
     pub iommu: Option<RawFd>,
     /// The secret that a physical function and its virtual functions share.
     pub token: Option<VfToken>,

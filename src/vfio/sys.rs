@@ -4,13 +4,16 @@
 //! size to literals.
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use memmap2::MmapRaw;
 use nix::Result;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::ioctl::ioctl_num_type;
+use nix::unistd::dup3_raw;
 use vfio_bindings::bindings::vfio as v;
 
 use super::VfToken;
@@ -336,6 +339,20 @@ pub(super) fn duplicate(fd: RawFd) -> Result<OwnedFd> {
     borrowed
         .try_clone_to_owned()
         .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+}
+
+/// Puts the null device in the place of a descriptor that was handed over, whose file this process has by another
+/// number, close-on-exec as well.
+pub(super) fn leave_null(fd: RawFd) -> Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null");
+    let null = null.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+    // SAFETY: the number changes its file in one step, so nobody ever finds it closed or another's. That it is the
+    // caller's to change is what `fd=` says, and it led to a file of VFIO, which `Node::share` has looked at: no memory
+    // of Rust's hangs on that, for mappings keep their file by themselves.
+    let left = unsafe { dup3_raw(null, fd, OFlag::O_CLOEXEC) }?;
+    // Still the caller's.
+    let _ = left.into_raw_fd();
+    Ok(())
 }
 
 // ---- DMA by container -------------------------------------------------------------------------------------------

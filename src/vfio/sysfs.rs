@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::{NotAnAddress, VfioError};
+use super::node::{self, Node};
 use super::{Backend, Options};
 
 /// The address of a PCI function: domain, bus, device, function.
@@ -158,6 +159,29 @@ impl Sysfs {
         strangers
     }
 
+    /// Returns the number of a character device as the kernel writes it, `MAJOR:MINOR`; `None` where there is none.
+    pub(super) fn number(&self, at: &Whereabouts, node: &Node) -> Option<String> {
+        let entry = match node {
+            Node::Container => self.root.join("class/misc/vfio"),
+            Node::Iommufd => self.root.join("class/misc/iommu"),
+            Node::Group(name) => self.root.join("class/vfio").join(name),
+            // Below the function itself: whatever else has such a name is not it.
+            Node::Device(name) => self.function(at.bdf).join("vfio-dev").join(name),
+        };
+        let number = fs::read_to_string(entry.join("dev")).ok()?;
+        Some(number.trim().into())
+    }
+
+    /// Tells which way in a descriptor of this process belongs to, by the device that it is.
+    pub(super) fn kind_of(&self, at: &Whereabouts, fd: RawFd) -> Option<Backend> {
+        let is = |node| node::is_one_of(self, at, &node, fd);
+        let device = at.cdev.clone().map(Node::Device);
+        if is(Node::Iommufd) || device.is_some_and(is) {
+            return Some(Backend::Cdev);
+        }
+        (is(Node::Container) || is(Node::group(at))).then_some(Backend::Group)
+    }
+
     /// Returns the number of the function's group, and whether it is one of those without an IOMMU.
     fn group(&self, bdf: Bdf, options: Options) -> Result<(u32, bool), VfioError> {
         let link = link_name(&self.function(bdf).join("iommu_group"));
@@ -188,15 +212,6 @@ pub(crate) fn blocks_group(driver: &str) -> bool {
     !(is_vfio(driver) || driver == "pci-stub" || driver == "pcieport")
 }
 
-/// Tells by the name of its file which way in a descriptor of this process belongs to.
-pub(super) fn kind_of(fd: RawFd) -> Option<Backend> {
-    let file = fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
-    match file.starts_with("/dev/vfio/devices") || file == Path::new(super::cdev::IOMMUFD) {
-        true => Some(Backend::Cdev),
-        false => file.starts_with("/dev/vfio").then_some(Backend::Group),
-    }
-}
-
 /// Returns the last part of what a symbolic link points to.
 fn link_name(path: &Path) -> Option<String> {
     let target = fs::read_link(path).ok()?;
@@ -209,14 +224,14 @@ fn first_entry(directory: &Path) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    const BDF: &str = "0000:01:00.0";
+    pub(crate) const BDF: &str = "0000:01:00.0";
 
     /// A tree like /sys, removed when it is dropped.
-    struct Tree(PathBuf);
+    pub(crate) struct Tree(pub(crate) PathBuf);
 
     impl Drop for Tree {
         fn drop(&mut self) {
@@ -226,7 +241,7 @@ mod tests {
 
     impl Tree {
         /// Makes a tree with a function in group 7, without a driver.
-        fn new(test: &str) -> Tree {
+        pub(crate) fn new(test: &str) -> Tree {
             let root =
                 std::env::temp_dir().join(format!("hwpool-sysfs-{test}-{}", std::process::id()));
             let _ = fs::remove_dir_all(&root);
@@ -237,7 +252,7 @@ mod tests {
         }
 
         /// Adds a function to group 7.
-        fn add(&self, name: &str, driver: Option<&str>) {
+        pub(crate) fn add(&self, name: &str, driver: Option<&str>) {
             let group = self.0.join("kernel/iommu_groups/7/devices");
             fs::create_dir_all(&group).unwrap();
             fs::create_dir_all(self.function(name)).unwrap();
@@ -252,7 +267,7 @@ mod tests {
             }
         }
 
-        fn bind(&self, name: &str, driver: &str) {
+        pub(crate) fn bind(&self, name: &str, driver: &str) {
             symlink(
                 format!("../../drivers/{driver}"),
                 self.function(name).join("driver"),
@@ -260,14 +275,20 @@ mod tests {
             .unwrap();
         }
 
-        fn function(&self, name: &str) -> PathBuf {
+        pub(crate) fn function(&self, name: &str) -> PathBuf {
             self.0.join("bus/pci/devices").join(name)
         }
 
-        fn find(&self, options: Options) -> Result<Whereabouts, VfioError> {
+        pub(crate) fn find(&self, options: Options) -> Result<Whereabouts, VfioError> {
             Sysfs::at(&self.0).find(BDF.parse().unwrap(), options)
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{BDF, Tree};
+    use super::*;
 
     const CDEV: Options = Options {
         backend: Some(Backend::Cdev),

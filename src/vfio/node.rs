@@ -1,0 +1,254 @@
+//! The files through which VFIO is reached: opened by their paths, or taken over from a parent who opened them.
+//!
+//! A descriptor comes as a number, and numbers lie: it may be closed, somebody else's, or of another function. So its
+//! file is compared with what sysfs says about the one that it shall be, before anything is done with it.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::stat::{SFlag, fstat, major, minor};
+
+use super::error::VfioError;
+use super::sys;
+use super::sysfs::{Sysfs, Whereabouts};
+
+/// A character device of VFIO, told by where it is below /dev.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Node {
+    /// `/dev/vfio/vfio`.
+    Container,
+    /// `/dev/vfio/GROUP`; those without an IOMMU have a prefix.
+    Group(String),
+    /// `/dev/iommu`.
+    Iommufd,
+    /// `/dev/vfio/devices/vfioN`.
+    Device(String),
+}
+
+impl Node {
+    /// Returns the node of a function's group.
+    pub(super) fn group(at: &Whereabouts) -> Node {
+        let prefix = if at.noiommu { "noiommu-" } else { "" };
+        Node::Group(format!("{prefix}{}", at.group))
+    }
+
+    pub(super) fn path(&self) -> String {
+        match self {
+            Node::Container => "/dev/vfio/vfio".into(),
+            Node::Group(name) => format!("/dev/vfio/{name}"),
+            Node::Iommufd => "/dev/iommu".into(),
+            Node::Device(name) => format!("/dev/vfio/devices/{name}"),
+        }
+    }
+
+    /// Opens the node for reading and writing.
+    pub(super) fn open(&self, at: &Whereabouts) -> Result<File, VfioError> {
+        let options = OpenOptions::new().read(true).write(true).to_owned();
+        options.open(self.path()).map_err(|error| {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            open_error(at, self.path(), errno)
+        })
+    }
+
+    /// Opens the node, or duplicates the descriptor that takes its place: several functions may share one.
+    pub(super) fn open_or_share(
+        &self,
+        sysfs: &Sysfs,
+        at: &Whereabouts,
+        handed: Option<RawFd>,
+    ) -> Result<File, VfioError> {
+        match handed {
+            Some(fd) => self.share(sysfs, at, fd).map(File::from),
+            None => self.open(at),
+        }
+    }
+
+    /// Opens the node, or takes the descriptor that takes its place: the function is closed when the result is, so
+    /// nobody else may keep it open. What stays behind under the number is the null device, so that whoever closes it
+    /// does no harm, and whoever hands it over again is told.
+    pub(super) fn open_or_take(
+        &self,
+        sysfs: &Sysfs,
+        at: &Whereabouts,
+        handed: Option<RawFd>,
+    ) -> Result<File, VfioError> {
+        let Some(fd) = handed else {
+            return self.open(at);
+        };
+        let taken = self.share(sysfs, at, fd)?;
+        sys::leave_null(fd).map_err(|errno| open_error(at, described(fd, self), errno))?;
+        Ok(taken.into())
+    }
+
+    /// Duplicates a descriptor, close-on-exec, if it is one of this node.
+    fn share(&self, sysfs: &Sysfs, at: &Whereabouts, fd: RawFd) -> Result<OwnedFd, VfioError> {
+        let error = |errno| open_error(at, described(fd, self), errno);
+        let own = sys::duplicate(fd).map_err(error)?;
+        let found = number_of(&own).map_err(error)?;
+        let wanted = sysfs.number(at, self);
+        if found.is_some() && found == wanted {
+            return Ok(own);
+        }
+        let name = |number: Option<String>, none: &str| match number {
+            Some(number) => format!("character device {number}"),
+            None => none.into(),
+        };
+        Err(VfioError::Handed {
+            bdf: at.bdf,
+            fd,
+            found: name(found, "no character device"),
+            path: self.path(),
+            wanted: name(wanted, "not known to sysfs"),
+        })
+    }
+}
+
+/// Tells by its number whether a descriptor of this process is one of a node.
+pub(super) fn is_one_of(sysfs: &Sysfs, at: &Whereabouts, node: &Node, fd: RawFd) -> bool {
+    node.share(sysfs, at, fd).is_ok()
+}
+
+fn described(fd: RawFd, node: &Node) -> String {
+    format!("descriptor {fd} for {}", node.path())
+}
+
+/// Returns the number of a descriptor's character device as sysfs writes it.
+fn number_of(fd: &OwnedFd) -> nix::Result<Option<String>> {
+    let file = fstat(fd.as_fd())?;
+    let is_device = SFlag::from_bits_truncate(file.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
+    let (major, minor) = (major(file.st_rdev), minor(file.st_rdev));
+    Ok(is_device.then(|| format!("{major}:{minor}")))
+}
+
+fn open_error(at: &Whereabouts, path: String, errno: Errno) -> VfioError {
+    VfioError::Open {
+        bdf: at.bdf,
+        group: at.group,
+        path,
+        errno,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sysfs::testing::{BDF, Tree};
+    use super::*;
+    use std::fs;
+    use std::os::fd::AsRawFd;
+
+    /// A tree in which the function's character device is /dev/zero, and the IOMMU's /dev/full.
+    fn tree(test: &str) -> (Tree, Sysfs, Whereabouts) {
+        let tree = Tree::new(test);
+        tree.bind(BDF, "vfio-pci");
+        let device = tree.function(BDF).join("vfio-dev/vfio3");
+        fs::create_dir_all(&device).unwrap();
+        fs::write(device.join("dev"), "1:5\n").unwrap();
+        let iommu = tree.0.join("class/misc/iommu");
+        fs::create_dir_all(&iommu).unwrap();
+        fs::write(iommu.join("dev"), "1:7\n").unwrap();
+        let sysfs = Sysfs::at(&tree.0);
+        let at = tree.find(Default::default()).unwrap();
+        (tree, sysfs, at)
+    }
+
+    fn open(path: &str) -> File {
+        File::options().read(true).write(true).open(path).unwrap()
+    }
+
+    fn number(file: &impl AsFd) -> Option<String> {
+        number_of(&file.as_fd().try_clone_to_owned().unwrap()).unwrap()
+    }
+
+    fn device() -> Node {
+        Node::Device("vfio3".into())
+    }
+
+    #[test]
+    fn a_descriptor_is_taken_once_and_closed_once() {
+        let (_tree, sysfs, at) = tree("taken");
+        let handed = open("/dev/zero");
+        let fd = handed.as_raw_fd();
+        let taken = device().open_or_take(&sysfs, &at, Some(fd)).unwrap();
+        assert_ne!(taken.as_raw_fd(), fd);
+        assert_eq!(number(&taken).as_deref(), Some("1:5"));
+        let behind = number(&handed);
+        assert_eq!(behind.as_deref(), Some("1:3"), "nobody else has it open");
+        let again = device().open_or_take(&sysfs, &at, Some(fd)).unwrap_err();
+        let text = again.to_string();
+        assert!(text.contains("taken already"), "{text}");
+        // Closes the null device: the one that was taken stays open.
+        drop(handed);
+        assert_eq!(number(&taken).as_deref(), Some("1:5"));
+    }
+
+    #[test]
+    fn what_was_taken_is_not_inherited() {
+        let (_tree, sysfs, at) = tree("cloexec");
+        let handed = open("/dev/zero");
+        nix::fcntl::fcntl(
+            &handed,
+            nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
+        )
+        .unwrap();
+        let fd = handed.as_raw_fd();
+        let taken = device().open_or_take(&sysfs, &at, Some(fd)).unwrap();
+        for file in [&taken, &handed] {
+            let flags = nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_GETFD).unwrap();
+            assert_eq!(flags, nix::fcntl::FdFlag::FD_CLOEXEC.bits());
+        }
+    }
+
+    #[test]
+    fn the_iommu_of_several_functions_is_shared() {
+        let (_tree, sysfs, at) = tree("shared");
+        let handed = open("/dev/full");
+        for _ in 0..2 {
+            let fd = Some(handed.as_raw_fd());
+            let shared = Node::Iommufd.open_or_share(&sysfs, &at, fd).unwrap();
+            assert_eq!(number(&shared).as_deref(), Some("1:7"));
+        }
+        assert_eq!(number(&handed).as_deref(), Some("1:7"));
+    }
+
+    #[test]
+    fn a_descriptor_of_another_device_is_refused_and_left_alone() {
+        let (_tree, sysfs, at) = tree("another");
+        let other = open("/dev/full");
+        let fd = other.as_raw_fd();
+        let text = device().open_or_take(&sysfs, &at, Some(fd)).unwrap_err();
+        let text = text.to_string();
+        for word in [
+            BDF,
+            "character device 1:7",
+            "/dev/vfio/devices/vfio3",
+            "1:5",
+        ] {
+            assert!(text.contains(word), "no {word} in {text}");
+        }
+        assert_eq!(number(&other).as_deref(), Some("1:7"));
+        let plain = tempfile::tempfile().unwrap();
+        let fd = plain.as_raw_fd();
+        let text = device().open_or_take(&sysfs, &at, Some(fd)).unwrap_err();
+        assert!(text.to_string().contains("no character device"), "{text}");
+        let unknown = Node::group(&at).open_or_take(&sysfs, &at, Some(fd));
+        assert!(unknown.is_err(), "not even where sysfs knows none either");
+    }
+
+    #[test]
+    fn a_descriptor_that_is_closed_is_refused_with_its_number() {
+        let (_tree, sysfs, at) = tree("closed");
+        let closed = device().open_or_take(&sysfs, &at, Some(9999)).unwrap_err();
+        let text = closed.to_string();
+        assert!(text.contains("9999") && text.contains("EBADF"), "{text}");
+    }
+
+    #[test]
+    fn nodes_have_their_paths() {
+        let (_tree, _, mut at) = tree("paths");
+        assert_eq!(Node::group(&at).path(), "/dev/vfio/7");
+        at.noiommu = true;
+        assert_eq!(Node::group(&at).path(), "/dev/vfio/noiommu-7");
+        assert_eq!(device().path(), "/dev/vfio/devices/vfio3");
+    }
+}
