@@ -354,6 +354,10 @@ fn descriptors_that_were_handed_over_lead_to_the_function() {
     drop((registers, function));
     // The number still stands for something, but for nothing that keeps the function open.
     Link::open(&format!("vfio:{bdf}")).expect("nobody else has it open");
+    // A context of the parent's serves again: what the function had in it went with it.
+    let [again, _] = files(&bdf, backend);
+    let fd = again.as_raw_fd();
+    Link::open(&format!("vfio:{bdf}?fd={fd}&iommu={iommu}")).expect("the same context");
     let closed = refusal(&format!("vfio:{bdf}?fd=999&iommu={iommu}"));
     assert!(closed.contains("close-on-exec"), "{closed}");
 }

@@ -21,10 +21,10 @@ pub(super) fn open(
     let iommufd = Node::Iommufd.open_or_share(sysfs, at, options.iommu)?;
     sys::bind_iommufd(device.as_fd(), iommufd.as_fd(), options.token.as_ref())
         .map_err(|errno| call_error(at, "VFIO_DEVICE_BIND_IOMMUFD", errno))?;
-    let ioas = sys::ioas_alloc(iommufd.as_fd())
-        .map_err(|errno| call_error(at, "IOMMU_IOAS_ALLOC", errno))?;
-    sys::attach(device.as_fd(), ioas)
+    let mut space =
+        AddressSpace::new(iommufd).map_err(|errno| call_error(at, "IOMMU_IOAS_ALLOC", errno))?;
+    space
+        .attach(device.as_fd())
         .map_err(|errno| call_error(at, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", errno))?;
-    let space = AddressSpace::new(iommufd, ioas);
     Ok((Iommu::Ioas(space), device.into()))
 }

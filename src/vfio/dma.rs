@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::RangeInclusive;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hwpool_devices::bus::{DmaError, DmaLimits, DmaSource, Iova};
@@ -38,15 +38,51 @@ impl Container {
     }
 }
 
-/// An I/O address space of iommufd.
+/// An I/O address space of iommufd that a function is attached to.
+///
+/// Its context may outlive it, where the descriptor of that came from somebody else. So it is destroyed when it is
+/// dropped, which the kernel refuses as long as a function is attached.
 pub(super) struct AddressSpace {
     iommufd: File,
     id: u32,
+    /// The function, once it is attached.
+    attached: Option<OwnedFd>,
 }
 
 impl AddressSpace {
-    pub(super) fn new(iommufd: File, id: u32) -> AddressSpace {
-        AddressSpace { iommufd, id }
+    /// Makes one in a context.
+    pub(super) fn new(iommufd: File) -> nix::Result<AddressSpace> {
+        let id = sys::ioas_alloc(iommufd.as_fd())?;
+        Ok(AddressSpace {
+            iommufd,
+            id,
+            attached: None,
+        })
+    }
+
+    /// Lets a function that is bound to the context reach what is mapped here.
+    pub(super) fn attach(&mut self, device: BorrowedFd<'_>) -> nix::Result<()> {
+        let own = sys::duplicate(device.as_raw_fd())?;
+        sys::attach(device, self.id)?;
+        self.attached = Some(own);
+        Ok(())
+    }
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        // A function that is gone is attached to nothing, so what decides is whether the space could be destroyed.
+        let detached = self
+            .attached
+            .take()
+            .map(|device| sys::detach(device.as_fd()));
+        if let Err(errno) = sys::destroy(self.iommufd.as_fd(), self.id) {
+            let id = self.id;
+            tracing::warn!(
+                "address space {id} is left until its iommufd is closed: IOMMU_DESTROY failed with errno {errno} \
+                 (after VFIO_DEVICE_DETACH_IOMMUFD_PT: {detached:?})"
+            );
+        }
     }
 }
 

@@ -36,7 +36,9 @@ const DEVICE_GET_PCI_HOT_RESET_INFO: ioctl_num_type = vfio(12);
 const DEVICE_PCI_HOT_RESET: ioctl_num_type = vfio(13);
 const DEVICE_BIND_IOMMUFD: ioctl_num_type = vfio(18);
 const DEVICE_ATTACH_PT: ioctl_num_type = vfio(19);
+const DEVICE_DETACH_PT: ioctl_num_type = vfio(20);
 
+const DESTROY: ioctl_num_type = iommufd(0);
 const IOAS_ALLOC: ioctl_num_type = iommufd(1);
 const IOAS_IOVA_RANGES: ioctl_num_type = iommufd(4);
 const IOAS_MAP: ioctl_num_type = iommufd(5);
@@ -53,6 +55,13 @@ const fn vfio(number: u32) -> ioctl_num_type {
 
 const fn iommufd(number: u32) -> ioctl_num_type {
     nix::request_code_none!(b';', 0x80 + number)
+}
+
+/// `struct iommu_destroy`.
+#[repr(C)]
+struct Destroy {
+    size: u32,
+    id: u32,
 }
 
 /// `struct iommu_ioas_alloc`.
@@ -111,7 +120,7 @@ struct IoasUnmap {
 }
 
 mod raw {
-    use super::{IoasAlloc, IoasIovaRanges, IoasMap, IoasUnmap, v};
+    use super::{Destroy, IoasAlloc, IoasIovaRanges, IoasMap, IoasUnmap, v};
 
     nix::ioctl_none_bad!(api_version, super::GET_API_VERSION);
     nix::ioctl_write_int_bad!(check_extension, super::CHECK_EXTENSION);
@@ -151,6 +160,12 @@ mod raw {
         super::DEVICE_ATTACH_PT,
         v::vfio_device_attach_iommufd_pt
     );
+    nix::ioctl_write_ptr_bad!(
+        detach_pt,
+        super::DEVICE_DETACH_PT,
+        v::vfio_device_detach_iommufd_pt
+    );
+    nix::ioctl_write_ptr_bad!(destroy, super::DESTROY, Destroy);
     nix::ioctl_readwrite_bad!(ioas_alloc, super::IOAS_ALLOC, IoasAlloc);
     nix::ioctl_readwrite_bad!(ioas_iova_ranges, super::IOAS_IOVA_RANGES, IoasIovaRanges);
     nix::ioctl_readwrite_bad!(ioas_map, super::IOAS_MAP, IoasMap);
@@ -449,6 +464,22 @@ pub(super) fn attach(device: BorrowedFd<'_>, ioas: u32) -> Result<()> {
     unsafe { raw::attach_pt(device.as_raw_fd(), &mut attach) }.map(drop)
 }
 
+pub(super) fn detach(device: BorrowedFd<'_>) -> Result<()> {
+    let detach = v::vfio_device_detach_iommufd_pt {
+        argsz: argsz::<v::vfio_device_detach_iommufd_pt>(),
+        ..Default::default()
+    };
+    // SAFETY: the kernel reads argsz bytes, and the structure has that many; it writes none.
+    unsafe { raw::detach_pt(device.as_raw_fd(), &detach) }.map(drop)
+}
+
+/// Destroys an object of an iommufd context; an address space with all its mappings.
+pub(super) fn destroy(iommufd: BorrowedFd<'_>, id: u32) -> Result<()> {
+    let size = argsz::<Destroy>();
+    // SAFETY: the kernel reads `size` bytes, and the structure has that many; it writes none.
+    unsafe { raw::destroy(iommufd.as_raw_fd(), &Destroy { size, id }) }.map(drop)
+}
+
 /// Makes an I/O address space and returns its number.
 pub(super) fn ioas_alloc(iommufd: BorrowedFd<'_>) -> Result<u32> {
     let mut alloc = IoasAlloc {
@@ -591,6 +622,8 @@ mod tests {
             (DEVICE_PCI_HOT_RESET, 0x3b71),
             (DEVICE_BIND_IOMMUFD, 0x3b76),
             (DEVICE_ATTACH_PT, 0x3b77),
+            (DEVICE_DETACH_PT, 0x3b78),
+            (DESTROY, 0x3b80),
             (IOAS_ALLOC, 0x3b81),
             (IOAS_IOVA_RANGES, 0x3b84),
             (IOAS_MAP, 0x3b85),
@@ -613,8 +646,10 @@ mod tests {
         assert_eq!(size_of::<v::vfio_iommu_type1_dma_unmap>(), 24);
         assert_eq!(size_of::<v::vfio_device_bind_iommufd>(), 24);
         assert_eq!(size_of::<v::vfio_device_attach_iommufd_pt>(), 16);
+        assert_eq!(size_of::<v::vfio_device_detach_iommufd_pt>(), 12);
         assert_eq!(size_of::<Dependent>(), 8);
         assert_eq!(size_of::<HotResetInfo>(), 12 + 256 * 8);
+        assert_eq!(size_of::<Destroy>(), 8);
         assert_eq!(size_of::<IoasAlloc>(), 12);
         assert_eq!(size_of::<IovaRange>(), 16);
         assert_eq!(size_of::<IoasIovaRanges>(), 32);
@@ -641,6 +676,8 @@ mod tests {
         assert_eq!(unmask_intx(fd), Err(Errno::ENOTTY));
         assert_eq!(duplicate(9999).err(), Some(Errno::EBADF));
         assert_eq!(ioas_ranges(fd, 1).err(), Some(Errno::ENOTTY));
+        assert_eq!(detach(fd), Err(Errno::ENOTTY));
+        assert_eq!(destroy(fd, 1), Err(Errno::ENOTTY));
     }
 
     unsafe fn needs_40_bytes(_: i32, answer: *mut v::vfio_region_info) -> Result<i32> {
