@@ -131,7 +131,9 @@ pub enum DmaError {
         len: u64,
     },
     /// Address, offset or length is no multiple of the smallest IOMMU page, or the length is zero.
-    #[error("IOVA {iova}+{len:#x} is empty or not aligned to the IOMMU page of {page:#x} bytes")]
+    #[error(
+        "IOVA {iova}+{len:#x} is empty, or it or its place in its file is not aligned to the IOMMU page of {page:#x} bytes"
+    )]
     Misaligned {
         /// Start of the range asked for.
         iova: Iova,

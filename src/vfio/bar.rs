@@ -12,6 +12,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use super::caps::RegionCap;
 use super::device::{Device, Region, check_access};
 use super::error::bus_error;
+use crate::dma::PageSize;
 
 /// Whether this file knows how to keep normal memory and device memory in order. Elsewhere nothing is mapped, and the
 /// kernel's accessors keep the order.
@@ -54,7 +55,7 @@ impl VfioBar {
         if region.size == 0 || is_io {
             return Err(BusError::NoBar { bar: index });
         }
-        let windows = mappable(&region, msix, page());
+        let windows = mappable(&region, msix, PageSize::Base.bytes() as u64);
         let windows = windows.into_iter().map(|at| map(device, &region, at));
         let inner = Inner {
             device: Arc::clone(device),
@@ -225,11 +226,6 @@ fn after_read<T>(value: T) -> T {
         std::arch::asm!("dmb oshld", options(nostack, preserves_flags))
     };
     value
-}
-
-fn page() -> u64 {
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
-    page.ok().flatten().map_or(4096, |page| page as u64)
 }
 
 fn map(device: &Device, region: &Region, at: Range<u64>) -> Result<Window, BusError> {

@@ -19,9 +19,8 @@ use super::caps::{self, IommuCap};
 use super::error::hint;
 use super::noiommu;
 use super::sys::{self, Pages};
+use crate::dma::PageSize;
 
-/// Page of the IOMMU where the kernel tells none: the smallest there is.
-const BASE_PAGE: u64 = 4096;
 /// What a kernel older than the query for ranges translates at least: below the window of interrupt messages.
 const OLD_KERNEL: RangeInclusive<u64> = 0x1_0000..=0xfedf_ffff;
 
@@ -146,7 +145,7 @@ impl Iommu {
                 let page = if align.is_power_of_two() {
                     align
                 } else {
-                    BASE_PAGE
+                    base_page()
                 };
                 Ok(DmaLimits {
                     ranges: ranges.map(|range| range.start..=range.last).collect(),
@@ -168,7 +167,7 @@ fn type1_limits(flags: u32, page_sizes: u64, answer: &[u8], first: u32) -> DmaLi
         page_sizes: if has(1) && page_sizes != 0 {
             page_sizes
         } else {
-            BASE_PAGE
+            base_page()
         },
         entries_left: u64::MAX,
     };
@@ -231,7 +230,7 @@ impl Mappings {
 
     /// Maps the pages of `source` at `iova`, for reading and writing.
     pub(super) fn map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
-        check(&self.limits, iova, source.len)?;
+        check(&self.limits, iova, source)?;
         if self.address(source)?.is_some_and(|at| at != iova) {
             let len = source.len;
             return Err(DmaError::Elsewhere { iova, len });
@@ -250,6 +249,7 @@ impl Mappings {
             errno: Errno::EINVAL as i32,
             hint: "the range is longer than this process can address".into(),
         })?;
+        check_address(&pages, self.limits.page())?;
         let mapped = self.iommu.map(iova.0, pages);
         mapped.map_err(|errno| self.map_error(errno, iova, source.len, &table))?;
         table.insert(
@@ -347,9 +347,10 @@ fn memlock_hint(pinned: u64, len: u64, limit: u64) -> String {
 }
 
 /// Checks what can be checked without the kernel, so that each refusal has its own name.
-fn check(limits: &DmaLimits, iova: Iova, len: u64) -> Result<(), DmaError> {
-    let page = limits.page();
-    if len == 0 || !len.is_multiple_of(page) || !iova.0.is_multiple_of(page) {
+fn check(limits: &DmaLimits, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
+    let (page, len) = (limits.page(), source.len);
+    let is_aligned = |number: u64| number.is_multiple_of(page);
+    if len == 0 || ![len, iova.0, source.offset].into_iter().all(is_aligned) {
         return Err(DmaError::Misaligned { iova, len, page });
     }
     let last = iova.0.checked_add(len - 1);
@@ -363,6 +364,23 @@ fn check(limits: &DmaLimits, iova: Iova, len: u64) -> Result<(), DmaError> {
         true => Ok(()),
         false => Err(DmaError::OutOfAperture { iova, len }),
     }
+}
+
+/// Refuses pages of this process that begin within a page of the IOMMU's, as happens where that is larger than the
+/// file's.
+fn check_address(pages: &Pages<'_>, page: u64) -> Result<(), DmaError> {
+    if pages.address().is_multiple_of(page) {
+        return Ok(());
+    }
+    let hint = format!(
+        "the smallest page of the IOMMU has {page:#x} bytes and the memory's are smaller: take hugepages (2 MiB or 1 GiB)"
+    );
+    let errno = Errno::EINVAL as i32;
+    Err(DmaError::Os {
+        call: "mmap",
+        errno,
+        hint,
+    })
 }
 
 /// Tells whether a range meets a mapping; mappings never overlap, so the last one before the range's end decides.
@@ -400,8 +418,12 @@ pub(super) fn file_page(source: DmaSource<'_>) -> u64 {
     let huge = fstatfs(source.file)
         .ok()
         .filter(|fs| fs.filesystem_type() == HUGETLBFS_MAGIC);
-    let page = huge.map_or(BASE_PAGE, |fs| fs.block_size() as u64);
-    page.max(BASE_PAGE)
+    huge.map_or(base_page(), |fs| fs.block_size() as u64)
+}
+
+/// Returns the page of this process, which is that of the IOMMU where the kernel tells none.
+fn base_page() -> u64 {
+    PageSize::Base.bytes() as u64
 }
 
 #[cfg(test)]
@@ -420,7 +442,12 @@ mod tests {
 
     #[test]
     fn ranges_are_checked_before_the_kernel_is_asked() {
-        let check = |iova, len| check(&limits(), Iova(iova), len);
+        let file = File::open("/dev/null").unwrap();
+        let check_at = |iova, len, offset| {
+            let file = file.as_fd();
+            check(&limits(), Iova(iova), DmaSource { file, offset, len })
+        };
+        let check = |iova, len| check_at(iova, len, 0);
         assert_eq!(check(0x1000, 0xf000), Ok(()));
         assert_eq!(check(0x2f000, 0x1000), Ok(()));
         for (iova, len) in [(0x1800, 0x1000), (0x1000, 0x800), (0x1000, 0)] {
@@ -429,6 +456,8 @@ mod tests {
                 Err(DmaError::Misaligned { page: 4096, .. })
             ));
         }
+        let within = check_at(0x1000, 0x1000, 0x200);
+        assert!(matches!(within, Err(DmaError::Misaligned { .. })));
         for (iova, len) in [
             (0, 0x1000),
             (0xf000, 0x2000),
@@ -524,6 +553,28 @@ mod tests {
         assert_eq!(mappings.table().len(), 1, "the device may still reach it");
         let again = mappings.map(Iova(0x1000), memory.source());
         assert!(matches!(again, Err(DmaError::Exists { .. })));
+    }
+
+    #[test]
+    fn pages_smaller_than_the_iommus_are_refused_before_the_kernel_is_asked() {
+        let file = nix::sys::memfd::memfd_create("test", nix::sys::memfd::MFdFlags::empty());
+        let file = File::from(file.unwrap());
+        // No kernel puts a mapping at a multiple of this by itself.
+        let page = 1 << 40;
+        file.set_len(page).unwrap();
+        let mut mappings = deaf();
+        mappings.limits.page_sizes = page;
+        mappings.limits.ranges = vec![0..=u64::MAX];
+        let source = DmaSource {
+            file: file.as_fd(),
+            offset: 0,
+            len: page,
+        };
+        let Err(DmaError::Os { call, hint, .. }) = mappings.map(Iova(page), source) else {
+            panic!("the address is not aligned");
+        };
+        assert_eq!(call, "mmap");
+        assert!(hint.contains("0x10000000000 bytes") && hint.contains("hugepages"));
     }
 
     #[test]

@@ -9,9 +9,8 @@ use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 
 use super::dma::{file_page, os};
+use crate::dma::PageSize;
 
-/// Bytes of physical memory that an entry of /proc/self/pagemap stands for.
-const BASE_PAGE: u64 = 4096;
 const PRESENT: u64 = 1 << 63;
 const FRAME: u64 = (1 << 55) - 1;
 /// Hugepages alone stay where they are: the kernel moves others about.
@@ -58,15 +57,17 @@ fn populated(source: DmaSource<'_>) -> Result<MmapRaw, DmaError> {
 /// Reads the physical address of the page at `address` of this process (Linux, admin-guide/mm/pagemap).
 fn frame(pagemap: &File, address: u64) -> Result<u64, DmaError> {
     let mut entry = [0; 8];
+    // One for each page of the process, whatever its size.
+    let page = PageSize::Base.bytes() as u64;
     pagemap
-        .read_exact_at(&mut entry, address / BASE_PAGE * 8)
+        .read_exact_at(&mut entry, address / page * 8)
         .map_err(|error| io("read of pagemap", &error))?;
     match u64::from_le_bytes(entry) {
         entry if entry & PRESENT == 0 => Err(refused("the page is not in memory".into())),
         entry if entry & FRAME == 0 => Err(refused(
             "the kernel hides physical addresses from this process: CAP_SYS_ADMIN, or root".into(),
         )),
-        entry => Ok((entry & FRAME) * BASE_PAGE),
+        entry => Ok((entry & FRAME) * page),
     }
 }
 

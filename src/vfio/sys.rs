@@ -399,7 +399,7 @@ impl<'a> Pages<'a> {
         (skip.checked_add(len)? <= map.len()).then_some(Pages { map, skip, len })
     }
 
-    fn address(&self) -> u64 {
+    pub(super) fn address(&self) -> u64 {
         self.map.as_mut_ptr() as u64 + self.skip as u64
     }
 }
