@@ -72,12 +72,12 @@ pub enum BusError {
         /// Bytes of the access.
         width: u8,
     },
-    /// The function has fewer interrupt vectors.
-    #[error("no MSI-X vector {vector}: the device offers {count}")]
+    /// The function has fewer interrupt vectors, or the machine fewer left for it.
+    #[error("no interrupt vector {vector}: {count} can be had, by the device and by the machine")]
     NoVector {
         /// The vector that was asked for, from 0.
         vector: u16,
-        /// How many the device offers.
+        /// How many there are.
         count: u16,
     },
     /// The bus answered an access with an error instead of data.
@@ -306,7 +306,7 @@ pub trait Transport: Send + Sync + 'static {
     /// the command register must not clear the status register beside it.
     fn config_write16(&self, offset: u16, value: u16) -> Result<(), BusError>;
 
-    /// Returns how many MSI-X vectors the function offers.
+    /// Returns how many MSI-X vectors the function offers; fewer, once it is known that the machine has fewer left.
     fn irq_count(&self) -> Result<u16, BusError>;
 
     /// Enables MSI-X `vector` and returns its counter. Asking twice returns the same vector's counter.

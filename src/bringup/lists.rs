@@ -221,7 +221,8 @@ fn cross_thresholds<T: Transport>(
     let mut list = full_list(bmu, objects)?;
     let (low, high) = (objects / 4, objects / 2);
     list.set_thresholds(low, high)?;
-    let irq = list.event_interrupt(bmu.capabilities().vectors - 1)?;
+    let last = bmu.vectors()?.saturating_sub(1);
+    let irq = list.event_interrupt(last)?;
     let mut levels = vec![objects];
     let taken = run_dry(&mut list, objects, &mut levels)?;
     expect_event(&list, &irq, (true, false), "DEPLETED")?;

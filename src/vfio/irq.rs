@@ -97,6 +97,8 @@ impl Interrupts {
     }
 
     /// Enables a vector, or returns the counter that it has.
+    ///
+    /// Where room for all is made with the first and the machine has less, the function has fewer from then on.
     pub(super) fn vector(&self, vector: u16) -> Result<VfioIrq, BusError> {
         let mut vectors = self.vectors.lock().unwrap_or_else(PoisonError::into_inner);
         let count = vectors.len() as u16;
@@ -111,22 +113,48 @@ impl Interrupts {
         }
         let event = Arc::new(new_event()?);
         let fd = event.as_raw_fd();
-        match is_first && !self.grows {
-            true => self.enable(0, &alone(vector, count, fd))?,
-            false => self.enable(vector.into(), &[fd])?,
-        }
-        *slot = Some(Arc::clone(&event));
+        let set = |start, fds: &[RawFd]| {
+            sys::set_irqs(self.device.fd(), self.index, start, fds)
+                .map_err(|errno| bus_error(SET_IRQS, errno))
+        };
+        let room = match is_first && !self.grows {
+            true => first_of(vector, count, fd, |fds| set(0, fds))?,
+            false => all(set(vector.into(), &[fd])?).map(|()| count)?,
+        };
+        vectors.truncate(room.into());
+        vectors[usize::from(vector)] = Some(Arc::clone(&event));
         Ok(VfioIrq { event })
     }
+}
 
-    fn enable(&self, start: u32, fds: &[RawFd]) -> Result<(), BusError> {
-        let call = "VFIO_DEVICE_SET_IRQS";
-        match sys::set_irqs(self.device.fd(), self.index, start, fds) {
-            Ok(0) => Ok(()),
-            // Fewer than asked for.
-            Ok(_) => Err(bus_error(call, Errno::ENOSPC)),
-            Err(errno) => Err(bus_error(call, errno)),
-        }
+const SET_IRQS: &str = "VFIO_DEVICE_SET_IRQS";
+
+/// Enables one vector and makes room for all `count`, or for as many as the machine has left: tells how many.
+fn first_of(
+    vector: u16,
+    count: u16,
+    fd: RawFd,
+    set: impl Fn(&[RawFd]) -> Result<i32, BusError>,
+) -> Result<u16, BusError> {
+    let room = set(&alone(vector, count, fd))?;
+    let Some(fewer) = u16::try_from(room).ok().filter(|fewer| *fewer > 0) else {
+        return Ok(count);
+    };
+    if fewer <= vector || fewer >= count {
+        return Err(bus_error(SET_IRQS, Errno::ENOSPC));
+    }
+    tracing::warn!(
+        "the function offers {count} interrupt vectors and the machine has {fewer} left for it: {fewer} are used; \
+         others' drivers, unbound or with fewer queues, set more free"
+    );
+    all(set(&alone(vector, fewer, fd))?).map(|()| fewer)
+}
+
+/// Refuses an answer that says how many vectors could be had instead.
+fn all(room: i32) -> Result<(), BusError> {
+    match room {
+        0 => Ok(()),
+        _ => Err(bus_error(SET_IRQS, Errno::ENOSPC)),
     }
 }
 
@@ -461,6 +489,29 @@ mod tests {
         notices.raise(Kind::ReleaseRequested);
         assert_eq!(notices.wait(LONG), Ok(first), "asked again");
         assert_eq!(notices.clone().wait(LONG), Ok(first));
+    }
+
+    #[test]
+    fn where_the_machine_has_fewer_vectors_fewer_are_used() {
+        /// A kernel that has so many, and what it was asked.
+        fn asked(vector: u16, left: usize) -> (Result<u16, BusError>, Vec<Vec<RawFd>>) {
+            let calls = std::cell::RefCell::new(vec![]);
+            let room = first_of(vector, 4, 9, |fds| {
+                calls.borrow_mut().push(fds.to_vec());
+                Ok(if fds.len() > left { left as i32 } else { 0 })
+            });
+            (room, calls.into_inner())
+        }
+        assert_eq!(asked(1, 4), (Ok(4), vec![vec![-1, 9, -1, -1]]));
+        let fewer = vec![vec![-1, 9, -1, -1], vec![-1, 9]];
+        assert_eq!(asked(1, 2), (Ok(2), fewer));
+        let (none, _) = asked(2, 2);
+        assert!(
+            matches!(none, Err(BusError::Os { errno: 28, .. })),
+            "{none:?}"
+        );
+        let odd = first_of(0, 4, 9, |_| Ok(3));
+        assert!(odd.is_err(), "a kernel that takes its word back");
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hwpool::bringup::{
     self, Choice, Class, Item, Options, Outcome, Plan, Progress, Report, Status,
 };
 use hwpool::devices::bmu::regs;
-use hwpool::devices::bus::{Iova, Transport};
+use hwpool::devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
 use hwpool::dma::{Memory, MemoryRequest};
 use hwpool::report::Plot;
 use hwpool::sim::{Fault, FaultKind, InProcess, SimConfig};
@@ -318,4 +318,94 @@ fn limits_of_the_plan_decide() {
             .is_some_and(|text| text.contains("Gen4 x16 by the plan"))
     );
     assert!(failed.causes[0].contains("not as its plan says"));
+}
+
+/// The model in a machine that has few interrupt vectors left, which shows when the first is enabled.
+struct Crowded {
+    model: InProcess,
+    left: u16,
+    shown: AtomicBool,
+}
+
+impl Transport for Crowded {
+    type Bar = <InProcess as Transport>::Bar;
+    type Irq = <InProcess as Transport>::Irq;
+
+    fn name(&self) -> &str {
+        self.model.name()
+    }
+
+    fn bar(&self, index: u8) -> Result<Self::Bar, BusError> {
+        self.model.bar(index)
+    }
+
+    fn config_read32(&self, offset: u16) -> Result<u32, BusError> {
+        self.model.config_read32(offset)
+    }
+
+    fn config_write32(&self, offset: u16, value: u32) -> Result<(), BusError> {
+        self.model.config_write32(offset, value)
+    }
+
+    fn config_write16(&self, offset: u16, value: u16) -> Result<(), BusError> {
+        self.model.config_write16(offset, value)
+    }
+
+    fn irq_count(&self) -> Result<u16, BusError> {
+        match self.shown.load(Ordering::Relaxed) {
+            true => Ok(self.left),
+            false => self.model.irq_count(),
+        }
+    }
+
+    fn irq(&self, vector: u16) -> Result<Self::Irq, BusError> {
+        self.shown.store(true, Ordering::Relaxed);
+        assert!(vector < self.left, "vector {vector} can't be had");
+        self.model.irq(vector)
+    }
+
+    fn reset(&self) -> Result<(), BusError> {
+        self.model.reset()
+    }
+
+    fn dma_limits(&self) -> Result<DmaLimits, DmaError> {
+        self.model.dma_limits()
+    }
+
+    fn dma_map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
+        self.model.dma_map(iova, source)
+    }
+
+    fn dma_unmap(&self, iova: Iova, len: u64) -> Result<(), DmaError> {
+        self.model.dma_unmap(iova, len)
+    }
+
+    fn now(&self) -> Duration {
+        self.model.now()
+    }
+
+    fn relax(&self) {
+        self.model.relax();
+    }
+}
+
+#[test]
+fn with_fewer_vectors_than_the_device_offers_those_are_used() {
+    let crowded = Crowded {
+        model: InProcess::open("bmu", "sim:bmu", SimConfig::default()).expect("a model"),
+        left: 2,
+        shown: AtomicBool::new(false),
+    };
+    let options = options(Class::Disruptive);
+    let report = bringup::run(Arc::new(crowded), &options, None, |_| {
+        ControlFlow::Continue(())
+    });
+    assert!(report.is_good(), "{:?}", with(&report, Status::Fail));
+    let vectors = check(&report, "irq.vectors");
+    assert_eq!(vectors.evidence.get("vectors"), Some(&Item::Count(2)));
+    let rest = vectors.evidence.get("not tested");
+    assert!(
+        matches!(rest, Some(Item::Text(text)) if text.starts_with("30 more")),
+        "{rest:?}"
+    );
 }
