@@ -11,6 +11,7 @@ const COMMAND: u16 = 0x04;
 const COMMAND_BUS_MASTER: u16 = 1 << 2;
 const STATUS_HAS_CAPABILITIES: u32 = 1 << 20;
 const CAPABILITIES: u16 = 0x34;
+const CAPABILITY_POWER: u8 = 0x01;
 const CAPABILITY_PCIE: u8 = 0x10;
 const CAPABILITY_MSIX: u8 = 0x11;
 const EXTENDED_AER: u16 = 0x0001;
@@ -133,6 +134,13 @@ pub fn wait_transactions_done<T: Transport, E: From<BusError> + From<TimedOut>>(
             Ok((status & TRANSACTIONS_PENDING == 0).then_some(()))
         },
     )
+}
+
+/// Returns the offset of the Power Management Control/Status register, whose lowest two bits are the power state
+/// (0 is D0); `None` for a function that is always on.
+pub fn power_control<C: ConfigSpace>(config: &C) -> Result<Option<u16>, BusError> {
+    let power = find_capability(config, CAPABILITY_POWER)?;
+    Ok(power.map(|power| power + 0x04))
 }
 
 /// Tells whether the function offers a function level reset.

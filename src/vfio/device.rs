@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 use hwpool_devices::bus::BusError;
+use hwpool_devices::pci::{self, ConfigSpace};
 use nix::errno::Errno;
 use vfio_bindings::bindings::vfio as v;
 
@@ -17,6 +19,10 @@ use super::sysfs::Bdf;
 const CONFIG_SPACE: u64 = 4096;
 const COMMAND: u16 = 0x04;
 const COMMAND_MEMORY: u8 = 1 << 1;
+/// The power state in the lowest byte of PMCSR.
+const POWER_STATE: u8 = 0b11;
+/// How long a function may take to D0: 10 ms by the PCI Power Management specification, and some for slow ones.
+const POWER_UP: Duration = Duration::from_millis(100);
 
 /// A region of a function: a BAR, the ROM, configuration space.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +49,18 @@ pub(super) struct Device {
     file: File,
     config: Region,
     resets: bool,
+    /// Where PMCSR is.
+    power: Option<u16>,
+}
+
+impl ConfigSpace for Device {
+    fn dword(&self, offset: u16) -> Result<u32, BusError> {
+        self.config_read32(offset)
+    }
 }
 
 impl Device {
-    /// Takes the descriptor and learns where configuration space is.
+    /// Takes the descriptor, learns where configuration space is, and wakes the function up.
     pub(super) fn new(bdf: Bdf, fd: OwnedFd) -> Result<Device, VfioError> {
         let foreign = |what| VfioError::Foreign { bdf, what };
         let info = sys::device_info(fd.as_fd()).map_err(|errno| VfioError::Bus {
@@ -63,11 +77,34 @@ impl Device {
                 "the kernel gives no access to its configuration space",
             ));
         }
-        Ok(Device {
-            file: fd.into(),
+        let resets = info.flags & v::VFIO_DEVICE_FLAGS_RESET != 0;
+        let device = Device::awake(fd.into(), config, resets);
+        device.map_err(|source| VfioError::Bus { bdf, source })
+    }
+
+    /// Makes a device of its parts and brings it to D0: in another state it answers nothing, and an access to a mapped
+    /// register would raise SIGBUS. The kernel wakes functions that it opens; a driver must not depend on it.
+    fn awake(file: File, config: Region, resets: bool) -> Result<Device, BusError> {
+        let mut device = Device {
+            file,
             config,
-            resets: info.flags & v::VFIO_DEVICE_FLAGS_RESET != 0,
-        })
+            resets,
+            power: None,
+        };
+        let Some(control) = pci::power_control(&device)? else {
+            return Ok(device);
+        };
+        let status = device.config_read32(control)?;
+        let state = status as u8 & POWER_STATE;
+        if state != 0 {
+            tracing::warn!("the function is in power state D{state}: it is brought to D0");
+            // PME_Status, bit 15, is cleared by a one: it is not ours to clear.
+            let on = status as u16 & !(1 << 15) & !u16::from(POWER_STATE);
+            device.config_write(control, &on.to_le_bytes())?;
+            wait_for_d0(POWER_UP, || device.config_read32(control))?;
+        }
+        device.power = Some(control);
+        Ok(device)
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -110,15 +147,21 @@ impl Device {
         Ok(u32::from_le_bytes(bytes))
     }
 
-    /// Writes configuration space. Memory decoding stays on: without it a mapped register would raise SIGBUS.
+    /// Writes configuration space. Memory decoding and power stay on: without them a mapped register would raise
+    /// SIGBUS.
     pub(super) fn config_write(&self, offset: u16, bytes: &[u8]) -> Result<(), BusError> {
         let width = bytes.len() as u8;
         check_config(offset, width)?;
-        if offset == COMMAND && bytes[0] & COMMAND_MEMORY == 0 {
+        let switched_off = match bytes[0] {
+            low if offset == COMMAND && low & COMMAND_MEMORY == 0 => Some("memory decoding"),
+            low if self.power == Some(offset) && low & POWER_STATE != 0 => Some("the function"),
+            _ => None,
+        };
+        if let Some(what) = switched_off {
             return Err(BusError::Failed {
                 offset: offset.into(),
                 width,
-                cause: "memory decoding can't be switched off while BARs may be mapped".into(),
+                cause: format!("{what} can't be switched off while BARs may be mapped"),
             });
         }
         if u64::from(offset) >= self.config.size {
@@ -144,6 +187,26 @@ impl Device {
                 hint("VFIO_DEVICE_RESET", errno)
             ),
         })
+    }
+}
+
+/// Reads PMCSR until it says D0.
+fn wait_for_d0(limit: Duration, read: impl Fn() -> Result<u32, BusError>) -> Result<(), BusError> {
+    let end = Instant::now() + limit;
+    loop {
+        let state = read()? as u8 & POWER_STATE;
+        if state == 0 {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            return Err(BusError::Gone {
+                evidence: format!(
+                    "it stays in power state D{state} for {limit:?} after it was sent to D0: reset its slot, or take \
+                     the board's power away and boot"
+                ),
+            });
+        }
+        std::thread::yield_now();
     }
 }
 
@@ -221,17 +284,64 @@ mod tests {
         }
     }
 
-    /// A device whose file is an ordinary one, with 256 bytes of configuration space at 4096.
-    fn device() -> Device {
+    /// A file with 256 bytes of configuration space at 4096.
+    fn file() -> File {
         let memfd =
             nix::sys::memfd::memfd_create("config", nix::sys::memfd::MFdFlags::empty()).unwrap();
         let file = File::from(memfd);
         file.set_len(4096 + 256).unwrap();
-        Device {
-            file,
-            config: region(256, 4096),
-            resets: false,
+        file
+    }
+
+    /// A device whose file is an ordinary one.
+    fn device() -> Device {
+        Device::awake(file(), region(256, 4096), false).unwrap()
+    }
+
+    /// Configuration space with a power management capability at 0x40, in state D3hot with a PME pending.
+    fn asleep() -> File {
+        let file = file();
+        for (offset, word) in [
+            (0x04, 1u32 << 20),
+            (0x34, 0x40),
+            (0x40, 0x0001),
+            (0x44, 0x8103),
+        ] {
+            file.write_all_at(&word.to_le_bytes(), 4096 + offset)
+                .unwrap();
         }
+        file
+    }
+
+    #[test]
+    fn a_function_that_sleeps_is_woken_and_stays_awake() {
+        let device = Device::awake(asleep(), region(256, 4096), false).unwrap();
+        assert_eq!(device.config_read32(0x44), Ok(0x0100), "D0, PME left alone");
+        let off = device.config_write(0x44, &3u32.to_le_bytes());
+        assert!(
+            matches!(&off, Err(BusError::Failed { cause, .. }) if cause.contains("switched off")),
+            "{off:?}"
+        );
+        device.config_write(0x44, &0x0100u16.to_le_bytes()).unwrap();
+        assert_eq!(device.config_read32(0x44), Ok(0x0100));
+    }
+
+    #[test]
+    fn a_function_that_does_not_wake_up_is_told_by_its_state() {
+        let limit = Duration::from_millis(1);
+        let Err(BusError::Gone { evidence }) = wait_for_d0(limit, || Ok(0x0003)) else {
+            panic!("it is in D3");
+        };
+        assert!(
+            evidence.contains("D3") && evidence.contains("slot"),
+            "{evidence}"
+        );
+        let reads = std::cell::Cell::new(3);
+        let slow = wait_for_d0(Duration::from_secs(60), || {
+            reads.set(reads.get() - 1);
+            Ok(reads.get())
+        });
+        assert_eq!((slow, reads.get()), (Ok(()), 0));
     }
 
     #[test]
