@@ -124,6 +124,26 @@ pub enum VfioError {
         /// The errno.
         errno: Errno,
     },
+    /// Somebody has the function open.
+    #[error(
+        "{bdf} (group {group}): {call} failed with errno {errno}: {}; a group and a function belong to one process, and to \
+         one of the two backends, at a time",
+        holders_text(path, holders)
+    )]
+    Busy {
+        /// The function.
+        bdf: Bdf,
+        /// Its group.
+        group: u32,
+        /// The call that failed.
+        call: &'static str,
+        /// The errno.
+        errno: Errno,
+        /// The function's file.
+        path: String,
+        /// Who has it open, as far as this user may see: process id and program.
+        holders: Vec<(u32, String)>,
+    },
     /// A descriptor that was handed over is not what it should be.
     #[error(
         "{bdf}: descriptor {fd} is {found}, not {path} ({wanted}): it was taken already, or the parent opened another \
@@ -210,19 +230,37 @@ fn strangers_text(strangers: &[(String, String)]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
+fn holders_text(path: &str, holders: &[(u32, String)]) -> String {
+    if holders.is_empty() {
+        return format!("another process has {path} open (`fuser -v {path}` as root names it)");
+    }
+    let each = holders.iter().map(|(pid, program)| match *pid {
+        own if own == std::process::id() => format!("{pid} ({program}, this one)"),
+        _ => format!("{pid} ({program})"),
+    });
+    let each = each.collect::<Vec<_>>().join(", ");
+    format!("{path} is open in process {each}")
+}
+
 /// Says why probably a file of VFIO does not open.
 fn open_hint(path: &str, errno: Errno) -> String {
     match errno {
-        Errno::EACCES | Errno::EPERM => format!("no permission: `chown USER {path}`, or a udev rule, or root"),
-        Errno::EBUSY => "another process has it open (`fuser -v` names it); a group and a function belong to one \
-                         process, and to one of the two backends, at a time"
-            .into(),
-        Errno::ENOENT if path == "/dev/vfio/vfio" => "the modules are not loaded: `modprobe vfio-pci vfio_iommu_type1`, \
+        Errno::EACCES | Errno::EPERM => {
+            format!("no permission: `chown USER {path}`, or a udev rule, or root")
+        }
+        Errno::ENOENT if path == "/dev/vfio/vfio" => {
+            "the modules are not loaded: `modprobe vfio-pci vfio_iommu_type1`, \
                          or the container does not have /dev/vfio"
-            .into(),
-        Errno::ENOENT => format!("{path} is not there: the function was unbound, or the container does not have it"),
+                .into()
+        }
+        Errno::ENOENT => format!(
+            "{path} is not there: the function was unbound, or the container does not have it"
+        ),
         Errno::ENODEV | Errno::ENXIO => "the function was unbound or removed meanwhile".into(),
-        Errno::EBADF => "no such descriptor is open in this process: did the parent leave close-on-exec set?".into(),
+        Errno::EBADF => {
+            "no such descriptor is open in this process: did the parent leave close-on-exec set?"
+                .into()
+        }
         Errno::EMFILE | Errno::ENFILE => "too many open files: raise `ulimit -n`".into(),
         errno => errno.desc().into(),
     }
@@ -356,14 +394,33 @@ mod tests {
             ],
         );
         says(
-            open("/dev/vfio/7", Errno::EBUSY),
-            &["EBUSY", "another process"],
-        );
-        says(
             open("/dev/vfio/vfio", Errno::ENOENT),
             &["ENOENT", "modprobe"],
         );
         says(open("/dev/vfio/7", Errno::ENOENT), &["unbound"]);
+    }
+
+    #[test]
+    fn whoever_has_a_function_open_is_named() {
+        let busy = |holders| VfioError::Busy {
+            bdf: bdf(),
+            group: 7,
+            call: "open",
+            errno: Errno::EBUSY,
+            path: "/dev/vfio/7".into(),
+            holders,
+        };
+        let own = std::process::id();
+        says(
+            busy(vec![(1, "qemu".into()), (own, "soak".into())]),
+            &[
+                "group 7",
+                "EBUSY",
+                "/dev/vfio/7 is open in process 1 (qemu)",
+                "(soak, this one)",
+            ],
+        );
+        says(busy(vec![]), &["another process", "fuser -v /dev/vfio/7"]);
     }
 
     #[test]

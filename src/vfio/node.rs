@@ -12,6 +12,7 @@ use nix::sys::stat::{SFlag, fstat, major, minor};
 use super::error::VfioError;
 use super::sys;
 use super::sysfs::{Sysfs, Whereabouts};
+use crate::host::{Openers, Tree};
 
 /// A character device of VFIO, told by where it is below /dev.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +47,40 @@ impl Node {
     pub(super) fn open(&self, at: &Whereabouts) -> Result<File, VfioError> {
         let options = OpenOptions::new().read(true).write(true).to_owned();
         options.open(self.path()).map_err(|error| {
-            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-            open_error(at, self.path(), errno)
+            match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+                Errno::EBUSY => self.busy(at, "open", Errno::EBUSY, holders(&self.path())),
+                errno => open_error(at, self.path(), errno),
+            }
         })
+    }
+
+    /// Makes the error of a call on this node that failed because others have it open; `None` where nobody is seen.
+    pub(super) fn held_by_others(
+        &self,
+        at: &Whereabouts,
+        call: &'static str,
+        errno: Errno,
+    ) -> Option<VfioError> {
+        let mut holders = holders(&self.path());
+        holders.retain(|(pid, _)| *pid != std::process::id());
+        (!holders.is_empty()).then(|| self.busy(at, call, errno, holders))
+    }
+
+    fn busy(
+        &self,
+        at: &Whereabouts,
+        call: &'static str,
+        errno: Errno,
+        holders: Vec<(u32, String)>,
+    ) -> VfioError {
+        VfioError::Busy {
+            bdf: at.bdf,
+            group: at.group,
+            call,
+            errno,
+            path: self.path(),
+            holders,
+        }
     }
 
     /// Opens the node, or duplicates the descriptor that takes its place: several functions may share one.
@@ -107,6 +139,15 @@ impl Node {
 /// Tells by its number whether a descriptor of this process is one of a node.
 pub(super) fn is_one_of(sysfs: &Sysfs, at: &Whereabouts, node: &Node, fd: RawFd) -> bool {
     node.share(sysfs, at, fd).is_ok()
+}
+
+/// Looks for processes that have a node open: id and program. Other users' are seen by root alone.
+fn holders(path: &str) -> Vec<(u32, String)> {
+    let openers = Openers::read(&Tree::running());
+    let of_path = openers.of(&[path.to_string()]).into_iter();
+    of_path
+        .map(|opener| (opener.pid, opener.command.clone()))
+        .collect()
 }
 
 fn described(fd: RawFd, node: &Node) -> String {
@@ -241,6 +282,21 @@ mod tests {
         let closed = device().open_or_take(&sysfs, &at, Some(9999)).unwrap_err();
         let text = closed.to_string();
         assert!(text.contains("9999") && text.contains("EBADF"), "{text}");
+    }
+
+    #[test]
+    fn who_has_a_node_open_is_found() {
+        let (_tree, _, at) = tree("holders");
+        let _open = open("/dev/zero");
+        let own = std::process::id();
+        assert!(
+            holders("/dev/zero")
+                .iter()
+                .any(|(pid, program)| *pid == own && !program.is_empty())
+        );
+        // Nobody but this process, if anybody, has these.
+        let node = Node::Device("vfio99999".into());
+        assert!(node.held_by_others(&at, "open", Errno::EBUSY).is_none());
     }
 
     #[test]
