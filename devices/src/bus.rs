@@ -144,7 +144,8 @@ pub enum DmaError {
     },
     /// The IOMMU holds as many mappings as it may.
     #[error(
-        "all {limit} DMA mappings of this device are used: map fewer, larger pieces (hugepages)"
+        "all {limit} DMA mappings of this device are used: map fewer, larger pieces (hugepages), or raise the limit \
+         (of the kernel's VFIO: `dma_entry_limit` of the module vfio_iommu_type1)"
     )]
     NoEntries {
         /// The limit, in mappings.

@@ -302,8 +302,12 @@ impl Mappings {
         let call = self.iommu.map_call();
         match errno {
             Errno::EEXIST => DmaError::Exists { iova, len },
+            // As the kernel counted when nothing was mapped; a kernel that tells no count still has a limit.
             Errno::ENOSPC => DmaError::NoEntries {
-                limit: table.len() as u64,
+                limit: match self.limits.entries_left {
+                    u64::MAX => table.len() as u64,
+                    limit => limit,
+                },
             },
             Errno::ENOMEM => {
                 let pinned: u64 = table.values().map(|held| held.len).sum();
@@ -579,17 +583,24 @@ mod tests {
 
     #[test]
     fn errnos_have_names() {
-        let mappings = deaf();
-        let error = |errno| mappings.map_error(errno, Iova(0x1000), 4096, &Table::new());
-        assert!(matches!(error(Errno::EEXIST), DmaError::Exists { .. }));
+        let mut mappings = deaf();
+        let error = |mappings: &Mappings, errno| {
+            mappings.map_error(errno, Iova(0x1000), 4096, &Table::new())
+        };
         assert!(matches!(
-            error(Errno::ENOSPC),
-            DmaError::NoEntries { limit: 0 }
+            error(&mappings, Errno::EEXIST),
+            DmaError::Exists { .. }
         ));
+        let full = error(&mappings, Errno::ENOSPC);
+        assert_eq!(full, DmaError::NoEntries { limit: 9 }, "the kernel's count");
+        assert!(full.to_string().contains("dma_entry_limit"), "{full}");
         assert!(matches!(
-            error(Errno::ENOMEM),
+            error(&mappings, Errno::ENOMEM),
             DmaError::Os { errno: 12, .. }
         ));
+        mappings.limits.entries_left = u64::MAX;
+        let full = error(&mappings, Errno::ENOSPC);
+        assert_eq!(full, DmaError::NoEntries { limit: 0 }, "our own count");
     }
 
     #[test]
