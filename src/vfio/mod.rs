@@ -20,8 +20,27 @@
 //! | `sys.rs` | the calls themselves, each behind a safe function |
 //! | `error.rs` | what failed, why probably, and what to do |
 //!
-//! The structures are those of `vfio-bindings`, the calls are made here: the error numbers and the partial updates of
-//! interrupts that a driver needs get lost in wrappers made for virtual machines.
+//! # Which calls, and whose
+//!
+//! All calls are made in `sys.rs`. The structures of VFIO are those of `vfio-bindings`, those of iommufd our own, for it
+//! has none. `vfio-ioctls`, which wraps them for virtual machines, is not used, for each has something there that a driver
+//! can't do without:
+//!
+//! | call | what a driver needs of it |
+//! | --- | --- |
+//! | `VFIO_GET_API_VERSION`, `VFIO_CHECK_EXTENSION`, `VFIO_SET_IOMMU` | a container that was handed over, or of type no-IOMMU |
+//! | `VFIO_GROUP_GET_STATUS`, `VFIO_GROUP_SET_CONTAINER` | the errno, which tells a group in use from one that is not viable |
+//! | `VFIO_GROUP_GET_DEVICE_FD` | a VF token behind the name; the errno |
+//! | `VFIO_DEVICE_GET_INFO`, `VFIO_DEVICE_GET_REGION_INFO` | all capabilities of a region, as far as the kernel tells them, and none beyond |
+//! | `pread`, `pwrite` of a region | the error, and how much was moved: a wrapper logs it and leaves the buffer as it was |
+//! | `VFIO_DEVICE_GET_IRQ_INFO`, `VFIO_DEVICE_SET_IRQS` | vectors one by one, none in between (-1), how many could be had, INTx unmasked |
+//! | `VFIO_DEVICE_RESET`, `VFIO_DEVICE_GET_PCI_HOT_RESET_INFO`, `VFIO_DEVICE_PCI_HOT_RESET` | the errno of one, any way to do the other |
+//! | `VFIO_IOMMU_GET_INFO` | ranges, page sizes, entries left |
+//! | `VFIO_IOMMU_MAP_DMA`, `VFIO_IOMMU_UNMAP_DMA` | pages of ours instead of a pointer; how much was unmapped |
+//! | `VFIO_DEVICE_BIND_IOMMUFD` | a VF token; a structure that older kernels know |
+//! | `VFIO_DEVICE_ATTACH_IOMMUFD_PT`, `VFIO_DEVICE_DETACH_IOMMUFD_PT` | an address space that is left before it is destroyed |
+//! | `IOMMU_IOAS_ALLOC`, `IOMMU_DESTROY` | an address space that goes with its function, not with its iommufd |
+//! | `IOMMU_IOAS_IOVA_RANGES`, `IOMMU_IOAS_MAP`, `IOMMU_IOAS_UNMAP` | as for a container |
 //!
 //! Not here: I/O ports, migration, dirty pages.
 
