@@ -12,9 +12,12 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use crate::dma::PageSize;
+
 /// A mapped range of a file.
 ///
-/// Invariant: `map` is at least `size` bytes, readable, writable, and stays mapped until this is dropped.
+/// Invariant: `map` begins at a page, is at least `size` bytes, readable, writable, and stays mapped until this is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct SharedMemory {
     map: MmapRaw,
@@ -23,9 +26,19 @@ pub(crate) struct SharedMemory {
 impl SharedMemory {
     /// Maps `len` bytes of `file` from `offset` on, for reading and writing.
     ///
+    /// An offset that is no multiple of the page is refused, although `memmap2` would serve it: a mapping that begins
+    /// within a page would have every word misaligned, and no peer needs one, for areas of regions begin at pages
+    /// (vfio-user specification, VFIO_USER_DEVICE_GET_REGION_INFO; linux/vfio.h, sparse mmap).
+    ///
     /// A file that ends before the range does is refused: an access past its end would kill the process. (A peer that
     /// shortens the file later can still do that, unless the file is sealed.)
     pub(crate) fn map(file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<SharedMemory> {
+        let page = PageSize::Base.bytes() as u64;
+        if !offset.is_multiple_of(page) {
+            let why =
+                format!("the offset {offset:#x} is no multiple of the page of {page:#x} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let file = File::from(file.try_clone_to_owned()?);
         let end = offset.checked_add(len);
         let fits = end.is_some_and(|end| file.metadata().is_ok_and(|file| end <= file.len()));
@@ -52,8 +65,8 @@ impl SharedMemory {
         if !inside || !offset.is_multiple_of(width) {
             return None;
         }
-        // SAFETY: offset + width <= size, so the result points into the mapping. Mappings begin at a page, so a
-        // multiple of the width is aligned.
+        // SAFETY: offset + width <= size, so the result points into the mapping. `SharedMemory::map` refuses whatever
+        // does not begin at a page, so a multiple of the width, 8 at most, is aligned.
         NonNull::new(unsafe { self.map.as_mut_ptr().add(offset as usize) }.cast())
     }
 
@@ -255,6 +268,19 @@ mod tests {
             (memory.load64(8), memory.load32(16)),
             (Some(0x0102), Some(0x0304))
         );
+    }
+
+    #[test]
+    fn a_range_that_does_not_begin_at_a_page_is_refused() {
+        let file = File::from(memfd_create(c"test", MFdFlags::MFD_CLOEXEC).unwrap());
+        let page = PageSize::Base.bytes() as u64;
+        file.set_len(4 * page).unwrap();
+        for offset in [4, 8, page - 1, page + 64] {
+            let error = SharedMemory::map(file.as_fd(), offset, page).unwrap_err();
+            assert!(error.to_string().contains("no multiple"), "{error}");
+        }
+        let second = SharedMemory::map(file.as_fd(), page, page).unwrap();
+        assert_eq!(second.load64(8), Some(0));
     }
 
     #[test]

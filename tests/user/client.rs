@@ -21,6 +21,8 @@ const SHORT: Duration = Duration::from_millis(30);
 struct Script {
     /// A file for region 0, whose second page may be mapped.
     file: Option<RawFd>,
+    /// Where region 0 begins in the file.
+    file_offset: u64,
     capabilities: Capabilities,
 }
 
@@ -76,7 +78,7 @@ impl Script {
             writable: there,
             mappable: file.is_some(),
             size: if there { BAR_SIZE } else { 0 },
-            offset: 0,
+            offset: self.file_offset,
             areas: if file.is_some() {
                 vec![area]
             } else {
@@ -270,6 +272,33 @@ fn mapped_areas_take_stores_behind_every_message_before() {
     assert_eq!(before, 1, "the second ring waited for the write");
     assert_eq!(waited, [(write, false), (write, true), (flush, false)]);
     assert!(closed, "nothing more was sent");
+}
+
+#[test]
+fn an_area_that_does_not_begin_at_a_page_is_left_to_messages() {
+    let file = memory();
+    let script = Script {
+        file: Some(file.as_raw_fd()),
+        file_offset: 4,
+        ..Script::default()
+    };
+    // Long enough for the area, wherever it begins.
+    std::fs::File::from(file.try_clone().unwrap())
+        .set_len(4 * BAR_SIZE)
+        .unwrap();
+    let (client, server) = script.run(PATIENCE, |mut peer| {
+        let read = peer.next();
+        answer_read(&peer, &read, 0x55);
+        (read.header.command, peer.next().header.command)
+    });
+    let bar = client.bar(0).unwrap();
+    assert_eq!(bar.read64(0x1008).unwrap(), 0x55);
+    bar.doorbell(0x1010).unwrap().ring(3).unwrap();
+    let (read, write) = (Command::RegionRead as u16, Command::RegionWrite as u16);
+    assert_eq!(server.join().unwrap(), (read, write));
+    let mut bytes = vec![0; 4 * BAR_SIZE as usize];
+    nix::sys::uio::pread(&file, &mut bytes, 0).unwrap();
+    assert!(bytes.iter().all(|byte| *byte == 0), "nothing was stored");
 }
 
 /// Three writes, of both widths.
