@@ -29,6 +29,7 @@ use hwpool::user::{Client, PATIENCE, SimDevice, UserDoorbell};
 use hwpool::{Device, Pool};
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -102,9 +103,12 @@ fn socket(name: &str) -> PathBuf {
     std::env::temp_dir().join(name)
 }
 
+/// A BAR's memory, sealed: our client maps no file that its server could shorten.
 fn memory() -> Outcome<File> {
-    let file = File::from(memfd_create(c"bar", MFdFlags::MFD_CLOEXEC)?);
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let file = File::from(memfd_create(c"bar", flags)?);
     file.set_len(BAR_SIZE)?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
     Ok(file)
 }
 

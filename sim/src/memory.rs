@@ -16,7 +16,9 @@ pub(crate) struct Memory {
 impl Memory {
     /// Maps the pages of `source` for the device.
     ///
-    /// A file that is shorter than the range is refused here: touching pages past its end would kill the process.
+    /// A file that is shorter than the range is refused here: touching pages past its end would kill the process. So it
+    /// would after the file's owner has shortened it: whoever passes a file on from another process trusts that one
+    /// with the life of this one, or has checked that the file is sealed.
     pub(crate) fn map(source: DmaSource<'_>) -> Result<Memory, DmaError> {
         let owned = source
             .file

@@ -2,6 +2,15 @@
 //!
 //! There is no way to borrow the bytes. Words are single accesses; longer copies go word by word where they are
 //! aligned, so that the other side never sees half a word.
+//!
+//! An access to a page that its file has no more raises SIGBUS, which ends the process. Who could do that to us?
+//!
+//! | file | maps it | kept from being shortened |
+//! | --- | --- | --- |
+//! | of a region, from a server | the client, by [`SharedMemory::map_of_peer`] | by a seal: without one nothing is mapped |
+//! | of doorbells, to clients | our server | by a seal that it sets itself |
+//! | of DMA memory, to a server | the client, when a server reaches for it by messages | by a seal where it is a [`Memory`](crate::dma::Memory); who maps another file by the transport answers for it |
+//! | of DMA memory, from a client | the model, in `hwpool-sim` | by nothing: see [`SimDevice`](crate::user::SimDevice) |
 
 use std::fs::File;
 use std::io;
@@ -11,6 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::statfs::{HUGETLBFS_MAGIC, fstatfs};
 
 use crate::dma::PageSize;
 
@@ -30,8 +41,8 @@ impl SharedMemory {
     /// within a page would have every word misaligned, and no peer needs one, for areas of regions begin at pages
     /// (vfio-user specification, VFIO_USER_DEVICE_GET_REGION_INFO; linux/vfio.h, sparse mmap).
     ///
-    /// A file that ends before the range does is refused: an access past its end would kill the process. (A peer that
-    /// shortens the file later can still do that, unless the file is sealed.)
+    /// A file that ends before the range does is refused: an access past its end would kill the process. So would one
+    /// after somebody has shortened the file: callers know who could, by the table of this module.
     pub(crate) fn map(file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<SharedMemory> {
         let page = PageSize::Base.bytes() as u64;
         if !offset.is_multiple_of(page) {
@@ -49,6 +60,18 @@ impl SharedMemory {
         };
         let map = MmapOptions::new().offset(offset).len(len).map_raw(&file)?;
         Ok(SharedMemory { map })
+    }
+
+    /// Maps as [`SharedMemory::map`] does a file of a peer's, of which it keeps a descriptor, if it can't take the pages
+    /// away again.
+    pub(crate) fn map_of_peer(
+        file: BorrowedFd<'_>,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<SharedMemory> {
+        // First of all: the size that `map` looks at is the smallest that there will be.
+        check_stays(file)?;
+        SharedMemory::map(file, offset, len)
     }
 
     /// Returns the size in bytes.
@@ -160,6 +183,21 @@ impl SharedMemory {
             at + 1,
         ))
     }
+}
+
+/// Refuses a file whose pages may go while it is mapped: one that can be shortened, or of hugepages, which an access
+/// does not get back from an empty pool after somebody has punched a hole.
+fn check_stays(file: BorrowedFd<'_>) -> io::Result<()> {
+    // Files that know of no seals are refused by the kernel with EINVAL.
+    let seals =
+        fcntl(file, FcntlArg::F_GET_SEALS).map_or(SealFlag::empty(), SealFlag::from_bits_retain);
+    let huge = fstatfs(file)?.filesystem_type() == HUGETLBFS_MAGIC;
+    let why = match seals.contains(SealFlag::F_SEAL_SHRINK) {
+        false => "its owner can shorten the file: it is no memfd sealed with F_SEAL_SHRINK",
+        true if huge => "its owner can punch holes into hugepages",
+        true => return Ok(()),
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 enum Step<'a> {
@@ -281,6 +319,31 @@ mod tests {
         }
         let second = SharedMemory::map(file.as_fd(), page, page).unwrap();
         assert_eq!(second.load64(8), Some(0));
+    }
+
+    #[test]
+    fn of_a_peers_files_only_those_are_mapped_that_keep_their_pages() {
+        let make = |flags| memfd_create(c"test", MFdFlags::MFD_CLOEXEC | flags).map(File::from);
+        let seal = |file: &File, seal| fcntl(file, FcntlArg::F_ADD_SEALS(seal)).unwrap();
+        let refused = |file: &File, len, word| {
+            let error = SharedMemory::map_of_peer(file.as_fd(), 0, len).unwrap_err();
+            assert!(error.to_string().contains(word), "{error}");
+        };
+        let file = make(MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        file.set_len(8192).unwrap();
+        seal(&file, SealFlag::F_SEAL_GROW);
+        refused(&file, 4096, "shorten");
+        seal(&file, SealFlag::F_SEAL_SHRINK);
+        SharedMemory::map_of_peer(file.as_fd(), 0, 4096).unwrap();
+        refused(&file, 8193, "past the file's end");
+        let plain = tempfile::tempfile().unwrap();
+        plain.set_len(8192).unwrap();
+        refused(&plain, 4096, "shorten");
+        // A kernel without hugepages makes none.
+        if let Ok(huge) = make(MFdFlags::MFD_ALLOW_SEALING | MFdFlags::MFD_HUGETLB) {
+            seal(&huge, SealFlag::F_SEAL_SHRINK);
+            refused(&huge, 4096, "holes");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use hwpool::user::codec::*;
 use hwpool::user::{Client, ClientError, PATIENCE, UserWrite};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::peer::{Got, Peer, Traced, message};
+use crate::peer::{Got, Peer, Traced, message, sealed};
 
 const BAR_SIZE: u64 = 0x2000;
 /// For tests that wait until patience is over.
@@ -228,12 +228,9 @@ fn accesses_outside_are_refused_without_a_message() {
 
 #[test]
 fn mapped_areas_take_stores_behind_every_message_before() {
-    let file = memfd_create(c"bar", MFdFlags::MFD_CLOEXEC).unwrap();
-    std::fs::File::from(file.try_clone().unwrap())
-        .set_len(BAR_SIZE)
-        .unwrap();
+    let file = sealed(BAR_SIZE);
     let page = file.try_clone().unwrap();
-    let load = |page: &std::os::fd::OwnedFd| {
+    let load = |page: &std::fs::File| {
         let mut word = [0; 8];
         nix::sys::uio::pread(page, &mut word, 0x1008).unwrap();
         u64::from_le_bytes(word)
@@ -276,16 +273,25 @@ fn mapped_areas_take_stores_behind_every_message_before() {
 
 #[test]
 fn an_area_that_does_not_begin_at_a_page_is_left_to_messages() {
-    let file = memory();
+    // Long enough for the area, wherever it begins.
+    assert_left_to_messages(&sealed(4 * BAR_SIZE), 4);
+}
+
+#[test]
+fn a_file_that_the_server_could_shorten_is_left_to_messages() {
+    let file = memfd_create(c"bar", MFdFlags::MFD_CLOEXEC).unwrap().into();
+    std::fs::File::set_len(&file, 4 * BAR_SIZE).unwrap();
+    assert_left_to_messages(&file, 0);
+}
+
+/// The area of `file` that the server offers is not mapped.
+#[track_caller]
+fn assert_left_to_messages(file: &std::fs::File, file_offset: u64) {
     let script = Script {
         file: Some(file.as_raw_fd()),
-        file_offset: 4,
+        file_offset,
         ..Script::default()
     };
-    // Long enough for the area, wherever it begins.
-    std::fs::File::from(file.try_clone().unwrap())
-        .set_len(4 * BAR_SIZE)
-        .unwrap();
     let (client, server) = script.run(PATIENCE, |mut peer| {
         let read = peer.next();
         answer_read(&peer, &read, 0x55);
@@ -297,7 +303,7 @@ fn an_area_that_does_not_begin_at_a_page_is_left_to_messages() {
     let (read, write) = (Command::RegionRead as u16, Command::RegionWrite as u16);
     assert_eq!(server.join().unwrap(), (read, write));
     let mut bytes = vec![0; 4 * BAR_SIZE as usize];
-    nix::sys::uio::pread(&file, &mut bytes, 0).unwrap();
+    nix::sys::uio::pread(file, &mut bytes, 0).unwrap();
     assert!(bytes.iter().all(|byte| *byte == 0), "nothing was stored");
 }
 
@@ -395,7 +401,7 @@ fn a_server_that_does_not_say_so_never_gets_many_writes_in_one_message() {
 
 #[test]
 fn many_writes_stay_in_order_with_stores_to_what_is_mapped() {
-    let file = memory();
+    let file = sealed(BAR_SIZE);
     let page = file.try_clone().unwrap();
     let load = move || {
         let mut word = [0; 4];

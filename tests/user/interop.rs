@@ -19,6 +19,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use vfio_bindings::bindings::vfio;
 use vfio_user::{DmaMapFlags, DmaUnmapFlags, IrqInfo, ServerBackend, ServerRegion, SparseArea};
 
+use crate::peer::sealed;
+
 const MSIX: u32 = vfio::VFIO_PCI_MSIX_IRQ_INDEX;
 
 fn socket() -> PathBuf {
@@ -185,7 +187,7 @@ fn their_region(index: u32, size: u64, file: Option<&File>) -> ServerRegion {
 #[test]
 fn our_client_drives_their_server() {
     let path = socket();
-    let file = memory(0x2000);
+    let file = sealed(0x2000);
     let regions = (0..9).map(|index| match index {
         0 => their_region(0, 0x2000, Some(&file)),
         7 => their_region(7, 0x1000, None),

@@ -1,12 +1,15 @@
 //! A scripted peer: sends what a test says, byte by byte if need be, and takes messages apart by hand.
 
+use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use hwpool::user::codec::{Capabilities, Command, HEADER_SIZE, Header, Version};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
 /// One end of a socket, with a deadline on every call.
@@ -151,6 +154,15 @@ pub(crate) fn message(header: &Header, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u
     let mut message = Vec::new();
     header.write(&mut message, body);
     message
+}
+
+/// Makes memory that can be shared with a peer that does not trust us: nobody can shorten it.
+pub(crate) fn sealed(len: u64) -> File {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let file = File::from(memfd_create(c"shared", flags).unwrap());
+    file.set_len(len).unwrap();
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK)).unwrap();
+    file
 }
 
 /// Descriptors that tell whether anybody has them.

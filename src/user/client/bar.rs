@@ -67,7 +67,8 @@ pub(super) struct Region {
 }
 
 impl Region {
-    /// Takes what the server said about a region and maps what may be mapped. An area that can't be is left to messages.
+    /// Takes what the server said about a region and maps what may be mapped. An area that can't be is left to messages,
+    /// as one of a file that the server could shorten: a store to it would end this process then.
     pub(super) fn new(index: u32, info: RegionInfo, fds: Vec<OwnedFd>) -> Region {
         let areas = match fds.first().filter(|_| info.mappable) {
             Some(file) => map_areas(&info, file),
@@ -109,7 +110,7 @@ fn map_areas(info: &RegionInfo, file: &OwnedFd) -> Vec<(u64, Arc<SharedMemory>)>
             .offset
             .checked_add(area.offset)
             .filter(|_| end <= info.size)?;
-        let memory = SharedMemory::map(file.as_fd(), place, area.size);
+        let memory = SharedMemory::map_of_peer(file.as_fd(), place, area.size);
         let memory = memory.inspect_err(|error| {
             let index = info.index;
             tracing::warn!(index, offset = area.offset, %error, "an area of a region can't be mapped: messages take its place");

@@ -17,7 +17,8 @@ pub(super) struct Window {
     file: OwnedFd,
     offset: u64,
     len: u64,
-    /// Made when the server first asks by message: most map the file themselves.
+    /// Made when the server first asks by message: most map the file themselves. The server can shorten the file unless
+    /// it is sealed, as every `dma::Memory` is.
     memory: OnceLock<SharedMemory>,
 }
 

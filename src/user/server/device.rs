@@ -96,7 +96,7 @@ pub struct RegionDescription<'a> {
 /// What of a region clients may map.
 #[derive(Debug, Clone)]
 pub struct RegionMapping<'a> {
-    /// The memory; a memfd.
+    /// The memory; a memfd. Sealed by F_SEAL_SHRINK, or clients that don't trust the server won't map it, as ours.
     pub file: BorrowedFd<'a>,
     /// Where the region's first byte would be in it.
     pub offset: u64,
@@ -116,6 +116,8 @@ pub struct DmaMapping {
     /// The device may write it.
     pub writable: bool,
     /// The pages, and where they begin in the file; without, [`Peer::dma_read`] and [`Peer::dma_write`] reach them.
+    ///
+    /// A client that shortens the file later ends by SIGBUS who has mapped it: check its seals, or trust the client.
     pub file: Option<(OwnedFd, u64)>,
 }
 

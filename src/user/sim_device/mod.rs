@@ -17,6 +17,18 @@
 //! for the write may be what enables the portal. For the same reason the model's thread reports a doorbell that nobody
 //! serves a little later, so that a message that was sent before it can come.
 //!
+//! # What a client is trusted with
+//!
+//! The life of this process. The model maps the files that a client sends as DMA memory, and reaches them by plain
+//! accesses: a client that shortens such a file afterwards, or punches a hole into one of hugepages that the system has no
+//! more of, ends the server by SIGBUS at the next access. Files are not refused for it, because guests' memory in the
+//! field is not always sealed (QEMU's `memory-backend-file`; its `memory-backend-memfd` is), and a check at each access
+//! would be the cost of the hot path many times over. So the socket is for who may end the server anyhow, which is what
+//! its mode of 0600 says. A client can do no other harm by it: mappings are looked up and checked at each access, and
+//! the doorbell pages that it gets are sealed.
+//!
+//! # Memory
+//!
 //! The model reaches memory whose mapping brought a file and is readable and writable. Mappings without are accepted, as
 //! hypervisors map ROMs and the BARs of other functions so; the model meets a DMA fault there.
 
