@@ -81,7 +81,10 @@ pub(super) fn hang_up(socket: &impl AsRawFd) {
     let _ = shutdown(socket.as_raw_fd(), Shutdown::Both);
 }
 
-/// Sends a message, with its descriptors; blocks for the socket's own patience at most.
+/// Sends a message, with its descriptors; blocks for `patience` at most.
+///
+/// Not by a call that blocks: its limit would be one for each piece that the kernel cuts the message into, so that a
+/// peer who takes a little now and then could hold us for as long as it likes.
 pub(super) fn send(
     socket: &OwnedFd,
     message: &[u8],
@@ -92,16 +95,25 @@ pub(super) fn send(
     let rights = [ControlMessage::ScmRights(&raw)];
     let mut controls = if raw.is_empty() { &[][..] } else { &rights[..] };
     let mut rest = message;
+    let mut deadline = None;
     while !rest.is_empty() {
         let parts = [io::IoSlice::new(rest)];
-        let flags = MsgFlags::MSG_NOSIGNAL;
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
         match sendmsg::<()>(socket.as_raw_fd(), &parts, controls, flags, None) {
             Ok(sent) => {
                 rest = &rest[sent..];
                 controls = &[]; // they went with the first bytes
             }
             Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => return Err(ChannelError::Deadline(patience)),
+            Err(Errno::EAGAIN) => {
+                let now = Instant::now();
+                let left = deadline
+                    .get_or_insert(now + patience)
+                    .saturating_duration_since(now);
+                if !is_ready(socket, PollFlags::POLLOUT, left) {
+                    return Err(ChannelError::Deadline(patience));
+                }
+            }
             Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(ChannelError::Closed),
             Err(errno) => {
                 return Err(ChannelError::Os {
@@ -116,9 +128,23 @@ pub(super) fn send(
 
 /// Waits until `socket` can be read or `patience` is over; tells which.
 pub(super) fn is_readable(socket: &OwnedFd, patience: Duration) -> bool {
-    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
+    is_ready(socket, PollFlags::POLLIN, patience)
+}
+
+fn is_ready(socket: &OwnedFd, what: PollFlags, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up: a wait that ends early would be followed by one that nothing ends.
+        let left = left.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(socket.as_fd(), what)];
+        match poll(&mut fds, timeout) {
+            Ok(ready) if ready > 0 => return true,
+            _ if Instant::now() >= deadline => return false,
+            _ => {}
+        }
+    }
 }
 
 /// The incoming half of a socket.
@@ -181,6 +207,31 @@ impl Receiver {
                 }
             }
             self.receive(deadline)?;
+        }
+    }
+
+    /// Waits for the next message as long as it takes to begin, and for what follows its first byte `patience` at most.
+    pub(super) fn next_begun(
+        &mut self,
+        payload: Vec<u8>,
+        patience: Duration,
+    ) -> Result<Message, ChannelError> {
+        let mut begun: Option<Instant> = None;
+        loop {
+            self.drop_skipped();
+            if let Some(message) = self.take_message()? {
+                return Ok(self.fill_in(message, payload));
+            }
+            if !self.has_bytes() && self.skip == 0 {
+                begun = None;
+                self.receive(None)?;
+                continue;
+            }
+            let deadline = *begun.get_or_insert_with(Instant::now) + patience;
+            if Instant::now() >= deadline {
+                return Err(ChannelError::Deadline(patience));
+            }
+            self.receive(Some((deadline, patience)))?;
         }
     }
 
@@ -287,7 +338,6 @@ impl Receiver {
                     &self.socket,
                     deadline.saturating_duration_since(Instant::now()),
                 )
-                && Instant::now() >= deadline
             {
                 return Err(ChannelError::Deadline(patience));
             }
@@ -409,4 +459,40 @@ fn descriptors(header: &libc::msghdr) -> Vec<OwnedFd> {
         control = unsafe { libc::CMSG_NXTHDR(header, control) };
     }
     fds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::thread;
+
+    #[test]
+    fn a_peer_that_takes_a_little_now_and_then_is_given_up() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let ours = OwnedFd::from(ours);
+        let patience = Duration::from_millis(100);
+        let (end, ended) = channel::<()>();
+        // Often enough that no single call has to wait for as long as the patience.
+        let reader = thread::spawn(move || {
+            let mut buffer = [0; 16 << 10];
+            while ended.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
+                let _ = theirs.read(&mut buffer);
+            }
+        });
+        let sent = send(&ours, &vec![0; 32 << 20], &[], patience);
+        drop(end);
+        reader.join().unwrap();
+        assert!(matches!(sent, Err(ChannelError::Deadline(_))), "{sent:?}");
+    }
+
+    #[test]
+    fn a_wait_never_ends_early() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let started = Instant::now();
+        assert!(!is_readable(&ours.into(), Duration::from_micros(2_500)));
+        assert!(started.elapsed() >= Duration::from_micros(2_500));
+    }
 }

@@ -18,7 +18,7 @@ const SHORT: Duration = Duration::from_millis(30);
 
 /// What the scripted server says about itself.
 #[derive(Default)]
-struct Script {
+pub(crate) struct Script {
     /// A file for region 0, whose second page may be mapped.
     file: Option<RawFd>,
     /// Where region 0 begins in the file.
@@ -98,7 +98,7 @@ impl Script {
     }
 
     /// Plays the opening, then `play`; returns the opened client and what `play` returns, later.
-    fn run<R: Send + 'static>(
+    pub(crate) fn run<R: Send + 'static>(
         self,
         patience: Duration,
         play: impl FnOnce(Peer) -> R + Send + 'static,

@@ -2,6 +2,7 @@
 //! both against another implementation.
 
 mod client;
+mod deadlines;
 mod interop;
 mod order;
 mod peer;

@@ -1,6 +1,7 @@
 //! Our server against scripted clients: what it answers, what it refuses, what it survives.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
@@ -28,7 +29,7 @@ type Log = Arc<Mutex<Vec<String>>>;
 
 /// A device that notes what is asked of it. Region 0 is memory; a write of 8 bytes to region 1 has it copy 16 bytes
 /// of the client's memory from there to 4 KiB further on.
-struct Scripted {
+pub(crate) struct Scripted {
     lines: Arc<Lines>,
     bar: Vec<u8>,
     file: File,
@@ -37,7 +38,7 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn new() -> Scripted {
+    pub(crate) fn new() -> Scripted {
         let file = File::from(memfd_create(c"bar", MFdFlags::MFD_CLOEXEC).unwrap());
         file.set_len(BAR_SIZE).unwrap();
         Scripted {
@@ -985,6 +986,28 @@ fn memory_that_is_not_mapped_or_refused_is_a_fault() {
     }));
     assert_eq!(rig.client.next().errno(), errno(Errno::EIO));
     rig.assert_in_step();
+}
+
+#[test]
+fn commands_that_wait_hold_no_more_than_a_little() {
+    let mut rig = Rig::new();
+    rig.map(0x1000, 0x1000).ok();
+    rig.client.command(Command::RegionWrite, |m| {
+        encode_write(m, 1, 0, &0x1000u64.to_le_bytes())
+    });
+    let read = rig.client.next();
+    assert_eq!(read.header.command, Command::DmaRead as u16);
+    // Each is as long as a message may be, and none is refused before its turn.
+    let long = message(&Header::posted(8, Command::RegionWrite), |m| {
+        encode_write(m, 0, 0, &vec![0; 1 << 20])
+    });
+    let mut taken = 0;
+    while rig.client.0.write_all(&long).is_ok() {
+        taken += 1;
+        assert!(taken < 64, "{taken} MiB wait");
+    }
+    assert!(taken > 4, "{taken} are too few");
+    assert!(rig.client.is_closed());
 }
 
 #[test]

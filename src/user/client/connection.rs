@@ -22,6 +22,9 @@ use crate::user::codec::{
 const MAJOR: u16 = 0;
 const MINOR: u16 = 1;
 
+/// Requests of the server's that are served by a call that waits for nothing from it.
+const SERVED_AT_ONCE: u32 = 16;
+
 /// A connection that was negotiated.
 pub(super) struct Connection {
     socket: Arc<OwnedFd>,
@@ -281,12 +284,15 @@ impl Connection {
         self.ask(Command::DeviceGetInfo, |m| all.encode(m), |_| Ok(()))
     }
 
-    /// Answers what the server asks, if it asks and nobody waits for a reply; notices when it is gone.
+    /// Answers what the server asks, if it asks and nobody waits for a reply; notices when it is gone. A server that never
+    /// falls silent is served a few requests at a time.
     pub(super) fn serve_peer(&self) {
         let Ok(mut wire) = self.wire.try_lock() else {
             return; // whoever waits for a reply serves
         };
+        let mut left = SERVED_AT_ONCE;
         while self.gone.get().is_none()
+            && left > 0
             && (wire.receiver.has_bytes() || channel::is_readable(&self.socket, Duration::ZERO))
         {
             let message = match self.receive(&mut wire, Instant::now() + self.patience) {
@@ -300,6 +306,7 @@ impl Connection {
             if self.serve(&mut wire, message).is_err() {
                 return;
             }
+            left -= 1;
         }
     }
 
@@ -355,6 +362,10 @@ impl Connection {
             let got = message.header;
             if !got.is_reply() {
                 self.serve(wire, message)?;
+                // One that asks without end does not answer.
+                if Instant::now() >= deadline {
+                    return Err(self.lost(ChannelError::Deadline(self.patience)));
+                }
             } else if (got.id, got.command) == (request.id, request.command) {
                 // The server acts on messages in the order in which they were sent.
                 self.in_flight.store(false, Ordering::Relaxed);

@@ -22,6 +22,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -36,11 +37,15 @@ pub use session::Peer;
 
 use super::channel::{self, ChannelError};
 
+/// How long the server waits before it tries again to take a client, where the system was short of something.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// A listening socket that serves a device.
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
     stop: Arc<Stop>,
+    patience: Duration,
 }
 
 /// Ends a server from another thread, or from a signal's.
@@ -76,7 +81,14 @@ impl Server {
                 client: Mutex::default(),
             }),
             listener: Listener::bind(path)?,
+            patience: session::PATIENCE,
         })
+    }
+
+    /// Sets how long a client may take to greet, to finish a message that it began, and to take or give an answer: 5
+    /// seconds where nobody says otherwise. Between messages it may be silent for as long as it likes.
+    pub fn patience(self, patience: Duration) -> Server {
+        Server { patience, ..self }
     }
 
     /// Returns what ends this server.
@@ -94,7 +106,7 @@ impl Server {
             if !self.stop.serves(Some(&client)) {
                 break;
             }
-            match session::serve(client, device) {
+            match session::serve(client, device, self.patience) {
                 ChannelError::Closed => tracing::info!("a client has gone"),
                 error => tracing::warn!(%error, "a client was cut off"),
             }
@@ -121,15 +133,38 @@ impl Server {
                 Ok(client) => return Ok(Some(Arc::new(channel::own(client)))),
                 // Gone before it was accepted, or one of the kernel's passing moods.
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => {}
+                Err(errno) if is_shortage(errno) => self.pause(errno),
                 Err(errno) => return Err(self.listener.failed("accept", errno)),
             }
         }
     }
+
+    /// Lets a moment pass in which others may give back what there is too little of, unless the server shall end. The
+    /// client stays in the queue, so that without the pause the wait for it would spin.
+    fn pause(&self, errno: Errno) {
+        tracing::warn!(
+            "a client waits: accept failed with errno {errno} ({}); `ulimit -n`?",
+            errno.desc()
+        );
+        let mut bell = [PollFd::new(self.stop.bell.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(
+            &mut bell,
+            PollTimeout::try_from(PAUSE).unwrap_or(PollTimeout::MAX),
+        );
+    }
+}
+
+/// Tells whether a call failed for want of something that may be there a little later.
+fn is_shortage(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM
+    )
 }
 
 /// Serves the client at the other end of a connected socket, until it goes.
 pub fn serve_stream<D: Device>(stream: UnixStream, device: &mut D) {
-    session::serve(Arc::new(stream.into()), device);
+    session::serve(Arc::new(stream.into()), device, session::PATIENCE);
 }
 
 impl StopHandle {

@@ -10,21 +10,21 @@ use nix::errno::Errno;
 use super::commands;
 use super::device::Device;
 use super::mappings::Mappings;
-use crate::user::channel::{self, ChannelError, MAX_DATA, Message, Receiver};
+use crate::user::channel::{self, ChannelError, MAX_DATA, MAX_FDS, Message, Receiver};
 use crate::user::codec::{Capabilities, Command, DmaAccess, Header};
 
-/// How long a client may take to read a reply, or to answer when the device reaches for its memory.
+/// How long a client may take to say which version it speaks, to send the rest of a message, to read a reply, or to
+/// answer when the device reaches for its memory.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// Commands of the client's that may wait while the device reaches for its memory.
-const MAX_WAITING: usize = 256;
 
 /// The connection to a client.
 pub(super) struct Session {
     pub(super) socket: Arc<OwnedFd>,
+    patience: Duration,
     receiver: Receiver,
     next_id: u16,
     /// Commands that came while the device reached for memory.
-    waiting: VecDeque<Message>,
+    waiting: Waiting,
     pub(super) mappings: Mappings,
     /// The client waits for no reply to the command that is acted on.
     posted: bool,
@@ -52,8 +52,12 @@ impl Answer<'_> {
 }
 
 /// Serves one client until it goes, breaks the protocol, or the socket is shut down. Nothing of the client's stays.
-pub(super) fn serve<D: Device>(socket: Arc<OwnedFd>, device: &mut D) -> ChannelError {
-    let mut session = Session::new(socket);
+pub(super) fn serve<D: Device>(
+    socket: Arc<OwnedFd>,
+    device: &mut D,
+    patience: Duration,
+) -> ChannelError {
+    let mut session = Session::new(socket, patience);
     let end = match session.run(device) {
         Ok(()) => ChannelError::Closed,
         Err(error) => error,
@@ -67,12 +71,13 @@ pub(super) fn serve<D: Device>(socket: Arc<OwnedFd>, device: &mut D) -> ChannelE
 }
 
 impl Session {
-    fn new(socket: Arc<OwnedFd>) -> Session {
+    fn new(socket: Arc<OwnedFd>, patience: Duration) -> Session {
         Session {
             receiver: Receiver::new(Arc::clone(&socket), None),
             socket,
+            patience,
             next_id: 0,
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             mappings: Mappings::default(),
             posted: false,
             client: None,
@@ -82,21 +87,27 @@ impl Session {
     }
 
     fn run<D: Device>(&mut self, device: &mut D) -> Result<(), ChannelError> {
-        let timed = channel::set_patience(&*self.socket, None, PATIENCE);
-        timed.map_err(|_| ChannelError::Os {
-            call: "setsockopt",
-            errno: Errno::last(),
-        })?;
+        let greeted_by = Instant::now() + self.patience;
         loop {
-            let message = match self.waiting.pop_front() {
+            let message = match self.waiting.take() {
                 Some(message) => message,
-                None => self
-                    .receiver
-                    .next(std::mem::take(&mut self.payload), None)?,
+                None => self.next(greeted_by)?,
             };
             if !self.handle(device, message)? {
                 return Ok(());
             }
+        }
+    }
+
+    /// Waits for a message. Between two a client may be silent for as long as it likes, for a guest may sleep; one that
+    /// has not even said which version it speaks keeps the place of others.
+    fn next(&mut self, greeted_by: Instant) -> Result<Message, ChannelError> {
+        let payload = std::mem::take(&mut self.payload);
+        match self.client {
+            Some(_) => self.receiver.next_begun(payload, self.patience),
+            None => self
+                .receiver
+                .next(payload, Some((greeted_by, self.patience))),
         }
     }
 
@@ -134,7 +145,7 @@ impl Session {
         };
         if !header.is_posted() {
             commands::finish(&mut out);
-            channel::send(&self.socket, &out, &fds, PATIENCE)?;
+            channel::send(&self.socket, &out, &fds, self.patience)?;
         }
         drop(fds);
         (self.out, self.payload) = (out, payload);
@@ -147,15 +158,12 @@ impl Session {
         let header = Header::command(self.next_id, command);
         let mut out = Vec::new();
         header.write(&mut out, body);
-        channel::send(&self.socket, &out, &[], PATIENCE).map_err(|_| Errno::EIO)?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let next = self.receiver.next(Vec::new(), Some((deadline, PATIENCE)));
-            let message = next.map_err(|_| {
-                // Without its answer nothing that it holds can be relied on.
-                channel::hang_up(&*self.socket);
-                Errno::EIO
-            })?;
+        channel::send(&self.socket, &out, &[], self.patience).map_err(|_| Errno::EIO)?;
+        let deadline = Instant::now() + self.patience;
+        while let Ok(message) = self
+            .receiver
+            .next(Vec::new(), Some((deadline, self.patience)))
+        {
             let got = message.header;
             if got.is_reply() && (got.id, got.command) == (header.id, header.command) {
                 return match (got.is_error(), message.flaw) {
@@ -163,13 +171,49 @@ impl Session {
                     _ => Err(Errno::EFAULT),
                 };
             }
-            if got.is_command() && self.waiting.len() < MAX_WAITING {
-                self.waiting.push_back(message);
-            } else if got.is_command() {
-                channel::hang_up(&*self.socket);
-                return Err(Errno::EIO);
+            let is_kept = !got.is_command() || self.waiting.keep(message);
+            // One that never falls silent never answers either.
+            if !is_kept || Instant::now() >= deadline {
+                break;
             }
         }
+        // Without its answer nothing that it holds can be relied on.
+        channel::hang_up(&*self.socket);
+        Err(Errno::EIO)
+    }
+}
+
+/// Commands of the client's that wait while the device reaches for its memory, in order.
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<Message>,
+    bytes: usize,
+    fds: usize,
+}
+
+impl Waiting {
+    /// As many as a client has under way that posts without a break for a round trip.
+    const MOST: usize = 256;
+    /// What they may hold of this process's memory and descriptors.
+    const MOST_BYTES: usize = 8 * MAX_DATA;
+    const MOST_FDS: usize = 4 * MAX_FDS;
+
+    /// Keeps a message, or tells that there is no room for it.
+    fn keep(&mut self, message: Message) -> bool {
+        self.bytes += message.payload.len();
+        self.fds += message.fds.len();
+        self.messages.push_back(message);
+        self.messages.len() <= Self::MOST
+            && self.bytes <= Self::MOST_BYTES
+            && self.fds <= Self::MOST_FDS
+    }
+
+    /// Takes the oldest out.
+    fn take(&mut self) -> Option<Message> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.payload.len();
+        self.fds -= message.fds.len();
+        Some(message)
     }
 }
 
@@ -185,7 +229,7 @@ impl Peer<'_> {
         self.session.posted
     }
 
-    /// Reads the client's memory by VFIO_USER_DMA_READ. Blocks for a round trip, 5 seconds at most.
+    /// Reads the client's memory by VFIO_USER_DMA_READ. Blocks for a round trip, for the server's patience at most.
     ///
     /// # Errors
     ///
@@ -211,7 +255,7 @@ impl Peer<'_> {
         Ok(())
     }
 
-    /// Writes the client's memory by VFIO_USER_DMA_WRITE. Blocks for a round trip, 5 seconds at most.
+    /// Writes the client's memory by VFIO_USER_DMA_WRITE. Blocks for a round trip, for the server's patience at most.
     ///
     /// # Errors
     ///
