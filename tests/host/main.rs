@@ -7,4 +7,5 @@ mod golden;
 mod kernel;
 mod machine;
 mod pages;
+mod recovery;
 mod refusals;

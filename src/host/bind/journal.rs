@@ -82,13 +82,9 @@ impl Journals {
     ///
     /// # Errors
     ///
-    /// [`BindError::JournalText`] for a file that is no journal.
+    /// [`BindError::Unreadable`], and [`BindError::JournalText`] for a file that is no journal.
     pub fn all(&self) -> Result<Vec<Record>, BindError> {
-        let entries = fs::read_dir(&self.directory)
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+        let mut paths = self.files()?;
         paths.retain(|path| path.extension().is_some_and(|ending| ending == "journal"));
         paths.sort();
         paths.iter().map(|path| self.read(path)).collect()
@@ -152,8 +148,19 @@ impl Journals {
         self.directory.join(format!("{device}.journal"))
     }
 
+    /// Lists what is in the directory. None is there before the first binding; one that can't be read may hold some.
+    fn files(&self) -> Result<Vec<PathBuf>, BindError> {
+        let unreadable = |source| unreadable(&self.directory, source);
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(unreadable)?,
+        };
+        let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable));
+        paths.collect()
+    }
+
     fn read(&self, path: &Path) -> Result<Record, BindError> {
-        let text = fs::read(path).map_err(|source| self.error(path, source))?;
+        let text = fs::read(path).map_err(|source| unreadable(path, source))?;
         parse(&String::from_utf8_lossy(&text))
             .ok_or_else(|| BindError::JournalText { path: path.into() })
     }
@@ -163,6 +170,13 @@ impl Journals {
             path: path.into(),
             source,
         }
+    }
+}
+
+fn unreadable(path: &Path, source: io::Error) -> BindError {
+    BindError::Unreadable {
+        path: path.into(),
+        source,
     }
 }
 

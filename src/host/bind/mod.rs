@@ -84,7 +84,15 @@ pub enum BindError {
         /// The lock.
         path: PathBuf,
     },
-    /// A journal can't be written or read.
+    /// Whether there are journals, or what one says, can't be learned.
+    #[error("{path}: the journals can't be read: only root may; --journal names another directory", path = path.display())]
+    Unreadable {
+        /// The directory, or the file in it.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A journal can't be written.
     #[error("{path}: the journal can't be kept: only root may write there; --journal names another directory", path = path.display())]
     Journal {
         /// The file.
