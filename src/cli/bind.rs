@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use clap::Args;
-use hwpool::host::bind::{BindError, Journals, Objection, Plan, Request, udev_rules};
+use hwpool::host::bind::{BindError, Journals, Missing, Objection, Plan, Request, udev_rules};
 use hwpool::host::{Function, Kernel, Tree, Writer};
 use hwpool::vfio::Bdf;
 use nix::sys::signal::{Signal, raise};
@@ -63,6 +63,9 @@ pub(crate) struct Recover {
     /// The function, such as 0000:01:00.0; without one all whose binding was interrupted.
     #[arg(value_name = "DEVICE")]
     device: Option<String>,
+    /// Drop what was kept of functions that are gone, or in whose place another device is.
+    #[arg(long, requires = "device")]
+    forget: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -133,11 +136,17 @@ pub(crate) fn recover(args: &Recover, output: Output) -> anyhow::Result<bool> {
         }
     };
     let mut done = Done::new("recover", args.common.dry_run);
+    // What keeps one of them from being given back is no reason to keep the others.
     for device in devices {
         let overrides = &args.common.overrides.reasons;
-        let plan =
-            |tree: &Tree, journals: &Journals| Plan::recover(tree, journals, device, overrides);
-        done.add(carry_out("recover", &args.common, output, plan)?, device);
+        let plan = |tree: &Tree, journals: &Journals| {
+            let plan = Plan::recover(tree, journals, device, overrides)?;
+            Ok(match args.forget {
+                true => plan.map(Plan::forgetting),
+                false => plan,
+            })
+        };
+        done.add(carry_out("recover", &args.common, output, plan), device);
     }
     done.print(output, None)
 }
@@ -149,6 +158,7 @@ struct Done {
     plans: Vec<Plan>,
     /// Functions that hwpool has not bound.
     without: Vec<Bdf>,
+    failures: Vec<(Bdf, anyhow::Error)>,
 }
 
 /// Makes the plan, prints it, and does it unless this is a dry run. Between plan and deed no other hwpool comes.
@@ -211,26 +221,52 @@ impl Done {
             dry_run,
             plans: Vec::new(),
             without: Vec::new(),
+            failures: Vec::new(),
         }
     }
 
-    fn add(&mut self, other: Done, device: Bdf) {
-        if other.plans.is_empty() {
-            self.without.push(device);
+    fn add(&mut self, result: anyhow::Result<Done>, device: Bdf) {
+        match result {
+            Err(error) => self.failures.push((device, error)),
+            Ok(one) if one.plans.is_empty() => self.without.push(device),
+            Ok(one) => self.plans.extend(one.plans),
         }
-        self.plans.extend(other.plans);
     }
 
-    /// Prints what there is to say at the end. A dry run with objections is a check that failed.
-    fn print(&self, output: Output, rules: Option<&str>) -> anyhow::Result<bool> {
-        let is_free = self.plans.iter().all(|plan| plan.objections.is_empty());
-        output.print(|| self.json(rules), || self.text(rules))?;
-        Ok(is_free)
+    /// Prints what there is to say at the end. A dry run that something speaks against is a check that failed; what
+    /// failed, or was done in part only, is the error.
+    fn print(self, output: Output, rules: Option<&str>) -> anyhow::Result<bool> {
+        let is_told = self.failures.is_empty() || !self.plans.is_empty();
+        if is_told {
+            output.print(|| self.json(rules), || self.text(rules))?;
+        }
+        let incomplete = self.plans.iter().filter(|plan| plan.is_incomplete());
+        let is_good = self.plans.iter().all(|plan| plan.objections.is_empty())
+            && incomplete.clone().next().is_none();
+        let missing = incomplete.map(|plan| BindError::Missing {
+            device: plan.device,
+            missing: plan.missing.clone(),
+        });
+        let failures = self.failures.into_iter().map(|(_, error)| error);
+        let mut failures: Vec<_> = match self.dry_run {
+            true => failures.collect(),
+            false => failures.chain(missing.map(anyhow::Error::from)).collect(),
+        };
+        match failures.len() {
+            0 => Ok(is_good),
+            1 => Err(failures.remove(0)),
+            _ => {
+                let lines: Vec<_> = failures.iter().map(|error| format!("{error:#}")).collect();
+                Err(anyhow::anyhow!(lines.join("\nhwpool: ")))
+            }
+        }
     }
 
     fn json(&self, rules: Option<&str>) -> Value {
         let objection = |objection: &Objection| json!({ "function": objection.bdf.to_string(), "reason": objection.reason.word(), "what": objection.what });
         let objections = |list: &[Objection]| list.iter().map(objection).collect::<Vec<_>>();
+        let ids = |(vendor, device): (u16, u16)| format!("{vendor:04x}:{device:04x}");
+        let missing = |one: &Missing| json!({ "function": one.bdf.to_string(), "was": ids(one.was), "found": one.found.map(ids) });
         let plan = |plan: &Plan| {
             json!({
                 "device": plan.device.to_string(),
@@ -239,12 +275,15 @@ impl Done {
                     json!({ "line": step.to_string(), "path": path, "value": value })
                 }).collect::<Vec<_>>(),
                 "objections": objections(&plan.objections), "overridden": objections(&plan.overridden),
+                "missing": plan.missing.iter().map(missing).collect::<Vec<_>>(),
             })
         };
+        let failed = |(device, error): &(Bdf, anyhow::Error)| json!({ "device": device.to_string(), "error": format!("{error:#}") });
         let mut document = json!({
             "schema": "hwpool.bind/1", "verb": self.verb, "done": !self.dry_run,
             "plans": self.plans.iter().map(plan).collect::<Vec<_>>(),
             "without_journal": self.without.iter().map(Bdf::to_string).collect::<Vec<_>>(),
+            "failed": self.failures.iter().map(failed).collect::<Vec<_>>(),
         });
         if let Some(rules) = rules {
             document["udev_rules"] = rules.into();
@@ -258,7 +297,15 @@ impl Done {
             for objection in &plan.objections {
                 text += &format!("# refused: {objection}\n");
             }
+            let kept = match plan.is_incomplete() {
+                true => "its journal stays",
+                false => "its journal goes",
+            };
+            for missing in &plan.missing {
+                text += &format!("# missing: {missing}: {kept}\n");
+            }
             let said = match (plan.steps.is_empty(), self.dry_run) {
+                (true, _) if !plan.missing.is_empty() => "nothing is there to be given back",
                 (true, _) => "nothing to do: it is as it shall be",
                 (false, true) => "dry run: nothing was changed",
                 (false, false) => "done and verified",

@@ -268,7 +268,7 @@ fn recovery_of_all_leaves_finished_bindings_alone() {
     let machine = idle_nic();
     let before = format!(
         "{{\"schema\":\"hwpool.journal/1\",\"device\":\"{BMU}\",\"before\":[{{\"function\":\"{BMU}\",\
-         \"driver\":\"e1000e\",\"driver_override\":null,\"vfs\":0,\"owners\":[]}}]}}\n"
+         \"ids\":[32902,4347],\"driver\":\"e1000e\",\"driver_override\":null,\"vfs\":0,\"owners\":[]}}]}}\n"
     );
     let path = format!("/run/hwpool/{BMU}.journal");
     machine.file(&path, format!("{before}{{\"done\":true}}\n"));

@@ -221,6 +221,10 @@ impl Machine {
         fs::write(path, text).expect("a file");
     }
 
+    pub(crate) fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).expect("a file")
+    }
+
     /// Makes a file of a mode, as a device node.
     pub(crate) fn node(&self, path: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt;

@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use super::cli::hwpool;
-use super::machine::{BMU, Machine, nic};
+use super::machine::{BMU, Machine, Spec, nic};
 
 /// A machine on which a binding of the board was cut off before its first change.
 fn interrupted() -> Machine {
@@ -49,4 +49,164 @@ fn who_may_not_read_the_journals_is_not_told_that_there_are_none() {
         err.contains("/run/hwpool: the journals can't be read: only root may"),
         "{err}"
     );
+}
+
+const OTHER: &str = "0000:02:00.0";
+const OVERRIDE: &str = "/sys/bus/pci/devices/0000:01:00.0/driver_override";
+
+/// Another board in the place of the first, whose binding was cut off; on a driver of its own.
+fn swapped() -> Machine {
+    let machine = interrupted();
+    let other = Spec {
+        ids: (0x10ee, 0x9038),
+        ..nic(BMU, "e1000e", 7)
+    };
+    machine.add(&other);
+    machine.file(OVERRIDE, "vfio-pci\n");
+    machine
+}
+
+#[test]
+fn another_board_at_the_address_is_left_alone() {
+    let machine = swapped();
+    let before = machine.contents();
+    for verb in [
+        &["recover"][..],
+        &["recover", BMU],
+        &["unbind", BMU],
+        &["bind", BMU],
+    ] {
+        let run = hwpool(&machine, verb);
+        assert_eq!(run.code, 3, "{verb:?}: {}{}", run.out, run.err);
+        let told = "0000:01:00.0 was 8086:10fb, and another device is there now, 10ee:9038, which is left alone";
+        assert!(run.err.contains(told), "{verb:?}: {}", run.err);
+        assert!(
+            run.err.contains("`hwpool recover 0000:01:00.0 --forget`"),
+            "{}",
+            run.err
+        );
+        assert_eq!(machine.contents(), before, "{verb:?}");
+    }
+    let dry = hwpool(&machine, &["recover", BMU, "--dry-run"]);
+    assert_eq!(
+        (dry.code, dry.out.contains("its journal stays")),
+        (1, true),
+        "{}",
+        dry.out
+    );
+    assert!(machine.path("/run/hwpool/0000:01:00.0.journal").exists());
+    let forgot = hwpool(&machine, &["recover", BMU, "--forget"]);
+    assert_eq!(
+        (forgot.code, forgot.out.contains("its journal goes")),
+        (0, true),
+        "{}",
+        forgot.err
+    );
+    assert!(!machine.path("/run/hwpool/0000:01:00.0.journal").exists());
+    assert_eq!(machine.contents(), before);
+}
+
+#[test]
+fn a_board_that_is_gone_keeps_no_other_from_recovery() {
+    let machine = interrupted();
+    machine.add(&Spec {
+        bdf: OTHER,
+        ..nic(BMU, "igb", 8)
+    });
+    let named = format!("/sys/bus/pci/devices/{OTHER}/driver_override");
+    // Died at the second change: the driver is named, and the function not yet unbound.
+    assert_eq!(
+        hwpool(&machine, &["bind", OTHER, "--die-at", "2"]).signal,
+        Some(9)
+    );
+    assert_eq!(machine.text(&named), "vfio-pci\n");
+    std::fs::remove_file(machine.path("/sys/bus/pci/devices/0000:01:00.0")).unwrap();
+    let run = hwpool(&machine, &["recover"]);
+    assert_eq!(run.code, 3, "{}", run.err);
+    assert!(
+        run.err.contains("0000:01:00.0 was 8086:10fb, and is gone"),
+        "{}",
+        run.err
+    );
+    assert!(
+        run.out
+            .contains("# recover 0000:02:00.0: done and verified"),
+        "{}",
+        run.out
+    );
+    assert_eq!(machine.text(&named), "\n");
+    assert_eq!(
+        hwpool(&machine, &["recover"]).code,
+        3,
+        "it stays until it is told to go"
+    );
+    assert_eq!(hwpool(&machine, &["recover", BMU, "--forget"]).code, 0);
+    assert_eq!(hwpool(&machine, &["recover"]).code, 0);
+    let usage = hwpool(&machine, &["recover", "--forget"]);
+    assert_eq!(
+        (usage.code, usage.err.contains("DEVICE")),
+        (2, true),
+        "{}",
+        usage.err
+    );
+}
+
+#[test]
+fn what_keeps_one_from_recovery_keeps_no_other() {
+    let machine = interrupted();
+    machine.add(&Spec {
+        bdf: OTHER,
+        ..nic(BMU, "igb", 8)
+    });
+    assert_eq!(
+        hwpool(&machine, &["bind", OTHER, "--die-at", "2"]).signal,
+        Some(9)
+    );
+    // The first board has lost its driver, and that driver has left the kernel.
+    std::fs::remove_file(machine.path("/sys/bus/pci/devices/0000:01:00.0/driver")).unwrap();
+    std::fs::remove_dir_all(machine.path("/sys/bus/pci/drivers/e1000e")).unwrap();
+    let run = hwpool(&machine, &["recover"]);
+    assert_eq!(
+        (run.code, run.err.contains("no driver e1000e")),
+        (3, true),
+        "{}",
+        run.err
+    );
+    assert!(
+        run.out
+            .contains("# recover 0000:02:00.0: done and verified"),
+        "{}",
+        run.out
+    );
+    let alone = hwpool(&machine, &["recover", BMU]);
+    assert_eq!((alone.code, alone.out.as_str()), (3, ""));
+}
+
+/// Of a group that was bound as one, what is there is given back, and the journal keeps the rest.
+#[test]
+fn of_a_group_what_is_there_is_given_back() {
+    let machine = interrupted();
+    machine.add(&Spec {
+        bdf: "0000:01:00.1",
+        ..nic(BMU, "igb", 7)
+    });
+    let path = "/run/hwpool/0000:01:00.0.journal";
+    std::fs::remove_file(machine.path(path)).unwrap();
+    let whole = ["bind", BMU, "--whole-group", "--die-at", "2"];
+    assert_eq!(hwpool(&machine, &whole).signal, Some(9));
+    std::fs::remove_file(machine.path("/sys/bus/pci/devices/0000:01:00.1")).unwrap();
+    let run = hwpool(&machine, &["recover"]);
+    assert_eq!(
+        (
+            run.code,
+            run.err.contains("0000:01:00.1 was 8086:10fb, and is gone")
+        ),
+        (3, true),
+        "{}",
+        run.err
+    );
+    assert_eq!(machine.text(OVERRIDE), "\n", "the other one is as it was");
+    assert!(machine.path(path).exists());
+    assert_eq!(hwpool(&machine, &["recover", BMU, "--forget"]).code, 0);
+    assert!(!machine.path(path).exists());
 }

@@ -222,7 +222,7 @@ impl Journal {
 mod tests {
     use super::*;
 
-    const FIRST: &str = r#"{"schema":"hwpool.journal/1","device":"0000:01:00.0","before":[{"function":"0000:01:00.0","driver":"e1000e","driver_override":null,"vfs":0,"owners":[["/dev/vfio/7",5]]}]}"#;
+    const FIRST: &str = r#"{"schema":"hwpool.journal/1","device":"0000:01:00.0","before":[{"function":"0000:01:00.0","ids":[32902,4347],"driver":"e1000e","driver_override":null,"vfs":0,"owners":[["/dev/vfio/7",5]]}]}"#;
 
     #[test]
     fn a_journal_says_whether_it_was_finished() {
@@ -252,6 +252,7 @@ mod tests {
             "x",
             &FIRST.replace("/1", "/2"),
             &FIRST.replace(":0,", ":-1,"),
+            &FIRST.replace("4347", "65536"),
             &FIRST[..FIRST.len() - 3],
         ] {
             assert!(parse(bad).is_none(), "{bad}");

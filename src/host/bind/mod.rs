@@ -20,7 +20,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use journal::{Journals, Lock, Record};
-pub use plan::{Objection, Plan, Request};
+pub use plan::{Missing, Objection, Plan, Request};
 pub use state::{State, Step, Wanted};
 pub use udev::rules as udev_rules;
 
@@ -68,6 +68,17 @@ pub enum BindError {
         device: Bdf,
         /// The journal.
         path: PathBuf,
+    },
+    /// A journal tells of functions that are not there.
+    #[error(
+        "{}; put the board back and recover again, or `hwpool recover {device} --forget` drops what was kept of it",
+        list(missing)
+    )]
+    Missing {
+        /// The function.
+        device: Bdf,
+        /// Those that are not there.
+        missing: Vec<Missing>,
     },
     /// The function has been bound to something else since.
     #[error("{device} was bound to another driver ({}) since hwpool bound it: `hwpool recover {device}` puts back what was there before",
@@ -144,8 +155,8 @@ pub enum BindError {
     },
 }
 
-fn list(objections: &[Objection]) -> String {
-    let lines: Vec<_> = objections.iter().map(Objection::to_string).collect();
+fn list(items: &[impl ToString]) -> String {
+    let lines: Vec<_> = items.iter().map(ToString::to_string).collect();
     lines.join("; ")
 }
 
@@ -178,6 +189,8 @@ impl Plan {
                 self.run(tree, writer, Some(&mut journals.reopen(self.device)?))?;
                 journals.remove(self.device)
             }
+            After::Stay if self.steps.is_empty() => Ok(()),
+            After::Stay => self.run(tree, writer, Some(&mut journals.reopen(self.device)?)),
             After::Keep => self.run_or_put_back(tree, writer, journals, true),
             After::Drop => self.run_or_put_back(tree, writer, journals, false),
         }

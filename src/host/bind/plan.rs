@@ -41,6 +41,44 @@ impl fmt::Display for Objection {
     }
 }
 
+/// A function that a journal tells of, and that is not there to be given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Its address.
+    pub bdf: Bdf,
+    /// Vendor and device id that it had.
+    pub was: (u16, u16),
+    /// Those of the device that is at the address now, if one is.
+    pub found: Option<(u16, u16)>,
+}
+
+impl Missing {
+    /// Looks for the function of a state; `None` where it is still there.
+    fn of(tree: &Tree, before: &State) -> Option<Missing> {
+        let function = Function::read(tree, before.bdf);
+        let found = function.map(|function| (function.vendor, function.device));
+        (found != Some(before.ids)).then_some(Missing {
+            bdf: before.bdf,
+            was: before.ids,
+            found,
+        })
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bdf, (vendor, device)) = (self.bdf, self.was);
+        write!(f, "{bdf} was {vendor:04x}:{device:04x}, and ")?;
+        match self.found {
+            None => f.write_str("is gone"),
+            Some((vendor, device)) => write!(
+                f,
+                "another device is there now, {vendor:04x}:{device:04x}, which is left alone"
+            ),
+        }
+    }
+}
+
 /// What happens to the journal.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub(super) enum After {
@@ -52,6 +90,8 @@ pub(super) enum After {
     Drop,
     /// The one that there is goes at the end.
     Forget,
+    /// The one that there is stays, as not all that it tells of could be put back.
+    Stay,
 }
 
 /// The steps of a command.
@@ -65,6 +105,8 @@ pub struct Plan {
     pub objections: Vec<Objection>,
     /// What was overridden.
     pub overridden: Vec<Objection>,
+    /// Functions that should be given back and are not there.
+    pub missing: Vec<Missing>,
     /// The states before.
     pub before: Vec<State>,
     pub(super) after: After,
@@ -101,7 +143,7 @@ impl Plan {
         steps.extend(own_nodes(&device, &before[0], request));
         let after = match journals.of(device.bdf)? {
             None => After::Keep,
-            Some(record) => bound_before(&record, &device, request, journals)?,
+            Some(record) => bound_before(tree, &record, &device, request, journals)?,
         };
         let mut objections = against_unbinding(tree, &functions, &steps);
         if is_vfio(&request.driver) {
@@ -139,6 +181,7 @@ impl Plan {
         let record = journals.of(device)?;
         let (lead, mut goals, after) = match &record {
             Some(record) => {
+                need_same(tree, record, device)?;
                 let goals = record.before.iter().map(Goal::again).collect();
                 (record.device, goals, After::Forget)
             }
@@ -153,11 +196,12 @@ impl Plan {
                 goal.driver = Wanted::Exactly(Some(driver.into()));
             }
         }
-        back(tree, lead, &goals, overrides, after)
+        let missing = record.map_or(Vec::new(), |record| missing(tree, &record));
+        back(tree, lead, goals, missing, overrides, after)
     }
 
     /// Plans to put back what a journal says was there before. `None` where there is no journal of the function: it
-    /// is not bound by hwpool. Changes nothing.
+    /// is not bound by hwpool. The journal stays where not all of its functions are there. Changes nothing.
     ///
     /// # Errors
     ///
@@ -171,8 +215,30 @@ impl Plan {
         let Some(record) = journals.of(device)? else {
             return Ok(None);
         };
-        let goals: Vec<_> = record.before.iter().map(Goal::again).collect();
-        back(tree, record.device, &goals, overrides, After::Forget).map(Some)
+        let goals = record.before.iter().map(Goal::again).collect();
+        let missing = missing(tree, &record);
+        back(
+            tree,
+            record.device,
+            goals,
+            missing,
+            overrides,
+            After::Forget,
+        )
+        .map(Some)
+    }
+
+    /// Lets the journal go although functions that it tells of are missing.
+    pub fn forgetting(mut self) -> Plan {
+        if self.after == After::Stay {
+            self.after = After::Forget;
+        }
+        self
+    }
+
+    /// Tells whether something is missing, and the journal kept for it.
+    pub fn is_incomplete(&self) -> bool {
+        self.after == After::Stay
     }
 
     /// Returns the way back from whatever is now to what was before the plan.
@@ -189,14 +255,40 @@ impl Plan {
     }
 }
 
-/// Plans to reach `goals`, the last first: what was bound last is given back first.
+/// Returns the functions of a journal that are not there any more.
+fn missing(tree: &Tree, record: &Record) -> Vec<Missing> {
+    let states = record.before.iter();
+    states
+        .filter_map(|before| Missing::of(tree, before))
+        .collect()
+}
+
+/// Refuses to take a device for the one that a journal tells of at the same address.
+fn need_same(tree: &Tree, record: &Record, device: Bdf) -> Result<(), BindError> {
+    let mut missing = missing(tree, record).into_iter();
+    match missing.find(|missing| missing.bdf == device) {
+        None => Ok(()),
+        Some(missing) => Err(BindError::Missing {
+            device,
+            missing: vec![missing],
+        }),
+    }
+}
+
+/// Plans to reach `goals`, the last first: what was bound last is given back first. Nothing is done to what is missing.
 fn back(
     tree: &Tree,
     device: Bdf,
-    goals: &[Goal],
+    mut goals: Vec<Goal>,
+    missing: Vec<Missing>,
     overrides: &[Reason],
     after: After,
 ) -> Result<Plan, BindError> {
+    goals.retain(|goal| missing.iter().all(|missing| missing.bdf != goal.bdf));
+    let after = match missing.is_empty() {
+        true => after,
+        false => After::Stay,
+    };
     let mut before = Vec::new();
     let mut steps = Vec::new();
     let mut functions = Vec::new();
@@ -212,7 +304,10 @@ fn back(
         functions.push(function);
     }
     let objections = against_unbinding(tree, &functions, &steps);
-    Ok(plan(device, steps, objections, overrides, before, after))
+    Ok(Plan {
+        missing,
+        ..plan(device, steps, objections, overrides, before, after)
+    })
 }
 
 fn plan(
@@ -231,6 +326,7 @@ fn plan(
         steps,
         objections,
         overridden,
+        missing: Vec::new(),
         before,
         after,
     }
@@ -238,11 +334,13 @@ fn plan(
 
 /// Decides what a journal that is there already means for a new binding.
 fn bound_before(
+    tree: &Tree,
     record: &Record,
     device: &Function,
     request: &Request,
     journals: &Journals,
 ) -> Result<After, BindError> {
+    need_same(tree, record, device.bdf)?;
     if !record.is_done {
         return Err(BindError::Interrupted {
             device: record.device,

@@ -13,6 +13,8 @@ use crate::vfio::{Bdf, is_vfio};
 pub struct State {
     /// The function.
     pub bdf: Bdf,
+    /// Its vendor and device id, which binding does not change: another device may be at the address later.
+    pub ids: (u16, u16),
     /// Its driver.
     pub driver: Option<String>,
     /// The only driver that may bind it.
@@ -37,6 +39,7 @@ impl State {
         });
         Some(State {
             bdf,
+            ids: (function.vendor, function.device),
             owners: owners.collect(),
             driver: function.driver,
             driver_override: function.driver_override,
@@ -46,7 +49,8 @@ impl State {
 
     pub(super) fn json(&self) -> Value {
         json!({
-            "function": self.bdf.to_string(), "driver": self.driver, "driver_override": self.driver_override,
+            "function": self.bdf.to_string(), "ids": self.ids,
+            "driver": self.driver, "driver_override": self.driver_override,
             "vfs": self.vfs, "owners": self.owners,
         })
     }
@@ -63,8 +67,10 @@ impl State {
             Some((pair[0].as_str()?.to_string(), uid))
         };
         let owners = value["owners"].as_array()?.iter().map(owner);
+        let id = |index: usize| u16::try_from(value["ids"][index].as_u64()?).ok();
         Some(State {
             bdf: value["function"].as_str()?.parse().ok()?,
+            ids: (id(0)?, id(1)?),
             driver: name("driver")?,
             driver_override: name("driver_override")?,
             vfs: value["vfs"].as_u64()?.try_into().ok()?,
