@@ -210,3 +210,69 @@ fn of_a_group_what_is_there_is_given_back() {
     assert_eq!(hwpool(&machine, &["recover", BMU, "--forget"]).code, 0);
     assert!(!machine.path(path).exists());
 }
+
+/// A shell in whose program files can't grow beyond a few hundred bytes: as on a full disk, a file of this size takes
+/// no more, and the small ones of the machine can be written.
+fn with_full_disk(machine: &Machine, arguments: &[&str]) -> (Option<i32>, String) {
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_hwpool")]);
+    command.args(arguments).args(["--root", machine.root()]);
+    let output = command.stdin(Stdio::null()).output().expect("a shell");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), err)
+}
+
+#[test]
+fn a_full_disk_keeps_nothing_from_recovery() {
+    let machine = Machine::new();
+    machine.add(&nic(BMU, "e1000e", 7));
+    let before = machine.contents();
+    assert_eq!(
+        hwpool(&machine, &["bind", BMU, "--die-at", "2"]).signal,
+        Some(9)
+    );
+    let journal = "/run/hwpool/0000:01:00.0.journal";
+    let text = machine.text(journal);
+    machine.file(journal, text + &"\n".repeat(4096));
+    let (code, err) = with_full_disk(&machine, &["recover"]);
+    assert_eq!(
+        (code, err.contains("File too large")),
+        (Some(0), true),
+        "{err}"
+    );
+    assert_eq!(machine.contents(), before);
+    assert!(!machine.path(journal).exists());
+}
+
+/// Where a journal can't be removed, all is put back all the same. Needs a mount namespace of its own.
+#[test]
+fn a_file_system_that_is_only_read_keeps_nothing_from_recovery() {
+    let machine = Machine::new();
+    machine.add(&nic(BMU, "e1000e", 7));
+    let before = machine.contents();
+    assert_eq!(
+        hwpool(&machine, &["bind", BMU, "--die-at", "2"]).signal,
+        Some(9)
+    );
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" || exit 77; exec \"$0\" recover --root \"$2\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_hwpool")]);
+    command.arg(machine.path("/run/hwpool")).arg(machine.root());
+    let output = command.stdin(Stdio::null()).output();
+    let Some(output) = output
+        .ok()
+        .filter(|output| !matches!(output.status.code(), Some(1 | 77)))
+    else {
+        eprintln!("SKIP: this user can't mount");
+        return;
+    };
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(
+        err.contains("is put back, but") && err.contains("can't be removed"),
+        "{err}"
+    );
+    assert_eq!(machine.contents(), before);
+    assert!(machine.path("/run/hwpool/0000:01:00.0.journal").exists());
+}

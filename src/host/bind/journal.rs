@@ -45,6 +45,9 @@ pub struct Record {
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
+    /// Nothing may be changed that could not be noted before. On the way back it may: where it leads is on disk
+    /// already, and a full disk is no reason to leave a board where it is.
+    is_needed: bool,
 }
 
 impl Journals {
@@ -55,7 +58,7 @@ impl Journals {
         }
     }
 
-    /// Takes the right to bind and unbind.
+    /// Takes the right to bind and unbind: a lock on the directory itself, which takes no space on a full disk.
     ///
     /// # Errors
     ///
@@ -64,15 +67,9 @@ impl Journals {
         let mut make = fs::DirBuilder::new();
         let made = make.recursive(true).mode(0o700).create(&self.directory);
         made.map_err(|source| self.error(&self.directory, source))?;
-        let path = self.directory.join("lock");
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
-        let file = file.map_err(|source| self.error(&path, source))?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        let path = self.directory.clone();
+        let directory = File::open(&path).map_err(|source| self.error(&path, source))?;
+        match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Lock(lock)),
             Err((_, _)) => Err(BindError::Busy { path }),
         }
@@ -121,26 +118,32 @@ impl Journals {
             Ok(file)
         };
         let file = create().map_err(|source| self.error(&path, source))?;
-        Ok(Journal { path, file })
+        Ok(Journal {
+            path,
+            file,
+            is_needed: true,
+        })
     }
 
-    /// Goes on with the journal of a device.
-    pub(super) fn reopen(&self, device: Bdf) -> Result<Journal, BindError> {
+    /// Goes on with the journal of a device on the way back; `None` where nothing can be added to it.
+    pub(super) fn reopen(&self, device: Bdf) -> Option<Journal> {
         let path = self.path(device);
         let file = OpenOptions::new().append(true).open(&path);
+        let file = file.inspect_err(|error| unnoted(&path, error)).ok()?;
         let mut journal = Journal {
-            file: file.map_err(|source| self.error(&path, source))?,
+            file,
             path,
+            is_needed: false,
         };
         // Ends a line that was cut off.
-        journal.line("")?;
-        Ok(journal)
+        journal.line("").ok()?;
+        Some(journal)
     }
 
     /// Forgets what was before: it is so again.
     pub(super) fn remove(&self, device: Bdf) -> Result<(), BindError> {
         let path = self.path(device);
-        fs::remove_file(&path).map_err(|source| self.error(&path, source))
+        fs::remove_file(&path).map_err(|source| BindError::Remains { path, source })
     }
 
     /// Returns the file for a device.
@@ -171,6 +174,11 @@ impl Journals {
             source,
         }
     }
+}
+
+/// Says that a step back is not written down.
+fn unnoted(path: &Path, error: &io::Error) {
+    tracing::warn!("{}: goes on without noting it: {error}", path.display());
 }
 
 fn unreadable(path: &Path, source: io::Error) -> BindError {
@@ -207,14 +215,25 @@ impl Journal {
         self.line(&json!({ "done": true }).to_string())
     }
 
+    /// From now on the steps lead back.
+    pub(super) fn turn_back(&mut self) {
+        self.is_needed = false;
+    }
+
     /// Adds a line by one write, and waits until it is kept.
     fn line(&mut self, text: &str) -> Result<(), BindError> {
         let written = self.file.write_all(format!("{text}\n").as_bytes());
-        let kept = written.and_then(|()| self.file.sync_data());
-        kept.map_err(|source| BindError::Journal {
-            path: self.path.clone(),
-            source,
-        })
+        match written.and_then(|()| self.file.sync_data()) {
+            Err(source) if self.is_needed => Err(BindError::Journal {
+                path: self.path.clone(),
+                source,
+            }),
+            Err(error) => {
+                unnoted(&self.path, &error);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 }
 

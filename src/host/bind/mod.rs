@@ -111,6 +111,14 @@ pub enum BindError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// All is as it was, and the journal is still there.
+    #[error("what was there before is put back, but {path} can't be removed: do that before the next binding", path = path.display())]
+    Remains {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A file that should be a journal is none.
     #[error("{path} is no journal of this version of hwpool: look into it, put the driver back by hand, remove it", path = path.display())]
     JournalText {
@@ -186,11 +194,11 @@ impl Plan {
             After::Nothing => self.run(tree, writer, None),
             After::Forget if self.steps.is_empty() => journals.remove(self.device),
             After::Forget => {
-                self.run(tree, writer, Some(&mut journals.reopen(self.device)?))?;
+                self.run(tree, writer, journals.reopen(self.device).as_mut())?;
                 journals.remove(self.device)
             }
             After::Stay if self.steps.is_empty() => Ok(()),
-            After::Stay => self.run(tree, writer, Some(&mut journals.reopen(self.device)?)),
+            After::Stay => self.run(tree, writer, journals.reopen(self.device).as_mut()),
             After::Keep => self.run_or_put_back(tree, writer, journals, true),
             After::Drop => self.run_or_put_back(tree, writer, journals, false),
         }
@@ -212,6 +220,7 @@ impl Plan {
             };
         };
         let source = Box::new(source);
+        journal.turn_back();
         let again = self.backwards(tree).run(tree, writer, Some(&mut journal));
         match again.and_then(|()| journals.remove(self.device)) {
             Ok(()) => Err(BindError::PutBack { source }),
