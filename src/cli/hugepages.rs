@@ -57,10 +57,7 @@ pub(crate) fn run(args: &Hugepages, output: Output) -> anyhow::Result<()> {
         Action::Release(change) => (change, false),
     };
     let pool = Pool::find(&tree, change.size, change.node)?;
-    let wanted = match up {
-        true => pool.total.saturating_add(change.pages),
-        false => pool.total.saturating_sub(change.pages),
-    };
+    let wanted = pool.number_after(up, change.pages);
     output.line(format!("echo {wanted} > {}", pool.path()))?;
     let now = match (change.dry_run, up) {
         (true, _) => pool.clone(),
@@ -72,14 +69,29 @@ pub(crate) fn run(args: &Hugepages, output: Output) -> anyhow::Result<()> {
         let mut document = document(std::slice::from_ref(&now));
         document["write"] = write;
         document["written"] = (!change.dry_run).into();
+        document["before"] = pool.total.into();
         document
     };
-    output.print(all, || line(&now))
+    output.print(all, || changed(&pool, &now, change.dry_run))
 }
 
 fn document(pools: &[Pool]) -> Value {
     let pool = |pool: &Pool| json!({ "node": pool.node, "bytes": pool.bytes, "total": pool.total, "free": pool.free, "surplus": pool.surplus });
     json!({ "schema": "hwpool.hugepages/1", "pools": pools.iter().map(pool).collect::<Vec<_>>() })
+}
+
+fn changed(before: &Pool, now: &Pool, dry_run: bool) -> String {
+    let place = now.place();
+    match dry_run {
+        true => format!(
+            "{place}{} pages, {} free; nothing was changed\n",
+            now.total, now.free
+        ),
+        false => format!(
+            "{place}{} pages before, {} now, {} free\n",
+            before.total, now.total, now.free
+        ),
+    }
 }
 
 fn line(pool: &Pool) -> String {

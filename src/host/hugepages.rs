@@ -13,10 +13,13 @@ pub struct Pool {
     pub bytes: u64,
     /// Pages in the pool.
     pub total: u64,
-    /// Pages that nobody uses. Some of them may be promised to mappings that have not touched them yet.
+    /// Pages that nobody uses.
     pub free: u64,
-    /// Pages beyond what was reserved, which go when they are no longer used.
+    /// Pages beyond what was reserved, which go when they are no longer used. They count in `total`, and not in the
+    /// number that the kernel is given.
     pub surplus: u64,
+    /// Of the free pages, on all nodes, those that are not promised to mappings that have not touched them yet.
+    unpromised: u64,
     directory: String,
 }
 
@@ -35,8 +38,8 @@ pub enum HugepageError {
     },
     /// The kernel found fewer pages than asked for.
     #[error(
-        "{place}the kernel found {got} of {wanted} pages, and they were given back: memory is too full or too \
-         fragmented; `echo 1 > /proc/sys/vm/compact_memory`, or reserve at boot (hugepagesz={kib}K hugepages={wanted})",
+        "{place}there are {had} pages, and of {wanted} more the kernel found {got}, which were given back: memory is \
+         too full or too fragmented; `echo 1 > /proc/sys/vm/compact_memory`, or reserve at boot (hugepagesz={kib}K hugepages={wanted})",
         kib = bytes >> 10
     )]
     TooFew {
@@ -48,18 +51,39 @@ pub enum HugepageError {
         wanted: u64,
         /// Pages found.
         got: u64,
+        /// Pages before, and again now.
+        had: u64,
+    },
+    /// The kernel gave back fewer pages than it was told to: others began to use them meanwhile.
+    #[error(
+        "{place}of {wanted} pages the kernel could release {got}: there were {had}, and there are {} now; the others \
+         came into use meanwhile",
+        had.saturating_sub(*got)
+    )]
+    Taken {
+        /// Size and node, in words.
+        place: String,
+        /// Pages asked for.
+        wanted: u64,
+        /// Pages released.
+        got: u64,
+        /// Pages before.
+        had: u64,
     },
     /// Fewer pages are free than shall be released.
     #[error(
-        "{place}{free} pages are free, and {wanted} shall be released: end the programs that use the others"
+        "{place}of {had} pages {free} are free and promised to nobody, and {wanted} shall be released: end the \
+         programs that use the others"
     )]
     InUse {
         /// Size and node, in words.
         place: String,
         /// Pages asked for.
         wanted: u64,
-        /// Pages that are free.
+        /// Pages that are free, and promised to nobody.
         free: u64,
+        /// Pages that there are.
+        had: u64,
     },
     /// The number could not be written.
     #[error("{path}: the kernel refuses {value}: only root may write it, and in a container nobody may", path = path.display())]
@@ -88,6 +112,9 @@ impl Pool {
             .collect();
         if pools.is_empty() {
             pools = pools_in(tree, None, "/sys/kernel/mm/hugepages");
+        }
+        for pool in &mut pools {
+            pool.unpromised = unpromised(tree, pool.bytes);
         }
         pools
     }
@@ -131,18 +158,19 @@ impl Pool {
         writer: &mut dyn Writer,
         pages: u64,
     ) -> Result<Pool, HugepageError> {
-        let wanted = self.total.saturating_add(pages);
+        let wanted = self.number_after(true, pages);
         self.set(tree, writer, wanted)?;
         let now = Pool::find(tree, self.bytes, self.node)?;
-        if now.total >= wanted {
+        if now.reserved() >= wanted {
             return Ok(now);
         }
-        self.set(tree, writer, self.total)?;
+        self.set(tree, writer, self.reserved())?;
         Err(HugepageError::TooFew {
             place: self.place(),
             bytes: self.bytes,
             wanted: pages,
-            got: now.total.saturating_sub(self.total),
+            got: now.reserved().saturating_sub(self.reserved()),
+            had: self.total,
         })
     }
 
@@ -150,22 +178,48 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`HugepageError::InUse`], [`HugepageError::Write`].
+    /// [`HugepageError::InUse`], [`HugepageError::Taken`], [`HugepageError::Write`].
     pub fn release(
         &self,
         tree: &Tree,
         writer: &mut dyn Writer,
         pages: u64,
     ) -> Result<Pool, HugepageError> {
-        if pages > self.free {
+        let free = self.free.min(self.unpromised).min(self.reserved());
+        if pages > free {
             return Err(HugepageError::InUse {
                 place: self.place(),
                 wanted: pages,
-                free: self.free,
+                free,
+                had: self.total,
             });
         }
-        self.set(tree, writer, self.total.saturating_sub(pages))?;
-        Pool::find(tree, self.bytes, self.node)
+        self.set(tree, writer, self.number_after(false, pages))?;
+        let now = Pool::find(tree, self.bytes, self.node)?;
+        let got = self.total.saturating_sub(now.total);
+        if got >= pages {
+            return Ok(now);
+        }
+        // What came into use meanwhile the kernel counts as surplus now: it belongs to the reserved ones again.
+        self.set(tree, writer, self.number_after(false, got))?;
+        Err(HugepageError::Taken {
+            place: self.place(),
+            wanted: pages,
+            got,
+            had: self.total,
+        })
+    }
+
+    /// Returns the number that the kernel has to be given for `pages` more (`up`) or fewer.
+    pub fn number_after(&self, up: bool, pages: u64) -> u64 {
+        match up {
+            true => self.reserved().saturating_add(pages),
+            false => self.reserved().saturating_sub(pages),
+        }
+    }
+
+    fn reserved(&self) -> u64 {
+        self.total.saturating_sub(self.surplus)
     }
 
     fn set(&self, tree: &Tree, writer: &mut dyn Writer, value: u64) -> Result<(), HugepageError> {
@@ -196,12 +250,23 @@ fn pools_in(tree: &Tree, node: Option<u32>, at: &str) -> Vec<Pool> {
                 total: count("nr_hugepages")?,
                 free: count("free_hugepages")?,
                 surplus: count("surplus_hugepages").unwrap_or(0),
+                unpromised: u64::MAX,
                 directory,
             })
         })
         .collect();
     pools.sort_by_key(|pool| pool.bytes);
     pools
+}
+
+/// The kernel counts promises for the whole machine only.
+fn unpromised(tree: &Tree, bytes: u64) -> u64 {
+    let at = format!("/sys/kernel/mm/hugepages/hugepages-{}kB", bytes >> 10);
+    let count = |file: &str| tree.number::<u64>(&format!("{at}/{file}"));
+    match count("free_hugepages").zip(count("resv_hugepages")) {
+        Some((free, promised)) => free.saturating_sub(promised),
+        None => u64::MAX,
+    }
 }
 
 /// Returns a size as people write it.

@@ -298,6 +298,12 @@ fn hugepages_are_counted_by_node() {
     assert_eq!((code, document["pools"][0]["total"].as_u64()), (0, Some(8)));
     let none = hwpool(&machine, &["hugepages", "release", "9", "--node", "1"]);
     assert_eq!(none.code, 3, "{}", none.err);
+    let released = hwpool(&machine, &["hugepages", "release", "8"]);
+    let at = "/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages";
+    assert_eq!(
+        released.out,
+        format!("echo 56 > {at}\nnode 0, 2 MiB: 64 pages before, 56 now, 64 free\n")
+    );
 }
 
 #[test]

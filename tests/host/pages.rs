@@ -17,6 +17,142 @@ struct Memory<'a> {
     used: u32,
 }
 
+/// A kernel as the real one is with pages of 2 MiB on node 0: the number that it is given is without surplus pages,
+/// and in place of pages that are in use it has surplus ones.
+struct Linux<'a> {
+    machine: &'a Machine,
+    used: u64,
+    writes: Vec<u64>,
+}
+
+impl Writer for Linux<'_> {
+    fn write(&mut self, _: &Path, value: &str) -> io::Result<()> {
+        let reserved: u64 = value.parse().map_err(io::Error::other)?;
+        self.writes.push(reserved);
+        let pool = self.pool();
+        let (mut total, mut surplus) = (pool.total, pool.surplus);
+        let before = total - surplus;
+        if reserved > before {
+            let adopted = surplus.min(reserved - before);
+            surplus -= adopted;
+            total += reserved - before - adopted;
+        } else {
+            let freed = (total - self.used).min(before - reserved);
+            total -= freed;
+            surplus += before - reserved - freed;
+        }
+        self.set(total, surplus);
+        Ok(())
+    }
+
+    fn own(&mut self, _: &Path, _: u32) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl Linux<'_> {
+    fn set(&self, total: u64, surplus: u64) {
+        let at = "/sys/devices/system/node/node0/hugepages/hugepages-2048kB";
+        let write =
+            |file: &str, n: u64| self.machine.file(&format!("{at}/{file}"), format!("{n}\n"));
+        write("nr_hugepages", total);
+        write("surplus_hugepages", surplus);
+        write("free_hugepages", total - self.used);
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::find(&self.machine.tree(), SIZE, Some(0)).expect("a pool")
+    }
+}
+
+/// With three surplus pages the kernel's number is three less than the pages that there are.
+#[test]
+fn surplus_pages_are_not_counted_twice() {
+    let machine = Machine::new();
+    let mut kernel = Linux {
+        machine: &machine,
+        used: 9,
+        writes: Vec::new(),
+    };
+    kernel.set(10, 3);
+    let (tree, pool) = (machine.tree(), kernel.pool());
+    pool.reserve(&tree, &mut kernel, 4).expect("there is room");
+    assert_eq!(kernel.writes, [11]);
+    kernel.set(10, 3);
+    pool.release(&tree, &mut kernel, 2)
+        .expect_err("one is free");
+    assert_eq!(kernel.writes, [11]);
+    kernel.used = 5;
+    kernel.set(10, 3);
+    let pool = kernel.pool();
+    let now = pool.release(&tree, &mut kernel, 2).expect("five are free");
+    assert_eq!((kernel.writes, now.total), (vec![11, 5], 8));
+}
+
+#[test]
+fn pages_that_come_into_use_meanwhile_stay_reserved() {
+    let machine = Machine::new();
+    let mut kernel = Linux {
+        machine: &machine,
+        used: 2,
+        writes: Vec::new(),
+    };
+    kernel.set(10, 0);
+    let pool = kernel.pool();
+    kernel.used = 7;
+    let error = pool
+        .release(&machine.tree(), &mut kernel, 8)
+        .expect_err("seven are in use");
+    let text = error.to_string();
+    assert!(
+        matches!(
+            error,
+            HugepageError::Taken {
+                wanted: 8,
+                got: 3,
+                had: 10,
+                ..
+            }
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("there were 10, and there are 7 now"),
+        "{text}"
+    );
+    assert_eq!((kernel.pool().total, kernel.pool().surplus), (7, 0));
+}
+
+#[test]
+fn pages_that_are_promised_are_not_released() {
+    let machine = Machine::new();
+    let at = "/sys/kernel/mm/hugepages/hugepages-2048kB";
+    machine.file(&format!("{at}/free_hugepages"), "64\n");
+    machine.file(&format!("{at}/resv_hugepages"), "60\n");
+    let mut kernel = Linux {
+        machine: &machine,
+        used: 0,
+        writes: Vec::new(),
+    };
+    let (tree, pool) = (machine.tree(), kernel.pool());
+    let error = pool.release(&tree, &mut kernel, 5);
+    assert!(
+        matches!(
+            error,
+            Err(HugepageError::InUse {
+                wanted: 5,
+                free: 4,
+                had: 64,
+                ..
+            })
+        ),
+        "{error:?}"
+    );
+    assert!(kernel.writes.is_empty());
+    pool.release(&tree, &mut kernel, 4)
+        .expect("four are nobody's");
+}
+
 impl Writer for Memory<'_> {
     fn write(&mut self, path: &Path, value: &str) -> io::Result<()> {
         assert!(path.ends_with("node0/hugepages/hugepages-2048kB/nr_hugepages"));
@@ -75,6 +211,7 @@ fn fewer_than_asked_for_are_given_back() {
             Err(HugepageError::TooFew {
                 wanted: 8,
                 got: 5,
+                had: 10,
                 ..
             })
         ),
