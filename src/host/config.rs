@@ -8,6 +8,9 @@ use crate::vfio::Bdf;
 
 const CAPABILITY_PCIE: u8 = 0x10;
 const EXTENDED_ACS: u16 = 0x000d;
+const UPSTREAM: u32 = 5;
+const PCIE_TO_PCI: u32 = 7;
+const PCI_TO_PCIE: u32 = 8;
 /// Source validation, request redirect, completion redirect, upstream forwarding: what the kernel wants of a bridge
 /// before it tells the functions below it apart (PCIe 7.7.11).
 const ACS_WANTED: u16 = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 4;
@@ -20,7 +23,7 @@ pub(super) struct Config {
     bytes: Vec<u8>,
 }
 
-/// What a bridge or a function does against traffic between its neighbours.
+/// What a bridge does against traffic between the functions below it.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub(super) enum Acs {
     /// There is no such capability.
@@ -28,6 +31,10 @@ pub(super) enum Acs {
     /// There is one; these of the wanted controls are off.
     Off(u16),
     On,
+    /// The upstream port of a switch has one port below it on each path: its downstream ports decide.
+    NotNeeded,
+    /// Below a bridge to conventional PCI all share a bus, and requests carry the bridge's own address.
+    Shared,
 }
 
 /// Sizes of requests in bytes.
@@ -57,6 +64,16 @@ impl Config {
         (bytes.len() >= HEADER).then_some(Config { bytes })
     }
 
+    /// Reads the copy of a function that answers, where this user may see its capabilities.
+    pub(super) fn whole(tree: &Tree, bdf: Bdf) -> Option<Config> {
+        Config::read(tree, bdf).filter(|config| config.is_whole() && !config.is_gone())
+    }
+
+    /// Tells whether nobody answered. The ids alone don't tell: those of a virtual function read all ones.
+    pub(super) fn is_gone(&self) -> bool {
+        (self.word(0), self.word(8)) == (u32::MAX, u32::MAX)
+    }
+
     /// Tells whether the capabilities can be seen: they are behind what everybody may read.
     pub(super) fn is_whole(&self) -> bool {
         self.bytes.len() > HEADER
@@ -82,14 +99,32 @@ impl Config {
     }
 
     pub(super) fn acs(&self) -> Acs {
+        match self.port_type() {
+            // A bridge without the capability is one of conventional PCI.
+            None | Some(PCIE_TO_PCI | PCI_TO_PCIE) => return Acs::Shared,
+            Some(UPSTREAM) if !self.is_multifunction() => return Acs::NotNeeded,
+            Some(_) => {}
+        }
         let Ok(Some(at)) = pci::find_extended(self, EXTENDED_ACS) else {
             return Acs::Absent;
         };
-        let controls = (self.word(at + 4) >> 16) as u16;
-        match ACS_WANTED & !controls {
+        let word = self.word(at + 4);
+        let (able, controls) = (word as u16, (word >> 16) as u16);
+        // What can't be switched on is not needed, by the specification: the bridge does no such traffic.
+        match ACS_WANTED & able & !controls {
             0 => Acs::On,
             off => Acs::Off(off),
         }
+    }
+
+    /// Reads the type of the port from PCI Express Capabilities (PCIe 7.5.3.2).
+    fn port_type(&self) -> Option<u32> {
+        let at = pci::find_capability(self, CAPABILITY_PCIE).ok()??;
+        Some(self.word(at) >> 20 & 0xf)
+    }
+
+    fn is_multifunction(&self) -> bool {
+        self.word(0xc) >> 23 & 1 != 0
     }
 
     /// Reads Device Capabilities and Device Control (PCIe 7.5.3); `None` without a PCI Express capability.

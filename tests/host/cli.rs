@@ -125,7 +125,7 @@ fn memory_that_shall_be_pinned_is_compared_with_the_limit() {
     );
     assert_eq!(
         row["remedy"][0],
-        "ulimit -l 9216, where the hard limit allows it"
+        "LimitMEMLOCK=9216K in the systemd unit, or `memlock 9216` in /etc/security/limits.conf"
     );
     let usage = hwpool(&machine, &["doctor", "--pin", "9X"]);
     assert_eq!(usage.code, 2, "{}", usage.err);

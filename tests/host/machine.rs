@@ -43,8 +43,14 @@ pub(crate) struct Config {
     pub(crate) vectors: u16,
     /// Controls of Access Control Services, where it has them.
     pub(crate) acs: Option<u16>,
+    /// What of them can be switched on.
+    pub(crate) acs_able: u16,
+    /// Code of the longest payload: 1 for 256 bytes.
+    pub(crate) payload: u32,
     /// A bridge's header holds bus numbers where others have BARs.
     pub(crate) bridge: bool,
+    /// What the PCI Express capability says that it is: 0 an endpoint, 4 a root port, 5 an upstream port.
+    pub(crate) port: u32,
 }
 
 const FULL_LINK: [&str; 4] = ["8.0 GT/s PCIe", "8", "8.0 GT/s PCIe", "8"];
@@ -73,7 +79,10 @@ pub(crate) fn bmu() -> Spec {
             flr: true,
             vectors: 32,
             acs: None,
+            acs_able: 0x1f,
+            payload: 1,
             bridge: false,
+            port: 0,
         },
         resource: RESOURCE,
         link: Some(FULL_LINK),
@@ -95,7 +104,10 @@ pub(crate) fn port(bdf: &'static str, group: u32, acs: Option<u16>) -> Spec {
             flr: false,
             vectors: 1,
             acs,
+            acs_able: 0x1f,
+            payload: 1,
             bridge: true,
+            port: 4,
         },
         resource: "",
         link: None,
@@ -150,6 +162,7 @@ impl Machine {
         );
         self.limits("unlimited", "1024");
         self.file("/proc/self/cgroup", "0::/user\n");
+        self.file("/proc/self/uid_map", "         0          0 4294967295\n");
         self.file("/sys/fs/cgroup/user/memory.max", "max\n");
         self.file(
             "/proc/self/mountinfo",
@@ -280,6 +293,8 @@ impl Machine {
         write("numa_node", "0\n".into());
         write("resource", spec.resource.into());
         write("reset_method", format!("{}\n", spec.reset));
+        write("power_state", "D0\n".into());
+        write("power/runtime_status", "active\n".into());
         for kind in ["correctable", "nonfatal", "fatal"] {
             write(
                 &format!("aer_dev_{kind}"),
@@ -426,14 +441,14 @@ impl Config {
             put(0x10 + 4 * index, *bar);
         }
         put(0x34, 0x40);
-        put(0x40, 0x80 << 8 | 0x10);
-        // 512 bytes can be done and 256 are; requests of 512 bytes.
+        put(0x40, self.port << 20 | 0x80 << 8 | 0x10);
+        // 512 bytes can be done; requests of 512 bytes.
         put(0x44, u32::from(self.flr) << 28 | 2);
-        put(0x48, 2 << 12 | 1 << 5);
+        put(0x48, 2 << 12 | self.payload << 5);
         put(0x80, u32::from(self.vectors - 1) << 16 | 0x11);
         if let Some(controls) = self.acs {
             put(0x100, 1 << 16 | 0x000d);
-            put(0x104, u32::from(controls) << 16 | 0x1f);
+            put(0x104, u32::from(controls) << 16 | u32::from(self.acs_able));
         }
         space
     }

@@ -3,6 +3,7 @@
 
 mod binding;
 mod cli;
+mod doctor;
 mod golden;
 mod kernel;
 mod machine;

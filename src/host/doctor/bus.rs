@@ -13,17 +13,25 @@ pub(super) fn answers(view: &View<'_>, function: &Function) -> Row {
     };
     let ids = config.ids();
     let evidence = format!("configuration space says {:04x}:{:04x}", ids.0, ids.1);
-    if ids == (function.vendor, function.device) || function.sriov.physical.is_some() {
+    let is_known = ids == (function.vendor, function.device) || function.sriov.physical.is_some();
+    if is_known && !config.is_gone() {
         return Row::ok("answers").evidence(evidence);
     }
     let known = format!(
         "the kernel has known it as {:04x}:{:04x}",
         function.vendor, function.device
     );
-    let cause = match ids.0 {
-        u16::MAX => {
-            "nobody answers: the board has lost power or link, is in D3cold, or is being programmed"
+    let at = directory(function.bdf);
+    let power = view.tree.text(&format!("{at}/power_state"));
+    let cause = match (ids.0, power.as_deref()) {
+        (u16::MAX, Some("D3cold")) => {
+            return Row::block("answers")
+                .evidence(evidence)
+                .evidence(known)
+                .cause("nobody answers: its power is off (D3cold), and the kernel has not woken it")
+                .remedy(format!("echo on > {at}/power/control"));
         }
+        (u16::MAX, _) => "nobody answers: the board has lost power or link, or is being programmed",
         _ => "the board was programmed with another design after the kernel had looked at it",
     };
     Row::block("answers")
@@ -45,20 +53,19 @@ pub(super) fn acs(view: &View<'_>, function: &Function) -> Row {
     let mut row = Row::ok("acs");
     let mut missing = Vec::new();
     for bridge in &bridges {
-        let config = Config::read(view.tree, *bridge).filter(Config::is_whole);
-        let state = match config.map(|config| config.acs()) {
-            None => "can't be read by this user".to_string(),
-            Some(Acs::On) => "on".into(),
-            Some(Acs::Off(bits)) => format!("controls {bits:#x} are off"),
-            Some(Acs::Absent) => "absent".into(),
+        let acs = Config::whole(view.tree, *bridge).map(|config| config.acs());
+        let state = match acs {
+            None => "ACS can't be read by this user".to_string(),
+            Some(Acs::On) => "ACS on".into(),
+            Some(Acs::NotNeeded) => "upstream port of a switch, which needs no ACS".into(),
+            Some(Acs::Off(bits)) => format!("ACS controls {bits:#x} are off"),
+            Some(Acs::Absent) => "ACS absent".into(),
+            Some(Acs::Shared) => "to conventional PCI, which has no ACS".into(),
         };
-        if !state.starts_with("on") && !state.starts_with("can't") {
+        if matches!(acs, Some(Acs::Off(_) | Acs::Absent | Acs::Shared)) {
             missing.push(format!("bridge {bridge}"));
         }
-        row = row.evidence(format!("bridge {bridge}: ACS {state}"));
-    }
-    if bridges.is_empty() {
-        row = row.evidence("no bridge above");
+        row = row.evidence(format!("bridge {bridge}: {state}"));
     }
     let others = function.group.iter().flat_map(|group| &group.others);
     let others: Vec<Bdf> = others
@@ -73,19 +80,26 @@ pub(super) fn acs(view: &View<'_>, function: &Function) -> Row {
         .filter(|bdf| slot(**bdf) == slot(function.bdf))
         .count();
     row.verdict = super::Verdict::Warn;
-    let cause = match (same_board, missing.is_empty()) {
-        (n, _) if n == others.len() => {
-            "the other members are functions of the same board, which does not keep them apart"
-                .to_string()
-        }
-        (_, false) => format!(
-            "{} does not keep the functions below it apart",
-            missing.join(", ")
-        ),
-        (_, true) => "something on the way up does not keep functions apart".to_string(),
+    let whole = format!(
+        "bind the whole group: hwpool bind {} --whole-group --dry-run",
+        function.bdf
+    );
+    if same_board == others.len() {
+        return row
+            .cause(
+                "the other members are functions of the same board, which does not keep them apart",
+            )
+            .remedy(whole);
+    }
+    let culprits = match missing.is_empty() {
+        true => "something on the way up".into(),
+        false => missing.join(", "),
     };
-    row.cause(cause)
-        .remedy("another slot, below a root port of its own; or bind the whole group: hwpool bind --whole-group")
+    row.cause(format!(
+        "{culprits} does not keep the functions below it apart"
+    ))
+    .remedy("another slot, below a root port of its own")
+    .remedy(whole)
 }
 
 /// Returns domain, bus and device.
@@ -111,16 +125,27 @@ pub(super) fn link(_: &View<'_>, function: &Function) -> Row {
         .remedy("reseat the board, try another slot, compare LnkCap of the port above (lspci -vv)")
 }
 
+/// A port takes no payload that is longer than its own limit.
 pub(super) fn requests(view: &View<'_>, function: &Function) -> Row {
-    let config = Config::read(view.tree, function.bdf).filter(Config::is_whole);
-    let Some(requests) = config.as_ref().and_then(Config::requests) else {
-        return Row::unknown("requests")
-            .evidence("no PCI Express capability, or this user can't read it");
+    let of = |bdf| Config::whole(view.tree, bdf)?.requests();
+    let Some(requests) = of(function.bdf) else {
+        return Row::unknown("requests").evidence("no PCI Express capability, or it can't be read");
     };
-    Row::ok("requests").evidence(format!(
+    let evidence = format!(
         "payload {} of {} bytes, read requests {} bytes",
         requests.max_payload, requests.max_payload_supported, requests.max_read
-    ))
+    );
+    let above = view.tree.functions_above(&directory(function.bdf));
+    let port = above.into_iter().rev().find(|bdf| *bdf != function.bdf);
+    let port = port.and_then(|bdf| Some((bdf, of(bdf)?)));
+    let row = Row::ok("requests").evidence(evidence);
+    match port {
+        Some((bdf, port)) if port.max_payload < requests.max_payload => Row { verdict: super::Verdict::Warn, ..row }
+            .evidence(format!("the port above, {bdf}, takes {} bytes", port.max_payload))
+            .cause("writes of the device that are longer than the port takes are errors (malformed TLP, which is fatal)")
+            .remedy("pci=pcie_bus_safe on the kernel's command line, and boot again"),
+        _ => row,
+    }
 }
 
 pub(super) fn bars(_: &View<'_>, function: &Function) -> Row {

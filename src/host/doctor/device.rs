@@ -2,6 +2,7 @@
 
 use super::{Row, View};
 use crate::host::Function;
+use crate::host::config::Config;
 use crate::host::usage::Reason;
 use crate::vfio::is_vfio;
 
@@ -50,6 +51,16 @@ pub(super) fn group(view: &View<'_>, function: &Function) -> Row {
         true => alone,
         false => format!("group {} with {}", group.number, members.join(", ")),
     };
+    let kind = view
+        .tree
+        .text(&format!("/sys/kernel/iommu_groups/{}/type", group.number));
+    let evidence = match kind.as_deref() {
+        // What `iommu=pt` leads to. VFIO gives the group a domain of its own all the same.
+        Some("identity") => format!(
+            "{evidence}; passed through while a driver of the kernel has it, translated on VFIO"
+        ),
+        _ => evidence,
+    };
     let strangers = group.strangers();
     if strangers.is_empty() {
         return Row::ok("group").evidence(evidence);
@@ -60,6 +71,13 @@ pub(super) fn group(view: &View<'_>, function: &Function) -> Row {
         let driver = stranger.driver.as_deref().unwrap_or_default();
         names.push(format!("{} on {driver}", stranger.bdf));
         let sibling = Function::read(view.tree, stranger.bdf);
+        if sibling.as_ref().is_some_and(Function::is_bridge) {
+            row = row.remedy(format!(
+                "hwpool bind {} --whole-group --dry-run: takes the bridge {} from its driver, too",
+                function.bdf, stranger.bdf
+            ));
+            continue;
+        }
         let uses = sibling.map(|f| crate::host::Usage::of(view.tree, &f, &view.openers).uses);
         match uses.unwrap_or_default().first() {
             Some(one) => {
@@ -176,11 +194,20 @@ pub(super) fn iova(view: &View<'_>, function: &Function) -> Row {
             ));
         }
     }
+    let mut is_direct = false;
     for region in regions.lines() {
         let words: Vec<_> = region.split_whitespace().collect();
         if let [start, end, kind] = words[..] {
             row = row.evidence(format!("reserved {start} to {end} ({kind})"));
+            is_direct |= kind == "direct";
         }
+    }
+    if is_direct {
+        row.verdict = super::Verdict::Block;
+        return row
+            .cause("the firmware wants memory of its own mapped for this function (RMRR, IVMD): the kernel gives it to no VFIO")
+            .remedy("switch off what the firmware does with the device (USB legacy support, iLO or iDRAC sharing), or use another slot")
+            .remedy("dmesg | grep -i -e rmrr -e '1:1'");
     }
     if row.evidence.is_empty() {
         return Row::unknown("iova").evidence(format!(
@@ -191,12 +218,10 @@ pub(super) fn iova(view: &View<'_>, function: &Function) -> Row {
 }
 
 pub(super) fn reset(view: &View<'_>, function: &Function) -> Row {
-    let config = crate::host::config::Config::read(view.tree, function.bdf);
-    let seen = config.filter(|config| config.is_whole());
-    let flr = match &seen {
+    let flr = match Config::whole(view.tree, function.bdf) {
         Some(config) if config.has_flr() => "DevCap offers FLR",
         Some(_) => "DevCap offers no FLR",
-        None => "DevCap can't be read by this user",
+        None => "DevCap can't be read",
     };
     let Some(methods) = &function.reset_methods else {
         return Row::unknown("reset")
@@ -213,9 +238,48 @@ pub(super) fn reset(view: &View<'_>, function: &Function) -> Row {
         None => row
             .cause("the kernel has no way to reset the function: what it held stays in it when a driver is killed")
             .remedy("a device with FLR; with this one hwpool relies on the soft reset, and verifies it"),
-        Some(_) => row
-            .cause("without FLR the kernel resets the whole bus, with all functions on it")
-            .remedy("see that all functions of the slot are idle or on vfio-pci"),
+        Some(_) => {
+            let others = others_on_bus(view, function);
+            if others.is_empty() {
+                return Row { verdict: super::Verdict::Ok, ..row }.evidence("alone on its bus");
+            }
+            row.evidence(format!("on the same bus: {}", others.join(", ")))
+                .cause("without FLR the kernel resets the whole bus, with all functions on it; VFIO does so only where it has all of them")
+                .remedy("see that all functions of the slot are idle or on vfio-pci")
+        }
+    }
+}
+
+fn others_on_bus(view: &View<'_>, function: &Function) -> Vec<String> {
+    let name = function.bdf.to_string();
+    let bus = name.rsplit_once(':').map_or("", |(bus, _)| bus);
+    let mut names = view.tree.names("/sys/bus/pci/devices");
+    names.retain(|other| *other != name && other.rsplit_once(':').is_some_and(|(of, _)| of == bus));
+    names
+}
+
+/// A function that sleeps with its power off reads all ones until it is woken; VFIO wakes one that it opens.
+pub(super) fn power(view: &View<'_>, function: &Function) -> Row {
+    let at = crate::host::function::directory(function.bdf);
+    let read = |file: &str| view.tree.text(&format!("{at}/{file}"));
+    let Some(state) = read("power_state") else {
+        return Row::unknown("power").evidence("no file power_state (kernel before 5.9)");
+    };
+    let status = read("power/runtime_status").unwrap_or("unknown".into());
+    let evidence = format!("{state}, runtime {status}");
+    let row = Row::warn("power").evidence(evidence.clone());
+    match state.as_str() {
+        "D3cold" if status == "suspended" => {
+            Row::ok("power").evidence(format!("{evidence}: it sleeps, and is woken when it is opened"))
+        }
+        "D3cold" => row
+            .cause("its power is off: registers and state are lost, and it reads all ones until it is woken")
+            .remedy(format!("echo on > {at}/power/control"))
+            .remedy(format!("echo 0 > {at}/d3cold_allowed")),
+        "error" => row
+            .cause("the kernel could not bring it to the power state that it wanted")
+            .remedy(format!("echo on > {at}/power/control, and dmesg says more")),
+        _ => Row::ok("power").evidence(evidence),
     }
 }
 
@@ -229,7 +293,7 @@ pub(super) fn sriov(view: &View<'_>, function: &Function) -> Row {
             driver.unwrap_or("no driver")
         );
         if !driver.is_some_and(is_vfio) {
-            return Row::ok("sriov").evidence(evidence);
+            return Row::ok("sriov").evidence(format!("{evidence}: opened without a token"));
         }
         return Row::warn("sriov")
             .evidence(evidence)
@@ -238,6 +302,18 @@ pub(super) fn sriov(view: &View<'_>, function: &Function) -> Row {
     }
     match sriov.total {
         0 => Row::ok("sriov").evidence("none"),
+        total if sriov.enabled > 0 && function.is_on_vfio() => Row::warn("sriov")
+            .evidence(format!(
+                "physical function on VFIO, {} of {total} virtual ones are on",
+                sriov.enabled
+            ))
+            .cause(
+                "while one of them is open, opening this one without the token fails with EACCES",
+            )
+            .remedy(format!(
+                "vfio:{}?token=UUID, with the token of those who have the virtual functions open",
+                function.bdf
+            )),
         total => Row::ok("sriov").evidence(format!(
             "physical function, {} of {total} virtual ones are on",
             sriov.enabled
@@ -248,6 +324,10 @@ pub(super) fn sriov(view: &View<'_>, function: &Function) -> Row {
 pub(super) fn numa(view: &View<'_>, function: &Function) -> Row {
     let nodes = view.tree.nodes();
     match function.node {
+        Some(node) if nodes.contains(&node) && is_empty(view, node) => Row::warn("numa")
+            .evidence(format!("node {node} of {}, without memory", nodes.len()))
+            .cause("memory for the device comes from another node: no module is in the slots of its own")
+            .remedy("put memory into the slots of that node, or the board into a slot of another"),
         Some(node) if nodes.contains(&node) => {
             Row::ok("numa").evidence(format!("node {node} of {}", nodes.len()))
         }
@@ -261,4 +341,12 @@ pub(super) fn numa(view: &View<'_>, function: &Function) -> Row {
             .cause("the firmware does not tell where the function is: memory may be far from it")
             .remedy("look up the slot in the board's manual, and run the program by numactl --cpunodebind --membind"),
     }
+}
+
+/// The first line of a node's meminfo is `Node 0 MemTotal: 16384 kB`.
+fn is_empty(view: &View<'_>, node: u32) -> bool {
+    let at = format!("/sys/devices/system/node/node{node}/meminfo");
+    let text = view.tree.text(&at).unwrap_or_default();
+    let total = text.lines().find_map(|line| line.split_once("MemTotal:"));
+    total.is_some_and(|(_, total)| total.split_whitespace().next() == Some("0"))
 }

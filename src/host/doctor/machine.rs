@@ -50,17 +50,110 @@ pub(super) fn iommu(view: &View<'_>) -> Row {
         };
         return Row::ok("iommu").evidence(format!("{units}; {groups} groups; {named}"));
     }
+    let tables = view.tree.names(ACPI_TABLES);
+    let offered = OFFERS
+        .iter()
+        .find(|offer| tables.iter().any(|name| name == offer.table));
     let row = Row::block("iommu").evidence(format!(
         "/sys/kernel/iommu_groups is empty, {} units in /sys/class/iommu; {named}",
         units.len()
     ));
-    let row = match units.is_empty() {
-        true => row.cause(
-            "the IOMMU is off in the firmware or in the kernel, or this virtual machine has none",
-        ),
-        false => row.cause("the IOMMU is there, and the kernel does not use it for DMA"),
-    };
-    row.remedy("switch on VT-d, AMD-Vi or SMMU in the firmware")
+    if let Some(off) = command_line.split_whitespace().find(|word| is_off(word)) {
+        return row
+            .cause(format!(
+                "the kernel's command line switches the IOMMU off: {off}"
+            ))
+            .remedy(format!(
+                "take {off} off the kernel's command line and boot again"
+            ));
+    }
+    match offered {
+        Some(offer) => unused(row, offer, &command_line),
+        None if tables.is_empty() => unclear(row),
+        None => absent(row, is_virtual(view)),
+    }
+}
+
+/// What firmware offers, and what makes the kernel use it.
+struct Offer {
+    /// The ACPI table that tells of it.
+    table: &'static str,
+    name: &'static str,
+    /// Word for the kernel's command line, where it needs one.
+    argument: Option<&'static str>,
+}
+
+const ACPI_TABLES: &str = "/sys/firmware/acpi/tables";
+const OFFERS: [Offer; 3] = [
+    Offer {
+        table: "DMAR",
+        name: "VT-d",
+        argument: Some("intel_iommu=on"),
+    },
+    Offer {
+        table: "IVRS",
+        name: "AMD-Vi",
+        argument: None,
+    },
+    Offer {
+        table: "IORT",
+        name: "SMMU",
+        argument: None,
+    },
+];
+
+fn is_off(word: &str) -> bool {
+    matches!(
+        word,
+        "iommu=off" | "intel_iommu=off" | "amd_iommu=off" | "iommu=noaperture,off"
+    )
+}
+
+fn is_virtual(view: &View<'_>) -> bool {
+    let text = view.tree.text("/proc/cpuinfo").unwrap_or_default();
+    text.split_whitespace().any(|flag| flag == "hypervisor")
+}
+
+/// The firmware offers an IOMMU, and the kernel has made no group.
+fn unused(row: Row, offer: &Offer, command_line: &str) -> Row {
+    let Offer {
+        table,
+        name,
+        argument,
+    } = offer;
+    let row = row.evidence(format!("the firmware offers {name} (ACPI table {table})"));
+    let missing = argument.filter(|argument| {
+        !command_line
+            .split_whitespace()
+            .any(|word| word == *argument)
+    });
+    match missing {
+        Some(argument) => row
+            .cause("the kernel does not use what the firmware offers: it wants to be told")
+            .remedy(format!("add {argument} to the kernel's command line and boot again")),
+        None => row
+            .cause("the kernel does not use what the firmware offers: it was built without the driver, or that has failed")
+            .remedy("dmesg | grep -i -e dmar -e amd-vi -e smmu -e iommu"),
+    }
+}
+
+/// The firmware's tables are to be seen, and none tells of an IOMMU: no word for the kernel helps.
+fn absent(row: Row, is_virtual: bool) -> Row {
+    let row = row.evidence("no ACPI table tells of an IOMMU (DMAR, IVRS, IORT)");
+    match is_virtual {
+        true => row
+            .cause("this virtual machine was given no IOMMU")
+            .remedy("in a QEMU guest: -device intel-iommu,intremap=on -machine q35,kernel-irqchip=split"),
+        false => row
+            .cause("VT-d, AMD-Vi or SMMU is switched off in the firmware, or this machine has none")
+            .remedy("switch it on in the firmware's setup; a word on the kernel's command line alone does not help"),
+    }
+}
+
+/// Containers see no tables, and not all machines have ACPI.
+fn unclear(row: Row) -> Row {
+    row.cause("the IOMMU is off in the firmware or in the kernel, or this virtual machine has none")
+        .remedy("switch on VT-d, AMD-Vi or SMMU in the firmware")
         .remedy("add intel_iommu=on (Intel) to the kernel's command line and boot again; AMD and Arm need no word")
         .remedy("in a QEMU guest: -device intel-iommu,intremap=on -machine q35,kernel-irqchip=split")
 }
@@ -68,34 +161,45 @@ pub(super) fn iommu(view: &View<'_>) -> Row {
 /// Names of interrupt controllers in /proc/interrupts begin with `IR-` where interrupts are remapped (x86).
 pub(super) fn interrupt_remapping(view: &View<'_>) -> Row {
     let id = "interrupt-remapping";
-    let parameter = "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
-    let unsafe_allowed = view.tree.text(parameter).as_deref() == Some("Y");
+    let parameters = ["vfio_iommu_type1", "iommufd"]
+        .map(|module| format!("/sys/module/{module}/parameters/allow_unsafe_interrupts"));
+    let is_on = |path: &&String| view.tree.text(path).as_deref() == Some("Y");
+    let allowed: Vec<_> = parameters.iter().filter(is_on).collect();
     let interrupts = view.tree.text("/proc/interrupts").unwrap_or_default();
-    let remapped = interrupts
-        .lines()
-        .filter(|line| line.contains(" IR-"))
-        .count();
+    let count = |mark: &str| {
+        interrupts
+            .lines()
+            .filter(|line| line.contains(mark))
+            .count()
+    };
+    let (remapped, plain) = (count(" IR-"), count("IO-APIC") + count("PCI-MSI"));
     let units = view.tree.names("/sys/class/iommu");
     let is_x86 = units
         .iter()
         .any(|name| name.starts_with("dmar") || name.starts_with("ivhd"));
-    if unsafe_allowed {
-        return Row::warn(id)
-            .evidence(format!("{parameter} is Y; {remapped} remapped interrupts"))
-            .cause("a device may raise any interrupt of this machine")
-            .remedy(format!("echo N > {parameter}"));
-    }
-    if remapped > 0 {
+    if remapped > 0 && allowed.is_empty() {
         return Row::ok(id).evidence(format!(
             "remapped interrupts (IR-) in /proc/interrupts: {remapped}"
         ));
     }
-    if !is_x86 {
-        return Row::unknown(id).evidence("no IOMMU of x86 in /sys/class/iommu");
+    if !allowed.is_empty() {
+        let row = Row::warn(id).cause(match remapped {
+            0 => "a device may raise any interrupt of this machine",
+            _ => "interrupts are remapped, and on a machine where they are not a device may raise any",
+        });
+        return allowed.iter().fold(row, |row, path| {
+            row.evidence(format!("{path} is Y; {remapped} remapped interrupts"))
+                .remedy(format!("echo N > {path}"))
+        });
     }
-    Row::warn(id)
-        .evidence("no line of /proc/interrupts is remapped (IR-)")
+    if !is_x86 || plain == 0 {
+        return Row::unknown(id)
+            .evidence("no IOMMU of x86 in /sys/class/iommu, or no interrupt that tells");
+    }
+    Row::block(id)
+        .evidence(format!("of {plain} interrupts of devices in /proc/interrupts none is remapped (IR-)"))
         .cause("interrupt remapping is off: a group is refused with EPERM when it is attached")
+        .remedy("switch on interrupt remapping (or x2APIC) in the firmware, and take intremap=off off the kernel's command line")
         .remedy("in a QEMU guest: -device intel-iommu,intremap=on -machine q35,kernel-irqchip=split")
         .remedy("on a machine without it, where all devices are trusted: modprobe vfio_iommu_type1 allow_unsafe_interrupts=1")
 }
@@ -134,13 +238,10 @@ pub(super) fn lockdown(view: &View<'_>) -> Row {
         .and_then(|(_, rest)| rest.split(']').next());
     match mode {
         None | Some("none") => Row::ok("lockdown").evidence(text),
-        Some(_) => Row::warn("lockdown")
-            .evidence(text)
-            .cause(
-                "Secure Boot, probably: BARs can't be mapped through sysfs and there is no VFIO without an IOMMU; \
-                 VFIO with an IOMMU, which hwpool uses, works",
-            )
-            .remedy("nothing for hwpool; tools that map /sys/.../resourceN will fail"),
+        Some(_) => Row::ok("lockdown").evidence(text).evidence(
+            "through sysfs no BAR can be mapped and no configuration space written: tools that do so fail; VFIO, which \
+             hwpool uses, is not concerned",
+        ),
     }
 }
 
@@ -167,13 +268,7 @@ pub(super) fn hugepages(view: &View<'_>) -> Row {
     if pools.is_empty() {
         return Row::unknown("hugepages").evidence("the kernel has none");
     }
-    let node = view.function.as_ref().and_then(|function| function.node);
-    let near = |pool: &&hugepages::Pool| node.is_none() || pool.node.is_none() || pool.node == node;
-    let free: u64 = pools
-        .iter()
-        .filter(near)
-        .map(|pool| pool.free.saturating_mul(pool.bytes))
-        .sum();
+    let (node, free) = (node(view), free_near(view, &pools));
     let mut text: Vec<_> = pools
         .iter()
         .filter(|pool| pool.total > 0)
@@ -198,12 +293,37 @@ pub(super) fn hugepages(view: &View<'_>) -> Row {
         .remedy(format!("hwpool hugepages reserve {pages} --size 2M{place}"))
 }
 
+fn node(view: &View<'_>) -> Option<u32> {
+    view.function.as_ref().and_then(|function| function.node)
+}
+
+/// Bytes of free hugepages on the device's node, or on all where it has none.
+fn free_near(view: &View<'_>, pools: &[hugepages::Pool]) -> u64 {
+    let node = node(view);
+    let near = |pool: &&hugepages::Pool| node.is_none() || pool.node.is_none() || pool.node == node;
+    let near = pools.iter().filter(near);
+    near.fold(0, |sum: u64, pool| {
+        sum.saturating_add(pool.free.saturating_mul(pool.bytes))
+    })
+}
+
+/// Memory of pools is shared memory, which transparent hugepages are for where no others are free.
 pub(super) fn thp(view: &View<'_>) -> Row {
-    match view
-        .tree
-        .text("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
-    {
-        Some(text) => Row::ok("thp").evidence(format!("for shared memory: {text}")),
-        None => Row::unknown("thp").evidence("the kernel has no transparent hugepages"),
+    let path = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+    let Some(text) = view.tree.text(path) else {
+        return Row::unknown("thp").evidence("the kernel has no transparent hugepages");
+    };
+    let is_off = text.contains("[never]") || text.contains("[deny]");
+    let evidence = format!("for shared memory: {text}");
+    if !is_off || free_near(view, &hugepages::Pool::all(view.tree)) >= view.pin {
+        return Row::ok("thp").evidence(evidence);
     }
+    Row::warn("thp")
+        .evidence(evidence)
+        .cause(
+            "no other hugepages are free either: memory is mapped by small pages, which is slower",
+        )
+        .remedy(format!(
+            "echo advise > {path}, or reserve hugepages: see the row `hugepages`"
+        ))
 }

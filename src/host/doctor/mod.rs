@@ -169,6 +169,7 @@ const DEVICE: &[fn(&View<'_>, &Function) -> Row] = &[
     device::holder,
     device::iova,
     device::reset,
+    device::power,
     device::sriov,
     device::numa,
     bus::link,

@@ -1,12 +1,14 @@
 //! Checks of what this user and this process may do.
 
 use super::{Row, View};
-use crate::host::Tree;
 use crate::host::config::Config;
 use crate::host::tree::Permissions;
+use crate::host::{Function, Tree};
 
 const CAP_DAC_OVERRIDE: u32 = 1;
 const CAP_IPC_LOCK: u32 = 14;
+/// The user as whom files of users outside of a user namespace are shown inside of it.
+const NOBODY: u32 = 65534;
 /// Descriptors beside those of interrupts: group, container, device, memory, and some for the program.
 const DESCRIPTORS: u64 = 64;
 /// Maps by pages of 2 MiB, if memory is not merged.
@@ -17,6 +19,8 @@ pub(super) struct Who {
     uid: u32,
     groups: Vec<u32>,
     capabilities: u64,
+    /// In a user namespace of its own, as in a container without root: capabilities hold inside of it only.
+    is_confined: bool,
 }
 
 impl Who {
@@ -38,6 +42,7 @@ impl Who {
             uid: effective("Uid:").unwrap_or(nobody),
             groups,
             capabilities: u64::from_str_radix(field("CapEff:").trim(), 16).unwrap_or(0),
+            is_confined: is_confined(tree),
         }
     }
 
@@ -52,68 +57,130 @@ impl Who {
             () if self.groups.contains(&file.gid) => file.mode >> 3,
             () => file.mode,
         };
-        self.can(CAP_DAC_OVERRIDE) || bits & 0o6 == 0o6
+        // Over files of users who are not in the namespace its capabilities have no power.
+        let is_foreign = self.is_confined && file.uid == NOBODY;
+        (self.can(CAP_DAC_OVERRIDE) && !is_foreign) || bits & 0o6 == 0o6
+    }
+
+    /// Tells whether locked memory is not limited: the kernel asks for the capability in the first namespace.
+    fn may_lock(&self) -> bool {
+        self.can(CAP_IPC_LOCK) && !self.is_confined
     }
 }
 
-/// Reads a soft limit; `None` is none.
-fn limit(tree: &Tree, name: &str) -> Result<Option<u64>, String> {
-    let text = tree.text("/proc/self/limits").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    match line.and_then(|line| line.split_whitespace().next()) {
-        Some("unlimited") => Ok(None),
-        Some(number) => number
-            .parse()
-            .map(Some)
-            .map_err(|_| format!("`{number}` is no limit")),
-        None => Err(format!("/proc/self/limits has no `{name}`")),
+/// The first namespace has all users.
+fn is_confined(tree: &Tree) -> bool {
+    let map = tree.text("/proc/self/uid_map").unwrap_or_default();
+    let words: Vec<_> = map.split_whitespace().collect();
+    !matches!(words[..], [] | ["0", "0", "4294967295"])
+}
+
+/// A limit of this process; `None` is none.
+struct Limit {
+    /// What holds.
+    soft: Option<u64>,
+    /// What the process may raise it to.
+    hard: Option<u64>,
+}
+
+impl Limit {
+    fn read(tree: &Tree, name: &str) -> Result<Limit, String> {
+        let text = tree.text("/proc/self/limits").unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let absent = || format!("/proc/self/limits has no `{name}`");
+        let mut words = line.ok_or_else(absent)?.split_whitespace();
+        let mut next = || match words.next().ok_or_else(absent)? {
+            "unlimited" => Ok(None),
+            number => number
+                .parse()
+                .map(Some)
+                .map_err(|_| format!("`{number}` is no limit")),
+        };
+        Ok(Limit {
+            soft: next()?,
+            hard: next()?,
+        })
+    }
+
+    fn suffices(&self, needed: u64) -> bool {
+        self.soft.is_none_or(|limit| limit >= needed)
+    }
+
+    /// Tells whether this process itself could raise it.
+    fn can_be(&self, needed: u64) -> bool {
+        self.hard.is_none_or(|limit| limit >= needed)
+    }
+
+    fn text(&self, unit: &str) -> String {
+        let word =
+            |limit: Option<u64>| limit.map_or("unlimited".into(), |limit| format!("{limit}{unit}"));
+        match self.soft == self.hard {
+            true => word(self.soft),
+            false => format!("{} (hard limit {})", word(self.soft), word(self.hard)),
+        }
     }
 }
 
 pub(super) fn memlock(view: &View<'_>) -> Row {
-    let limit = match limit(view.tree, "Max locked memory") {
+    let limit = match Limit::read(view.tree, "Max locked memory") {
         Ok(limit) => limit,
         Err(why) => return Row::unknown("memlock").evidence(why),
     };
-    let text = limit.map_or("unlimited".into(), |limit| format!("{limit} bytes"));
-    let evidence = format!("limit {text}, {} bytes to be pinned", view.pin);
-    if view.who.can(CAP_IPC_LOCK) {
+    let evidence = format!(
+        "limit {}, {} bytes to be pinned",
+        limit.text(" bytes"),
+        view.pin
+    );
+    if view.who.may_lock() {
         return Row::ok("memlock").evidence(format!("{evidence}; CAP_IPC_LOCK: no limit holds"));
     }
-    if limit.is_none_or(|limit| limit >= view.pin) {
+    let evidence = match view.who.can(CAP_IPC_LOCK) {
+        true => format!("{evidence}; CAP_IPC_LOCK does not count in a user namespace"),
+        false => evidence,
+    };
+    if limit.suffices(view.pin) {
         return Row::ok("memlock").evidence(evidence);
     }
     let kib = view.pin.div_ceil(1024);
-    Row::block("memlock")
-        .evidence(evidence)
-        .cause("mapping memory for DMA will fail with ENOMEM; by iommufd the device's BARs count as well")
-        .remedy(format!("ulimit -l {kib}, where the hard limit allows it"))
-        .remedy(format!("LimitMEMLOCK={kib}K in the systemd unit, or `memlock {kib}` in /etc/security/limits.conf"))
+    let row = Row::block("memlock").evidence(evidence).cause(
+        "mapping memory for DMA will fail with ENOMEM; by iommufd the device's BARs count as well",
+    );
+    let row = match limit.can_be(view.pin) {
+        true => row.remedy(format!("ulimit -l {kib}")),
+        false => row,
+    };
+    row.remedy(format!(
+        "LimitMEMLOCK={kib}K in the systemd unit, or `memlock {kib}` in /etc/security/limits.conf"
+    ))
+    .remedy(format!("in a container: --ulimit memlock={}", view.pin))
 }
 
 pub(super) fn nofile(view: &View<'_>) -> Row {
-    let limit = match limit(view.tree, "Max open files") {
+    let limit = match Limit::read(view.tree, "Max open files") {
         Ok(limit) => limit,
         Err(why) => return Row::unknown("nofile").evidence(why),
     };
     let config = view
         .function
         .as_ref()
-        .and_then(|f| Config::read(view.tree, f.bdf));
+        .and_then(|f| Config::whole(view.tree, f.bdf));
     let vectors = config.and_then(|config| config.msix_vectors()).unwrap_or(0);
     let needed = DESCRIPTORS + u64::from(vectors);
-    let text = limit.map_or("unlimited".into(), |limit| limit.to_string());
-    let evidence =
-        format!("limit {text}; {needed} with one descriptor for each of {vectors} MSI-X vectors");
-    if limit.is_none_or(|limit| limit >= needed) {
+    let evidence = format!(
+        "limit {}; {needed} with one descriptor for each of {vectors} MSI-X vectors",
+        limit.text("")
+    );
+    if limit.suffices(needed) {
         return Row::ok("nofile").evidence(evidence);
     }
-    Row::warn("nofile")
+    let row = Row::warn("nofile")
         .evidence(evidence)
-        .cause("not all interrupts can be used at once: their eventfds fail with EMFILE")
-        .remedy(format!(
-            "ulimit -n {needed}, or LimitNOFILE={needed} in the systemd unit"
-        ))
+        .cause("not all interrupts can be used at once: their eventfds fail with EMFILE");
+    let row = match limit.can_be(needed) {
+        true => row.remedy(format!("ulimit -n {needed}")),
+        false => row,
+    };
+    row.remedy(format!("LimitNOFILE={needed} in the systemd unit"))
 }
 
 /// The limits of the process's own cgroup (version 2); those further up may be tighter.
@@ -170,61 +237,92 @@ pub(super) fn dma_entries(view: &View<'_>) -> Row {
         ))
 }
 
+/// The two ways in: group and container, or character device and iommufd. Each takes two nodes, and one way is enough.
 pub(super) fn nodes(view: &View<'_>) -> Row {
+    let own = view.function.as_ref().map(Function::vfio_nodes);
+    let own = own.unwrap_or_default();
     let common = ["/dev/vfio/vfio", "/dev/iommu"].map(str::to_string);
-    let own = view
-        .function
+    let all = common.iter().chain(&own);
+    let found: Vec<_> = all
+        .filter_map(|path| Some((path.as_str(), view.tree.permissions(path)?)))
+        .collect();
+    let row = found
         .iter()
-        .flat_map(|function| function.vfio_nodes());
-    let mut row = Row::ok("nodes");
-    let mut closed = Vec::new();
-    let mut ways = 0;
-    for path in common.into_iter().chain(own) {
-        let Some(permissions) = view.tree.permissions(&path) else {
-            continue;
-        };
-        let owner = view.tree.user_name(permissions.uid);
-        row = row.evidence(format!("{path}: {owner}, mode {:04o}", permissions.mode));
-        match view.who.may_use(permissions) {
-            true => ways += 1,
-            false => closed.push(path),
-        }
+        .fold(Row::ok("nodes"), |row, (path, permissions)| {
+            let owner = view.tree.user_name(permissions.uid);
+            row.evidence(format!("{path}: {owner}, mode {:04o}", permissions.mode))
+        });
+    let is_there = |wanted: &str| found.iter().any(|(path, _)| *path == wanted);
+    if !common.iter().any(|path| is_there(path))
+        || !(own.is_empty() || own.iter().any(|path| is_there(path)))
+    {
+        return without_nodes(row, &own);
     }
-    if row.evidence.is_empty() {
-        return Row::block("nodes")
-            .evidence("neither /dev/vfio/vfio nor /dev/iommu")
-            .cause("VFIO is not loaded, or this container was not given its nodes")
-            .remedy("modprobe vfio-pci")
-            .remedy("in a container: --device /dev/vfio/vfio --device /dev/vfio/GROUP, or --device /dev/iommu and /dev/vfio/devices/vfioN");
-    }
+    let closed: Vec<_> = found
+        .iter()
+        .filter(|(_, permissions)| !view.who.may_use(*permissions))
+        .map(|(path, _)| *path)
+        .collect();
     if closed.is_empty() {
         return row;
     }
-    // One way is enough, by group or by character device: who can use a node of each kind gets in.
-    let own_open = |path: &String| !closed.contains(path);
-    let own = view
-        .function
-        .as_ref()
-        .map(|f| f.vfio_nodes())
-        .unwrap_or_default();
-    let gets_in = ways > 0 && (own.is_empty() || own.iter().any(own_open));
-    row.verdict = match gets_in {
-        true => super::Verdict::Warn,
-        false => super::Verdict::Block,
+    let is_open = |path: &str| is_there(path) && !closed.contains(&path);
+    let is_device = |path: &str| path.starts_with("/dev/vfio/devices/");
+    let is_any = own.is_empty();
+    let opens = |common: &str, device: bool| {
+        let mut own = own.iter().filter(|path| is_device(path) == device);
+        is_open(common) && (is_any || own.any(|path| is_open(path)))
+    };
+    let gets_in = opens("/dev/vfio/vfio", false) || opens("/dev/iommu", true);
+    let user = view.tree.user_name(view.who.uid);
+    let row = Row {
+        verdict: match gets_in {
+            true => super::Verdict::Warn,
+            false => super::Verdict::Block,
+        },
+        ..row
     };
     let row = row.cause(format!(
-        "user {} may not read and write {}",
-        view.tree.user_name(view.who.uid),
+        "user {user} may not read and write {}",
         closed.join(", ")
     ));
-    match &view.function {
-        Some(function) if !own.is_empty() => row.remedy(format!(
-            "hwpool bind {} --owner {}, which also prints the rule for udev",
-            function.bdf,
-            view.tree.user_name(view.who.uid)
-        )),
-        _ => row.remedy(
+    closed.iter().fold(row, |row, path| match *path {
+        "/dev/vfio/vfio" => {
+            row.remedy("chmod 666 /dev/vfio/vfio: it gives nothing without a group's node")
+        }
+        "/dev/iommu" => row.remedy(
             "udev rule: SUBSYSTEM==\"misc\", KERNEL==\"iommu\", GROUP=\"vfio\", MODE=\"0660\"",
         ),
+        _ => with_owner(row, view, &user),
+    })
+}
+
+/// One remedy for all nodes of the function.
+fn with_owner(row: Row, view: &View<'_>, user: &str) -> Row {
+    let name = view
+        .function
+        .as_ref()
+        .map_or(String::new(), |f| f.bdf.to_string());
+    let text = format!("hwpool bind {name} --owner {user}, which also prints the rule for udev");
+    match row.remedy.contains(&text) {
+        true => row,
+        false => row.remedy(text),
     }
+}
+
+fn without_nodes(row: Row, own: &[String]) -> Row {
+    let found = row.evidence;
+    let missing = match own.is_empty() {
+        true => "neither /dev/vfio/vfio nor /dev/iommu".to_string(),
+        false => format!(
+            "not both a node of VFIO (/dev/vfio/vfio, /dev/iommu) and one of the function ({})",
+            own.join(", ")
+        ),
+    };
+    found
+        .into_iter()
+        .fold(Row::block("nodes").evidence(missing), Row::evidence)
+        .cause("VFIO is not loaded, or this container was not given its nodes")
+        .remedy("modprobe vfio-pci")
+        .remedy("in a container: --device /dev/vfio/vfio --device /dev/vfio/GROUP, or --device /dev/iommu and /dev/vfio/devices/vfioN")
 }

@@ -1,0 +1,436 @@
+//! What `doctor` says of machines on which one thing is not as it should be: the verdict, a true cause, the remedy.
+
+use hwpool::host::doctor::{Question, Row, Verdict, examine};
+
+use super::machine::{BMU, Machine, PORT, Spec, bmu, home, nic, port};
+
+/// Runs all checks for the board, or for the machine alone where there is none, and returns one row.
+fn row(machine: &Machine, id: &str) -> Row {
+    let tree = machine.tree();
+    let is_there = machine
+        .path(&format!("/sys/bus/pci/devices/{BMU}"))
+        .exists();
+    let question = Question {
+        device: is_there.then(|| BMU.parse().expect("an address")),
+        pin: 64 << 20,
+    };
+    let rows = examine(&tree, question).expect("the function is there");
+    let mut rows = rows.into_iter().filter(|row| row.id == id);
+    rows.next().unwrap_or_else(|| panic!("a row {id}"))
+}
+
+/// Expects a verdict, and words in the evidence, the cause and the remedy of a row.
+fn expect(machine: &Machine, id: &str, verdict: Verdict, words: &[&str]) {
+    let row = row(machine, id);
+    let text = format!("{row:?}");
+    assert_eq!(row.verdict, verdict, "{text}");
+    for word in words {
+        assert!(text.contains(word), "no `{word}`: {text}");
+    }
+    let needs_remedy = matches!(verdict, Verdict::Warn | Verdict::Block);
+    assert_eq!(
+        needs_remedy,
+        row.cause.is_some() && !row.remedy.is_empty(),
+        "{text}"
+    );
+}
+
+fn ready() -> Machine {
+    let machine = Machine::new();
+    machine.add(&bmu());
+    machine.node("/dev/vfio/7", 0o666);
+    machine
+}
+
+/// A machine without a group, whose firmware has these ACPI tables.
+fn without_iommu(tables: &[&str], command_line: &str) -> Machine {
+    let machine = Machine::new();
+    std::fs::remove_dir_all(machine.path("/sys/kernel/iommu_groups")).expect("groups");
+    std::fs::remove_dir_all(machine.path("/sys/class/iommu")).expect("units");
+    for table in tables {
+        machine.file(&format!("/sys/firmware/acpi/tables/{table}"), "");
+    }
+    machine.file("/proc/cmdline", command_line);
+    machine
+}
+
+#[test]
+fn a_word_for_the_kernel_that_is_missing_is_told_from_firmware_that_offers_nothing() {
+    let block = |tables: &[&str], line, words: &[&str]| {
+        expect(&without_iommu(tables, line), "iommu", Verdict::Block, words);
+    };
+    block(
+        &["APIC", "DMAR"],
+        "quiet",
+        &[
+            "VT-d (ACPI table DMAR)",
+            "wants to be told",
+            "add intel_iommu=on",
+        ],
+    );
+    block(
+        &["DMAR"],
+        "intel_iommu=on",
+        &["built without the driver", "dmesg"],
+    );
+    block(
+        &["DMAR"],
+        "intel_iommu=off",
+        &[
+            "switches the IOMMU off: intel_iommu=off",
+            "take intel_iommu=off off",
+        ],
+    );
+    block(&["IVRS"], "", &["AMD-Vi", "dmesg"]);
+    block(
+        &["APIC", "FACP"],
+        "intel_iommu=on",
+        &["switched off in the firmware", "alone does not help"],
+    );
+    let guest = without_iommu(&["APIC"], "");
+    guest.file("/proc/cpuinfo", "flags : fpu hypervisor lahf_lm\n");
+    expect(
+        &guest,
+        "iommu",
+        Verdict::Block,
+        &["given no IOMMU", "-device intel-iommu"],
+    );
+    let remedies = row(&without_iommu(&["APIC"], ""), "iommu").remedy;
+    assert!(
+        !format!("{remedies:?}").contains("intel_iommu=on"),
+        "{remedies:?}"
+    );
+}
+
+#[test]
+fn passthrough_hinders_nobody() {
+    let machine = ready();
+    machine.file("/proc/cmdline", "iommu=pt");
+    machine.file("/sys/kernel/iommu_groups/7/type", "identity\n");
+    expect(&machine, "iommu", Verdict::Ok, &["command line: iommu=pt"]);
+    expect(&machine, "group", Verdict::Ok, &["translated on VFIO"]);
+}
+
+#[test]
+fn interrupts_that_are_not_remapped_block() {
+    let machine = ready();
+    machine.file(
+        "/proc/interrupts",
+        " 1: 0 IO-APIC 1-edge i8042\n24: 0 PCI-MSI 4-edge eth0\n",
+    );
+    let id = "interrupt-remapping";
+    expect(&machine, id, Verdict::Block, &["EPERM", "intremap=on"]);
+    let parameter = "/sys/module/iommufd/parameters/allow_unsafe_interrupts";
+    machine.file(parameter, "Y\n");
+    expect(
+        &machine,
+        id,
+        Verdict::Warn,
+        &["any interrupt", "echo N > /sys/module/iommufd"],
+    );
+    machine.file(parameter, "N\n");
+    machine.file("/proc/interrupts", "");
+    expect(&machine, id, Verdict::Unknown, &[]);
+}
+
+#[test]
+fn lockdown_is_no_hindrance_to_vfio() {
+    let machine = ready();
+    machine.file(
+        "/sys/kernel/security/lockdown",
+        "none [integrity] confidentiality\n",
+    );
+    expect(&machine, "lockdown", Verdict::Ok, &["no BAR can be mapped"]);
+}
+
+#[test]
+fn a_limit_is_raised_by_the_shell_only_as_far_as_the_hard_one() {
+    let machine = ready();
+    let limits = |soft: &str, hard: &str| {
+        machine.file(
+            "/proc/self/limits",
+            format!("Max locked memory {soft} {hard} bytes\nMax open files 16 {hard} files\n"),
+        );
+    };
+    limits("65536", "unlimited");
+    expect(
+        &machine,
+        "memlock",
+        Verdict::Block,
+        &["65536 bytes (hard limit unlimited)", "ulimit -l 65536"],
+    );
+    expect(&machine, "nofile", Verdict::Warn, &["ulimit -n 96"]);
+    limits("16", "16");
+    let remedy = format!("{:?}", row(&machine, "memlock").remedy);
+    assert!(
+        !remedy.contains("ulimit -l") && remedy.contains("LimitMEMLOCK=65536K"),
+        "{remedy}"
+    );
+    assert!(!format!("{:?}", row(&machine, "nofile").remedy).contains("ulimit"));
+}
+
+#[test]
+fn capabilities_of_a_user_namespace_lock_no_memory_and_open_no_foreign_node() {
+    let machine = ready();
+    machine.limits("65536", "1024");
+    machine.file(
+        "/proc/self/status",
+        "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n",
+    );
+    expect(&machine, "memlock", Verdict::Ok, &["no limit holds"]);
+    machine.file("/proc/self/uid_map", "0 100000 65536\n");
+    expect(
+        &machine,
+        "memlock",
+        Verdict::Block,
+        &["does not count in a user namespace"],
+    );
+}
+
+/// In a container sysfs shows the function and its group, and /dev has only the nodes that it was given.
+#[test]
+fn nodes_that_a_container_was_not_given_block() {
+    let machine = ready();
+    std::fs::remove_file(machine.path("/dev/vfio/7")).expect("a node");
+    expect(
+        &machine,
+        "nodes",
+        Verdict::Block,
+        &["/dev/vfio/7", "--device /dev/vfio/GROUP"],
+    );
+    let machine = ready();
+    std::fs::remove_file(machine.path("/dev/vfio/vfio")).expect("a node");
+    expect(
+        &machine,
+        "nodes",
+        Verdict::Block,
+        &["--device /dev/vfio/vfio"],
+    );
+}
+
+#[test]
+fn each_way_in_takes_both_of_its_nodes() {
+    let machine = ready();
+    machine.node("/dev/vfio/vfio", 0o600);
+    expect(
+        &machine,
+        "nodes",
+        Verdict::Block,
+        &["chmod 666 /dev/vfio/vfio"],
+    );
+    machine.node("/dev/iommu", 0o666);
+    expect(
+        &machine,
+        "nodes",
+        Verdict::Block,
+        &["may not read and write /dev/vfio/vfio"],
+    );
+    machine.file(&format!("{}/vfio-dev/vfio0/dev", home(&bmu())), "511:0\n");
+    machine.node("/dev/vfio/devices/vfio0", 0o666);
+    expect(&machine, "nodes", Verdict::Warn, &["chmod 666"]);
+    machine.node("/dev/vfio/devices/vfio0", 0o600);
+    expect(&machine, "nodes", Verdict::Block, &["--owner alice"]);
+}
+
+/// A bridge can't be bound to a stub driver: the whole group takes it from its own.
+#[test]
+fn a_bridge_in_the_group_is_not_told_to_be_bound() {
+    let machine = ready();
+    machine.add(&Spec {
+        driver: Some("shpchp"),
+        ..port("0000:00:04.0", 7, None)
+    });
+    expect(
+        &machine,
+        "group",
+        Verdict::Block,
+        &[
+            "0000:00:04.0 on shpchp",
+            "hwpool bind 0000:01:00.0 --whole-group",
+        ],
+    );
+    let row = row(&machine, "group");
+    assert!(!format!("{row:?}").contains("pci-stub"), "{row:?}");
+}
+
+/// Another board behind the same switch, in one group with the first, whose bridges are `above`.
+fn shared(above: &'static [&'static str], bridges: &[Spec]) -> Machine {
+    let machine = Machine::new();
+    bridges.iter().for_each(|bridge| machine.add(bridge));
+    machine.add(&Spec { above, ..bmu() });
+    machine.add(&Spec {
+        above,
+        driver: Some("vfio-pci"),
+        ..nic("0000:03:00.0", "igb", 7)
+    });
+    machine
+}
+
+#[test]
+fn the_bridge_that_does_not_keep_functions_apart_is_the_one_that_is_named() {
+    const UP: &str = "0000:02:00.0";
+    const DOWN: &str = "0000:02:01.0";
+    let above: &'static [&'static str] = &[PORT, UP, DOWN];
+    let bridge = |bdf, kind, acs| {
+        let mut spec = port(bdf, 9, acs);
+        spec.config.port = kind;
+        spec.above = match bdf {
+            UP => &[PORT],
+            _ => &[PORT, UP],
+        };
+        spec
+    };
+    let machine = shared(above, &[bridge(UP, 5, None), bridge(DOWN, 6, Some(0))]);
+    let words = [
+        "bridge 0000:02:00.0: upstream port",
+        "ACS controls 0x1d are off",
+        "bridge 0000:02:01.0 does not keep",
+    ];
+    expect(&machine, "acs", Verdict::Warn, &words);
+    let machine = shared(above, &[bridge(UP, 5, None), bridge(DOWN, 7, None)]);
+    expect(
+        &machine,
+        "acs",
+        Verdict::Warn,
+        &["to conventional PCI", "bridge 0000:02:01.0 does not keep"],
+    );
+    // What a port is not able to do it does not have to be kept from.
+    let mut down = bridge(DOWN, 6, Some(0x1c));
+    down.config.acs_able = 0x1c;
+    let machine = shared(above, &[bridge(UP, 5, None), down]);
+    expect(
+        &machine,
+        "acs",
+        Verdict::Warn,
+        &["bridge 0000:02:01.0: ACS on", "something on the way up"],
+    );
+}
+
+#[test]
+fn another_slot_is_no_remedy_for_functions_of_one_board() {
+    let machine = ready();
+    machine.add(&Spec {
+        bdf: "0000:01:00.1",
+        ..bmu()
+    });
+    expect(
+        &machine,
+        "acs",
+        Verdict::Warn,
+        &["functions of the same board", "--whole-group"],
+    );
+    assert!(!format!("{:?}", row(&machine, "acs").remedy).contains("slot"));
+}
+
+#[test]
+fn memory_that_firmware_wants_mapped_blocks() {
+    let machine = ready();
+    let regions = |kind: &str| {
+        let text = format!("0x00000000000e0000 0x00000000000fffff {kind}\n");
+        machine.file("/sys/kernel/iommu_groups/7/reserved_regions", text);
+    };
+    regions("direct");
+    expect(&machine, "iova", Verdict::Block, &["RMRR", "dmesg"]);
+    regions("direct-relaxable");
+    expect(&machine, "iova", Verdict::Ok, &["direct-relaxable"]);
+}
+
+#[test]
+fn who_is_hit_by_a_reset_of_the_bus_is_named() {
+    let machine = ready();
+    machine.add(&Spec {
+        reset: "bus",
+        ..bmu()
+    });
+    expect(&machine, "reset", Verdict::Ok, &["alone on its bus"]);
+    machine.add(&nic("0000:01:00.1", "igb", 8));
+    expect(
+        &machine,
+        "reset",
+        Verdict::Warn,
+        &["on the same bus: 0000:01:00.1"],
+    );
+}
+
+#[test]
+fn a_board_without_power_is_told_from_one_that_is_gone() {
+    let machine = ready();
+    let at = home(&bmu());
+    machine.file(&format!("{at}/power_state"), "D3cold\n");
+    expect(
+        &machine,
+        "power",
+        Verdict::Warn,
+        &["its power is off", "power/control"],
+    );
+    machine.file(&format!("{at}/power/runtime_status"), "suspended\n");
+    expect(&machine, "power", Verdict::Ok, &["woken when it is opened"]);
+    machine.file(&format!("{at}/config"), [0xff; 4096]);
+    expect(
+        &machine,
+        "answers",
+        Verdict::Block,
+        &["D3cold", "power/control"],
+    );
+    expect(&machine, "reset", Verdict::Ok, &["DevCap can't be read"]);
+    machine.file(&format!("{at}/power_state"), "D0\n");
+    expect(
+        &machine,
+        "answers",
+        Verdict::Block,
+        &["lost power or link", "/remove"],
+    );
+}
+
+#[test]
+fn tokens_are_asked_for_by_both_sides() {
+    let machine = ready();
+    let at = home(&bmu());
+    machine.file(&format!("{at}/sriov_totalvfs"), "4\n");
+    machine.file(&format!("{at}/sriov_numvfs"), "0\n");
+    expect(&machine, "sriov", Verdict::Ok, &["0 of 4"]);
+    machine.file(&format!("{at}/sriov_numvfs"), "2\n");
+    expect(&machine, "sriov", Verdict::Warn, &["EACCES", "?token=UUID"]);
+}
+
+#[test]
+fn a_node_without_memory_is_told() {
+    let machine = ready();
+    machine.file(
+        "/sys/devices/system/node/node0/meminfo",
+        "Node 0 MemTotal:        0 kB\nNode 0 MemFree: 0 kB\n",
+    );
+    expect(&machine, "numa", Verdict::Warn, &["without memory"]);
+    machine.file(
+        "/sys/devices/system/node/node0/meminfo",
+        "Node 0 MemTotal:  16384 kB\n",
+    );
+    expect(&machine, "numa", Verdict::Ok, &["node 0 of 2"]);
+}
+
+#[test]
+fn payloads_that_the_port_above_does_not_take_are_told() {
+    let machine = ready();
+    let mut narrow = port(PORT, 1, Some(0x1d));
+    narrow.config.payload = 0;
+    machine.add(&narrow);
+    expect(
+        &machine,
+        "requests",
+        Verdict::Warn,
+        &["0000:00:1c.0, takes 128 bytes", "pcie_bus_safe"],
+    );
+}
+
+#[test]
+fn hugepages_that_come_by_themselves_matter_where_no_others_are_free() {
+    let machine = ready();
+    machine.file(
+        "/sys/kernel/mm/transparent_hugepage/shmem_enabled",
+        "always advise [never]\n",
+    );
+    machine.hugepages(0, 2048, 64, 64);
+    expect(&machine, "thp", Verdict::Ok, &[]);
+    machine.hugepages(0, 2048, 64, 2);
+    expect(&machine, "thp", Verdict::Warn, &["echo advise"]);
+}
