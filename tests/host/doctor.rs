@@ -434,3 +434,19 @@ fn hugepages_that_come_by_themselves_matter_where_no_others_are_free() {
     machine.hugepages(0, 2048, 64, 2);
     expect(&machine, "thp", Verdict::Warn, &["echo advise"]);
 }
+
+#[test]
+fn the_tightest_cgroup_on_the_way_up_counts() {
+    let machine = ready();
+    machine.file("/proc/self/cgroup", "0::/box/inner\n");
+    machine.file("/sys/fs/cgroup/box/inner/memory.max", "max\n");
+    machine.file("/sys/fs/cgroup/box/memory.max", "1048576\n");
+    expect(
+        &machine,
+        "cgroup",
+        Verdict::Block,
+        &["memory.max 1048576", "MemoryMax="],
+    );
+    machine.file("/sys/fs/cgroup/box/memory.max", "1073741824\n");
+    expect(&machine, "cgroup", Verdict::Ok, &["memory.max 1073741824"]);
+}

@@ -1,5 +1,7 @@
 //! Checks of what this user and this process may do.
 
+use std::path::Path;
+
 use super::{Row, View};
 use crate::host::config::Config;
 use crate::host::tree::Permissions;
@@ -183,26 +185,29 @@ pub(super) fn nofile(view: &View<'_>) -> Row {
     row.remedy(format!("LimitNOFILE={needed} in the systemd unit"))
 }
 
-/// The limits of the process's own cgroup (version 2); those further up may be tighter.
+/// The limits of the process's own cgroup (version 2), or tighter ones of those that it is in.
 pub(super) fn cgroup(view: &View<'_>) -> Row {
     let text = view.tree.text("/proc/self/cgroup").unwrap_or_default();
     let Some(path) = text.lines().find_map(|line| line.strip_prefix("0::")) else {
         return Row::unknown("cgroup").evidence("no cgroup of version 2");
     };
     let at = format!("/sys/fs/cgroup{}", path.trim_end_matches('/'));
-    let memory = view.tree.text(&format!("{at}/memory.max"));
-    let huge = view.tree.text(&format!("{at}/hugetlb.2MB.max"));
-    let word = |limit: &Option<String>| limit.clone().unwrap_or("no limit".into());
+    let tightest = |file: &str| {
+        let above = Path::new(&at).ancestors();
+        let above = above.take_while(|directory| directory.starts_with("/sys/fs/cgroup"));
+        let files = above.map(|directory| format!("{}/{file}", directory.display()));
+        files
+            .filter_map(|file| view.tree.number::<u64>(&file))
+            .min()
+    };
+    let (memory, huge) = (tightest("memory.max"), tightest("hugetlb.2MB.max"));
+    let word = |limit: Option<u64>| limit.map_or("no limit".into(), |limit| limit.to_string());
     let evidence = format!(
         "{path}: memory.max {}, hugetlb.2MB.max {}",
-        word(&memory),
-        word(&huge)
+        word(memory),
+        word(huge)
     );
-    let too_low = |limit: Option<String>| {
-        limit
-            .and_then(|l| l.parse().ok())
-            .is_some_and(|l: u64| l < view.pin)
-    };
+    let too_low = |limit: Option<u64>| limit.is_some_and(|limit| limit < view.pin);
     match (too_low(memory), too_low(huge)) {
         (false, false) => Row::ok("cgroup").evidence(evidence),
         (true, _) => Row::block("cgroup")
