@@ -329,6 +329,12 @@ fn mistakes_are_named() {
         (&["regs", "set", "sim:bmu", "SCRATCH", "one"], "one"),
         (&["bench", "--only", "nothing"], "portal"),
         (&["frobnicate"], "frobnicate"),
+        (&["bringup", "--json", "--report", "html"], "--out"),
+        (&["bringup", "--json", "--report", "junit"], "--out"),
+        (
+            &["report", "no.json", "--json", "--report", "text"],
+            "--out",
+        ),
         (&["info", "vfio:01:00.0"], "not a PCI address"),
         (&["info", "vfio:0000:01:00.0?seed=1"], "no option `seed`"),
         (&["info", "vfio:0000:01:00.0?backend=uio"], "`uio`"),

@@ -76,6 +76,10 @@ impl Reporting {
         if self.compare.is_some() && form != Some(Format::Html) {
             return Err(Usage("--compare goes with --report html".into()).into());
         }
+        if output.is_json() && self.out.is_none() && form.is_some_and(|form| form != Format::Json) {
+            let message = "--json and --report would print two documents: add --out FILE for the report, or leave one out";
+            return Err(Usage(message.into()).into());
+        }
         if let Some(directory) = self.out.as_deref().and_then(Path::parent) {
             let is_there = directory.as_os_str().is_empty() || directory.is_dir();
             if !is_there {
