@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::vfio::Bdf;
+
 /// The option whose value nobody shall read in a log, an error or a document.
 const SECRET: &str = "token=";
 /// What is shown in its place.
@@ -53,6 +55,14 @@ pub enum AddressError {
         /// The text.
         text: String,
     },
+    /// It names a function of the bus without the way to it.
+    #[error("`{text}` is the address of a PCI function: as a device it is vfio:{function}")]
+    Bare {
+        /// The text.
+        text: String,
+        /// The function.
+        function: Bdf,
+    },
     /// What stands before the colon is no transport.
     #[error("`{transport}` in `{text}` is not a transport: known are sim, user and vfio")]
     Transport {
@@ -90,12 +100,7 @@ impl FromStr for Address {
             "sim" => TransportKind::Sim,
             "user" => TransportKind::User,
             "vfio" => TransportKind::Vfio,
-            _ => {
-                return Err(AddressError::Transport {
-                    text: shown(),
-                    transport: transport.into(),
-                });
-            }
+            _ => return Err(no_transport(text, transport)),
         };
         let (target, query) = rest
             .split_once('?')
@@ -110,6 +115,22 @@ impl FromStr for Address {
             target: target.into(),
             options,
         })
+    }
+}
+
+/// A function as `lspci` writes it is a mistake of its own, with its domain or without.
+fn no_transport(text: &str, transport: &str) -> AddressError {
+    let name = text.split('?').next().unwrap_or_default();
+    let function = name.parse().or_else(|_| format!("0000:{name}").parse());
+    match function {
+        Ok(function) => AddressError::Bare {
+            text: shown(text).into(),
+            function,
+        },
+        Err(_) => AddressError::Transport {
+            text: shown(text).into(),
+            transport: transport.into(),
+        },
     }
 }
 

@@ -329,6 +329,40 @@ fn mistakes_are_named() {
         (&["regs", "set", "sim:bmu", "SCRATCH", "one"], "one"),
         (&["bench", "--only", "nothing"], "portal"),
         (&["frobnicate"], "frobnicate"),
+        (
+            &["info", "0000:00:03.0"],
+            "as a device it is vfio:0000:00:03.0",
+        ),
+        (
+            &["info", "0A:00.0?noiommu=1"],
+            "as a device it is vfio:0000:0a:00.0",
+        ),
+        (
+            &["info", "vfio:01:00.0"],
+            "its domain is missing: write 0000:01:00.0",
+        ),
+        (&["info", "vfio:0000:01:20.0"], "in hexadecimal"),
+        (
+            &["bringup", "--class", "read-only", "--only", "3"],
+            "--class <CLASS>",
+        ),
+        (
+            &["bringup", "--only", "3,4", "--skip", "4"],
+            "--skip leaves it out",
+        ),
+        (&["recover", "--forget"], "DEVICE"),
+        (
+            &[
+                "sim", "serve", "--socket", "s", "--seed", "1", "--option", "seed=2",
+            ],
+            "seed is given twice",
+        ),
+        (
+            &[
+                "sim", "serve", "--socket", "s", "--option", "pools=1", "--option", "pools=2",
+            ],
+            "pools is given twice",
+        ),
         (&["bringup", "--json", "--report", "html"], "--out"),
         (&["bringup", "--json", "--report", "junit"], "--out"),
         (

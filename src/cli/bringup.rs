@@ -43,7 +43,12 @@ pub(crate) struct Bringup {
     #[arg(long, value_name = "CLASS")]
     class: Option<Class>,
     /// Only these rungs, by id or number, and those that they need, of whatever class.
-    #[arg(long, value_name = "RUNG,...", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "RUNG,...",
+        value_delimiter = ',',
+        conflicts_with = "class"
+    )]
     only: Vec<String>,
     /// Not these rungs, by id or number.
     #[arg(long, value_name = "RUNG,...", value_delimiter = ',')]
@@ -105,6 +110,9 @@ impl Bringup {
         let mut options = Options::default();
         if let Some(plan) = plan {
             plan.apply(&mut options);
+        }
+        if let Some(rung) = self.only.iter().find(|rung| self.skip.contains(rung)) {
+            return Err(Usage(format!("--only asks for {rung}, and --skip leaves it out")).into());
         }
         let Choice { class, only, skip } = options.choice;
         let or = |given: &Vec<String>, planned| match given.is_empty() {

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Doctor, output: Output) -> anyhow::Result<bool> {
     })?;
     let name = device.map(|bdf| bdf.to_string());
     output.print(
-        || document(name.as_deref(), &rows),
+        || document(name.as_deref(), &rows, args.quiet),
         || text(&rows, args.quiet, output),
     )?;
     Ok(count(&rows, Verdict::Block) == 0)
@@ -49,7 +49,12 @@ fn count(rows: &[Row], verdict: Verdict) -> usize {
     rows.iter().filter(|row| row.verdict == verdict).count()
 }
 
-fn document(device: Option<&str>, rows: &[Row]) -> Value {
+fn is_shown(row: &Row, quiet: bool) -> bool {
+    !quiet || matches!(row.verdict, Verdict::Warn | Verdict::Block)
+}
+
+fn document(device: Option<&str>, rows: &[Row], quiet: bool) -> Value {
+    let shown = rows.iter().filter(|row| is_shown(row, quiet));
     let row = |row: &Row| {
         json!({
             "id": row.id, "verdict": row.verdict.word(), "evidence": row.evidence, "cause": row.cause,
@@ -57,17 +62,16 @@ fn document(device: Option<&str>, rows: &[Row]) -> Value {
         })
     };
     json!({
-        "schema": "hwpool.doctor/1", "device": device, "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "schema": "hwpool.doctor/1", "device": device, "rows": shown.map(row).collect::<Vec<_>>(),
         "ok": count(rows, Verdict::Ok), "warn": count(rows, Verdict::Warn),
         "block": count(rows, Verdict::Block), "unknown": count(rows, Verdict::Unknown),
     })
 }
 
 fn text(rows: &[Row], quiet: bool, output: Output) -> String {
-    let is_wanted = |row: &&Row| !quiet || matches!(row.verdict, Verdict::Warn | Verdict::Block);
     let mut text: String = rows
         .iter()
-        .filter(is_wanted)
+        .filter(|row| is_shown(row, quiet))
         .map(|row| row_text(row, output))
         .collect();
     let counts = [Verdict::Block, Verdict::Warn, Verdict::Ok, Verdict::Unknown];

@@ -1,11 +1,13 @@
 //! What the verbs about the machine share: which tree they look at, and which function is meant.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use hwpool::address::{Address, AddressError, shown};
 use hwpool::host::bind::Journals;
 use hwpool::host::{Reason, Tree};
-use hwpool::vfio::Bdf;
+use hwpool::vfio::{Bdf, Options};
 
 use super::Usage;
 
@@ -53,13 +55,21 @@ pub(super) struct Overrides {
     pub(super) reasons: Vec<Reason>,
 }
 
-/// Reads `0000:01:00.0` or `vfio:0000:01:00.0`.
+/// Reads `0000:01:00.0` or `vfio:0000:01:00.0`, whose options must make sense although they are not needed here.
 pub(super) fn bdf(text: &str) -> anyhow::Result<Bdf> {
-    let address = text.strip_prefix("vfio:").unwrap_or(text);
-    let address = address.split('?').next().unwrap_or_default();
-    address
-        .parse()
-        .map_err(|error: hwpool::vfio::NotAnAddress| Usage(error.to_string()).into())
+    let usage = |error: &dyn Display| Usage(error.to_string());
+    let name = match text.starts_with("vfio:") {
+        true => {
+            let address: Address = text
+                .parse()
+                .map_err(|error| usage(&error as &AddressError))?;
+            Options::parse(&address.options).map_err(|error| usage(&error))?;
+            address.target
+        }
+        false => shown(text).into_owned(),
+    };
+    let bdf = name.parse::<Bdf>();
+    Ok(bdf.map_err(|error| usage(&error))?)
 }
 
 /// Finds the number of a user.

@@ -88,10 +88,20 @@ impl Serve {
         let usage = |error: hwpool::sim::ConfigError| Usage(error.to_string());
         let mut config = SimConfig::default();
         config.set("mode", "threaded").map_err(usage)?;
+        let own = [
+            ("seed", self.seed.is_some()),
+            ("faults", self.faults.is_some()),
+        ];
+        let own = own.iter().filter(|(_, is_given)| *is_given);
+        let mut given: Vec<&str> = own.map(|(key, _)| *key).collect();
         for option in &self.options {
             let pair = option.split_once('=');
             let (key, value) =
                 pair.ok_or_else(|| Usage(format!("`{option}` is not an option: write KEY=VALUE")))?;
+            if given.contains(&key) {
+                return Err(Usage(format!("--option {option}: {key} is given twice")).into());
+            }
+            given.push(key);
             config.set(key, value).map_err(usage)?;
         }
         if let Some(seed) = self.seed {

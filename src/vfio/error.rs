@@ -7,12 +7,25 @@ use super::sysfs::Bdf;
 
 /// Why a text is not the address of a PCI function.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{text}` is not a PCI address: write DOMAIN:BUS:DEVICE.FUNCTION in hexadecimal, as in 0000:01:00.0 (`lspci -D`)"
-)]
+#[error("`{text}` is not a PCI address: {}", self.advice())]
 pub struct NotAnAddress {
     /// The text.
     pub text: String,
+}
+
+impl NotAnAddress {
+    fn advice(&self) -> String {
+        let full = format!("0000:{}", self.text);
+        match full.parse::<Bdf>() {
+            Ok(full) => {
+                format!("its domain is missing: write {full} if you mean that one (`lspci -D`)")
+            }
+            Err(_) => {
+                "write DOMAIN:BUS:DEVICE.FUNCTION in hexadecimal, as in 0000:01:00.0 (`lspci -D`)"
+                    .into()
+            }
+        }
+    }
 }
 
 /// Why an option behind the address of a function is refused.

@@ -198,6 +198,11 @@ fn mistakes_in_arguments_are_usage() {
         &["bind", "sim:bmu"],
         &["bind", BMU, "--owner", "nobody-here"],
         &["bind", BMU, "--driver", "pci-stub", "--owner", "alice"],
+        &["bind", "01:00.0"],
+        &["bind", "vfio:0000:01:00.0?seed=7"],
+        &["bind", "0000:01:00.0?noiommu=1"],
+        &["doctor", "vfio:0000:01:00.0?noiommu=maybe"],
+        &["recover", "--forget"],
         &["hugepages", "reserve", "0"],
         &["hugepages", "reserve", "4", "--size", "2T"],
     ] {
@@ -209,6 +214,42 @@ fn mistakes_in_arguments_are_usage() {
             run.err
         );
     }
+}
+
+/// Hexadecimal digits are of either case, and a domain may have more than four.
+#[test]
+fn addresses_are_understood_as_people_write_them() {
+    let machine = Machine::new();
+    machine.add(&Spec {
+        bdf: "10000:0a:00.0",
+        ..nic(BMU, "e1000e", 7)
+    });
+    for address in [
+        "10000:0A:00.0",
+        "vfio:10000:0a:00.0",
+        "vfio:10000:0A:00.0?noiommu=1",
+    ] {
+        let run = hwpool(&machine, &["bind", address, "--dry-run"]);
+        assert_eq!(run.code, 0, "{address}: {}", run.err);
+        assert!(
+            run.out.contains("/10000:0a:00.0/driver_override"),
+            "{}",
+            run.out
+        );
+    }
+}
+
+#[test]
+fn what_is_well_is_left_out_where_that_is_asked_for() {
+    let machine = Machine::new();
+    machine.limits("65536", "1024");
+    let document = json(&machine, &["doctor", "--quiet"]).1;
+    let rows = document["rows"].as_array().expect("rows");
+    assert_eq!((rows.len(), rows[0]["id"].as_str()), (1, Some("memlock")));
+    assert!(
+        document["ok"].as_u64() > Some(5),
+        "they are counted all the same"
+    );
 }
 
 /// Nothing reacts to writes here, so that binding fails at its verification and is put back.
