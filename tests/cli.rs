@@ -270,7 +270,7 @@ fn places_that_make_no_sense_are_refused() {
         ("6:0", Some("32"), "BAR from 0 to 5"),
         ("rom:0", Some("32"), "BAR from 0 to 5"),
         ("0:ten", Some("32"), "`ten`"),
-        ("0:0", Some("16"), "32 or 64"),
+        ("0:0", Some("24"), "8, 16, 32 or 64"),
         ("config:0", Some("64"), "16 or 32"),
         ("config:0", Some("16"), "read by 32"),
         ("MAGIC", Some("32"), "width of its own"),

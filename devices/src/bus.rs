@@ -205,8 +205,36 @@ pub trait Bar: Clone + Send + Sync + 'static {
     /// Writes 64 bits in one access. Posted, as [`Bar::write32`].
     fn write64(&self, offset: u64, value: u64) -> Result<(), BusError>;
 
+    /// Reads 8 bits, where the transport makes such an access: none that it would have to widen.
+    fn read8(&self, offset: u64) -> Result<u8, BusError> {
+        Err(too_narrow(offset, 1))
+    }
+
+    /// Reads 16 bits, as [`Bar::read8`].
+    fn read16(&self, offset: u64) -> Result<u16, BusError> {
+        Err(too_narrow(offset, 2))
+    }
+
+    /// Writes 8 bits and no others, as [`Bar::read8`]. Posted.
+    fn write8(&self, offset: u64, _value: u8) -> Result<(), BusError> {
+        Err(too_narrow(offset, 1))
+    }
+
+    /// Writes 16 bits and no others, as [`Bar::read8`]. Posted.
+    fn write16(&self, offset: u64, _value: u16) -> Result<(), BusError> {
+        Err(too_narrow(offset, 2))
+    }
+
     /// Makes a handle for the 64-bit register at `offset`, with bounds and alignment checked here, once.
     fn doorbell(&self, offset: u64) -> Result<Self::Doorbell, BusError>;
+}
+
+fn too_narrow(offset: u64, width: u8) -> BusError {
+    BusError::Failed {
+        offset,
+        width,
+        cause: "this device takes accesses of 32 and 64 bits only".into(),
+    }
 }
 
 /// A 64-bit register that is written often.

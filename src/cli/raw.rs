@@ -7,8 +7,8 @@ use hwpool::devices::pci;
 use hwpool::devices::reg::{Access, Register, decode};
 use serde_json::{Value, json};
 
+use super::Usage;
 use super::watch::{Readings, Shown};
-use super::{Output, Usage};
 
 /// Where a register is: `0:0x10` in BAR 0, `config:0x34` in configuration space.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -58,9 +58,9 @@ impl Place {
             width,
         };
         match (space, width) {
-            (Space::Bar(_), 32 | 64) | (Space::Config, 16 | 32) => Ok(Some(place)),
+            (Space::Bar(_), 8 | 16 | 32 | 64) | (Space::Config, 16 | 32) => Ok(Some(place)),
             (Space::Bar(_), _) => Err(usage(format!(
-                "a BAR is read and written by 32 or 64 bits, not {width}"
+                "a BAR is read and written by 8, 16, 32 or 64 bits, not {width}"
             ))),
             (Space::Config, _) => Err(usage(format!(
                 "configuration space is read by 32 bits and written by 16 or 32, not {width}"
@@ -109,6 +109,8 @@ impl Place {
     fn read<T: Transport>(&self, transport: &T) -> Result<u64, BusError> {
         match (self.space, self.width) {
             (Space::Config, _) => transport.config_read32(self.config_offset()).map(u64::from),
+            (Space::Bar(bar), 8) => transport.bar(bar)?.read8(self.offset).map(u64::from),
+            (Space::Bar(bar), 16) => transport.bar(bar)?.read16(self.offset).map(u64::from),
             (Space::Bar(bar), 32) => transport.bar(bar)?.read32(self.offset).map(u64::from),
             (Space::Bar(bar), _) => transport.bar(bar)?.read64(self.offset),
         }
@@ -118,6 +120,8 @@ impl Place {
         match (self.space, self.width) {
             (Space::Config, 16) => transport.config_write16(self.config_offset(), value as u16),
             (Space::Config, _) => transport.config_write32(self.config_offset(), value as u32),
+            (Space::Bar(bar), 8) => transport.bar(bar)?.write8(self.offset, value as u8),
+            (Space::Bar(bar), 16) => transport.bar(bar)?.write16(self.offset, value as u16),
             (Space::Bar(bar), 32) => transport.bar(bar)?.write32(self.offset, value as u32),
             (Space::Bar(bar), _) => transport.bar(bar)?.write64(self.offset, value),
         }
@@ -126,6 +130,11 @@ impl Place {
     /// Offsets beyond 16 bits become one that every transport refuses.
     fn config_offset(&self) -> u16 {
         u16::try_from(self.offset).unwrap_or(u16::MAX)
+    }
+
+    /// Tells what a write does, behind a verb.
+    pub(super) fn write_text(&self, value: u64) -> String {
+        format!("{} to {self}", self.value_text(value))
     }
 
     fn value_text(&self, value: u64) -> String {
@@ -168,26 +177,9 @@ pub(super) fn get<T: Transport>(
 }
 
 /// Writes the register at `place` with exactly one access and no read before or after.
-pub(super) fn set<T: Transport>(
-    transport: &T,
-    place: Place,
-    value: u64,
-    dry_run: bool,
-    output: Output,
-) -> anyhow::Result<()> {
-    if !dry_run {
-        place
-            .write(transport, value)
-            .with_context(|| format!("{}: writing {place}", transport.name()))?;
-    }
-    let verb = if dry_run { "would write" } else { "wrote" };
-    output.print(
-        || {
-            json!({ "schema": "hwpool.regs/1", "device": transport.name(), "written": !dry_run,
-                    "registers": [place.json(value)] })
-        },
-        || format!("{verb} {} to {place}\n", place.value_text(value)),
-    )
+pub(super) fn set<T: Transport>(transport: &T, place: Place, value: u64) -> anyhow::Result<()> {
+    let written = place.write(transport, value);
+    written.with_context(|| format!("{}: writing {place}", transport.name()))
 }
 
 /// Reads a number: decimal, or hexadecimal with 0x; underscores may group digits.

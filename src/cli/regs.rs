@@ -2,9 +2,11 @@
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use hwpool::device::Link;
-use hwpool::devices::bmu::regs::TABLE;
+use hwpool::address::Address;
+use hwpool::device::{DeviceError, Link};
+use hwpool::devices::bmu::regs::{DEVICE_ID, TABLE, VENDOR_ID};
 use hwpool::devices::bus::Transport;
+use hwpool::devices::pci;
 use hwpool::devices::reg::{Access, Register};
 use serde_json::{Value, json};
 
@@ -41,7 +43,7 @@ Examples:
         /// Name, with an index where there are several: MAGIC, POOL_BASE[3]; or place: 0:0x10 in BAR 0, config:0x34.
         #[arg(value_name = "REGISTER")]
         register: String,
-        /// Bits of the access, for a place: 32 or 64 in a BAR, 32 in configuration space.
+        /// Bits of the access, for a place: 8, 16, 32 or 64 in a BAR, 32 in configuration space.
         #[arg(long, value_name = "BITS")]
         width: Option<u32>,
         /// Read even where the read takes something from the device.
@@ -59,13 +61,13 @@ Examples:
         /// Name, with an index where there are several, or place: 0:0x10 in BAR 0, config:0x4.
         #[arg(value_name = "REGISTER")]
         register: String,
-        /// Bits of the access, for a place: 32 or 64 in a BAR, 16 or 32 in configuration space.
+        /// Bits of the access, for a place: 8, 16, 32 or 64 in a BAR, 16 or 32 in configuration space.
         #[arg(long, value_name = "BITS")]
         width: Option<u32>,
         /// Value: decimal, or hexadecimal with 0x.
         #[arg(value_name = "VALUE")]
         value: String,
-        /// Print the access and don't make it.
+        /// Print the access and don't make it; opens no device.
         #[arg(long)]
         dry_run: bool,
     },
@@ -109,13 +111,13 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             dry_run,
         } => {
             let value = number(&value)?;
-            if let Some(place) = Place::parse(&register, width)? {
-                place.check_value(value)?;
-                return on!(Link::open(&device)?, t => raw::set(&*t, place, value, dry_run, output));
+            let write = Write::parse(&register, width, value)?;
+            if dry_run {
+                let address: Address = device.parse().map_err(DeviceError::from)?;
+                return write.print(&address.to_string(), false, output);
             }
-            let target = find(&register)?;
-            check_writable(target.row, value)?;
-            on!(Link::open(&device)?, t => set(&*t, target, value, dry_run, output))
+            let link = Link::open(&device)?;
+            on!(link, t => write.make(&*t).and_then(|()| write.print(t.name(), true, output)))
         }
         Action::Dump {
             device,
@@ -125,6 +127,54 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             let (link, readings) = watch.open(&device.device, output)?;
             on!(link, t => dump(&*t, changed, &readings))
         }
+    }
+}
+
+/// A write that was asked for.
+struct Write {
+    to: To,
+    value: u64,
+}
+
+enum To {
+    Name(Target),
+    Place(Place),
+}
+
+impl Write {
+    /// Refuses what can't be written.
+    fn parse(register: &str, width: Option<u32>, value: u64) -> anyhow::Result<Write> {
+        let to = match Place::parse(register, width)? {
+            Some(place) => {
+                place.check_value(value)?;
+                To::Place(place)
+            }
+            None => {
+                let target = find(register)?;
+                check_writable(target.row, value)?;
+                To::Name(target)
+            }
+        };
+        Ok(Write { to, value })
+    }
+
+    fn make<T: Transport>(&self, transport: &T) -> anyhow::Result<()> {
+        match self.to {
+            To::Name(target) => set(transport, target, self.value),
+            To::Place(place) => raw::set(transport, place, self.value),
+        }
+    }
+
+    fn print(&self, device: &str, is_made: bool, output: Output) -> anyhow::Result<()> {
+        let verb = if is_made { "wrote" } else { "would write" };
+        let (json, text) = match self.to {
+            To::Name(target) => (target.json(self.value), target.write_text(self.value)),
+            To::Place(place) => (place.json(self.value), place.write_text(self.value)),
+        };
+        output.print(
+            || json!({ "schema": "hwpool.regs/1", "device": device, "written": is_made, "registers": [json] }),
+            || format!("{verb} {text}\n"),
+        )
     }
 }
 
@@ -141,6 +191,13 @@ impl Target {
             1 => self.row.name.to_string(),
             _ => format!("{}[{}]", self.row.name, self.index),
         }
+    }
+
+    /// Tells what a write does, behind a verb.
+    fn write_text(&self, value: u64) -> String {
+        let (text, name) = (self.value_text(value), self.name());
+        let (bar, offset) = (self.row.bar, self.row.offset_of(self.index));
+        format!("{text} to {name} (BAR {bar} at {offset:#x})")
     }
 
     fn value_text(&self, value: u64) -> String {
@@ -311,41 +368,34 @@ fn read<T: Transport>(transport: &T, target: Target) -> anyhow::Result<u64> {
     read().with_context(|| format!("{}: reading {}", transport.name(), target.name()))
 }
 
+/// Refuses to take the registers of another device for ours. The ids tell; no register is read for it.
+fn need_ours<T: Transport>(transport: &T) -> anyhow::Result<()> {
+    let ids = pci::identity(transport)?;
+    if (ids.vendor, ids.device) == (VENDOR_ID, DEVICE_ID) {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "{} is {:04x}:{:04x}, whose registers hwpool does not know by name: write a place such as 0:0x10 and --width",
+        transport.name(),
+        ids.vendor,
+        ids.device
+    )
+}
+
 fn get<T: Transport>(transport: &T, target: Target, readings: &Readings<'_>) -> anyhow::Result<()> {
+    need_ours(transport)?;
     let read = |target: &Target| read(transport, *target);
     readings.show(transport.name(), &[target], read, |_, _| true)
 }
 
-fn set<T: Transport>(
-    transport: &T,
-    target: Target,
-    value: u64,
-    dry_run: bool,
-    output: Output,
-) -> anyhow::Result<()> {
-    if !dry_run {
-        let write = || {
-            target
-                .row
-                .poke(&transport.bar(target.row.bar)?, target.index, value)
-        };
-        write().with_context(|| format!("{}: writing {}", transport.name(), target.name()))?;
-    }
-    let verb = if dry_run { "would write" } else { "wrote" };
-    let (name, text) = (target.name(), target.value_text(value));
-    output.print(
-        || {
-            json!({ "schema": "hwpool.regs/1", "device": transport.name(), "written": !dry_run,
-                    "registers": [target.json(value)] })
-        },
-        || {
-            format!(
-                "{verb} {text} to {name} (BAR {} at {:#x})\n",
-                target.row.bar,
-                target.row.offset_of(target.index)
-            )
-        },
-    )
+fn set<T: Transport>(transport: &T, target: Target, value: u64) -> anyhow::Result<()> {
+    need_ours(transport)?;
+    let write = || {
+        target
+            .row
+            .poke(&transport.bar(target.row.bar)?, target.index, value)
+    };
+    write().with_context(|| format!("{}: writing {}", transport.name(), target.name()))
 }
 
 /// A register in a list: one line, without its fields.
@@ -363,6 +413,7 @@ impl Shown for Line {
 }
 
 fn dump<T: Transport>(transport: &T, changed: bool, readings: &Readings<'_>) -> anyhow::Result<()> {
+    need_ours(transport)?;
     let rows = TABLE.iter().filter(|row| row.access.is_pure_read());
     let lines = rows.flat_map(|row| (0..row.count).map(move |index| Line(Target { row, index })));
     let lines: Vec<Line> = lines.collect();

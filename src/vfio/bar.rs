@@ -148,6 +148,42 @@ impl Bar for VfioBar {
         Ok(())
     }
 
+    fn read8(&self, offset: u64) -> Result<u8, BusError> {
+        match self.register::<u8>(offset)? {
+            // SAFETY: as in read32, with any offset.
+            Some(register) => Ok(after_read(unsafe { register.read_volatile() })),
+            None => self.read(offset).map(u8::from_le_bytes),
+        }
+    }
+
+    fn write8(&self, offset: u64, value: u8) -> Result<(), BusError> {
+        let Some(register) = self.register::<u8>(offset)? else {
+            return self.write(offset, &value.to_le_bytes());
+        };
+        before_write();
+        // SAFETY: as in read32, with any offset.
+        unsafe { register.write_volatile(value) };
+        Ok(())
+    }
+
+    fn read16(&self, offset: u64) -> Result<u16, BusError> {
+        match self.register::<u16>(offset)? {
+            // SAFETY: as in read32, with a multiple of 2.
+            Some(register) => Ok(after_read(unsafe { register.read_volatile() })),
+            None => self.read(offset).map(u16::from_le_bytes),
+        }
+    }
+
+    fn write16(&self, offset: u64, value: u16) -> Result<(), BusError> {
+        let Some(register) = self.register::<u16>(offset)? else {
+            return self.write(offset, &value.to_le_bytes());
+        };
+        before_write();
+        // SAFETY: as in read32, with a multiple of 2.
+        unsafe { register.write_volatile(value) };
+        Ok(())
+    }
+
     fn doorbell(&self, offset: u64) -> Result<VfioDoorbell, BusError> {
         let register = self.register(offset)?;
         Ok(VfioDoorbell {

@@ -335,6 +335,24 @@ impl Bar for UserBar {
         }
     }
 
+    // By messages, also where memory is mapped: nobody needs these to be fast.
+
+    fn read8(&self, offset: u64) -> Result<u8, BusError> {
+        self.ask(offset).map(u8::from_le_bytes)
+    }
+
+    fn read16(&self, offset: u64) -> Result<u16, BusError> {
+        self.ask(offset).map(u16::from_le_bytes)
+    }
+
+    fn write8(&self, offset: u64, value: u8) -> Result<(), BusError> {
+        self.tell(offset, &value.to_le_bytes())
+    }
+
+    fn write16(&self, offset: u64, value: u16) -> Result<(), BusError> {
+        self.tell(offset, &value.to_le_bytes())
+    }
+
     fn doorbell(&self, offset: u64) -> Result<UserDoorbell, BusError> {
         self.check(offset, 8)?;
         let mapped = self.region.mapped(offset, 8);

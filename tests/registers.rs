@@ -1,0 +1,282 @@
+//! `hwpool regs` on devices that count what reaches them: exactly the accesses that were asked for.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use hwpool::sim::SimConfig;
+use hwpool::user::SimDevice;
+use hwpool::user::server::{
+    Device, DmaMapping, Lines, Peer, RegionDescription, Server, StopHandle,
+};
+use nix::errno::Errno;
+
+/// Index of configuration space among the regions (linux/vfio.h).
+const CONFIG: u32 = 7;
+const BAR_SIZE: u64 = 0x1000;
+
+/// A device that is none of ours: memory, and a note of each access to its BAR.
+struct Foreign {
+    lines: Arc<Lines>,
+    config: Vec<u8>,
+    bar: Vec<u8>,
+    log: Log,
+}
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+impl Foreign {
+    fn new(log: &Log) -> Foreign {
+        let mut config = vec![0; 256];
+        config[..4].copy_from_slice(&[0xee, 0x10, 0x38, 0x90]);
+        Foreign {
+            lines: Arc::new(Lines::new([0; 5])),
+            config,
+            bar: (0..BAR_SIZE).map(|at| at as u8).collect(),
+            log: Arc::clone(log),
+        }
+    }
+
+    fn note(&self, region: u32, what: String) {
+        if region != CONFIG {
+            self.log.lock().unwrap().push(what);
+        }
+    }
+
+    fn bytes(&mut self, region: u32) -> &mut [u8] {
+        match region {
+            CONFIG => &mut self.config,
+            _ => &mut self.bar,
+        }
+    }
+}
+
+impl Device for Foreign {
+    fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
+        let size = match index {
+            0 => BAR_SIZE,
+            CONFIG => self.config.len() as u64,
+            _ => 0,
+        };
+        Some(RegionDescription {
+            size,
+            readable: true,
+            writable: true,
+            mapping: None,
+        })
+    }
+
+    fn lines(&self) -> &Arc<Lines> {
+        &self.lines
+    }
+
+    fn read(
+        &mut self,
+        _: &mut Peer<'_>,
+        region: u32,
+        at: u64,
+        data: &mut [u8],
+    ) -> Result<(), Errno> {
+        self.note(region, format!("read {} at {at:#x}", data.len()));
+        data.copy_from_slice(&self.bytes(region)[at as usize..][..data.len()]);
+        Ok(())
+    }
+
+    fn write(&mut self, _: &mut Peer<'_>, region: u32, at: u64, data: &[u8]) -> Result<(), Errno> {
+        self.note(region, format!("write {data:02x?} at {at:#x}"));
+        self.bytes(region)[at as usize..][..data.len()].copy_from_slice(data);
+        Ok(())
+    }
+
+    fn dma_map(&mut self, _: DmaMapping) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn dma_unmap(&mut self, _: u64, _: u64) {}
+
+    fn reset(&mut self) -> Result<(), Errno> {
+        self.log.lock().unwrap().push("reset".into());
+        Ok(())
+    }
+}
+
+/// A device that is served until it is dropped.
+struct Served {
+    address: String,
+    stop: Option<(StopHandle, thread::JoinHandle<()>)>,
+    _directory: tempfile::TempDir,
+}
+
+impl Served {
+    fn start(mut device: impl Device + Send + 'static) -> Served {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path: PathBuf = directory.path().join("socket");
+        let server = Server::bind(&path).expect("a server");
+        let handle = server.stop_handle();
+        let thread = thread::spawn(move || server.run(&mut device).expect("it serves"));
+        Served {
+            address: format!("user:{}", path.display()),
+            stop: Some((handle, thread)),
+            _directory: directory,
+        }
+    }
+
+    /// Runs a command, and another after it that reads configuration space: clients are served one after the other, so
+    /// that a posted write of the first has arrived then.
+    fn settled(&self, verb: &str, arguments: &[&str]) -> Output {
+        let output = self.regs(verb, arguments);
+        let next = self.regs("get", &["config:0", "--width", "32"]);
+        assert!(next.status.success(), "{next:?}");
+        output
+    }
+
+    fn regs(&self, verb: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
+        command.args(["regs", verb, &self.address]).args(arguments);
+        command
+            .stdin(Stdio::null())
+            .output()
+            .expect("hwpool starts")
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some((handle, thread)) = self.stop.take() {
+            handle.stop();
+            let _ = thread.join();
+        }
+    }
+}
+
+#[test]
+fn a_register_of_ours_is_read_and_written_once_and_nothing_beside_it() {
+    let model = SimDevice::new("bmu", SimConfig::default()).expect("a model");
+    let monitor = model.monitor();
+    let served = Served::start(model);
+    let each: [(&str, &[&str], (u64, u64)); 6] = [
+        ("get", &["SCRATCH"], (1, 0)),
+        ("set", &["SCRATCH", "7"], (0, 1)),
+        ("get", &["0:0x10", "--width", "64"], (1, 0)),
+        ("set", &["0:0x10", "8", "--width", "64"], (0, 1)),
+        ("get", &["POOL_ALLOC[0]", "--with-effect"], (1, 0)),
+        ("set", &["SCRATCH", "9", "--dry-run"], (0, 0)),
+    ];
+    for (verb, arguments, expected) in each {
+        let before = monitor.counters();
+        let output = served.settled(verb, arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let made = monitor.counters().since(&before);
+        let found = (made.mmio_reads, made.mmio_writes);
+        assert_eq!(
+            (found, made.doorbells),
+            (expected, 0),
+            "{verb} {arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn a_foreign_device_is_reached_by_every_width_with_one_access() {
+    let log = Log::default();
+    let served = Served::start(Foreign::new(&log));
+    let each: [(&str, &[&str], &str); 8] = [
+        ("get", &["0:0x11", "--width", "8"], "read 1 at 0x11"),
+        ("get", &["0:0x12", "--width", "16"], "read 2 at 0x12"),
+        ("get", &["0:0x14", "--width", "32"], "read 4 at 0x14"),
+        ("get", &["0:0x18", "--width", "64"], "read 8 at 0x18"),
+        (
+            "set",
+            &["0:0x21", "1", "--width", "8"],
+            "write [01] at 0x21",
+        ),
+        (
+            "set",
+            &["0:0x22", "0x302", "--width", "16"],
+            "write [02, 03] at 0x22",
+        ),
+        (
+            "set",
+            &["0:0x24", "4", "--width", "32"],
+            "write [04, 00, 00, 00] at 0x24",
+        ),
+        (
+            "set",
+            &["0:0x28", "5", "--width", "64"],
+            "write [05, 00, 00, 00, 00, 00, 00, 00] at 0x28",
+        ),
+    ];
+    for (verb, arguments, expected) in each {
+        let output = served.settled(verb, arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let made = std::mem::take(&mut *log.lock().unwrap());
+        assert_eq!(made, [expected], "{verb} {arguments:?}");
+    }
+    let narrow = served.regs("get", &["0:0x11", "--width", "8"]);
+    let text = String::from_utf8_lossy(&narrow.stdout).into_owned();
+    assert_eq!(
+        text.split_whitespace().collect::<Vec<_>>(),
+        ["0:0x11", "0x11"]
+    );
+    let crooked = served.regs("get", &["0:0x11", "--width", "16"]);
+    assert_eq!(crooked.status.code(), Some(3), "{crooked:?}");
+    let wide = served.regs("set", &["0:0x20", "256", "--width", "8"]);
+    assert_eq!(wide.status.code(), Some(2), "{wide:?}");
+}
+
+#[test]
+fn names_of_our_registers_are_not_used_on_a_foreign_device() {
+    let log = Log::default();
+    let served = Served::start(Foreign::new(&log));
+    let each: [(&str, &[&str]); 3] = [
+        ("get", &["SCRATCH"]),
+        ("set", &["SCRATCH", "1"]),
+        ("dump", &[]),
+    ];
+    for (verb, arguments) in each {
+        let output = served.regs(verb, arguments);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{verb}: {message}");
+        assert!(
+            message.contains("is 10ee:9038") && message.contains("--width"),
+            "{message}"
+        );
+    }
+    assert!(log.lock().unwrap().is_empty(), "{log:?}");
+}
+
+#[test]
+fn a_dry_run_opens_no_device() {
+    for register in [&["SCRATCH"][..], &["0:0x10", "--width", "64"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
+        command
+            .args(["regs", "set", "user:/nobody/is/here"])
+            .args(&register[..1]);
+        command.args(["5", "--dry-run"]).args(&register[1..]);
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .expect("hwpool starts");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{output:?}");
+        assert!(
+            text.starts_with("would write 0x0000000000000005 to "),
+            "{text}"
+        );
+    }
+}
+
+/// The model has no narrow registers: it says so, and the access is not widened.
+#[test]
+fn a_model_takes_no_narrow_access() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
+    command.args(["regs", "get", "sim:bmu", "0:0", "--width", "16"]);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .expect("hwpool starts");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(message.contains("32 and 64 bits only"), "{message}");
+}
