@@ -84,8 +84,12 @@ fn a_token_is_in_no_message() {
 #[test]
 fn bringup_fails_on_a_board_that_does_not_reset() {
     let faults = temporary("[[fault]]\nkind = \"reset-does-nothing\"\ntimes = 0\n");
-    let (code, report) = json(&["bringup", &format!("sim:bmu?faults={}", faults.display())]);
+    let (code, report) = json(&[
+        "bringup",
+        &format!("sim:bmu?seed=0x11&faults={}", faults.display()),
+    ]);
     assert_eq!(code, FAILED, "{report:#}");
+    assert_eq!(report["about"]["seed"], 17);
     let status = |id: &str| {
         let checks = report["checks"].as_array().unwrap();
         checks.iter().find(|check| check["id"] == id).unwrap()["status"].clone()
@@ -512,6 +516,11 @@ fn bringup_passes_all_rungs_over_a_socket_for_one_client_after_the_other() {
             "{report:#}"
         );
         assert_eq!(report["passed"], 15);
+        assert_eq!(
+            report["about"]["seed"],
+            Value::Null,
+            "only a model in this process has one"
+        );
     }
     let (code, info) = json(&["info", &server.address()]);
     assert_eq!((code, &info["bmu"]["pools"]), (OK, &Value::from(64)));

@@ -38,7 +38,8 @@ impl Snapshot {
         }
     }
 
-    /// Returns what is different in `after`, of registers and of the link's errors.
+    /// Returns what is different in `after`, of registers and of the link's error status: bits, a kind of error each,
+    /// which stay set and count nothing.
     pub(super) fn changes(&self, after: &Snapshot) -> (Vec<Delta>, Vec<Delta>) {
         (
             changes(&self.registers, &after.registers),
@@ -69,8 +70,8 @@ fn registers<T: Transport>(transport: &T) -> Vec<(String, u64)> {
 fn aer<T: Transport>(transport: &T) -> Vec<(String, u64)> {
     match pci::aer_status(transport) {
         Ok(Some(status)) => vec![
-            ("uncorrectable".into(), status.uncorrectable.into()),
-            ("correctable".into(), status.correctable.into()),
+            ("uncorrectable status".into(), status.uncorrectable.into()),
+            ("correctable status".into(), status.correctable.into()),
         ],
         Ok(None) | Err(_) => Vec::new(),
     }

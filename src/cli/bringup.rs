@@ -17,6 +17,7 @@ use hwpool::devices::bus::Transport;
 use hwpool::host::Tree;
 use hwpool::host::doctor::{Question, Row, examine};
 use hwpool::report::{About, INDENT, lines};
+use hwpool::sim::SimConfig;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::Reporting;
@@ -154,14 +155,23 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn about(address: &Address, plan: Option<String>) -> About {
     let uname = nix::sys::utsname::uname();
     let kernel = uname.map(|name| name.release().to_string_lossy().into_owned());
-    let seed = address.options.iter().find(|(key, _)| key == "seed");
     About {
         hwpool: env!("CARGO_PKG_VERSION").into(),
         kernel: kernel.unwrap_or_default(),
         started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-        seed: seed.and_then(|(_, value)| value.parse().ok()).unwrap_or(1),
+        seed: seed(address),
         plan,
     }
+}
+
+/// The seed of a model in this process.
+fn seed(address: &Address) -> Option<u64> {
+    let mut config = SimConfig::default();
+    let given = address.options.iter().find(|(key, _)| key == "seed");
+    if let Some((key, value)) = given {
+        config.set(key, value).ok()?;
+    }
+    (address.transport == TransportKind::Sim).then_some(config.seed)
 }
 
 /// What the doctor says of the machine; of a model only what a process needs for itself.

@@ -78,8 +78,9 @@ pub struct About {
     pub kernel: String,
     /// When it began, in RFC 3339 and UTC.
     pub started: String,
-    /// What its random choices came from.
-    pub seed: u64,
+    /// What the random choices of a model came from; a board has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// Name of the plan it followed.
     pub plan: Option<String>,
 }

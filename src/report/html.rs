@@ -38,7 +38,7 @@ pub fn html(run: &Document, beside: Option<&Document>) -> String {
 
 fn head_of(run: &Document) -> Markup {
     let about = &run.about;
-    let seed = about.seed.to_string();
+    let seed = about.seed.map_or(String::new(), |seed| seed.to_string());
     let rows = [
         ("started", about.started.as_str()),
         ("kernel", &about.kernel),
@@ -105,7 +105,7 @@ fn details(check: &Check, runs: Option<(&Document, &Document)>) -> Markup {
                 }
                 (evidence(&check.evidence, other.map(|other| other.evidence.as_slice())))
                 (deltas("registers that changed", &check.registers))
-                (deltas("link errors that changed", &check.aer))
+                (deltas("bits of AER that changed", &check.aer))
                 (plots(check, other, runs))
             }
         }

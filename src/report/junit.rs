@@ -2,7 +2,7 @@
 
 use maud::{PreEscaped, html};
 
-use super::{Check, Document, writable};
+use super::{Check, Delta, Document, writable};
 
 /// Returns the report as one test suite: a rung is a test case, and what is blocked is an error.
 pub fn junit(run: &Document) -> String {
@@ -25,8 +25,13 @@ fn case(check: &Check) -> maud::Markup {
     let causes = check.causes.iter().map(|cause| format!("cause: {cause}\n"));
     let seen = check.evidence.iter();
     let seen = seen.map(|seen| format!("{}: {seen}\n", seen.name));
-    let changed = check.registers.iter().chain(&check.aer);
-    let changed = changed.map(|delta| format!("{} changed: {delta}\n", delta.name));
+    let changed = |what: &'static str, deltas: &[Delta]| -> String {
+        let lines = deltas
+            .iter()
+            .map(|delta| format!("{what}{} changed: {delta}\n", delta.name));
+        lines.collect()
+    };
+    let changed = [changed("", &check.registers), changed("AER ", &check.aer)];
     let told: String = seen.chain(changed).collect();
     html! {
         testcase classname="bringup" name=(&check.id) time=(format!("{:.6}", check.seconds)) {

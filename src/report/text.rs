@@ -57,7 +57,7 @@ pub fn lines(check: &Check, paint: &dyn Fn(Tone, &str) -> String) -> String {
             .iter()
             .for_each(|line| more(line));
     }
-    changes("link errors", &check.aer)
+    changes("bits of AER", &check.aer)
         .iter()
         .for_each(|line| more(line));
     text
@@ -88,6 +88,11 @@ mod tests {
                 before: 1,
                 after: 16,
             }],
+            aer: vec![Delta {
+                name: "correctable status".into(),
+                before: 0,
+                after: 64,
+            }],
             ..Check::default()
         };
         let painted = lines(&check, &|tone, text| format!("<{tone:?} {text}>"));
@@ -96,6 +101,7 @@ mod tests {
             "           SCRATCH reads 1",
             "           cause: a stuck line",
             "           registers that changed: RESET_COUNT 0x1 → 0x10",
+            "           bits of AER that changed: correctable status 0x0 → 0x40",
         ];
         assert_eq!(painted.lines().collect::<Vec<_>>(), expected);
     }

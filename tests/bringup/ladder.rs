@@ -10,6 +10,7 @@ use hwpool::bringup::{
 };
 use hwpool::devices::bmu::regs;
 use hwpool::devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
+use hwpool::devices::pci;
 use hwpool::dma::{Memory, MemoryRequest};
 use hwpool::report::Plot;
 use hwpool::sim::{Fault, FaultKind, InProcess, SimConfig};
@@ -66,6 +67,103 @@ fn read_only_rungs_write_nothing() {
     // And the counters do count: a milder one of those that write.
     climb(&model, &options(Class::SafeWrite));
     assert!(model.counters().mmio_writes > 0);
+}
+
+/// A model whose PCI Express capability offers no function level reset.
+struct WithoutFlr {
+    model: Arc<InProcess>,
+    device_capabilities: u16,
+}
+
+impl WithoutFlr {
+    fn new() -> WithoutFlr {
+        let model = model();
+        let pcie = pci::find_capability(&*model, 0x10).expect("a list");
+        WithoutFlr {
+            device_capabilities: pcie.expect("PCI Express") + 4,
+            model,
+        }
+    }
+}
+
+impl Transport for WithoutFlr {
+    type Bar = <InProcess as Transport>::Bar;
+    type Irq = <InProcess as Transport>::Irq;
+
+    fn name(&self) -> &str {
+        self.model.name()
+    }
+
+    fn bar(&self, index: u8) -> Result<Self::Bar, BusError> {
+        self.model.bar(index)
+    }
+
+    fn config_read32(&self, offset: u16) -> Result<u32, BusError> {
+        let word = self.model.config_read32(offset)?;
+        Ok(match offset == self.device_capabilities {
+            true => word & !(1 << 28),
+            false => word,
+        })
+    }
+
+    fn config_write32(&self, offset: u16, value: u32) -> Result<(), BusError> {
+        self.model.config_write32(offset, value)
+    }
+
+    fn config_write16(&self, offset: u16, value: u16) -> Result<(), BusError> {
+        self.model.config_write16(offset, value)
+    }
+
+    fn irq_count(&self) -> Result<u16, BusError> {
+        self.model.irq_count()
+    }
+
+    fn irq(&self, vector: u16) -> Result<Self::Irq, BusError> {
+        self.model.irq(vector)
+    }
+
+    fn reset(&self) -> Result<(), BusError> {
+        panic!("there is no such reset");
+    }
+
+    fn dma_limits(&self) -> Result<DmaLimits, DmaError> {
+        self.model.dma_limits()
+    }
+
+    fn dma_map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
+        self.model.dma_map(iova, source)
+    }
+
+    fn dma_unmap(&self, iova: Iova, len: u64) -> Result<(), DmaError> {
+        self.model.dma_unmap(iova, len)
+    }
+
+    fn now(&self) -> Duration {
+        self.model.now()
+    }
+
+    fn relax(&self) {
+        self.model.relax();
+    }
+}
+
+#[test]
+fn resets_are_counted_as_what_they_are() {
+    let options = options(Class::Disruptive);
+    let with_flr = climb(&model(), &options);
+    let report = bringup::run(Arc::new(WithoutFlr::new()), &options, None, |_| {
+        ControlFlow::Continue(())
+    });
+    let seen = |report: &Report, name| {
+        let outcome = check(report, "reset.verified");
+        assert_eq!(outcome.status, Status::Pass, "{:?}", outcome.message);
+        let evidence = outcome.document().evidence;
+        let found = evidence.iter().find(|seen| seen.name == name);
+        found.map(ToString::to_string).expect("evidence")
+    };
+    assert_eq!(seen(&with_flr, "function level resets"), "10");
+    assert!(seen(&report, "function level resets").contains("none: the function offers no FLR"));
+    assert_eq!(seen(&report, "soft resets"), "10");
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn hostile() -> Document {
         hwpool: text.clone(),
         kernel: text.clone(),
         started: text.clone(),
-        seed: u64::MAX,
+        seed: Some(u64::MAX),
         plan: Some(text.clone()),
     };
     run
