@@ -105,7 +105,12 @@ fn the_verdict_is_the_exit_status_and_reports_are_told() {
     assert!(run.asked[0].ends_with("--soak 1") && run.asked[1].starts_with("bringup sim:bmu"));
     assert!(run.out.starts_with("reports: reports/"), "{}", run.out);
     assert!(bench.path("reports/latest").is_dir());
+    // A model that fails on a busy machine says nothing about the board.
+    bench.ends("'bringup sim'*) exit 1 ;;");
+    let run = bench.run(&["check"], &[BOARD]);
+    assert_eq!((run.code, run.asked.len()), (Some(0), 5), "{}", run.err);
     for (endings, code) in [
+        ("'bringup sim'*) exit 3 ;;", 3),
         ("'bringup vfio'*) exit 3 ;;", 3),
         ("'bringup vfio'*) exit 2 ;;", 2),
         ("'report '*) exit 1 ;;", 3),
