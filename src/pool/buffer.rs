@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use hwpool_devices::bus::Iova;
 
 use crate::pool::inner::Inner;
-use crate::pool::slot::{Slot, index_of};
+use crate::pool::slot::Slot;
 use crate::pool::tls;
 
 /// An object on loan: the only one for its memory. When it is dropped the object returns to its pool, through the cache
@@ -105,10 +105,9 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         let core = tls::core(self.slot.tag());
         if !core.is_null() {
-            // SAFETY: an entry of this thread is a live core of our pool, which has our tag; we own the slot.
-            if let Some(room) = unsafe { (*core).push(1) } {
-                // SAFETY: `push` made room for one.
-                unsafe { room.write(self.slot.word()) };
+            let word = self.slot.word();
+            // SAFETY: an entry of this thread is a live core of our pool; we own the slot.
+            if unsafe { (*core).push(&word, 1) } {
                 return;
             }
         }
@@ -126,7 +125,7 @@ fn drop_slow(inner: NonNull<Inner>, word: u32) {
     pool.lifeline.hold(1);
     let core = tls::core(pool.tag.number());
     if core.is_null() {
-        pool.drop_direct(index_of(word), word);
+        pool.drop_direct(word);
     } else {
         // SAFETY: an entry of this thread is a live core of this pool.
         unsafe { (*core).drop_slow(pool, word) };

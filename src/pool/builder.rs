@@ -150,7 +150,7 @@ impl PoolBuilder {
         let memory = self.allocate(stride)?;
         let backend = self.make_backend(&maker, &memory, stride)?;
         let iova = self.check_iova(&*backend, stride)?;
-        self.fill(&*backend)?;
+        self.fill(&*backend, if maker.verbatim { tag.word() } else { 0 })?;
         let pool = Pool::from_inner(Inner {
             base: memory.as_ptr(),
             stride,
@@ -160,6 +160,7 @@ impl PoolBuilder {
             iova,
             tag,
             backend,
+            verbatim: maker.verbatim,
             memory,
             ledger: (!maker.trusted).then(|| Ledger::new(self.objects)),
             raw: OnceLock::new(),
@@ -305,12 +306,13 @@ impl PoolBuilder {
         Ok(Some(iova))
     }
 
-    /// Gives all objects to the new backend.
-    fn fill(&self, backend: &dyn Backend) -> Result<(), CreateError> {
+    /// Gives all objects to the new backend, with the tag that it keeps them under.
+    fn fill(&self, backend: &dyn Backend, tag_word: u32) -> Result<(), CreateError> {
         let mut batch = Vec::with_capacity(FILL);
         for first in (0..self.objects).step_by(FILL) {
             batch.clear();
-            batch.extend(first..self.objects.min(first + FILL as u32));
+            let objects = first..self.objects.min(first + FILL as u32);
+            batch.extend(objects.map(|index| tag_word | index));
             backend.enqueue(&batch).map_err(|error| CreateError::Fill {
                 pool: self.name.clone(),
                 backend: self.backend.clone(),

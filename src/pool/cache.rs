@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::pool::checked::{HolderId, Place};
 use crate::pool::error::PoolError;
-use crate::pool::inner::{Fault, Inner};
+use crate::pool::inner::{Fault, Given, Inner, Taken};
 use crate::pool::roster::Tally;
-use crate::pool::slot::{all_tagged, index_of};
+use crate::pool::words;
 
 /// A worker's cache and counters. One thread, the worker's, uses the cache; any thread may read the counters.
 #[repr(C, align(128))]
@@ -116,12 +116,6 @@ impl Core {
             dequeues: read(&self.calls.dequeues),
         }
     }
-
-    /// Tells whether all words are slots of this core's pool.
-    #[inline(always)]
-    pub(super) fn owns(&self, words: &[u32]) -> bool {
-        all_tagged(words, self.tag_word)
-    }
 }
 
 /// Adds to a counter that only this thread writes: a plain load and store.
@@ -154,20 +148,24 @@ impl Core {
         Some(unsafe { self.slots.add(top) })
     }
 
-    /// Makes room for `n` slots on the cache and returns it; the caller fills it at once.
+    /// Takes in the `n` words at `from`, if they fit and are slots of this core's pool.
     ///
     /// # Safety
-    /// Called by the worker's thread, which owns the slots it will write.
+    /// Called by the worker's thread, which owns the slots and forgets them on true.
     #[inline(always)]
-    pub(super) unsafe fn push(&self, n: usize) -> Option<NonNull<u32>> {
+    pub(super) unsafe fn push(&self, from: *const u32, n: usize) -> bool {
         let len = self.len.load(Ordering::Relaxed);
         // Acquire: pairs with `set_limit`.
         if len + n > self.limit.load(Ordering::Acquire) {
-            return None;
+            return false;
         }
-        self.len.store(len + n, Ordering::Relaxed);
-        // SAFETY: `len + n` is at most the limit, which is at most `size`, within the array.
-        Some(unsafe { self.slots.add(len) })
+        // Copied before all are looked at, in one pass: above `len` lies nothing.
+        // SAFETY: `len + n` is at most the limit, which is at most `size`, within the array, which is no list's memory.
+        let sound = unsafe { words::copy(from, self.slots.add(len).as_ptr(), n, self.tag_word) };
+        if sound {
+            self.len.store(len + n, Ordering::Relaxed);
+        }
+        sound
     }
 }
 
@@ -178,13 +176,10 @@ impl Core {
     ///
     /// # Safety
     /// Called by the worker's thread, through its worker.
-    pub(super) unsafe fn take_slow(
-        &self,
-        inner: &Inner,
-        out: &mut [u32],
-    ) -> Result<bool, PoolError> {
+    #[inline]
+    pub(super) unsafe fn take_slow(&self, inner: &Inner, out: &mut [u32]) -> Taken {
         if inner.is_closed() {
-            return Err(PoolError::Closed);
+            return Err(PoolError::Closed.into());
         }
         // SAFETY: the caller's promise.
         if !unsafe { self.take_any(inner, out) }? {
@@ -204,7 +199,7 @@ impl Core {
         &self,
         inner: &Inner,
         n: usize,
-    ) -> Result<Option<NonNull<u32>>, PoolError> {
+    ) -> Taken<Option<NonNull<u32>>> {
         // SAFETY: this thread's alone, and nobody is in here twice, because the worker is hidden.
         let scratch = unsafe { &mut *self.scratch.get() };
         scratch.resize(n, 0);
@@ -215,7 +210,8 @@ impl Core {
 
     /// # Safety
     /// As [`take_slow`](Self::take_slow).
-    unsafe fn take_any(&self, inner: &Inner, out: &mut [u32]) -> Result<bool, PoolError> {
+    #[inline]
+    unsafe fn take_any(&self, inner: &Inner, out: &mut [u32]) -> Taken {
         let len = self.cached();
         let Some(missing) = out.len().checked_sub(len).filter(|&missing| missing > 0) else {
             let rest = len - out.len();
@@ -232,9 +228,11 @@ impl Core {
         if !self.fetch(inner, direct)? {
             return Ok(false);
         }
-        // SAFETY: the caller's promise; the range is what is cached.
-        cached.copy_from_slice(unsafe { self.range(0, len) });
-        self.len.store(0, Ordering::Relaxed);
+        if len > 0 {
+            // SAFETY: the caller's promise; the range is what is cached.
+            cached.copy_from_slice(unsafe { self.range(0, len) });
+            self.len.store(0, Ordering::Relaxed);
+        }
         Ok(true)
     }
 
@@ -242,12 +240,8 @@ impl Core {
     ///
     /// # Safety
     /// As [`take_slow`](Self::take_slow).
-    unsafe fn refill(
-        &self,
-        inner: &Inner,
-        out: &mut [u32],
-        missing: usize,
-    ) -> Result<bool, PoolError> {
+    #[inline(never)]
+    unsafe fn refill(&self, inner: &Inner, out: &mut [u32], missing: usize) -> Taken {
         let (half, len) = (self.size / 2, self.cached());
         // SAFETY: the caller's promise. `len` is at most `size` and a half follows, within the array.
         let fetched = unsafe { self.range_mut(len, half) };
@@ -261,16 +255,19 @@ impl Core {
         bump(&self.calls.refills, 1);
         let left = n - missing;
         out[len..].copy_from_slice(&fetched[left..n]);
-        // SAFETY: the caller's promise; the range is what is cached, and ends where `fetched` begins.
-        out[..len].copy_from_slice(unsafe { self.range(0, len) });
         inner.note(&fetched[..left], Place::Cached(self.holder));
-        // SAFETY: both runs are within the array; `fetched` is not used any more.
-        unsafe { self.slots.add(len).copy_to(self.slots, left) };
+        if len > 0 {
+            // SAFETY: the caller's promise; the range is what is cached, and ends where `fetched` begins.
+            out[..len].copy_from_slice(unsafe { self.range(0, len) });
+            // SAFETY: both runs are within the array; `fetched` is not used any more.
+            unsafe { self.slots.add(len).copy_to(self.slots, left) };
+        }
         self.len.store(left, Ordering::Relaxed);
         Ok(true)
     }
 
-    fn fetch(&self, inner: &Inner, out: &mut [u32]) -> Result<bool, PoolError> {
+    #[inline]
+    fn fetch(&self, inner: &Inner, out: &mut [u32]) -> Taken {
         bump(&self.calls.dequeues, 1);
         let got = inner.dequeue(out)?;
         if got {
@@ -283,7 +280,8 @@ impl Core {
     ///
     /// # Safety
     /// Called by the worker's thread, through its worker.
-    pub(super) unsafe fn give_slow(&self, inner: &Inner, words: &[u32]) -> Result<(), Fault> {
+    #[inline]
+    pub(super) unsafe fn give_slow(&self, inner: &Inner, words: &[u32]) -> Given {
         inner.check_out(words)?;
         let (n, half) = (words.len(), self.size / 2);
         if inner.is_closed() || n > self.size - self.cached() && n > half {
@@ -297,10 +295,7 @@ impl Core {
         }
         if n > self.size - self.cached() {
             // SAFETY: the caller's promise.
-            unsafe { self.flush(inner, half) }.map_err(|fault| Fault {
-                kept: true,
-                ..fault
-            })?;
+            unsafe { self.flush(inner, half) }.map_err(Fault::keep)?;
         }
         // SAFETY: the caller's promise; there is room now.
         unsafe { self.append(inner, words) };
@@ -311,7 +306,8 @@ impl Core {
     ///
     /// # Safety
     /// Called by the worker's thread, through its worker.
-    pub(super) unsafe fn flush(&self, inner: &Inner, n: usize) -> Result<(), Fault> {
+    #[inline(never)]
+    pub(super) unsafe fn flush(&self, inner: &Inner, n: usize) -> Given {
         // SAFETY: the caller's promise; `n` is at most `len`.
         let coldest = unsafe { self.range(0, n) };
         inner.note(coldest, Place::Free);
@@ -334,14 +330,11 @@ impl Core {
     ///
     /// # Safety
     /// Called by the worker's thread, through its worker.
-    unsafe fn send(&self, inner: &Inner, words: &[u32]) -> Result<(), Fault> {
-        // SAFETY: this thread's alone, and nobody is in here twice, because the worker is hidden.
-        let scratch = unsafe { &mut *self.scratch.get() };
-        scratch.clear();
-        scratch.extend(words.iter().map(|&word| index_of(word)));
+    #[inline]
+    unsafe fn send(&self, inner: &Inner, words: &[u32]) -> Given {
         bump(&self.calls.enqueues, 1);
-        let sent = inner.enqueue(scratch);
-        if !matches!(sent, Err(Fault { kept: true, .. })) {
+        let sent = inner.enqueue(words);
+        if !matches!(&sent, Err(fault) if fault.kept) {
             bump(&self.calls.released, words.len() as u64);
         }
         sent
@@ -356,14 +349,14 @@ impl Core {
     /// Called by the worker's thread. The caller has a hold on `inner`; `self` may be gone when this returns.
     pub(super) unsafe fn drop_slow(&self, inner: &Inner, word: u32) {
         if let Err(fault) = inner.check_out(&[word]) {
-            tracing::error!(pool = inner.name, %fault, "a buffer was dropped that is not out");
+            tracing::error!(pool = inner.name, fault = %fault.fault, "a buffer was dropped that is not out");
             return;
         }
         let mut batch = Vec::new();
         if inner.is_closed() || self.size < 2 {
             inner.note(&[word], Place::Free);
             bump(&self.calls.released, 1);
-            batch.push(index_of(word));
+            batch.push(word);
         } else {
             if self.cached() == self.size {
                 // SAFETY: the caller's promise; half is at most `len`.
@@ -378,7 +371,7 @@ impl Core {
         }
     }
 
-    /// Takes the coldest `n` slots out of the cache and returns their indices, for the caller to put away.
+    /// Takes the coldest `n` slots out of the cache and returns them, for the caller to put away.
     ///
     /// # Safety
     /// Called by the worker's thread.
@@ -386,12 +379,12 @@ impl Core {
         // SAFETY: the caller's promise; `n` is at most `len`.
         let coldest = unsafe { self.range(0, n) };
         inner.note(coldest, Place::Free);
-        let indices = coldest.iter().map(|&word| index_of(word)).collect();
+        let words = coldest.to_vec();
         bump(&self.calls.flushes, 1);
         bump(&self.calls.released, n as u64);
         // SAFETY: the caller's promise.
         unsafe { self.close_gap(n) };
-        indices
+        words
     }
 
     /// # Safety

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::pool::checked::Place;
 use crate::pool::error::CloseError;
 use crate::pool::inner::Inner;
+use crate::pool::slot::index_of;
 use crate::pool::stats::Stats;
 
 /// What a pool had and had not when it closed.
@@ -132,7 +133,8 @@ impl Inner {
         let parked = std::mem::take(&mut self.stray().parked);
         let mut found = Found::new(self.objects);
         parked.iter().for_each(|&index| found.add(index, true));
-        for &index in drained.iter().flatten() {
+        for &word in drained.iter().flatten() {
+            let index = if self.verbatim { index_of(word) } else { word };
             found.add(index, self.may_be_inside(index));
         }
         // Those found come no more, late or otherwise; the caller's own hold remains.

@@ -3,13 +3,15 @@
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 
+use crate::pool::batch::Slots;
 use crate::pool::buffer::Buffer;
 use crate::pool::checked::Place;
 use crate::pool::error::{GiveError, GiveFault, PoolError};
 use crate::pool::handle::Pool;
-use crate::pool::inner::{Fault, Inner};
+use crate::pool::inner::{Fault, Given, Inner, Taken};
 use crate::pool::roster::DIRECT;
-use crate::pool::slot::{Slot, all_tagged, index_of, tag_of, words_of};
+use crate::pool::slot::{Slot, index_of, tag_of, words_of};
+use crate::pool::words::all_tagged;
 
 /// Taking and giving without a cache.
 impl Pool {
@@ -41,7 +43,10 @@ impl Pool {
     ///
     /// # Errors
     /// As [`take`](Self::take); `slots` is as it was.
-    pub fn take_into(&self, slots: &mut Vec<Slot>, n: usize) -> Result<bool, PoolError> {
+    ///
+    /// # Panics
+    /// If `slots` is a [`Batch`](crate::pool::Batch) without room for `n`.
+    pub fn take_into<S: Slots>(&self, slots: &mut S, n: usize) -> Result<bool, PoolError> {
         append(slots, n, self.inner().objects, |words| {
             self.inner().take_direct(words)
         })
@@ -74,7 +79,7 @@ impl Pool {
     ///
     /// # Panics
     /// If there are fewer than `n`.
-    pub fn give_from(&self, slots: &mut Vec<Slot>, n: usize) -> Result<(), GiveFault> {
+    pub fn give_from<S: Slots>(&self, slots: &mut S, n: usize) -> Result<(), GiveFault> {
         give_tail(slots, n, |words| self.inner().give_direct(words))
     }
 
@@ -90,7 +95,7 @@ impl Pool {
             // SAFETY: the slot is of this pool.
             Ok(()) => Ok(unsafe { Buffer::new(self.inner_ptr(), slot) }),
             Err(fault) => Err(GiveError {
-                fault,
+                fault: fault.fault,
                 returned: Some(slot),
             }),
         }
@@ -118,7 +123,7 @@ impl Pool {
 impl Inner {
     /// Fills `words` with slots past all caches; false where there are not as many. On false and on errors, what `words`
     /// has is void.
-    pub(super) fn take_direct(&self, words: &mut [u32]) -> Result<bool, PoolError> {
+    pub(super) fn take_direct(&self, words: &mut [u32]) -> Taken {
         self.direct.dequeues.fetch_add(1, Ordering::Relaxed);
         if !self.dequeue(words)? {
             self.direct.shortages.fetch_add(1, Ordering::Relaxed);
@@ -132,27 +137,27 @@ impl Inner {
     }
 
     /// Gives slots past all caches, all or none.
-    pub(super) fn give_direct(&self, words: &[u32]) -> Result<(), Fault> {
+    pub(super) fn give_direct(&self, words: &[u32]) -> Given {
         self.check_tags(words)?;
         self.check_out(words)?;
         self.note(words, Place::Free);
-        let given = with_indices(words, |indices| self.enqueue(indices));
+        let given = self.enqueue(words);
         match &given {
-            Err(Fault { kept: true, .. }) => self.note(words, Place::Out(DIRECT)),
+            Err(fault) if fault.kept => self.note(words, Place::Out(DIRECT)),
             _ => self.count_given(words.len()),
         }
         given
     }
 
     /// Takes in an object whose buffer was dropped on a thread without a worker.
-    pub(super) fn drop_direct(&self, index: u32, word: u32) {
+    pub(super) fn drop_direct(&self, word: u32) {
         if let Err(fault) = self.check_out(&[word]) {
-            tracing::error!(pool = self.name, %fault, "a buffer was dropped that is not out");
+            tracing::error!(pool = self.name, fault = %fault.fault, "a buffer was dropped that is not out");
             return;
         }
         self.note(&[word], Place::Free);
         self.count_given(1);
-        self.put_away(&[index]);
+        self.put_away(&[word]);
     }
 
     fn count_given(&self, n: usize) {
@@ -161,22 +166,25 @@ impl Inner {
     }
 
     /// Fails if one of the slots is another pool's.
-    pub(super) fn check_tags(&self, words: &[u32]) -> Result<(), GiveFault> {
-        let ours = self.tag.word();
-        if all_tagged(words, ours) {
-            return Ok(());
+    #[inline]
+    pub(super) fn check_tags(&self, words: &[u32]) -> Given {
+        if all_tagged(words, self.tag.word()) {
+            Ok(())
+        } else {
+            Err(self.foreign(words).into())
         }
-        let foreign = words
-            .iter()
-            .copied()
-            .find(|&word| !all_tagged(&[word], ours))
-            .unwrap_or_default();
-        let theirs = tag_of(foreign);
-        Err(GiveFault::Foreign {
+    }
+
+    #[cold]
+    fn foreign(&self, words: &[u32]) -> GiveFault {
+        let ours = self.tag.number();
+        let foreign = words.iter().copied().find(|&word| tag_of(word) != ours);
+        let foreign = foreign.unwrap_or_default();
+        GiveFault::Foreign {
             index: index_of(foreign),
-            theirs,
-            ours: self.tag.number(),
-        })
+            theirs: tag_of(foreign),
+            ours,
+        }
     }
 
     #[inline]
@@ -206,6 +214,12 @@ impl Inner {
 }
 
 impl Fault {
+    /// Says that the caller has its objects all the same.
+    pub(super) fn keep(mut self: Box<Fault>) -> Box<Fault> {
+        self.kept = true;
+        self
+    }
+
     /// Adds what was to be given, if it is still the caller's.
     pub(super) fn with<const N: usize>(self, returned: [Slot; N]) -> GiveError<[Slot; N]> {
         GiveError {
@@ -240,18 +254,17 @@ pub(super) unsafe fn slot(word: u32) -> Slot {
 }
 
 /// Appends `n` slots that `take` writes, or nothing.
-pub(super) fn append(
-    slots: &mut Vec<Slot>,
+pub(super) fn append<S: Slots>(
+    slots: &mut S,
     n: usize,
     objects: u32,
-    take: impl FnOnce(&mut [u32]) -> Result<bool, PoolError>,
+    take: impl FnOnce(&mut [u32]) -> Taken,
 ) -> Result<bool, PoolError> {
     if n > objects as usize {
         return Ok(false);
     }
-    slots.reserve(n);
-    let room = &mut slots.spare_capacity_mut()[..n];
-    let words = room.as_mut_ptr().cast::<u32>();
+    slots.make_room(n);
+    let words = slots.end().cast::<u32>();
     // SAFETY: room for `n` words, which zeros initialise.
     let words = unsafe {
         words.write_bytes(0, n);
@@ -266,33 +279,21 @@ pub(super) fn append(
 }
 
 /// Takes the last `n` off `slots` once `give` has them.
-pub(super) fn give_tail(
-    slots: &mut Vec<Slot>,
+pub(super) fn give_tail<S: Slots>(
+    slots: &mut S,
     n: usize,
-    give: impl FnOnce(&[u32]) -> Result<(), Fault>,
+    give: impl FnOnce(&[u32]) -> Given,
 ) -> Result<(), GiveFault> {
     let rest = slots
         .len()
         .checked_sub(n)
         .expect("more slots to give than there are");
-    let given = give(words_of(&slots[rest..]));
-    if !matches!(given, Err(Fault { kept: true, .. })) {
-        slots.truncate(rest);
+    // SAFETY: the list has `n` slots before its end.
+    let tail = unsafe { std::slice::from_raw_parts(slots.end().sub(n), n) };
+    let given = give(words_of(tail));
+    if !matches!(&given, Err(fault) if fault.kept) {
+        // SAFETY: fewer than before; what is forgotten was given.
+        unsafe { slots.set_len(rest) };
     }
     given.map_err(|fault| fault.fault)
-}
-
-/// Calls `then` with the indices of slots, on the stack where they are few.
-fn with_indices<R>(words: &[u32], then: impl FnOnce(&[u32]) -> R) -> R {
-    const FEW: usize = 64;
-    if words.len() > FEW {
-        let indices: Vec<u32> = words.iter().map(|&word| index_of(word)).collect();
-        return then(&indices);
-    }
-    let mut indices = [0; FEW];
-    indices
-        .iter_mut()
-        .zip(words)
-        .for_each(|(index, &word)| *index = index_of(word));
-    then(&indices[..words.len()])
 }

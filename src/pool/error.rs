@@ -217,6 +217,12 @@ pub enum PoolError {
     },
 }
 
+impl From<Box<PoolError>> for PoolError {
+    fn from(error: Box<PoolError>) -> PoolError {
+        *error
+    }
+}
+
 /// What poisoned a pool.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -46,6 +46,7 @@
 //! Start reading at [`Pool`] and [`Worker`]; the hot path is `cache.rs`.
 
 mod backend;
+mod batch;
 mod bmu;
 mod buffer;
 mod builder;
@@ -67,6 +68,7 @@ mod stack;
 mod stats;
 mod sync;
 mod tls;
+mod words;
 mod worker;
 
 #[cfg(all(test, loom))]
@@ -75,6 +77,7 @@ mod loom_tests;
 mod tests;
 
 pub use backend::{Backend, BackendError};
+pub use batch::{Batch, Slots};
 pub use buffer::Buffer;
 pub use builder::{MAX_ALIGN, MAX_CACHE, MIN_ALIGN, PoolBuilder};
 pub use close::{CloseReport, HolderBalance, OutObject};

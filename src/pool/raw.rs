@@ -2,7 +2,7 @@
 
 use crate::pool::direct::slot;
 use crate::pool::error::{PoolError, RawError};
-use crate::pool::inner::{Fault, Inner};
+use crate::pool::inner::Inner;
 use crate::pool::ledger::Ledger;
 
 /// A pool by indices. What slots forbid at compile time is found at run time here: an index out of range, a double free.
@@ -47,14 +47,12 @@ impl<'pool> Raw<'pool> {
         self.release_all(objects)?;
         let tag = self.inner.tag.word();
         let words: Vec<u32> = objects.iter().map(|&index| index | tag).collect();
-        self.inner
-            .give_direct(&words)
-            .map_err(|Fault { fault, kept }| {
-                if kept {
-                    self.claim_again(objects);
-                }
-                RawError::Give(fault)
-            })
+        self.inner.give_direct(&words).map_err(|fault| {
+            if fault.kept {
+                self.claim_again(objects);
+            }
+            RawError::Give(fault.fault)
+        })
     }
 
     /// Counts the free objects, as [`Pool::count`](crate::pool::Pool::count).

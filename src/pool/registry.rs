@@ -40,6 +40,8 @@ pub(super) struct Maker {
     pub(super) make: Factory,
     /// Whether memory safety may rest on what these backends say.
     pub(super) trusted: bool,
+    /// Whether they keep whatever words they are given; such a backend is trusted.
+    pub(super) verbatim: bool,
 }
 
 impl Maker {
@@ -48,7 +50,11 @@ impl Maker {
         F: Fn(&BackendRequest<'_>) -> Result<Box<dyn Backend>, BoxError> + Send + Sync + 'static,
     {
         let make = Arc::new(make);
-        Maker { make, trusted }
+        Maker {
+            make,
+            trusted,
+            verbatim: false,
+        }
     }
 }
 
@@ -174,10 +180,11 @@ fn built_in(name: &str) -> Option<Maker> {
         BMU_REGISTERS => on_device(Path::Registers),
         _ => return None,
     };
-    // Trusted: the software ones copy indices in and out under a reservation or a lock and invent none; of those in
+    // Trusted: the software ones copy words in and out under a reservation or a lock and invent none; of those in
     // a device the driver's ledger has checked each.
     Some(Maker {
         make,
         trusted: true,
+        verbatim: matches!(name, RING | STACK),
     })
 }

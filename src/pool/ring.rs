@@ -118,10 +118,13 @@ impl Ring {
     /// The caller alone has reserved `position .. position + from.len()` for writing.
     unsafe fn copy_in(&self, position: u64, from: &[u32]) {
         let (start, run) = self.runs(position, from.len());
+        let (first, second) = from.split_at(run);
         // SAFETY: the reservation; both runs lie within it.
         unsafe {
-            self.words.write(start, &from[..run]);
-            self.words.write(0, &from[run..]);
+            self.words.write(start, first);
+            if !second.is_empty() {
+                self.words.write(0, second);
+            }
         }
     }
 
@@ -133,7 +136,9 @@ impl Ring {
         // SAFETY: the reservation; both runs lie within it.
         unsafe {
             self.words.read(start, first);
-            self.words.read(0, second);
+            if !second.is_empty() {
+                self.words.read(0, second);
+            }
         }
     }
 }

@@ -124,12 +124,6 @@ impl Drop for Tag {
     }
 }
 
-/// Tells whether every word has the tag of `tag_word`: a fold without branches, which compilers vectorise.
-#[inline(always)]
-pub(super) fn all_tagged(words: &[u32], tag_word: u32) -> bool {
-    words.iter().fold(0, |acc, word| acc | (word ^ tag_word)) < MAX_OBJECTS
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,15 +132,6 @@ mod tests {
     fn costs_four_bytes_and_has_no_niche_that_splits_arrays() {
         assert_eq!(size_of::<Slot>(), 4);
         assert_eq!(size_of::<Option<[Slot; 8]>>(), 36);
-    }
-
-    #[test]
-    fn one_foreign_word_among_many_is_seen() {
-        let tag = 5 << INDEX_BITS;
-        let mut words: Vec<u32> = (0..33).map(|index| tag | index).collect();
-        assert!(all_tagged(&words, tag));
-        words[20] = (4 << INDEX_BITS) | 20;
-        assert!(!all_tagged(&words, tag));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The atomics of the lock-free parts, which loom replaces to explore every interleaving.
 
 #[cfg(not(loom))]
+use crate::pool::words;
+
+#[cfg(not(loom))]
 pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 #[cfg(loom)]
@@ -52,26 +55,41 @@ impl Words {
     ///
     /// # Safety
     /// No other thread accesses these words at the same time.
+    #[inline]
     pub(super) unsafe fn write(&self, at: usize, from: &[u32]) {
-        let to = self.0[at..at + from.len()].as_ptr();
+        let to = std::cell::UnsafeCell::raw_get(self.0[at..at + from.len()].as_ptr());
         // SAFETY: the slice above is in bounds, UnsafeCell<u32> has the layout of u32, and the caller promises that
         // nobody else accesses it.
-        unsafe {
-            std::cell::UnsafeCell::raw_get(to).copy_from_nonoverlapping(from.as_ptr(), from.len())
-        }
+        unsafe { move_words(from.as_ptr(), to, from.len()) }
     }
 
     /// Copies the words that start at `at` to `into`.
     ///
     /// # Safety
     /// No other thread writes these words at the same time.
+    #[inline]
     pub(super) unsafe fn read(&self, at: usize, into: &mut [u32]) {
-        let from = self.0[at..at + into.len()].as_ptr();
+        let from = std::cell::UnsafeCell::raw_get(self.0[at..at + into.len()].as_ptr());
         // SAFETY: the slice above is in bounds, UnsafeCell<u32> has the layout of u32, and the caller promises that
         // nobody else writes it.
-        unsafe {
-            into.as_mut_ptr()
-                .copy_from_nonoverlapping(std::cell::UnsafeCell::raw_get(from), into.len())
+        unsafe { move_words(from, into.as_mut_ptr(), into.len()) }
+    }
+}
+
+/// Copies few words in pieces that are soon read again, many by what the machine has for that.
+///
+/// # Safety
+/// As [`words::copy`].
+#[cfg(not(loom))]
+#[inline(always)]
+unsafe fn move_words(from: *const u32, to: *mut u32, n: usize) {
+    const FEW: usize = 64;
+    // SAFETY: the caller's promise.
+    unsafe {
+        if n <= FEW {
+            words::copy(from, to, n, 0);
+        } else {
+            to.copy_from_nonoverlapping(from, n);
         }
     }
 }

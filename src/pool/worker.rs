@@ -6,15 +6,17 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use crate::pool::batch::Slots;
 use crate::pool::buffer::Buffer;
 use crate::pool::cache::Core;
 use crate::pool::direct::{append, give_buffer, give_tail};
 use crate::pool::error::{GiveError, GiveFault, PoolError, WorkerError};
 use crate::pool::handle::Pool;
-use crate::pool::inner::Fault;
+use crate::pool::inner::{Given, Taken};
 use crate::pool::roster::MAX_NAMES;
 use crate::pool::slot::{Slot, words_of};
 use crate::pool::tls::{self, Hidden};
+use crate::pool::words;
 
 /// Largest array of slots whose take is inlined.
 const INLINED: usize = 8;
@@ -136,16 +138,20 @@ impl Worker {
     ///
     /// # Errors
     /// As [`take`](Self::take); `slots` is as it was.
+    ///
+    /// # Panics
+    /// If `slots` is a [`Batch`](crate::pool::Batch) without room for `n`.
     #[inline]
-    pub fn take_into(&mut self, slots: &mut Vec<Slot>, n: usize) -> Result<bool, PoolError> {
-        if slots.capacity() - slots.len() >= n {
+    pub fn take_into<S: Slots>(&mut self, slots: &mut S, n: usize) -> Result<bool, PoolError> {
+        let len = slots.len();
+        if n <= slots.room() {
+            let end = slots.end();
             // SAFETY: this is the worker's thread.
             if let Some(cached) = unsafe { self.core.pop(n) } {
-                // SAFETY: `pop` gave `n` slots to us, and there is room for as many; the cache is no vector's memory.
+                // SAFETY: `pop` gave `n` slots to us, and there is room for as many; the cache is no list's memory.
                 unsafe {
-                    let room = slots.as_mut_ptr().add(slots.len());
-                    room.copy_from_nonoverlapping(cached.cast::<Slot>().as_ptr(), n);
-                    slots.set_len(slots.len() + n);
+                    words::copy(cached.as_ptr(), end.cast(), n, 0);
+                    slots.set_len(len + n);
                 }
                 return Ok(true);
             }
@@ -173,13 +179,9 @@ impl Worker {
         &mut self,
         slots: [Slot; N],
     ) -> Result<(), GiveError<[Slot; N]>> {
-        if self.core.owns(words_of(&slots)) {
-            // SAFETY: this is the worker's thread, and the slots are ours.
-            if let Some(room) = unsafe { self.core.push(N) } {
-                // SAFETY: `push` made room for `N` words, which have the layout of slots.
-                unsafe { room.cast::<[Slot; N]>().write(slots) };
-                return Ok(());
-            }
+        // SAFETY: this is the worker's thread, and the slots are ours, a copy of which is nothing.
+        if unsafe { self.core.push(words_of(&slots).as_ptr(), N) } {
+            return Ok(());
         }
         self.give_slots_slow(slots)
     }
@@ -193,19 +195,14 @@ impl Worker {
     /// # Panics
     /// If there are fewer than `n`.
     #[inline]
-    pub fn give_from(&mut self, slots: &mut Vec<Slot>, n: usize) -> Result<(), GiveFault> {
-        if let Some(rest) = slots.len().checked_sub(n)
-            && self.core.owns(words_of(&slots[rest..]))
-        {
+    pub fn give_from<S: Slots>(&mut self, slots: &mut S, n: usize) -> Result<(), GiveFault> {
+        if let Some(rest) = slots.len().checked_sub(n) {
+            // SAFETY: the list has `n` slots before its end.
+            let first = unsafe { slots.end().sub(n).cast() };
             // SAFETY: this is the worker's thread, and the slots are ours.
-            if let Some(room) = unsafe { self.core.push(n) } {
-                // SAFETY: `push` made room for `n` words; the vector forgets the slots that now lie there.
-                unsafe {
-                    slots.set_len(rest);
-                    room.cast::<Slot>()
-                        .as_ptr()
-                        .copy_from_nonoverlapping(slots.as_ptr().add(rest), n);
-                }
+            if unsafe { self.core.push(first, n) } {
+                // SAFETY: fewer than before; what is forgotten was given.
+                unsafe { slots.set_len(rest) };
                 return Ok(());
             }
         }
@@ -250,14 +247,17 @@ impl Worker {
         flushed.map_err(|fault| fault.fault)
     }
 
-    fn hide(&self) -> Hidden {
-        Hidden::new(self.pool.inner().tag.number())
+    /// Hides this worker while a backend runs that may drop buffers. Those that keep words verbatim are our own, and
+    /// drop nothing.
+    fn hide(&self) -> Option<Hidden> {
+        let inner = self.pool.inner();
+        (!inner.verbatim).then(|| Hidden::new(inner.tag.number()))
     }
 
     /// Takes `n` slots and returns where they lie until the next call.
     #[cold]
     #[inline(never)]
-    fn take_words_slow(&mut self, n: usize) -> Result<Option<NonNull<u32>>, PoolError> {
+    fn take_words_slow(&mut self, n: usize) -> Taken<Option<NonNull<u32>>> {
         let _hidden = self.hide();
         // SAFETY: this is the worker's thread, through its worker, which is hidden.
         unsafe { self.core.take_to_scratch(self.pool.inner(), n) }
@@ -265,12 +265,13 @@ impl Worker {
 
     #[cold]
     #[inline(never)]
-    fn take_into_slow(&mut self, slots: &mut Vec<Slot>, n: usize) -> Result<bool, PoolError> {
+    fn take_into_slow<S: Slots>(&mut self, slots: &mut S, n: usize) -> Result<bool, PoolError> {
         let objects = self.pool.objects();
         append(slots, n, objects, |words| self.take_slow(words))
     }
 
-    fn take_slow(&mut self, words: &mut [u32]) -> Result<bool, PoolError> {
+    #[inline]
+    fn take_slow(&mut self, words: &mut [u32]) -> Taken {
         let _hidden = self.hide();
         // SAFETY: this is the worker's thread, through its worker, which is hidden.
         unsafe { self.core.take_slow(self.pool.inner(), words) }
@@ -290,11 +291,12 @@ impl Worker {
 
     #[cold]
     #[inline(never)]
-    fn give_from_slow(&mut self, slots: &mut Vec<Slot>, n: usize) -> Result<(), GiveFault> {
+    fn give_from_slow<S: Slots>(&mut self, slots: &mut S, n: usize) -> Result<(), GiveFault> {
         give_tail(slots, n, |words| self.give_slow(words))
     }
 
-    fn give_slow(&mut self, words: &[u32]) -> Result<(), Fault> {
+    #[inline]
+    fn give_slow(&mut self, words: &[u32]) -> Given {
         let inner = self.pool.inner();
         inner.check_tags(words)?;
         let _hidden = self.hide();
