@@ -1,0 +1,243 @@
+//! hwpool's side, and the sides of other Rust code: the loops of `rte.c`.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use crossbeam_queue::ArrayQueue;
+use hwpool::Pool;
+use hwpool::pool::{Batch, Slot, Slots, Worker};
+
+use crate::Outcome;
+use crate::pair::Lane;
+use crate::rte::{OBJECTS, SIZE};
+
+/// Objects that a keeping loop takes before it gives them back.
+pub(crate) const KEEP: usize = 2048;
+/// Objects of a batch from thread to thread.
+pub(crate) const BATCH: usize = 32;
+
+pub(crate) fn pool(backend: &str, objects: u32, cache: usize) -> Outcome<Pool> {
+    let pool = Pool::builder("bench").objects(objects).size(SIZE as usize);
+    Ok(pool.backend(backend).cache(cache).build()?)
+}
+
+/// Makes a pool of the usual size and a worker on this thread.
+pub(crate) fn worker(backend: &str, cache: usize) -> Outcome<Worker> {
+    Ok(pool(backend, OBJECTS, cache)?.worker("bench")?)
+}
+
+/// Bytes that this process has from the allocator.
+pub(crate) fn allocated() -> u64 {
+    // SAFETY: reads the allocator's counters.
+    let info = unsafe { libc::mallinfo2() };
+    (info.uordblks + info.hblkhd) as u64
+}
+
+#[inline(always)]
+fn take<S: Slots>(worker: &mut Worker, slots: &mut S, n: usize) {
+    let taken = worker.take_into(slots, n).expect("the pool is sound");
+    assert!(taken, "the pool has enough");
+}
+
+#[inline(always)]
+fn give<S: Slots>(worker: &mut Worker, slots: &mut S, n: usize) {
+    worker.give_from(slots, n).expect("the pool is sound");
+}
+
+pub(crate) fn hot<const N: usize>(mut worker: Worker) -> impl FnMut(u64) {
+    let mut places = Places::new(Batch::<N>::new);
+    move |rounds| hot_rounds(&mut worker, places.next(), rounds)
+}
+
+#[inline(never)]
+fn hot_rounds<const N: usize>(worker: &mut Worker, batch: &mut Batch<N>, rounds: u64) {
+    for _ in 0..rounds {
+        take(worker, batch, N);
+        black_box(&mut *batch);
+        give(worker, batch, N);
+    }
+}
+
+/// Where objects lie while they are out; see `PLACES` in rte.c.
+struct Places<T> {
+    places: Vec<Aligned<T>>,
+    slice: usize,
+}
+
+#[repr(align(64))]
+struct Aligned<T>(T);
+
+impl<T> Places<T> {
+    fn new(mut empty: impl FnMut() -> T) -> Places<T> {
+        let places = (0..61).map(|_| Aligned(empty())).collect();
+        Places { places, slice: 0 }
+    }
+
+    fn next(&mut self) -> &mut T {
+        self.slice = (self.slice + 1) % self.places.len();
+        &mut self.places[self.slice].0
+    }
+}
+
+/// Arrays by value, which are moved.
+pub(crate) fn arrays<const N: usize>(mut worker: Worker) -> impl FnMut(u64) {
+    move |rounds| array_rounds::<N>(&mut worker, rounds)
+}
+
+#[inline(never)]
+fn array_rounds<const N: usize>(worker: &mut Worker, rounds: u64) {
+    for _ in 0..rounds {
+        let taken = worker.take_slots::<N>().expect("the pool is sound");
+        let mut slots = taken.expect("the pool has enough");
+        black_box(&mut slots);
+        worker.give_slots(slots).expect("the pool is sound");
+    }
+}
+
+/// Owned buffers, one at a time.
+pub(crate) fn buffers(mut worker: Worker) -> impl FnMut(u64) {
+    move |rounds| buffer_rounds(&mut worker, rounds)
+}
+
+#[inline(never)]
+fn buffer_rounds(worker: &mut Worker, rounds: u64) {
+    for _ in 0..rounds {
+        let taken = worker.take().expect("the pool is sound");
+        let mut buffer = taken.expect("the pool has enough");
+        black_box(&mut buffer);
+        drop(buffer);
+    }
+}
+
+pub(crate) fn keep<const N: usize>(mut worker: Worker) -> impl FnMut(u64) {
+    let mut slots = Vec::with_capacity(KEEP);
+    move |rounds| keep_rounds::<N>(&mut worker, &mut slots, rounds)
+}
+
+#[inline(never)]
+fn keep_rounds<const N: usize>(worker: &mut Worker, slots: &mut Vec<Slot>, rounds: u64) {
+    for _ in 0..rounds {
+        for _ in 0..KEEP / N {
+            take(worker, slots, N);
+        }
+        black_box(&mut *slots);
+        for _ in 0..KEEP / N {
+            give(worker, slots, N);
+        }
+    }
+}
+
+/// One round is the whole pattern.
+pub(crate) fn random(mut worker: Worker, pattern: &'static [u32]) -> impl FnMut(u64) {
+    let mut places = Places::new(|| Vec::with_capacity(64));
+    move |rounds| random_rounds(&mut worker, places.next(), pattern, rounds)
+}
+
+#[inline(never)]
+fn random_rounds(worker: &mut Worker, slots: &mut Vec<Slot>, pattern: &[u32], rounds: u64) {
+    for _ in 0..rounds {
+        for &n in pattern {
+            take(worker, slots, n as usize);
+            black_box(&mut *slots);
+            give(worker, slots, n as usize);
+        }
+    }
+}
+
+pub(crate) fn produce(mut worker: Worker, lane: Arc<Lane<Batch<BATCH>>>) -> impl FnMut(u64) {
+    move |rounds| {
+        for round in 0..rounds {
+            // SAFETY: this loop alone puts.
+            unsafe { lane.put(round, |batch| take(&mut worker, batch, BATCH)) };
+        }
+    }
+}
+
+pub(crate) fn consume(mut worker: Worker, lane: Arc<Lane<Batch<BATCH>>>) -> impl FnMut(u64) {
+    move |rounds| {
+        for round in 0..rounds {
+            // SAFETY: this loop alone takes.
+            unsafe { lane.take(round, |batch| give(&mut worker, batch, BATCH)) };
+        }
+    }
+}
+
+/// The limit: as many handles copied out of a cache and back, and nothing else.
+pub(crate) fn memcpy<const N: usize>() -> impl FnMut(u64) {
+    let mut cache = Aligned([1u32; 512]);
+    let mut places = Places::new(|| [0; N]);
+    move |rounds| {
+        let cache = black_box(&mut cache.0);
+        let handles = places.next();
+        for _ in 0..rounds {
+            handles.copy_from_slice(&cache[512 - N..]);
+            black_box(&mut *handles);
+            cache[512 - N..].copy_from_slice(handles);
+            black_box(&mut *cache);
+        }
+    }
+}
+
+/// A queue that many would take for a free list.
+pub(crate) fn queue() -> Arc<ArrayQueue<u32>> {
+    let queue = ArrayQueue::new(OBJECTS as usize);
+    (0..OBJECTS).for_each(|index| queue.push(index).expect("it holds that many"));
+    Arc::new(queue)
+}
+
+#[inline(always)]
+fn pop<const N: usize>(queue: &ArrayQueue<u32>) -> [u32; N] {
+    std::array::from_fn(|_| queue.pop().expect("the queue has enough"))
+}
+
+#[inline(always)]
+fn push(queue: &ArrayQueue<u32>, handles: &[u32]) {
+    for &handle in handles {
+        queue.push(handle).expect("the queue has room");
+    }
+}
+
+pub(crate) fn queue_hot<const N: usize>(queue: Arc<ArrayQueue<u32>>) -> impl FnMut(u64) {
+    move |rounds| {
+        for _ in 0..rounds {
+            let mut handles = pop::<N>(&queue);
+            black_box(&mut handles);
+            push(&queue, &handles);
+        }
+    }
+}
+
+pub(crate) fn queue_keep(queue: Arc<ArrayQueue<u32>>) -> impl FnMut(u64) {
+    let mut handles = [0; KEEP];
+    move |rounds| {
+        for _ in 0..rounds {
+            handles.fill_with(|| queue.pop().expect("the queue has enough"));
+            black_box(&mut handles);
+            push(&queue, &handles);
+        }
+    }
+}
+
+pub(crate) fn queue_produce(
+    queue: Arc<ArrayQueue<u32>>,
+    lane: Arc<Lane<[u32; BATCH]>>,
+) -> impl FnMut(u64) {
+    move |rounds| {
+        for round in 0..rounds {
+            // SAFETY: this loop alone puts.
+            unsafe { lane.put(round, |handles| *handles = pop(&queue)) };
+        }
+    }
+}
+
+pub(crate) fn queue_consume(
+    queue: Arc<ArrayQueue<u32>>,
+    lane: Arc<Lane<[u32; BATCH]>>,
+) -> impl FnMut(u64) {
+    move |rounds| {
+        for round in 0..rounds {
+            // SAFETY: this loop alone takes.
+            unsafe { lane.take(round, |handles| push(&queue, handles)) };
+        }
+    }
+}
