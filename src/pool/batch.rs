@@ -1,9 +1,9 @@
 //! [`Batch`], slots in place, and [`Slots`], what bulk calls fill and empty.
 
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 
+use crate::pool::direct::slot;
 use crate::pool::slot::Slot;
 
 /// Up to `N` slots in place, for loops that take and give many at a time.
@@ -30,8 +30,8 @@ use crate::pool::slot::Slot;
 #[must_use = "slots that are dropped are objects that their pool misses"]
 #[repr(C, align(16))]
 pub struct Batch<const N: usize> {
-    slots: [MaybeUninit<Slot>; N],
-    /// How many of them are there, from the start.
+    /// The first `len` are slots, the others any words.
+    words: [u32; N],
     len: usize,
 }
 
@@ -39,7 +39,7 @@ impl<const N: usize> Batch<N> {
     /// Makes an empty batch.
     pub const fn new() -> Batch<N> {
         Batch {
-            slots: [const { MaybeUninit::uninit() }; N],
+            words: [0; N],
             len: 0,
         }
     }
@@ -49,10 +49,10 @@ impl<const N: usize> Batch<N> {
     /// # Errors
     /// The slot, where there are `N` already.
     pub fn push(&mut self, slot: Slot) -> Result<(), Slot> {
-        let Some(place) = self.slots.get_mut(self.len) else {
+        let Some(word) = self.words.get_mut(self.len) else {
             return Err(slot);
         };
-        place.write(slot);
+        *word = slot.into_word().get();
         self.len += 1;
         Ok(())
     }
@@ -61,7 +61,7 @@ impl<const N: usize> Batch<N> {
     pub fn pop(&mut self) -> Option<Slot> {
         self.len = self.len.checked_sub(1)?;
         // SAFETY: it was within `len`, and is not any more.
-        Some(unsafe { self.slots[self.len].assume_init_read() })
+        Some(unsafe { slot(self.words[self.len]) })
     }
 }
 
@@ -76,8 +76,8 @@ impl<const N: usize> Deref for Batch<N> {
 
     #[inline]
     fn deref(&self) -> &[Slot] {
-        // SAFETY: the first `len` are initialised, and `len` is at most `N`.
-        unsafe { std::slice::from_raw_parts(self.slots.as_ptr().cast(), self.len) }
+        // SAFETY: the first `len` are slots, which have the layout of words, and `len` is at most `N`.
+        unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.len) }
     }
 }
 
@@ -85,7 +85,7 @@ impl<const N: usize> DerefMut for Batch<N> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [Slot] {
         // SAFETY: as for `deref`.
-        unsafe { std::slice::from_raw_parts_mut(self.slots.as_mut_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast(), self.len) }
     }
 }
 
@@ -118,18 +118,18 @@ impl Slots for Vec<Slot> {}
 ///
 /// # Safety
 /// `end` leads to room for as many words as `room` says, and may be used for what lies before it too. `len` counts
-/// initialised slots, which lie before `end`.
+/// slots, which lie before `end`.
 pub(super) unsafe trait List {
     fn len(&self) -> usize;
 
     /// Counts the slots that fit in without growing.
     fn room(&self) -> usize;
 
-    /// Makes room for `n` more, where that is possible.
+    /// Returns the words after the last slot, `n` of them.
     ///
     /// # Panics
-    /// Where it is not.
-    fn make_room(&mut self, n: usize);
+    /// Where the list can't have as many.
+    fn spare(&mut self, n: usize) -> &mut [u32];
 
     /// Returns the place of the slot after the last.
     fn end(&mut self) -> *mut Slot;
@@ -137,11 +137,11 @@ pub(super) unsafe trait List {
     /// Forgets or begins to know slots at the end.
     ///
     /// # Safety
-    /// The first `len` slots are initialised.
+    /// The first `len` words are slots.
     unsafe fn set_len(&mut self, len: usize);
 }
 
-// SAFETY: the array has `N` places, `len` of which are initialised.
+// SAFETY: the array has `N` words, `len` of which are slots.
 unsafe impl<const N: usize> List for Batch<N> {
     #[inline(always)]
     fn len(&self) -> usize {
@@ -153,14 +153,16 @@ unsafe impl<const N: usize> List for Batch<N> {
         N - self.len
     }
 
-    fn make_room(&mut self, n: usize) {
+    #[inline(always)]
+    fn spare(&mut self, n: usize) -> &mut [u32] {
         assert!(n <= self.room(), "{n} slots don't fit into the batch");
+        &mut self.words[self.len..self.len + n]
     }
 
     #[inline(always)]
     fn end(&mut self) -> *mut Slot {
         // SAFETY: `len` is at most `N`.
-        unsafe { self.slots.as_mut_ptr().cast::<Slot>().add(self.len) }
+        unsafe { self.words.as_mut_ptr().add(self.len).cast() }
     }
 
     #[inline(always)]
@@ -181,8 +183,15 @@ unsafe impl List for Vec<Slot> {
         self.capacity() - self.len()
     }
 
-    fn make_room(&mut self, n: usize) {
+    #[inline(always)]
+    fn spare(&mut self, n: usize) -> &mut [u32] {
         self.reserve(n);
+        let spare = self.spare_capacity_mut().as_mut_ptr().cast::<u32>();
+        // SAFETY: there is room for `n` words, which zeros initialise.
+        unsafe {
+            spare.write_bytes(0, n);
+            std::slice::from_raw_parts_mut(spare, n)
+        }
     }
 
     #[inline(always)]

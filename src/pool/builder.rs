@@ -14,6 +14,7 @@ use crate::pool::lifeline::Lifeline;
 use crate::pool::registry::{self, BackendRequest, Maker};
 use crate::pool::roster::Roster;
 use crate::pool::slot::{MAX_OBJECTS, Tag};
+use crate::pool::store::Store;
 
 /// Most objects in a worker's cache.
 pub const MAX_CACHE: usize = 4096;
@@ -148,9 +149,9 @@ impl PoolBuilder {
             pool: self.name.clone(),
         })?;
         let memory = self.allocate(stride)?;
-        let backend = self.make_backend(&maker, &memory, stride)?;
-        let iova = self.check_iova(&*backend, stride)?;
-        self.fill(&*backend, if maker.verbatim { tag.word() } else { 0 })?;
+        let store = self.make_store(&maker, &memory, stride)?;
+        let iova = self.check_iova(&store, stride)?;
+        self.fill(&store, tag.word())?;
         let pool = Pool::from_inner(Inner {
             base: memory.as_ptr(),
             stride,
@@ -159,8 +160,7 @@ impl PoolBuilder {
             cache,
             iova,
             tag,
-            backend,
-            verbatim: maker.verbatim,
+            store,
             memory,
             ledger: (!maker.trusted).then(|| Ledger::new(self.objects)),
             raw: OnceLock::new(),
@@ -264,12 +264,12 @@ impl PoolBuilder {
         Ok(Arc::new(memory))
     }
 
-    fn make_backend(
+    fn make_store(
         &self,
         maker: &Maker,
         memory: &Arc<Memory>,
         stride: usize,
-    ) -> Result<Box<dyn Backend>, CreateError> {
+    ) -> Result<Store, CreateError> {
         let request = BackendRequest {
             pool: &self.name,
             objects: self.objects,
@@ -289,10 +289,10 @@ impl PoolBuilder {
 
     fn check_iova(
         &self,
-        backend: &dyn Backend,
+        store: &Store,
         stride: usize,
     ) -> Result<Option<hwpool_devices::bus::Iova>, CreateError> {
-        let Some(iova) = backend.iova() else {
+        let Some(iova) = store.iova() else {
             return Ok(None);
         };
         let len = stride as u64 * u64::from(self.objects);
@@ -306,14 +306,15 @@ impl PoolBuilder {
         Ok(Some(iova))
     }
 
-    /// Gives all objects to the new backend, with the tag that it keeps them under.
-    fn fill(&self, backend: &dyn Backend, tag_word: u32) -> Result<(), CreateError> {
+    /// Gives all objects to the new backend: as slots where it keeps words.
+    fn fill(&self, store: &Store, tag_word: u32) -> Result<(), CreateError> {
+        let tag_word = if store.keeps_words() { tag_word } else { 0 };
         let mut batch = Vec::with_capacity(FILL);
         for first in (0..self.objects).step_by(FILL) {
             batch.clear();
             let objects = first..self.objects.min(first + FILL as u32);
             batch.extend(objects.map(|index| tag_word | index));
-            backend.enqueue(&batch).map_err(|error| CreateError::Fill {
+            store.enqueue(&batch).map_err(|error| CreateError::Fill {
                 pool: self.name.clone(),
                 backend: self.backend.clone(),
                 first,

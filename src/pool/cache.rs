@@ -176,13 +176,17 @@ impl Core {
     ///
     /// # Safety
     /// Called by the worker's thread, through its worker.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn take_slow(&self, inner: &Inner, out: &mut [u32]) -> Taken {
-        if inner.is_closed() {
-            return Err(PoolError::Closed.into());
-        }
-        // SAFETY: the caller's promise.
-        if !unsafe { self.take_any(inner, out) }? {
+        let missing = out.len().saturating_sub(self.cached());
+        let got = if missing > self.size / 2 {
+            // SAFETY: the caller's promise.
+            unsafe { self.take_past(inner, out, missing) }
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { self.take_near(inner, out, missing) }
+        };
+        if !got? {
             bump(&self.calls.shortages, 1);
             return Ok(false);
         }
@@ -208,31 +212,41 @@ impl Core {
         Ok(got.then(|| NonNull::from(scratch.as_mut_slice()).cast()))
     }
 
+    /// Takes what is cached, and the rest straight from the backend.
+    ///
     /// # Safety
-    /// As [`take_slow`](Self::take_slow).
-    #[inline]
-    unsafe fn take_any(&self, inner: &Inner, out: &mut [u32]) -> Taken {
-        let len = self.cached();
-        let Some(missing) = out.len().checked_sub(len).filter(|&missing| missing > 0) else {
-            let rest = len - out.len();
-            // SAFETY: the caller's promise; the range lies within `len`.
-            out.copy_from_slice(unsafe { self.range(rest, out.len()) });
-            self.len.store(rest, Ordering::Relaxed);
-            return Ok(true);
-        };
-        if missing <= self.size / 2 {
-            // SAFETY: the caller's promise.
-            return unsafe { self.refill(inner, out, missing) };
-        }
-        let (cached, direct) = out.split_at_mut(len);
+    /// As [`take_slow`](Self::take_slow); more than is cached.
+    #[inline(always)]
+    unsafe fn take_past(&self, inner: &Inner, out: &mut [u32], missing: usize) -> Taken {
+        let (cached, direct) = out.split_at_mut(out.len() - missing);
         if !self.fetch(inner, direct)? {
             return Ok(false);
         }
-        if len > 0 {
+        if !cached.is_empty() {
             // SAFETY: the caller's promise; the range is what is cached.
-            cached.copy_from_slice(unsafe { self.range(0, len) });
+            cached.copy_from_slice(unsafe { self.range(0, cached.len()) });
             self.len.store(0, Ordering::Relaxed);
         }
+        Ok(true)
+    }
+
+    /// Takes what the cache has, after a refill if that is too little.
+    ///
+    /// # Safety
+    /// As [`take_slow`](Self::take_slow).
+    #[inline(never)]
+    unsafe fn take_near(&self, inner: &Inner, out: &mut [u32], missing: usize) -> Taken {
+        if inner.is_closed() {
+            return Err(PoolError::Closed.into());
+        }
+        if missing > 0 {
+            // SAFETY: the caller's promise.
+            return unsafe { self.refill(inner, out, missing) };
+        }
+        let rest = self.cached() - out.len();
+        // SAFETY: the caller's promise; the range lies within `len`.
+        out.copy_from_slice(unsafe { self.range(rest, out.len()) });
+        self.len.store(rest, Ordering::Relaxed);
         Ok(true)
     }
 
@@ -240,7 +254,7 @@ impl Core {
     ///
     /// # Safety
     /// As [`take_slow`](Self::take_slow).
-    #[inline(never)]
+    #[inline(always)]
     unsafe fn refill(&self, inner: &Inner, out: &mut [u32], missing: usize) -> Taken {
         let (half, len) = (self.size / 2, self.cached());
         // SAFETY: the caller's promise. `len` is at most `size` and a half follows, within the array.
@@ -266,7 +280,7 @@ impl Core {
         Ok(true)
     }
 
-    #[inline]
+    #[inline(always)]
     fn fetch(&self, inner: &Inner, out: &mut [u32]) -> Taken {
         bump(&self.calls.dequeues, 1);
         let got = inner.dequeue(out)?;
@@ -280,22 +294,43 @@ impl Core {
     ///
     /// # Safety
     /// Called by the worker's thread, through its worker.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn give_slow(&self, inner: &Inner, words: &[u32]) -> Given {
         inner.check_out(words)?;
-        let (n, half) = (words.len(), self.size / 2);
-        if inner.is_closed() || n > self.size - self.cached() && n > half {
-            inner.note(words, Place::Free);
+        let (n, room) = (words.len(), self.size - self.cached());
+        if n > room && n > self.size / 2 || inner.is_closed() {
             // SAFETY: the caller's promise.
-            return unsafe { self.send(inner, words) }.inspect_err(|fault| {
-                if fault.kept {
-                    inner.note(words, Place::Out(self.holder));
-                }
-            });
+            unsafe { self.give_past(inner, words) }
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { self.give_near(inner, words, n > room) }
         }
-        if n > self.size - self.cached() {
+    }
+
+    /// Gives slots straight to the backend.
+    ///
+    /// # Safety
+    /// As [`give_slow`](Self::give_slow).
+    #[inline(always)]
+    unsafe fn give_past(&self, inner: &Inner, words: &[u32]) -> Given {
+        inner.note(words, Place::Free);
+        // SAFETY: the caller's promise.
+        let sent = unsafe { self.send(inner, words) };
+        if matches!(&sent, Err(fault) if fault.kept) {
+            inner.note(words, Place::Out(self.holder));
+        }
+        sent
+    }
+
+    /// Takes slots into the cache, after a flush if there is no room.
+    ///
+    /// # Safety
+    /// As [`give_slow`](Self::give_slow).
+    #[inline(never)]
+    unsafe fn give_near(&self, inner: &Inner, words: &[u32], flush: bool) -> Given {
+        if flush {
             // SAFETY: the caller's promise.
-            unsafe { self.flush(inner, half) }.map_err(Fault::keep)?;
+            unsafe { self.flush(inner, self.size / 2) }.map_err(Fault::keep)?;
         }
         // SAFETY: the caller's promise; there is room now.
         unsafe { self.append(inner, words) };
@@ -330,7 +365,7 @@ impl Core {
     ///
     /// # Safety
     /// Called by the worker's thread, through its worker.
-    #[inline]
+    #[inline(always)]
     unsafe fn send(&self, inner: &Inner, words: &[u32]) -> Given {
         bump(&self.calls.enqueues, 1);
         let sent = inner.enqueue(words);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::pool::backend::Backend;
 use crate::pool::checked::Place;
 use crate::pool::error::CloseError;
 use crate::pool::inner::Inner;
@@ -129,12 +130,16 @@ impl Inner {
     /// Closes the pool, and counts what is in.
     pub(super) fn close(&self) -> Result<CloseReport, CloseError> {
         self.shut()?;
-        let drained = self.backend.drain();
+        let drained = self.store.drain();
         let parked = std::mem::take(&mut self.stray().parked);
         let mut found = Found::new(self.objects);
         parked.iter().for_each(|&index| found.add(index, true));
         for &word in drained.iter().flatten() {
-            let index = if self.verbatim { index_of(word) } else { word };
+            let index = if self.store.keeps_words() {
+                index_of(word)
+            } else {
+                word
+            };
             found.add(index, self.may_be_inside(index));
         }
         // Those found come no more, late or otherwise; the caller's own hold remains.

@@ -254,6 +254,7 @@ pub(super) unsafe fn slot(word: u32) -> Slot {
 }
 
 /// Appends `n` slots that `take` writes, or nothing.
+#[inline(always)]
 pub(super) fn append<S: Slots>(
     slots: &mut S,
     n: usize,
@@ -263,22 +264,16 @@ pub(super) fn append<S: Slots>(
     if n > objects as usize {
         return Ok(false);
     }
-    slots.make_room(n);
-    let words = slots.end().cast::<u32>();
-    // SAFETY: room for `n` words, which zeros initialise.
-    let words = unsafe {
-        words.write_bytes(0, n);
-        std::slice::from_raw_parts_mut(words, n)
-    };
-    let got = take(words)?;
+    let got = take(slots.spare(n))?;
     if got {
-        // SAFETY: `take` filled the room with slots.
+        // SAFETY: `take` filled the words after the last slot with slots.
         unsafe { slots.set_len(slots.len() + n) };
     }
     Ok(got)
 }
 
 /// Takes the last `n` off `slots` once `give` has them.
+#[inline(always)]
 pub(super) fn give_tail<S: Slots>(
     slots: &mut S,
     n: usize,

@@ -19,6 +19,7 @@ use crate::pool::ledger::Ledger;
 use crate::pool::lifeline::Lifeline;
 use crate::pool::roster::Roster;
 use crate::pool::slot::{Tag, index_of};
+use crate::pool::store::Store;
 
 /// What all handles of a pool share. Lives until its [`Lifeline`] is cut.
 pub(super) struct Inner {
@@ -33,9 +34,7 @@ pub(super) struct Inner {
     pub(super) iova: Option<Iova>,
     pub(super) tag: Tag,
     /// Dropped before `memory`, which its device may still reach until then.
-    pub(super) backend: Box<dyn Backend>,
-    /// The backend keeps any words: it gets slots as they are, and nothing is spent on making indices of them.
-    pub(super) verbatim: bool,
+    pub(super) store: Store,
     pub(super) memory: Arc<Memory>,
     /// For a backend that is not trusted: the objects that are not inside it.
     pub(super) ledger: Option<Ledger>,
@@ -112,6 +111,7 @@ impl Inner {
         }
     }
 
+    #[inline(always)]
     pub(super) fn is_closed(&self) -> bool {
         // Acquire: who sees the pool closed also sees the holds that were taken for objects that come late.
         self.closed.load(Ordering::Acquire)
@@ -143,15 +143,15 @@ impl Inner {
 /// Taking from the backend.
 impl Inner {
     /// Fills `words` with slots; false where the backend has fewer. On false and on errors, what `words` has is void.
-    #[inline]
+    #[inline(always)]
     pub(super) fn dequeue(&self, words: &mut [u32]) -> Taken {
         self.check_usable()?;
-        match self.backend.dequeue(words) {
+        match self.store.dequeue(words) {
             Ok(()) => self.verify(words)?,
             Err(BackendError::Short) => return Ok(false),
             Err(error) => return Err(self.dequeue_failed(error)),
         }
-        if !self.verbatim {
+        if !self.store.keeps_words() {
             let tag = self.tag.word();
             words.iter_mut().for_each(|word| *word |= tag);
         }
@@ -175,7 +175,7 @@ impl Inner {
         error.into()
     }
 
-    #[inline]
+    #[inline(always)]
     fn check_usable(&self) -> Taken<()> {
         if self.is_closed() {
             return Err(PoolError::Closed.into());
@@ -190,7 +190,7 @@ impl Inner {
     }
 
     /// Claims what an untrusted backend handed out.
-    #[inline]
+    #[inline(always)]
     fn verify(&self, indices: &[u32]) -> Taken<()> {
         match &self.ledger {
             Some(ledger) => self.claim(ledger, indices),
@@ -202,6 +202,7 @@ impl Inner {
     }
 
     /// Claims all, or poisons the pool where one index is wrong, which then keeps the others.
+    #[inline(never)]
     fn claim(&self, ledger: &Ledger, indices: &[u32]) -> Taken<()> {
         let claim = |&index: &u32| index < self.objects && ledger.claim(index);
         let Some(wrong) = indices.iter().position(|index| !claim(index)) else {
@@ -250,9 +251,9 @@ impl Inner {
 /// Giving to the backend.
 impl Inner {
     /// Gives slots to the backend, all or none. In a closed pool they come late, and all is well too.
-    #[inline]
+    #[inline(always)]
     pub(super) fn enqueue(&self, words: &[u32]) -> Given {
-        if self.verbatim {
+        if self.store.keeps_words() {
             self.hand_over(words)
         } else {
             with_indices(words, |indices| self.hand_over(indices))
@@ -260,7 +261,7 @@ impl Inner {
     }
 
     /// Gives objects to the backend in the shape that it keeps.
-    #[inline]
+    #[inline(always)]
     fn hand_over(&self, indices: &[u32]) -> Given {
         if self.is_closed() {
             self.late(indices.len());
@@ -276,7 +277,7 @@ impl Inner {
             // Before the call: another thread may be handed these objects while it still runs.
             indices.iter().for_each(|&index| _ = ledger.release(index));
         }
-        match self.backend.enqueue(indices) {
+        match self.store.enqueue(indices) {
             Ok(()) => Ok(()),
             Err(BackendError::Closed) if self.is_closed() => {
                 self.late(indices.len());
@@ -386,7 +387,7 @@ fn with_indices<R>(words: &[u32], then: impl FnOnce(&[u32]) -> R) -> R {
 /// Checked mode.
 impl Inner {
     /// Returns the epoch and the table while checking is on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn checking(&self) -> Option<(u32, &Table)> {
         // Acquire: pairs with the store that switches checking on, after all fast paths were switched off.
         let epoch = self.epoch.load(Ordering::Acquire);
@@ -397,7 +398,7 @@ impl Inner {
     }
 
     /// Notes where objects are. After a dequeue and before an enqueue, so that notes of one object don't overtake it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note(&self, words: &[u32], place: Place) {
         if let Some((epoch, table)) = self.checking() {
             words
@@ -407,7 +408,7 @@ impl Inner {
     }
 
     /// Fails if one of the objects is known to be in.
-    #[inline]
+    #[inline(always)]
     pub(super) fn check_out(&self, words: &[u32]) -> Given {
         match self.checking() {
             None => Ok(()),

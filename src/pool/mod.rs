@@ -66,6 +66,7 @@ mod roster;
 mod slot;
 mod stack;
 mod stats;
+mod store;
 mod sync;
 mod tls;
 mod words;

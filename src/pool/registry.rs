@@ -9,6 +9,7 @@ use crate::pool::bmu::{self, Path};
 use crate::pool::error::{BoxError, CreateError, RegisterError};
 use crate::pool::ring::Ring;
 use crate::pool::stack::Stack;
+use crate::pool::store::Store;
 
 /// What a backend is made for.
 #[derive(Clone)]
@@ -32,7 +33,7 @@ pub struct BackendRequest<'a> {
     pub device: Option<Device>,
 }
 
-type Factory = Arc<dyn Fn(&BackendRequest<'_>) -> Result<Box<dyn Backend>, BoxError> + Send + Sync>;
+type Factory = Arc<dyn Fn(&BackendRequest<'_>) -> Result<Store, BoxError> + Send + Sync>;
 
 /// A way to make backends.
 #[derive(Clone)]
@@ -40,8 +41,6 @@ pub(super) struct Maker {
     pub(super) make: Factory,
     /// Whether memory safety may rest on what these backends say.
     pub(super) trusted: bool,
-    /// Whether they keep whatever words they are given; such a backend is trusted.
-    pub(super) verbatim: bool,
 }
 
 impl Maker {
@@ -49,12 +48,8 @@ impl Maker {
     where
         F: Fn(&BackendRequest<'_>) -> Result<Box<dyn Backend>, BoxError> + Send + Sync + 'static,
     {
-        let make = Arc::new(make);
-        Maker {
-            make,
-            trusted,
-            verbatim: false,
-        }
+        let make = Arc::new(move |request: &BackendRequest<'_>| make(request).map(Store::Other));
+        Maker { make, trusted }
     }
 }
 
@@ -167,15 +162,15 @@ fn device(address: &str) -> Maker {
 /// Makes backends on the device that the pool was given, or on the model where it was given none.
 fn on_device(path: Path) -> Factory {
     Arc::new(move |request| match &request.device {
-        Some(device) => bmu::make(device, path, request),
-        None => bmu::make(&Device::open(DEFAULT_DEVICE)?, path, request),
+        Some(device) => bmu::make(device, path, request).map(Store::Other),
+        None => bmu::make(&Device::open(DEFAULT_DEVICE)?, path, request).map(Store::Other),
     })
 }
 
 fn built_in(name: &str) -> Option<Maker> {
     let make: Factory = match name {
-        RING => Arc::new(|request| Ok(Box::new(Ring::new(request.objects)))),
-        STACK => Arc::new(|request| Ok(Box::new(Stack::new(request.objects)))),
+        RING => Arc::new(|request| Ok(Store::Ring(Ring::new(request.objects)))),
+        STACK => Arc::new(|request| Ok(Store::Stack(Stack::new(request.objects)))),
         BMU => on_device(Path::Portal),
         BMU_REGISTERS => on_device(Path::Registers),
         _ => return None,
@@ -185,6 +180,5 @@ fn built_in(name: &str) -> Option<Maker> {
     Some(Maker {
         make,
         trusted: true,
-        verbatim: matches!(name, RING | STACK),
     })
 }

@@ -38,6 +38,7 @@ impl Side {
     }
 
     /// Waits for those who reserved before `from`, then declares everything up to `to` done.
+    #[inline(always)]
     fn publish(&self, from: u64, to: u64) {
         self.wait_until_done(from);
         // Release: the copy that was just made comes before its publication, for the acquire load of `tail` on the
@@ -45,9 +46,19 @@ impl Side {
         self.tail.store(to, Ordering::Release);
     }
 
+    #[inline(always)]
     fn wait_until_done(&self, position: u64) {
-        let mut backoff = Backoff::default();
         // Acquire: what predecessors copied is published again by our own store, so it must come before it.
+        if self.tail.load(Ordering::Acquire) != position {
+            self.wait_for_others(position);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_for_others(&self, position: u64) {
+        let mut backoff = Backoff::default();
+        // Acquire: as above.
         while self.tail.load(Ordering::Acquire) != position {
             backoff.wait();
         }
@@ -85,6 +96,7 @@ impl Ring {
     }
 
     /// Moves `side.head` by `n` where `available(head)` is at least `n`, and returns where it was.
+    #[inline(always)]
     fn reserve(side: &Side, n: u64, available: impl Fn(u64) -> u64) -> Result<u64, BackendError> {
         // Acquire here and release below: who sees a head moved by another thread also sees the opposite tail that
         // allowed the move, so that `available` never looks back behind its head.
@@ -108,21 +120,25 @@ impl Ring {
         }
     }
 
-    /// Splits `n` words from `position` into the run up to the storage's end and what is left for its beginning.
-    fn runs(&self, position: u64, n: usize) -> (usize, usize) {
+    /// Returns where `position` is in the storage, and how many words follow up to its end.
+    #[inline(always)]
+    fn place(&self, position: u64) -> (usize, usize) {
         let start = (position & self.mask) as usize;
-        (start, n.min(self.mask as usize + 1 - start))
+        (start, self.mask as usize + 1 - start)
     }
 
     /// # Safety
     /// The caller alone has reserved `position .. position + from.len()` for writing.
+    #[inline(always)]
     unsafe fn copy_in(&self, position: u64, from: &[u32]) {
-        let (start, run) = self.runs(position, from.len());
-        let (first, second) = from.split_at(run);
-        // SAFETY: the reservation; both runs lie within it.
+        let (start, run) = self.place(position);
+        // SAFETY: the reservation, within which both runs lie; no more is reserved than the storage has.
         unsafe {
-            self.words.write(start, first);
-            if !second.is_empty() {
+            if from.len() <= run {
+                self.words.write(start, from);
+            } else {
+                let (first, second) = from.split_at(run);
+                self.words.write(start, first);
                 self.words.write(0, second);
             }
         }
@@ -130,13 +146,16 @@ impl Ring {
 
     /// # Safety
     /// The caller alone has reserved `position .. position + into.len()` for reading.
+    #[inline(always)]
     unsafe fn copy_out(&self, position: u64, into: &mut [u32]) {
-        let (start, run) = self.runs(position, into.len());
-        let (first, second) = into.split_at_mut(run);
-        // SAFETY: the reservation; both runs lie within it.
+        let (start, run) = self.place(position);
+        // SAFETY: as in `copy_in`.
         unsafe {
-            self.words.read(start, first);
-            if !second.is_empty() {
+            if into.len() <= run {
+                self.words.read(start, into);
+            } else {
+                let (first, second) = into.split_at_mut(run);
+                self.words.read(start, first);
                 self.words.read(0, second);
             }
         }
@@ -144,6 +163,7 @@ impl Ring {
 }
 
 impl Backend for Ring {
+    #[inline(always)]
     fn enqueue(&self, objects: &[u32]) -> Result<(), BackendError> {
         let n = objects.len() as u64;
         // Acquire: consumers have read the words before we write over them.
@@ -159,6 +179,7 @@ impl Backend for Ring {
         Ok(())
     }
 
+    #[inline(always)]
     fn dequeue(&self, objects: &mut [u32]) -> Result<(), BackendError> {
         let n = objects.len() as u64;
         // Acquire: producers have written the words before we read them.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::pool::backend::Backend;
 use crate::pool::inner::Inner;
 use crate::pool::roster::Tally;
 
@@ -46,7 +47,7 @@ impl Stats {
         let in_backend = if inner.is_closed() {
             0
         } else {
-            u64::from(inner.backend.count())
+            u64::from(inner.store.count())
         };
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let direct = &inner.direct;

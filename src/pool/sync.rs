@@ -54,25 +54,29 @@ impl Words {
     /// Copies `from` to the words that start at `at`.
     ///
     /// # Safety
-    /// No other thread accesses these words at the same time.
-    #[inline]
+    /// There are these words, and no other thread accesses them at the same time.
+    #[inline(always)]
     pub(super) unsafe fn write(&self, at: usize, from: &[u32]) {
-        let to = std::cell::UnsafeCell::raw_get(self.0[at..at + from.len()].as_ptr());
-        // SAFETY: the slice above is in bounds, UnsafeCell<u32> has the layout of u32, and the caller promises that
-        // nobody else accesses it.
-        unsafe { move_words(from.as_ptr(), to, from.len()) }
+        debug_assert!(at + from.len() <= self.0.len());
+        // SAFETY: in bounds and alone, by the caller's promise; UnsafeCell<u32> has the layout of u32.
+        unsafe {
+            let to = std::cell::UnsafeCell::raw_get(self.0.as_ptr().add(at));
+            move_words(from.as_ptr(), to, from.len());
+        }
     }
 
     /// Copies the words that start at `at` to `into`.
     ///
     /// # Safety
-    /// No other thread writes these words at the same time.
-    #[inline]
+    /// There are these words, and no other thread writes them at the same time.
+    #[inline(always)]
     pub(super) unsafe fn read(&self, at: usize, into: &mut [u32]) {
-        let from = std::cell::UnsafeCell::raw_get(self.0[at..at + into.len()].as_ptr());
-        // SAFETY: the slice above is in bounds, UnsafeCell<u32> has the layout of u32, and the caller promises that
-        // nobody else writes it.
-        unsafe { move_words(from, into.as_mut_ptr(), into.len()) }
+        debug_assert!(at + into.len() <= self.0.len());
+        // SAFETY: in bounds and without a writer, by the caller's promise; UnsafeCell<u32> has the layout of u32.
+        unsafe {
+            let from = std::cell::UnsafeCell::raw_get(self.0.as_ptr().add(at));
+            move_words(from, into.as_mut_ptr(), into.len());
+        }
     }
 }
 

@@ -247,11 +247,12 @@ impl Worker {
         flushed.map_err(|fault| fault.fault)
     }
 
-    /// Hides this worker while a backend runs that may drop buffers. Those that keep words verbatim are our own, and
+    /// Hides this worker while a backend runs that may drop buffers. Those that keep words are our own, and
     /// drop nothing.
+    #[inline]
     fn hide(&self) -> Option<Hidden> {
         let inner = self.pool.inner();
-        (!inner.verbatim).then(|| Hidden::new(inner.tag.number()))
+        (!inner.store.keeps_words()).then(|| Hidden::new(inner.tag.number()))
     }
 
     /// Takes `n` slots and returns where they lie until the next call.
@@ -270,8 +271,18 @@ impl Worker {
         append(slots, n, objects, |words| self.take_slow(words))
     }
 
-    #[inline]
+    #[inline(never)]
     fn take_slow(&mut self, words: &mut [u32]) -> Taken {
+        let inner = self.pool.inner();
+        if !inner.store.keeps_words() {
+            return self.take_hidden(words);
+        }
+        // SAFETY: this is the worker's thread, through its worker; this store drops no buffers meanwhile.
+        unsafe { self.core.take_slow(inner, words) }
+    }
+
+    #[inline(never)]
+    fn take_hidden(&mut self, words: &mut [u32]) -> Taken {
         let _hidden = self.hide();
         // SAFETY: this is the worker's thread, through its worker, which is hidden.
         unsafe { self.core.take_slow(self.pool.inner(), words) }
@@ -295,13 +306,22 @@ impl Worker {
         give_tail(slots, n, |words| self.give_slow(words))
     }
 
-    #[inline]
+    #[inline(never)]
     fn give_slow(&mut self, words: &[u32]) -> Given {
         let inner = self.pool.inner();
         inner.check_tags(words)?;
+        if !inner.store.keeps_words() {
+            return self.give_hidden(words);
+        }
+        // SAFETY: this is the worker's thread, through its worker; this store drops no buffers meanwhile.
+        unsafe { self.core.give_slow(inner, words) }
+    }
+
+    #[inline(never)]
+    fn give_hidden(&mut self, words: &[u32]) -> Given {
         let _hidden = self.hide();
         // SAFETY: this is the worker's thread, through its worker, which is hidden.
-        unsafe { self.core.give_slow(inner, words) }
+        unsafe { self.core.give_slow(self.pool.inner(), words) }
     }
 }
 
