@@ -195,10 +195,18 @@ fn pages_and_completions_come_from_the_command_line() {
         std::fs::read_to_string(directory.path().join(name)).unwrap_or_else(|_| panic!("{name}"))
     };
     assert!(page("hwpool.1").contains("hwpool\\-bringup(1)"));
+    // Between .nf and .fi lines stay lines.
+    let notes = page("hwpool.1");
+    let notes = notes
+        .split_once(".SH NOTES\n.nf\nDEVICE: ")
+        .expect("notes")
+        .1;
+    let kept = notes.split_once("\n.fi\n.SH VERSION").expect("an end").0;
+    assert!(kept.contains("\nExit codes: "), "{kept}");
     for name in ["hwpool-bind.1", "hwpool-regs-get.1", "hwpool-sim-serve.1"] {
         let page = page(name);
         assert!(
-            page.contains(".SH NAME") && page.contains("Example"),
+            page.contains(".SH NAME") && page.contains(".SH EXAMPLES\n.nf\n"),
             "{name}: {page}"
         );
     }
@@ -212,7 +220,14 @@ fn pages_and_completions_come_from_the_command_line() {
         ("fish", "complete -c hwpool"),
     ] {
         let script = hwpool(&["generate", "completions", shell]);
-        assert!(text(&script.stdout).contains(says), "{shell}");
+        let script = text(&script.stdout);
+        assert!(
+            script.contains(says) && script.contains("whole-group"),
+            "{shell}"
+        );
+        for hidden in ["die-at", "--root", "-l root"] {
+            assert!(!script.contains(hidden), "{shell}: {hidden}");
+        }
     }
     refused(&["generate", "man", "/nowhere"], REFUSED);
 }

@@ -1,5 +1,6 @@
 //! `hwpool generate`: man pages and completions, made from the command line itself.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -11,6 +12,7 @@ use super::{Cli, Output};
 
 /// Make man pages, or completions for a shell.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: hwpool generate completions bash")]
 pub(crate) struct Generate {
     #[command(subcommand)]
     what: What,
@@ -45,12 +47,31 @@ pub(crate) fn run(args: &Generate, output: Output) -> anyhow::Result<()> {
 
 fn completions(shell: Shell, output: Output) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "hwpool", &mut script);
+    clap_complete::generate(shell, &mut shown(&Cli::command()), "hwpool", &mut script);
     let script = String::from_utf8(script).context("the completions are no text")?;
     output.print(
         || json!({ "schema": "hwpool.generate/1", "shell": shell.to_string(), "script": script }),
         || script.clone(),
     )
+}
+
+/// Returns what help shows of a command: completions would offer the rest, too.
+fn shown(command: &clap::Command) -> clap::Command {
+    let arguments = command
+        .get_arguments()
+        .filter(|argument| !argument.is_hide_set());
+    let copy = clap::Command::new(command.get_name().to_string())
+        .args(arguments.cloned())
+        .subcommands(shown_verbs(command).map(shown))
+        .disable_help_subcommand(true);
+    let copy = match command.get_version() {
+        Some(version) => copy.version(version.to_string()),
+        None => copy,
+    };
+    match command.get_about() {
+        Some(about) => copy.about(about.clone()),
+        None => copy,
+    }
 }
 
 fn man(directory: &Path, output: Output) -> anyhow::Result<()> {
@@ -73,10 +94,28 @@ fn write_pages(
     let page = clap_mangen::Man::new(command.clone())
         .source(concat!("hwpool ", env!("CARGO_PKG_VERSION")))
         .manual("hwpool");
-    let path = page.generate_to(directory);
-    let path = path.with_context(|| format!("can't write to {}", directory.display()))?;
+    let mut text = Vec::new();
+    page.render(&mut text).context("the page can't be made")?;
+    let text = String::from_utf8(text).context("the page is no text")?;
+    let path = directory.join(page.get_filename());
+    let kept = fs::write(&path, keep_lines(&text));
+    kept.with_context(|| format!("can't write {}", path.display()))?;
     written.push(path.display().to_string());
     shown_verbs(command).try_for_each(|verb| write_pages(verb, directory, written))
+}
+
+/// Keeps the lines of what stands below the options as they are: a page would make one paragraph of them.
+fn keep_lines(page: &str) -> String {
+    const EXTRA: &str = ".SH EXTRA\n";
+    let Some((before, extra)) = page.split_once(EXTRA) else {
+        return page.into();
+    };
+    let (lines, after) = extra.split_at(extra.find("\n.SH ").map_or(extra.len(), |at| at + 1));
+    let name = match lines.contains("Example") {
+        true => "EXAMPLES",
+        false => "NOTES",
+    };
+    format!("{before}.SH {name}\n.nf\n{lines}.fi\n{after}")
 }
 
 fn shown_verbs(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
@@ -90,21 +129,19 @@ mod tests {
 
     use super::*;
 
-    /// Calls `each` with every command that has no verbs below it, and what it is called.
-    fn leaves(command: &clap::Command, name: &str, each: &mut dyn FnMut(&clap::Command, &str)) {
-        let verbs: Vec<_> = shown_verbs(command).collect();
-        for verb in &verbs {
-            leaves(verb, &format!("{name} {}", verb.get_name()), each);
-        }
-        if verbs.is_empty() {
-            each(command, name);
+    /// Calls `each` with every command but the whole, and what it is called.
+    fn verbs(command: &clap::Command, name: &str, each: &mut dyn FnMut(&clap::Command, &str)) {
+        for verb in shown_verbs(command) {
+            let name = format!("{name} {}", verb.get_name());
+            verbs(verb, &name, each);
+            each(verb, &name);
         }
     }
 
     #[test]
     fn every_verb_has_an_example_that_is_its_own() {
         let mut count = 0;
-        leaves(&Cli::command(), "hwpool", &mut |command, name| {
+        verbs(&Cli::command(), "hwpool", &mut |command, name| {
             let help = command.get_after_help().map(ToString::to_string);
             let help = help.unwrap_or_default();
             assert!(
@@ -113,12 +150,12 @@ mod tests {
             );
             count += 1;
         });
-        assert!(count > 15);
+        assert!(count > 20);
     }
 
     #[test]
     fn examples_are_understood() {
-        leaves(&Cli::command(), "hwpool", &mut |command, name| {
+        verbs(&Cli::command(), "hwpool", &mut |command, name| {
             let help = command.get_after_help().map(ToString::to_string);
             for line in help.unwrap_or_default().lines() {
                 let Some(at) = line.find("hwpool ") else {

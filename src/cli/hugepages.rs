@@ -10,6 +10,7 @@ use super::host::{Machine, size};
 
 /// Show, reserve and release hugepages by NUMA node and size.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: hwpool hugepages reserve 512 --size 2M --node 1")]
 pub(crate) struct Hugepages {
     #[command(subcommand)]
     action: Action,

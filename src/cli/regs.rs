@@ -16,6 +16,7 @@ use super::{DeviceArg, Output, Usage, on};
 
 /// List, read and write registers, by name or by place.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: hwpool regs get vfio:0000:01:00.0 STATUS")]
 pub(crate) struct Regs {
     #[command(subcommand)]
     action: Action,

@@ -15,6 +15,7 @@ use super::{Output, Usage};
 
 /// List the models in this program, or serve one to other processes.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: hwpool sim serve --socket /tmp/bmu.sock")]
 pub(crate) struct Sim {
     #[command(subcommand)]
     action: Action,
