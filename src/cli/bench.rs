@@ -96,27 +96,30 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     let stop = Stop::on_signal()?;
     let mut lines = Vec::new();
     'cases: for case in cases {
-        output.line(format_args!("{}: {}", case.name, case.about))?;
-        output.line(HEADER)?;
+        let line = |text: &str| output.line(output.fold(text, INDENT));
+        line(&format!("{}: {}", case.name, case.about))?;
+        line(HEADER)?;
         for threads in THREADS {
             for bulk in BULKS {
                 if stop.is_wanted() {
                     break 'cases;
                 }
-                let line = measure(&args.device.device, case, threads, bulk, slice, &stop)?;
-                output.line(line.text())?;
-                lines.push(line);
+                let measured = measure(&args.device.device, case, threads, bulk, slice, &stop)?;
+                line(&measured.text())?;
+                lines.push(measured);
             }
         }
     }
     let ratio = portal_advantage(&lines);
     output.print(
         || document(&shown(&args.device.device), &lines, ratio),
-        || ratio_text(ratio),
+        || output.fold(&ratio_text(ratio), INDENT),
     )?;
     stop.verdict()
 }
 
+/// Where lines go on that a terminal is too narrow for.
+const INDENT: usize = 10;
 const HEADER: &str =
     "  threads bulk   ns/pair  Mpairs/s   reads  writes  doorbells  DMA bytes  modelled ns";
 

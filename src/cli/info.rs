@@ -12,6 +12,9 @@ pub(crate) fn run(device: &str, output: Output) -> anyhow::Result<()> {
     on!(Link::open(device)?, transport => report(&*transport, output))
 }
 
+/// Where values stand, behind names.
+const VALUE_COLUMN: usize = 13;
+
 /// Reads identity and capabilities. Nothing is written and nothing is reset. Of a function that is no BMU it shows
 /// what PCI tells.
 fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
@@ -79,9 +82,10 @@ fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
             Err(error) => rows.push(("BMU", format!("no: {error}"))),
         }
         rows.extend(dma_text(&dma));
-        rows.iter()
-            .map(|(name, value)| format!("{name:<12} {value}\n"))
-            .collect()
+        let lines = rows
+            .iter()
+            .map(|(name, value)| format!("{name:<12} {value}\n"));
+        output.fold(&lines.collect::<String>(), VALUE_COLUMN)
     };
     output.print(document, text)
 }

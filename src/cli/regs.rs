@@ -319,6 +319,9 @@ fn check_writable(row: &Register, value: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where the meaning of a register stands in the list.
+const DOC_COLUMN: usize = 51;
+
 fn list(part: &str, output: Output) -> anyhow::Result<()> {
     let wanted = part.to_ascii_uppercase();
     let rows: Vec<&Register> = TABLE
@@ -330,7 +333,7 @@ fn list(part: &str, output: Output) -> anyhow::Result<()> {
     }
     output.print(
         || json!({ "schema": "hwpool.regs/1", "registers": rows.iter().map(|row| row_json(row)).collect::<Vec<_>>() }),
-        || rows.iter().map(|row| row_text(row)).collect(),
+        || output.fold(&rows.iter().map(|row| row_text(row)).collect::<String>(), DOC_COLUMN),
     )
 }
 

@@ -126,6 +126,9 @@ fn allow_many_descriptors() {
     }
 }
 
+/// Where it stands what a model or an option is.
+const ABOUT_COLUMN: usize = 19;
+
 fn list(output: Output) -> anyhow::Result<()> {
     let options = SimConfig::KEYS;
     output.print(
@@ -142,12 +145,13 @@ fn list(output: Output) -> anyhow::Result<()> {
         || {
             let models = MODELS
                 .iter()
-                .map(|m| format!("sim:{:<12} {}\n", m.name, m.doc));
+                .map(|m| format!("sim:{:<14} {}\n", m.name, m.doc));
             let options = options
                 .iter()
                 .map(|(key, about)| format!("  {key:<16} {about}\n"));
             let header = "\noptions, as in sim:bmu?seed=7&mode=threaded\n".to_string();
-            models.chain([header]).chain(options).collect()
+            let text: String = models.chain([header]).chain(options).collect();
+            output.fold(&text, ABOUT_COLUMN)
         },
     )
 }

@@ -30,6 +30,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Where values stand, behind names.
+const VALUE_COLUMN: usize = 27;
+
 /// A register that can be printed with what it read.
 pub(super) trait Shown {
     /// Lines for people.
@@ -92,7 +95,8 @@ impl Readings<'_> {
         if !self.output.is_json() {
             let head = after.map(|after| format!("after {:.3} s\n", after.as_secs_f64()));
             let lines = readings.map(|(register, value)| register.text(value));
-            return output::write(&head.into_iter().chain(lines).collect::<String>());
+            let text: String = head.into_iter().chain(lines).collect();
+            return output::write(&self.output.fold(&text, VALUE_COLUMN));
         }
         let registers: Vec<_> = readings
             .map(|(register, value)| register.json(value))

@@ -135,6 +135,35 @@ fn lines_fit_a_narrow_terminal_and_have_colours_unless_unwanted() {
     assert!(wide.lines().count() < plain.lines().count(), "{wide}");
 }
 
+#[test]
+fn lists_and_tables_fit_a_narrow_terminal_and_lose_nothing() {
+    let verbs: [&[&str]; 5] = [
+        &["info"],
+        &["regs", "list"],
+        &["regs", "get", "sim:bmu", "STATUS"],
+        &["sim", "list"],
+        &["bench", "--only", "register", "--time", "1"],
+    ];
+    for verb in verbs {
+        let narrow = on_a_terminal(60, verb, ("NO_COLOR", "1"));
+        // A remedy, such as a command, is copied as a whole.
+        let lines = narrow.lines().filter(|line| !line.contains("do:   "));
+        let widest = lines
+            .max_by_key(|line| line.chars().count())
+            .expect("lines");
+        assert!(widest.chars().count() <= 60, "{verb:?}: {widest}");
+        if verb[0] != "bench" {
+            let words = |text: &str| {
+                text.split_whitespace()
+                    .map(str::to_string)
+                    .collect::<Vec<_>>()
+            };
+            let wide = on_a_terminal(400, verb, ("NO_COLOR", "1"));
+            assert_eq!(words(&narrow), words(&wide), "{verb:?}");
+        }
+    }
+}
+
 /// Starts a program that logs, and returns its log's lines.
 fn logging(arguments: &[&str]) -> (Child, Lines<BufReader<ChildStderr>>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_hwpool"))
