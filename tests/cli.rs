@@ -240,6 +240,14 @@ fn help_of_a_verb_is_found_both_ways() {
         help(&["regs", "get", "--help"])
     );
     assert_eq!(help(&["help"]), help(&["--help"]));
+    let bringup = help(&["bringup", "--help"]);
+    for rung in [
+        "0 host.ready",
+        "15 soak.traffic",
+        "11 dma.unmapped     opt-in",
+    ] {
+        assert!(bringup.contains(rung), "{bringup}");
+    }
     assert!(
         help(&["bind", "--help"]).contains("journal"),
         "the long words"
@@ -394,6 +402,15 @@ fn mistakes_are_named() {
     ] {
         let message = refused(arguments, USAGE);
         assert!(message.contains(part), "{arguments:?}: {message}");
+    }
+    for arguments in [
+        &["info", "user:/no/such/socket"][..],
+        &["info", "sim:bmu?faults=/no/such/file"],
+        &["sim", "serve", "--socket", "s", "--faults", "/no/such/file"],
+    ] {
+        let output = hwpool(arguments);
+        let message = text(&output.stderr);
+        assert_eq!(message.matches("os error 2").count(), 1, "{message}");
     }
     let absent = refused(&["info", "vfio:0000:ff:1f.7"], REFUSED);
     assert!(absent.contains("no PCI function 0000:ff:1f.7"), "{absent}");

@@ -108,7 +108,7 @@ pub enum ConfigError {
         expected: &'static str,
     },
     /// A fault file that can't be read.
-    #[error("fault file {} can't be read: {source}", path.display())]
+    #[error("fault file {} can't be read", path.display())]
     Read {
         /// Its path.
         path: PathBuf,
@@ -116,7 +116,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// A fault file with a mistake in it.
-    #[error("fault file {}: {source}", path.display())]
+    #[error("fault file {} has a mistake", path.display())]
     Faults {
         /// Its path.
         path: PathBuf,

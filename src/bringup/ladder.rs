@@ -93,6 +93,20 @@ pub fn ids() -> Vec<&'static str> {
     rungs.iter().map(|rung| rung.named.id).collect()
 }
 
+/// Returns number, id, class and title of all rungs, from the lowest up.
+pub fn rungs() -> Vec<(u8, &'static str, Class, &'static str)> {
+    let rungs = ladder::<crate::sim::InProcess>().into_iter();
+    let row = |rung: Rung<_>| {
+        (
+            rung.named.number,
+            rung.named.id,
+            rung.named.class,
+            rung.title,
+        )
+    };
+    rungs.map(row).collect()
+}
+
 impl Choice {
     /// Finds out whether all its names are names of rungs.
     ///

@@ -40,7 +40,7 @@ use std::time::Duration;
 
 pub use choice::{Choice, Class, NoClass, NoRung};
 pub use evidence::{Evidence, Failure, Item};
-pub use ladder::{ids, run};
+pub use ladder::{ids, run, rungs};
 pub use owner::Kill;
 pub use plan::{Limits, Plan, PlanError};
 pub use soak::TRAFFIC_RUNS;

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use hwpool::address::{Address, TransportKind};
 use hwpool::bringup::{
-    Choice, Class, Failure, Kill, Options, PINNED, Plan, Progress, Report, run as climb,
+    Choice, Class, Failure, Kill, Options, PINNED, Plan, Progress, Report, run as climb, rungs,
 };
 use hwpool::device::{DeviceError, Link};
 use hwpool::devices::bus::Transport;
@@ -30,7 +30,7 @@ use super::{Output, Usage, kill};
 /// tests, disruptive ones reset the device and forget what it held (the default goes up to these), opt-in ones make it
 /// do what it should never do. With `vfio:` the kernel itself resets a function when it is opened.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_help = rungs_text() + "\
 Examples:
   hwpool bringup sim:bmu
   hwpool bringup vfio:0000:01:00.0 --class read-only
@@ -68,6 +68,15 @@ pub(crate) struct Bringup {
     soak: Option<Duration>,
     #[command(flatten)]
     reporting: Reporting,
+}
+
+fn rungs_text() -> String {
+    let rows = rungs().into_iter().map(|(number, id, class, title)| {
+        let class = class.word();
+        format!("  {number:>2} {id:<16} {class:<10} {title}\n")
+    });
+    let rows: String = rows.collect();
+    format!("Rungs, with their classes:\n{rows}\n")
 }
 
 pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {

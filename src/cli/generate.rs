@@ -111,7 +111,7 @@ fn keep_lines(page: &str) -> String {
         return page.into();
     };
     let (lines, after) = extra.split_at(extra.find("\n.SH ").map_or(extra.len(), |at| at + 1));
-    let name = match lines.contains("Example") {
+    let name = match lines.starts_with("Example") {
         true => "EXAMPLES",
         false => "NOTES",
     };

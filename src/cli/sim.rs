@@ -86,7 +86,8 @@ fn run_server(args: &Serve, output: Output) -> anyhow::Result<()> {
 
 impl Serve {
     fn config(&self) -> anyhow::Result<SimConfig> {
-        let usage = |error: hwpool::sim::ConfigError| Usage(error.to_string());
+        let usage =
+            |error: hwpool::sim::ConfigError| Usage(format!("{:#}", anyhow::Error::from(error)));
         let mut config = SimConfig::default();
         config.set("mode", "threaded").map_err(usage)?;
         let own = [

@@ -73,9 +73,8 @@ pub enum VfioError {
         bdf: Bdf,
     },
     /// The function is bound to another driver or to none.
-    #[error("{bdf} is bound to {}, not to vfio-pci: load it (`modprobe vfio-pci`), unbind the function if nobody uses \
-             it, then `echo vfio-pci > /sys/bus/pci/devices/{bdf}/driver_override; echo {bdf} > \
-             /sys/bus/pci/drivers_probe`", driver.as_deref().unwrap_or("no driver"))]
+    #[error("{bdf} is bound to {}, not to vfio-pci: `modprobe vfio-pci` if it is not there, then `hwpool bind {bdf}`, which \
+             refuses a function in use and can give it back (--dry-run shows each step)", driver.as_deref().unwrap_or("no driver"))]
     Driver {
         /// The function.
         bdf: Bdf,
@@ -364,8 +363,8 @@ mod tests {
             &[
                 "0000:01:00.0",
                 "bound to nvme",
-                "driver_override",
-                "drivers_probe",
+                "--dry-run",
+                "hwpool bind 0000:01:00.0",
             ],
         );
         let error = VfioError::Driver {

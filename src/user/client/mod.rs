@@ -49,7 +49,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 pub enum ClientError {
     /// Nobody listens at the socket.
     #[error(
-        "can't connect to {path}: {source}; is a server running there (`hwpool sim serve`), and may this user reach it?"
+        "can't connect to {path}; is a server running there (`hwpool sim serve`), and may this user reach it?"
     )]
     Connect {
         /// The socket's path.
