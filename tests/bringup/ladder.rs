@@ -11,7 +11,7 @@ use hwpool::bringup::{
 use hwpool::devices::bmu::regs;
 use hwpool::devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
 use hwpool::devices::pci;
-use hwpool::dma::{Memory, MemoryRequest};
+use hwpool::dma::{Memory, MemoryRequest, PageSize, Pages};
 use hwpool::report::Plot;
 use hwpool::sim::{Fault, FaultKind, InProcess, SimConfig};
 
@@ -283,7 +283,9 @@ fn is_left_in_order(model: &Arc<InProcess>) {
             assert_eq!(Some(value), row.reset, "{}[{index}]", row.name);
         }
     }
-    let memory = Memory::allocate(&MemoryRequest::new(64 << 20)).expect("memory");
+    // In pieces that are smaller than a hugepage, which the machine may have.
+    let request = MemoryRequest::new(64 << 20).pages(Pages::Exactly(PageSize::Base));
+    let memory = Memory::allocate(&request).expect("memory");
     for offset in (0..memory.len()).step_by(4096) {
         let page = memory.source_range(offset, 4096).expect("a page");
         let iova = Iova(0x10_0000 + offset as u64);
