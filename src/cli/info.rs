@@ -2,14 +2,66 @@
 
 use hwpool::device::Link;
 use hwpool::devices::bmu::{Capabilities, OpenError, identify};
-use hwpool::devices::bus::{Bar, DmaLimits, Transport};
+use hwpool::devices::bus::{Bar, BusError, DmaLimits, Transport};
 use hwpool::devices::pci;
+use hwpool::vfio::{Backend, Function};
 use serde_json::{Value, json};
 
 use super::{Output, on};
 
 pub(crate) fn run(device: &str, output: Output) -> anyhow::Result<()> {
-    on!(Link::open(device)?, transport => report(&*transport, output))
+    let link = Link::open(device)?;
+    let way = match &link {
+        Link::Vfio(function) => Some(Way::of(function)),
+        Link::Sim(_) | Link::User(_) => None,
+    };
+    on!(link, transport => report(&*transport, way.as_ref(), output))
+}
+
+/// How the kernel leads to a function.
+struct Way {
+    backend: &'static str,
+    group: u32,
+    node: Option<u32>,
+    /// Functions that a reset of the slot resets; an error where the kernel can't reset the slot.
+    slot: Result<Vec<String>, BusError>,
+}
+
+impl Way {
+    fn of(function: &Function) -> Way {
+        let affected = function.affected();
+        Way {
+            backend: match function.backend() {
+                Backend::Group => "group",
+                Backend::Cdev => "cdev",
+            },
+            group: function.group(),
+            node: function.node(),
+            slot: affected.map(|all| all.iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({ "backend": self.backend, "iommu_group": self.group, "numa_node": self.node,
+                "slot_reset": self.slot.as_ref().ok() })
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let node = self
+            .node
+            .map_or(String::new(), |node| format!(", NUMA node {node}"));
+        let slot = match &self.slot {
+            Ok(functions) => format!("resets {}", functions.join(", ")),
+            Err(_) => "the kernel can't reset it".into(),
+        };
+        vec![
+            (
+                "opened by",
+                format!("{}, IOMMU group {}{node}", self.backend, self.group),
+            ),
+            ("slot reset", slot),
+        ]
+    }
 }
 
 /// Where values stand, behind names.
@@ -17,13 +69,14 @@ const VALUE_COLUMN: usize = 13;
 
 /// Reads identity and capabilities. Nothing is written and nothing is reset. Of a function that is no BMU it shows
 /// what PCI tells.
-fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
+fn report<T: Transport>(transport: &T, way: Option<&Way>, output: Output) -> anyhow::Result<()> {
     let identity = pci::identity(transport)?;
     let link = pci::link(transport)?;
     let msix = pci::msix(transport)?;
     let flr = pci::has_flr(transport)?;
-    let bars: Vec<(u8, u64)> = (0..6)
-        .filter_map(|n| Some((n, transport.bar(n).ok()?.size())))
+    let bars: Vec<(u8, Result<u64, BusError>)> = (0..6)
+        .map(|n| (n, transport.bar(n).map(|bar| bar.size())))
+        .filter(|(_, bar)| !matches!(bar, Err(BusError::NoBar { .. })))
         .collect();
     let can = match identify(transport) {
         Ok(can) => Ok(can),
@@ -41,8 +94,9 @@ fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
                 "revision": identity.revision, "flr": flr,
                 "link": link.map(|l| json!({ "generation": l.generation, "lanes": l.lanes })),
                 "msix_vectors": msix.map(|m| m.vectors),
-                "bars": bars.iter().map(|(n, size)| json!({ "bar": n, "bytes": size })).collect::<Vec<_>>(),
+                "bars": bars.iter().map(|(n, bar)| bar_json(*n, bar)).collect::<Vec<_>>(),
             },
+            "vfio": way.map(Way::json),
             "bmu": can.as_ref().ok().map(capabilities_json),
             "dma": dma_json(&dma),
         })
@@ -63,20 +117,13 @@ fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
                     format!("Gen{} x{}", l.generation, l.lanes)
                 }),
             ),
-            (
-                "reset",
-                if flr {
-                    "FLR and soft reset"
-                } else {
-                    "soft reset only"
-                }
-                .into(),
-            ),
+            ("reset", resets(flr, can.is_ok()).into()),
         ];
-        rows.extend(
-            bars.iter()
-                .map(|(n, size)| ("BAR", format!("{n}: {} KiB", size >> 10))),
-        );
+        rows.extend(way.into_iter().flat_map(Way::rows));
+        rows.extend(bars.iter().map(|(n, bar)| match bar {
+            Ok(size) => ("BAR", format!("{n}: {} KiB", size >> 10)),
+            Err(error) => ("BAR", format!("{n}: {error}")),
+        }));
         match &can {
             Ok(can) => rows.extend(capabilities_text(can)),
             Err(error) => rows.push(("BMU", format!("no: {error}"))),
@@ -88,6 +135,23 @@ fn report<T: Transport>(transport: &T, output: Output) -> anyhow::Result<()> {
         output.fold(&lines.collect::<String>(), VALUE_COLUMN)
     };
     output.print(document, text)
+}
+
+/// Names the resets of the function itself.
+fn resets(flr: bool, is_bmu: bool) -> &'static str {
+    match (flr, is_bmu) {
+        (true, true) => "FLR and soft reset",
+        (true, false) => "FLR",
+        (false, true) => "soft reset only",
+        (false, false) => "no FLR",
+    }
+}
+
+fn bar_json(bar: u8, size: &Result<u64, BusError>) -> Value {
+    match size {
+        Ok(size) => json!({ "bar": bar, "bytes": size }),
+        Err(error) => json!({ "bar": bar, "error": error.to_string() }),
+    }
 }
 
 fn capabilities_json(can: &Capabilities) -> Value {

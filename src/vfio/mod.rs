@@ -152,6 +152,11 @@ impl Function {
         self.backend
     }
 
+    /// Returns the number of the function's IOMMU group.
+    pub fn group(&self) -> u32 {
+        self.whereabouts.group
+    }
+
     /// Returns the NUMA node that the function is attached to; `None` where the firmware does not tell.
     pub fn node(&self) -> Option<u32> {
         self.whereabouts.node
