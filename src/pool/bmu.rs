@@ -58,9 +58,10 @@ impl<T: Transport> BmuBackend<T> {
         path: Path,
         request: &BackendRequest<'_>,
     ) -> Result<BmuBackend<T>, BoxError> {
-        let placement = Placement::Anywhere {
+        let anywhere = Placement::Anywhere {
             align: request.align as u64,
         };
+        let placement = request.iova.map_or(anywhere, Placement::Fixed);
         let objects = session.domain.map(request.memory.clone(), placement)?;
         let config = ListConfig {
             base: objects.iova(),

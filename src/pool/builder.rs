@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use hwpool_devices::bus::Iova;
+
 use crate::device::Device;
 use crate::dma::{Memory, MemoryRequest, Pages};
 use crate::pool::backend::Backend;
@@ -11,6 +13,7 @@ use crate::pool::handle::Pool;
 use crate::pool::inner::{Direct, Inner, Stray};
 use crate::pool::ledger::Ledger;
 use crate::pool::lifeline::Lifeline;
+use crate::pool::raw::RawPool;
 use crate::pool::registry::{self, BackendRequest, Maker};
 use crate::pool::roster::Roster;
 use crate::pool::slot::{MAX_OBJECTS, Tag};
@@ -45,6 +48,7 @@ pub struct PoolBuilder {
     node: Option<u32>,
     device: Option<Device>,
     checked: bool,
+    iova_is_address: bool,
 }
 
 impl PoolBuilder {
@@ -60,6 +64,7 @@ impl PoolBuilder {
             node: None,
             device: None,
             checked: false,
+            iova_is_address: false,
         }
     }
 
@@ -137,6 +142,15 @@ impl PoolBuilder {
         }
     }
 
+    /// Has the device find the memory at the addresses that it has in this process, for those who hand addresses on and
+    /// have no room for two. Fails where the IOMMU has something else there.
+    pub fn iova_is_address(self, on: bool) -> PoolBuilder {
+        PoolBuilder {
+            iova_is_address: on,
+            ..self
+        }
+    }
+
     /// Makes the pool: memory, backend, and all objects inside.
     ///
     /// # Errors
@@ -163,7 +177,6 @@ impl PoolBuilder {
             store,
             memory,
             ledger: (!maker.trusted).then(|| Ledger::new(self.objects)),
-            raw: OnceLock::new(),
             lifeline: Lifeline::new(),
             closed: AtomicBool::new(false),
             poison: OnceLock::new(),
@@ -177,6 +190,30 @@ impl PoolBuilder {
         });
         pool.set_checked(self.checked);
         Ok(pool)
+    }
+
+    /// Makes a raw pool, for callers who have indices and no ownership: memory and backend, and all objects *out*. The
+    /// caller gives them in one by one, as they become usable. Has no caches; in checked mode it remembers what is out.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_raw(self) -> Result<RawPool, CreateError> {
+        let stride = self.check()?;
+        let maker = registry::find(&self.name, &self.backend)?;
+        let memory = self.allocate(stride)?;
+        let backend = self.make_store(&maker, &memory, stride)?;
+        self.check_iova(&backend, stride)?;
+        let remembers = self.checked || !maker.trusted;
+        Ok(RawPool {
+            objects: self.objects,
+            stride,
+            backend,
+            memory,
+            out: remembers.then(|| Ledger::all_claimed(self.objects)),
+            poison: OnceLock::new(),
+            name: self.name,
+            backend_name: self.backend,
+        })
     }
 
     /// Checks the numbers and returns the stride.
@@ -277,6 +314,9 @@ impl PoolBuilder {
             size: self.size,
             align: self.align,
             memory,
+            iova: self
+                .iova_is_address
+                .then(|| Iova(memory.as_ptr().addr().get() as u64)),
             node: self.memory_node(),
             device: self.device.clone(),
         };
@@ -287,11 +327,7 @@ impl PoolBuilder {
         })
     }
 
-    fn check_iova(
-        &self,
-        store: &Store,
-        stride: usize,
-    ) -> Result<Option<hwpool_devices::bus::Iova>, CreateError> {
+    fn check_iova(&self, store: &Store, stride: usize) -> Result<Option<Iova>, CreateError> {
         let Some(iova) = store.iova() else {
             return Ok(None);
         };

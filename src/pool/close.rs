@@ -230,9 +230,6 @@ impl Inner {
     }
 
     fn holder_of(&self, index: u32) -> Option<Arc<str>> {
-        if self.raw.get().is_some_and(|raw| raw.is_claimed(index)) {
-            return Some("(raw interface)".into());
-        }
         let (epoch, table) = self.checking()?;
         match table.at(epoch, index) {
             Place::Out(holder) | Place::Cached(holder) => Some(self.roster().name(holder)),

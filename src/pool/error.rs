@@ -345,9 +345,18 @@ pub enum CloseError {
         #[source]
         cause: BoxError,
     },
+    /// The backend of a raw pool could not say what is inside.
+    #[error("raw pool {pool}: the backend can't be drained")]
+    RawDrain {
+        /// Name of the pool.
+        pool: String,
+        /// Why, in the backend's words.
+        #[source]
+        cause: BoxError,
+    },
 }
 
-/// Why the raw interface did nothing.
+/// Why a raw pool did not take objects back.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RawError {
@@ -359,13 +368,13 @@ pub enum RawError {
         /// How many objects there are.
         objects: u32,
     },
-    /// An object that is not out through the raw interface: freed twice, or never taken.
-    #[error("object {index} is not out: it was freed twice, or never taken through this interface")]
+    /// An object that is not out: freed twice, or never taken.
+    #[error("object {index} is not out: it was freed twice, or never taken")]
     NotOut {
         /// The index.
         index: u32,
     },
     /// The pool does not take it back.
     #[error("the pool did not take the objects back")]
-    Give(#[source] GiveFault),
+    Give(#[source] PoolError),
 }

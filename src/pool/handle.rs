@@ -15,7 +15,6 @@ use crate::pool::checked::{Place, Table, epochs_repeat};
 use crate::pool::close::CloseReport;
 use crate::pool::error::{CloseError, WorkerError};
 use crate::pool::inner::Inner;
-use crate::pool::raw::Raw;
 use crate::pool::stats::Stats;
 use crate::pool::tls;
 use crate::pool::worker::Worker;
@@ -125,11 +124,6 @@ impl Pool {
     /// Where the thread has one already, or the pool is closed.
     pub fn worker(&self, name: &str) -> Result<Worker, WorkerError> {
         Worker::attach(self.clone(), name)
-    }
-
-    /// Gives indices instead of slots, verified at run time, for callers in other languages.
-    pub fn raw(&self) -> Raw<'_> {
-        Raw::new(self.inner())
     }
 
     /// Closes the pool for all its handles: flushes this thread's cache, takes everything out of the backend and

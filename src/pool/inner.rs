@@ -38,8 +38,6 @@ pub(super) struct Inner {
     pub(super) memory: Arc<Memory>,
     /// For a backend that is not trusted: the objects that are not inside it.
     pub(super) ledger: Option<Ledger>,
-    /// The objects that are out through the raw interface, from its first use on.
-    pub(super) raw: OnceLock<Ledger>,
     pub(super) lifeline: Lifeline,
     pub(super) closed: AtomicBool,
     pub(super) poison: OnceLock<Arc<Poison>>,

@@ -17,6 +17,13 @@ impl Ledger {
         }
     }
 
+    /// Makes a ledger in which everything is claimed.
+    pub(super) fn all_claimed(objects: u32) -> Ledger {
+        let ledger = Ledger::new(objects);
+        (0..objects).for_each(|index| _ = ledger.claim(index));
+        ledger
+    }
+
     /// Marks an object out; false where it already was.
     pub(super) fn claim(&self, index: u32) -> bool {
         let (word, bit) = self.place(index);

@@ -87,7 +87,7 @@ pub use error::{
     RegisterError, WorkerError,
 };
 pub use handle::{Object, ObjectState, Pool};
-pub use raw::Raw;
+pub use raw::{RawCloseReport, RawPool};
 pub use registry::{BackendRequest, backends, register, register_trusted};
 pub use slot::{MAX_OBJECTS, Slot};
 pub use stats::Stats;

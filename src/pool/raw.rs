@@ -1,84 +1,309 @@
-//! [`Raw`]: a pool for callers in other languages, who have indices and no ownership.
+//! [`RawPool`]: a pool for callers in other languages, who have indices and no ownership.
 
-use crate::pool::direct::slot;
-use crate::pool::error::{PoolError, RawError};
-use crate::pool::inner::Inner;
+use std::sync::{Arc, OnceLock};
+
+use hwpool_devices::bus::Iova;
+
+use crate::dma::Memory;
+use crate::pool::backend::{Backend, BackendError};
+use crate::pool::error::{BoxError, CloseError, Poison, PoolError, RawError};
 use crate::pool::ledger::Ledger;
+use crate::pool::store::Store;
 
-/// A pool by indices. What slots forbid at compile time is found at run time here: an index out of range, a double free.
-/// Objects go straight to and from the backend.
-pub struct Raw<'pool> {
-    inner: &'pool Inner,
-    /// What is out through this interface.
-    out: &'pool Ledger,
+/// Objects that come by way of the stack: as many as take no time to prepare.
+const ON_STACK: usize = 64;
+
+/// Memory and a free list, by index, without slots, buffers and workers: for C, and for pools like DPDK's that have
+/// caches of their own. Made by [`PoolBuilder::build_raw`](crate::pool::PoolBuilder::build_raw).
+///
+/// What slots forbid at compile time is found at run time here. An index that no object has is always refused. A double
+/// free is refused where something remembers what is out: in checked mode, with a backend that was registered from
+/// outside, and with those that keep their list in a device, whose driver has a ledger. Without, it is refused as soon
+/// as the backend would hold more objects than there are; the caller alone is hurt by it.
+///
+/// All methods can be called from any thread at the same time.
+pub struct RawPool {
+    pub(super) name: String,
+    pub(super) backend_name: String,
+    pub(super) objects: u32,
+    pub(super) stride: usize,
+    /// Dropped before `memory`, which its device may still reach until then.
+    pub(super) backend: Store,
+    pub(super) memory: Arc<Memory>,
+    /// What is out, where it is remembered here.
+    pub(super) out: Option<Ledger>,
+    pub(super) poison: OnceLock<Arc<Poison>>,
 }
 
-impl<'pool> Raw<'pool> {
-    pub(super) fn new(inner: &'pool Inner) -> Raw<'pool> {
-        Raw {
-            inner,
-            out: inner.raw.get_or_init(|| Ledger::new(inner.objects)),
-        }
-    }
+/// What a raw pool had when it was closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RawCloseReport {
+    /// Objects that the pool has.
+    pub objects: u32,
+    /// Objects that were in.
+    pub returned: u32,
+    /// Objects that were in more than once, or that no pool of this size has.
+    pub invented: u32,
+}
 
+impl RawPool {
     /// Fills `objects` with indices of objects that are now the caller's; false where there are not as many.
     ///
+    /// Waits for no other thread longer than it takes to copy, and for a device at most as long as its driver does.
+    ///
     /// # Errors
-    /// Where the pool is closed or poisoned, or the backend refuses. `objects` is untouched then, and on false.
+    /// Where the pool is poisoned, or the backend refuses. `objects` is untouched then, and on false.
     pub fn dequeue(&self, objects: &mut [u32]) -> Result<bool, PoolError> {
-        let mut words = vec![0; objects.len()];
-        if !self.inner.take_direct(&mut words)? {
-            return Ok(false);
+        let (n, mut rest) = (objects.len(), objects);
+        self.dequeue_with(n, |run| {
+            let (here, next) = std::mem::take(&mut rest).split_at_mut(run.len());
+            here.copy_from_slice(run);
+            rest = next;
+        })
+    }
+
+    /// Takes `n` objects as [`dequeue`](Self::dequeue), and shows their indices, in one or two runs, to `see`; other
+    /// threads may have to wait until it is done. It is not called where there are not as many.
+    ///
+    /// # Errors
+    /// As `dequeue`.
+    #[inline]
+    pub fn dequeue_with(&self, n: usize, see: impl FnMut(&[u32])) -> Result<bool, PoolError> {
+        self.check_usable()?;
+        match (&self.backend, &self.out) {
+            (Store::Ring(ring), None) => self.answer(ring.dequeue_with(n, see)),
+            (backend, out) => with_indices(n, |objects| {
+                let got = self.fetch(backend, out.as_ref(), objects)?;
+                if got {
+                    let mut see = see;
+                    see(objects);
+                }
+                Ok(got)
+            }),
         }
-        for (object, &word) in objects.iter_mut().zip(&words) {
-            // SAFETY: the word is a slot that is ours; the index stands for it from here on.
-            *object = unsafe { slot(word) }.index();
-            let fresh = self.out.claim(*object);
-            debug_assert!(fresh, "object {object} was out already");
-        }
-        Ok(true)
     }
 
     /// Takes objects back, all or none.
     ///
     /// # Errors
-    /// Where an index is out of range, or is not out: freed before, or twice in `objects`. Nothing changed then.
+    /// Where an index is out of range, or is known not to be out, or the backend does not take them. Nothing changed
+    /// then, unless the pool is poisoned by it.
     pub fn enqueue(&self, objects: &[u32]) -> Result<(), RawError> {
-        self.release_all(objects)?;
-        let tag = self.inner.tag.word();
-        let words: Vec<u32> = objects.iter().map(|&index| index | tag).collect();
-        self.inner.give_direct(&words).map_err(|fault| {
-            if fault.kept {
-                self.claim_again(objects);
-            }
-            RawError::Give(fault.fault)
+        if let Some(&index) = objects.iter().find(|&&index| index >= self.objects) {
+            let objects = self.objects;
+            return Err(RawError::Foreign { index, objects });
+        }
+        let mut rest = objects;
+        let write = |run: &mut [u32]| {
+            let (these, others) = rest.split_at(run.len());
+            run.copy_from_slice(these);
+            rest = others;
+        };
+        // SAFETY: looked at above.
+        unsafe { self.enqueue_with(objects.len(), write) }
+    }
+
+    /// Takes `n` objects back as [`enqueue`](Self::enqueue), whose indices `write` writes to one or two runs; other
+    /// threads may have to wait until it is done.
+    ///
+    /// # Errors
+    /// As `enqueue`.
+    ///
+    /// # Safety
+    /// `write` writes to each place the index of an object, below [`objects`](Self::objects), and does not panic: whoever
+    /// takes them again may rely on them.
+    #[inline]
+    pub unsafe fn enqueue_with(
+        &self,
+        n: usize,
+        write: impl FnMut(&mut [u32]),
+    ) -> Result<(), RawError> {
+        self.check_usable().map_err(RawError::Give)?;
+        match (&self.backend, &self.out) {
+            (Store::Ring(ring), None) => ring
+                .enqueue_with(n, write)
+                .map_err(|error| RawError::Give(self.backend_error("enqueue", error))),
+            (backend, out) => with_indices(n, |objects| {
+                let mut write = write;
+                write(objects);
+                self.give(backend, out.as_ref(), objects)
+            }),
+        }
+    }
+
+    /// Counts the objects that are in; approximate while others take and give.
+    pub fn count(&self) -> u32 {
+        self.backend.count()
+    }
+
+    /// Returns the pool's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the name of the backend.
+    pub fn backend(&self) -> &str {
+        &self.backend_name
+    }
+
+    /// Returns how many objects the pool has, in and out.
+    pub fn objects(&self) -> u32 {
+        self.objects
+    }
+
+    /// Returns the bytes from one object to the next.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Returns the memory that the objects are in, object 0 first.
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// Returns where the device finds object 0, if a device reaches this pool.
+    pub fn iova(&self) -> Option<Iova> {
+        self.backend.iova()
+    }
+
+    /// Closes the pool: takes everything out of the backend and counts it. What is out is out for ever, and its memory
+    /// goes with the pool.
+    ///
+    /// # Errors
+    /// Where the backend can't tell what it has.
+    pub fn close(self) -> Result<RawCloseReport, CloseError> {
+        let drained = self.backend.drain().map_err(|cause| CloseError::RawDrain {
+            pool: self.name.clone(),
+            cause: cause.into(),
+        })?;
+        let seen = Ledger::new(self.objects);
+        let is_new = |index: &&u32| **index < self.objects && seen.claim(**index);
+        let returned = drained.iter().filter(is_new).count() as u32;
+        Ok(RawCloseReport {
+            objects: self.objects,
+            returned,
+            invented: drained.len() as u32 - returned,
         })
     }
 
-    /// Counts the free objects, as [`Pool::count`](crate::pool::Pool::count).
-    pub fn count(&self) -> u32 {
-        crate::pool::stats::Stats::of(self.inner).free
-    }
-
-    fn release_all(&self, objects: &[u32]) -> Result<(), RawError> {
-        for (at, &index) in objects.iter().enumerate() {
-            let fault = if index >= self.inner.objects {
-                RawError::Foreign {
-                    index,
-                    objects: self.inner.objects,
-                }
-            } else if !self.out.release(index) {
-                RawError::NotOut { index }
-            } else {
-                continue;
-            };
-            self.claim_again(&objects[..at]);
-            return Err(fault);
+    #[inline]
+    fn check_usable(&self) -> Result<(), PoolError> {
+        match self.poison.get() {
+            None => Ok(()),
+            Some(cause) => Err(PoolError::Poisoned {
+                cause: cause.clone(),
+            }),
         }
-        Ok(())
     }
 
-    fn claim_again(&self, objects: &[u32]) {
-        objects.iter().for_each(|&index| _ = self.out.claim(index));
+    /// Takes out of a backend that is known by what it can do.
+    fn fetch(
+        &self,
+        backend: &dyn Backend,
+        out: Option<&Ledger>,
+        objects: &mut [u32],
+    ) -> Result<bool, PoolError> {
+        let got = self.answer(backend.dequeue(objects))?;
+        if let (true, Some(out)) = (got, out) {
+            self.claim_all(out, objects)?;
+        }
+        Ok(got)
     }
+
+    /// Gives to such a backend.
+    fn give(
+        &self,
+        backend: &dyn Backend,
+        out: Option<&Ledger>,
+        objects: &[u32],
+    ) -> Result<(), RawError> {
+        if let Some(out) = out {
+            release_all(out, objects)?;
+        }
+        backend.enqueue(objects).map_err(|error| {
+            let error = self.backend_error("enqueue", error);
+            if let (Some(out), PoolError::Refused { .. }) = (out, &error) {
+                claim_again(out, objects);
+            }
+            RawError::Give(error)
+        })
+    }
+
+    #[inline]
+    fn answer(&self, result: Result<(), BackendError>) -> Result<bool, PoolError> {
+        match result {
+            Ok(()) => Ok(true),
+            Err(BackendError::Short) => Ok(false),
+            Err(error) => Err(self.backend_error("dequeue", error)),
+        }
+    }
+
+    /// Marks what came from the backend as out. Where one can't be right, the pool is poisoned.
+    fn claim_all(&self, out: &Ledger, objects: &[u32]) -> Result<(), PoolError> {
+        let is_wrong = |&&index: &&u32| index >= self.objects || !out.claim(index);
+        let Some(&index) = objects.iter().find(is_wrong) else {
+            return Ok(());
+        };
+        let backend = self.backend_name.clone();
+        let poison = match index < self.objects {
+            true => Poison::HandedOutTwice { backend, index },
+            false => Poison::OutOfRange {
+                backend,
+                index,
+                objects: self.objects,
+            },
+        };
+        Err(self.poisoned(poison))
+    }
+
+    #[cold]
+    fn backend_error(&self, call: &'static str, error: BackendError) -> PoolError {
+        match error {
+            BackendError::Failed { cause } => self.poisoned(Poison::Failed {
+                backend: self.backend_name.clone(),
+                call,
+                cause,
+            }),
+            BackendError::Refused { cause } => PoolError::Refused {
+                cause: cause.into(),
+            },
+            other => PoolError::Refused {
+                cause: BoxError::from(other).into(),
+            },
+        }
+    }
+
+    fn poisoned(&self, poison: Poison) -> PoolError {
+        let cause = self.poison.get_or_init(|| {
+            tracing::error!(pool = self.name, %poison, "pool is poisoned");
+            Arc::new(poison)
+        });
+        PoolError::Poisoned {
+            cause: cause.clone(),
+        }
+    }
+}
+
+/// Calls `act` with room for `n` indices.
+fn with_indices<R>(n: usize, act: impl FnOnce(&mut [u32]) -> R) -> R {
+    match n {
+        0..=ON_STACK => act(&mut [0; ON_STACK][..n]),
+        _ => act(&mut vec![0; n]),
+    }
+}
+
+/// Marks objects as in, all or none.
+fn release_all(out: &Ledger, objects: &[u32]) -> Result<(), RawError> {
+    match objects.iter().position(|&index| !out.release(index)) {
+        None => Ok(()),
+        Some(at) => {
+            claim_again(out, &objects[..at]);
+            Err(RawError::NotOut { index: objects[at] })
+        }
+    }
+}
+
+fn claim_again(out: &Ledger, objects: &[u32]) {
+    objects.iter().for_each(|&index| _ = out.claim(index));
 }

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hwpool_devices::bus::Iova;
+
 use crate::device::Device;
 use crate::dma::Memory;
 use crate::pool::backend::Backend;
@@ -27,6 +29,8 @@ pub struct BackendRequest<'a> {
     pub align: usize,
     /// The memory that the objects are in, object 0 first.
     pub memory: &'a Arc<Memory>,
+    /// Where the device shall find object 0; anywhere where there is none.
+    pub iova: Option<Iova>,
     /// The NUMA node that was asked for.
     pub node: Option<u32>,
     /// What was given to [`PoolBuilder::device`](crate::pool::PoolBuilder::device).

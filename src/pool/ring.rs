@@ -72,6 +72,20 @@ impl Side {
     }
 }
 
+/// Publishes when it is dropped, also where a caller's code panics: others would wait for ever.
+struct Publishes<'ring> {
+    side: &'ring Side,
+    from: u64,
+    to: u64,
+}
+
+impl Drop for Publishes<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.side.publish(self.from, self.to);
+    }
+}
+
 /// A first-in, first-out queue of indices. Waits only for a thread that is between its reservation and its
 /// publication, which is a copy long.
 pub(super) struct Ring {
@@ -127,6 +141,75 @@ impl Ring {
         (start, self.mask as usize + 1 - start)
     }
 
+    /// Takes `n` objects, all or none, and shows them where they lie, in one or two runs. Others wait until `see` is done.
+    #[inline(always)]
+    pub(super) fn dequeue_with(
+        &self,
+        n: usize,
+        mut see: impl FnMut(&[u32]),
+    ) -> Result<(), BackendError> {
+        let at = self.reserve_filled(n as u64)?;
+        let _publishes = Publishes {
+            side: &self.cons,
+            from: at,
+            to: at + n as u64,
+        };
+        let (start, run) = self.place(at);
+        let run = run.min(n);
+        // SAFETY: `reserve_filled` gave these positions to us alone, and producers have published them.
+        unsafe {
+            self.words.show(start, run, &mut see);
+            if run < n {
+                self.words.show(0, n - run, &mut see);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `n` objects in, all or none, and has them written where they shall lie, in one or two runs. Others wait until
+    /// `write` is done; what it leaves unwritten is what lay there before.
+    #[inline(always)]
+    pub(super) fn enqueue_with(
+        &self,
+        n: usize,
+        mut write: impl FnMut(&mut [u32]),
+    ) -> Result<(), BackendError> {
+        let at = self.reserve_room(n as u64)?;
+        let _publishes = Publishes {
+            side: &self.prod,
+            from: at,
+            to: at + n as u64,
+        };
+        let (start, run) = self.place(at);
+        let run = run.min(n);
+        // SAFETY: `reserve_room` gave these positions to us alone, and consumers are done with their last round.
+        unsafe {
+            self.words.fill(start, run, &mut write);
+            if run < n {
+                self.words.fill(0, n - run, &mut write);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn reserve_room(&self, n: u64) -> Result<u64, BackendError> {
+        // Acquire: consumers have read the words before we write over them.
+        let room = |head: u64| {
+            self.capacity
+                .wrapping_add(self.cons.tail.load(Ordering::Acquire))
+                .wrapping_sub(head)
+        };
+        Self::reserve(&self.prod, n, room)
+    }
+
+    #[inline(always)]
+    fn reserve_filled(&self, n: u64) -> Result<u64, BackendError> {
+        // Acquire: producers have written the words before we read them.
+        let filled = |head: u64| self.prod.tail.load(Ordering::Acquire).wrapping_sub(head);
+        Self::reserve(&self.cons, n, filled)
+    }
+
     /// # Safety
     /// The caller alone has reserved `position .. position + from.len()` for writing.
     #[inline(always)]
@@ -166,14 +249,8 @@ impl Backend for Ring {
     #[inline(always)]
     fn enqueue(&self, objects: &[u32]) -> Result<(), BackendError> {
         let n = objects.len() as u64;
-        // Acquire: consumers have read the words before we write over them.
-        let room = |head: u64| {
-            self.capacity
-                .wrapping_add(self.cons.tail.load(Ordering::Acquire))
-                .wrapping_sub(head)
-        };
-        let at = Self::reserve(&self.prod, n, room)?;
-        // SAFETY: `reserve` gave these positions to us alone, and consumers are done with their last round.
+        let at = self.reserve_room(n)?;
+        // SAFETY: `reserve_room` gave these positions to us alone, and consumers are done with their last round.
         unsafe { self.copy_in(at, objects) };
         self.prod.publish(at, at + n);
         Ok(())
@@ -182,10 +259,8 @@ impl Backend for Ring {
     #[inline(always)]
     fn dequeue(&self, objects: &mut [u32]) -> Result<(), BackendError> {
         let n = objects.len() as u64;
-        // Acquire: producers have written the words before we read them.
-        let filled = |head: u64| self.prod.tail.load(Ordering::Acquire).wrapping_sub(head);
-        let at = Self::reserve(&self.cons, n, filled)?;
-        // SAFETY: `reserve` gave these positions to us alone, and producers have published them.
+        let at = self.reserve_filled(n)?;
+        // SAFETY: `reserve_filled` gave these positions to us alone, and producers have published them.
         unsafe { self.copy_out(at, objects) };
         self.cons.publish(at, at + n);
         Ok(())

@@ -65,6 +65,30 @@ impl Words {
         }
     }
 
+    /// Has `len` words that start at `at` written.
+    ///
+    /// # Safety
+    /// No other thread accesses these words at the same time.
+    #[inline]
+    pub(super) unsafe fn fill(&self, at: usize, len: usize, write: &mut impl FnMut(&mut [u32])) {
+        let to = self.0[at..at + len].as_ptr();
+        // SAFETY: the slice above is in bounds, UnsafeCell<u32> has the layout of u32, and the caller promises that
+        // nobody else accesses it.
+        write(unsafe { std::slice::from_raw_parts_mut(std::cell::UnsafeCell::raw_get(to), len) });
+    }
+
+    /// Shows `len` words that start at `at`.
+    ///
+    /// # Safety
+    /// No other thread writes these words at the same time.
+    #[inline]
+    pub(super) unsafe fn show(&self, at: usize, len: usize, see: &mut impl FnMut(&[u32])) {
+        let from = self.0[at..at + len].as_ptr();
+        // SAFETY: the slice above is in bounds, UnsafeCell<u32> has the layout of u32, and the caller promises that
+        // nobody else writes it.
+        see(unsafe { std::slice::from_raw_parts(std::cell::UnsafeCell::raw_get(from), len) });
+    }
+
     /// Copies the words that start at `at` to `into`.
     ///
     /// # Safety
@@ -119,6 +143,24 @@ impl Words {
             // SAFETY: in bounds, and alone by the caller's promise.
             cell.with_mut(|word| unsafe { *word = *value });
         }
+    }
+
+    /// # Safety
+    /// No other thread accesses these words at the same time.
+    pub(super) unsafe fn fill(&self, at: usize, len: usize, write: &mut impl FnMut(&mut [u32])) {
+        let mut copy = vec![0; len];
+        write(&mut copy);
+        // SAFETY: the caller's promise.
+        unsafe { self.write(at, &copy) };
+    }
+
+    /// # Safety
+    /// No other thread writes these words at the same time.
+    pub(super) unsafe fn show(&self, at: usize, len: usize, see: &mut impl FnMut(&[u32])) {
+        let mut copy = vec![0; len];
+        // SAFETY: the caller's promise.
+        unsafe { self.read(at, &mut copy) };
+        see(&copy);
     }
 
     /// # Safety

@@ -2,8 +2,8 @@
 
 use super::{indices, small, unique};
 use crate::pool::{
-    Backend, BackendError, GiveFault, ObjectState, Pool, PoolError, RawError, Slot, Worker,
-    WorkerError, register,
+    Backend, BackendError, GiveFault, ObjectState, Pool, PoolError, Slot, Worker, WorkerError,
+    register,
 };
 use hwpool_devices::bus::Iova;
 use std::collections::BTreeSet;
@@ -329,42 +329,6 @@ fn statistics_count_objects_and_calls() {
 }
 
 #[test]
-fn raw_finds_double_frees_and_foreign_indices() {
-    let pool = small(16);
-    let raw = pool.raw();
-    let mut objects = [0; 4];
-    assert!(raw.dequeue(&mut objects).unwrap());
-    assert_eq!(raw.count(), 12);
-    let [a, b, c, d] = objects;
-    assert!(matches!(
-        raw.enqueue(&[a, 16]),
-        Err(RawError::Foreign {
-            index: 16,
-            objects: 16
-        })
-    ));
-    assert!(matches!(raw.enqueue(&[a, b, a]), Err(RawError::NotOut { index }) if index == a));
-    raw.enqueue(&[a, b]).unwrap();
-    assert!(matches!(raw.enqueue(&[c, a]), Err(RawError::NotOut { index }) if index == a));
-    let [slot] = pool.take_slots().unwrap().unwrap();
-    assert!(
-        matches!(raw.enqueue(&[slot.index()]), Err(RawError::NotOut { .. })),
-        "not taken through raw"
-    );
-    pool.give_slots([slot]).unwrap();
-    raw.enqueue(&[c, d]).unwrap();
-    assert_eq!(raw.count(), 16);
-}
-
-#[test]
-fn raw_leaves_its_output_alone_on_shortage() {
-    let pool = small(4);
-    let mut objects = [77; 5];
-    assert!(!pool.raw().dequeue(&mut objects).unwrap());
-    assert_eq!(objects, [77; 5]);
-}
-
-#[test]
 fn checked_mode_knows_who_has_what() {
     let pool = Pool::builder("checked")
         .objects(8)
@@ -526,8 +490,4 @@ fn a_closed_pool_gives_nothing_even_from_a_cache() {
     pool.close().unwrap();
     assert!(matches!(worker.take(), Err(PoolError::Closed)));
     assert!(matches!(pool.take(), Err(PoolError::Closed)));
-    assert!(matches!(
-        pool.raw().dequeue(&mut [0]),
-        Err(PoolError::Closed)
-    ));
 }

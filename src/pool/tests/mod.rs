@@ -5,6 +5,7 @@ mod closing;
 mod create;
 mod hostile;
 mod model;
+mod raw;
 mod threads;
 
 use std::sync::Arc;

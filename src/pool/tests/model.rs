@@ -22,8 +22,6 @@ enum Op {
     Attach,
     Detach,
     Check(bool),
-    RawTake(usize),
-    RawGive(usize),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -38,8 +36,6 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Attach),
         1 => Just(Op::Detach),
         1 => any::<bool>().prop_map(Op::Check),
-        1 => (0usize..10).prop_map(Op::RawTake),
-        1 => (0usize..10).prop_map(Op::RawGive),
     ]
 }
 
@@ -49,7 +45,6 @@ struct History {
     worker: Option<Worker>,
     slots: Vec<Slot>,
     buffers: Vec<Buffer>,
-    raw: Vec<u32>,
     out: BTreeSet<u32>,
 }
 
@@ -66,17 +61,6 @@ impl History {
         } else {
             free
         }
-    }
-
-    fn took(&mut self, got: bool, n: usize, past_worker: bool) -> Result<(), TestCaseError> {
-        prop_assert_eq!(
-            got,
-            n <= self.free(past_worker),
-            "take of {} with {} in reach",
-            n,
-            self.free(past_worker)
-        );
-        Ok(())
     }
 
     fn is_new(&mut self, index: u32) -> Result<(), TestCaseError> {
@@ -157,25 +141,6 @@ impl History {
             Op::Attach => {}
             Op::Detach => self.worker = None,
             Op::Check(on) => self.pool.set_checked(on),
-            Op::RawTake(n) => {
-                let mut objects = vec![u32::MAX; n];
-                let got = self.pool.raw().dequeue(&mut objects).unwrap();
-                self.took(got, n, true)?;
-                if got {
-                    objects.iter().try_for_each(|&index| self.is_new(index))?;
-                    self.raw.extend(objects);
-                } else {
-                    prop_assert!(objects.iter().all(|&index| index == u32::MAX));
-                }
-            }
-            Op::RawGive(n) => {
-                let objects = self.raw.split_off(self.raw.len() - n.min(self.raw.len()));
-                self.pool.raw().enqueue(&objects).unwrap();
-                objects.iter().for_each(|index| _ = self.out.remove(index));
-                if let Some(&twice) = objects.first() {
-                    prop_assert!(self.pool.raw().enqueue(&[twice]).is_err());
-                }
-            }
         }
         Ok(())
     }
@@ -195,7 +160,6 @@ fn run(objects: u32, cache: usize, backend: &str, ops: &[Op]) -> Result<(), Test
         worker: None,
         slots: Vec::new(),
         buffers: Vec::new(),
-        raw: Vec::new(),
         out: BTreeSet::new(),
     };
     for op in ops {
@@ -223,8 +187,6 @@ fn run(objects: u32, cache: usize, backend: &str, ops: &[Op]) -> Result<(), Test
         history.out.len() as i64
     );
     // Give all back, late, so that the pool's tag can be used again.
-    let raw = std::mem::take(&mut history.raw);
-    history.pool.raw().enqueue(&raw).unwrap();
     history.give(usize::MAX, true);
     Ok(())
 }
