@@ -1,0 +1,62 @@
+//! The functions of DPDK that the driver calls, as Rust would have them. In unit tests `stand_in.rs` takes their place.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+
+use crate::abi::RteMempoolOps;
+use crate::log::Level;
+
+/// `RTE_LOG_ERR` and `RTE_LOG_NOTICE` of `rte_log.h`.
+const LOG_ERR: u32 = 4;
+const LOG_NOTICE: u32 = 6;
+/// `RTE_LOGTYPE_USER1`: the types of DPDK's own parts change their numbers between releases.
+const LOGTYPE: u32 = 24;
+/// `RTE_PROC_PRIMARY` of `rte_eal.h`.
+const PROC_PRIMARY: c_int = 0;
+/// `RTE_IOVA_VA` of `rte_eal.h`.
+const IOVA_VA: c_int = 2;
+/// `RTE_BAD_IOVA` of `rte_common.h`.
+const BAD_IOVA: u64 = u64::MAX;
+
+unsafe extern "C" {
+    fn rte_mempool_register_ops(ops: *const RteMempoolOps) -> c_int;
+    safe fn rte_eal_process_type() -> c_int;
+    safe fn rte_eal_iova_mode() -> c_int;
+    fn rte_mem_virt2iova(address: *const c_void) -> u64;
+    fn rte_log(level: u32, kind: u32, format: *const c_char, ...) -> c_int;
+}
+
+/// Registers a driver; DPDK copies the structure. Returns its index, or a negative errno.
+pub(crate) fn register(ops: &RteMempoolOps) -> c_int {
+    // SAFETY: the structure is whole.
+    unsafe { rte_mempool_register_ops(ops) }
+}
+
+/// Tells whether this process made the memory that DPDK's processes share.
+pub(crate) fn is_primary() -> bool {
+    rte_eal_process_type() == PROC_PRIMARY
+}
+
+/// Tells whether devices see virtual addresses; else physical ones.
+pub(crate) fn iova_is_address() -> bool {
+    rte_eal_iova_mode() == IOVA_VA
+}
+
+/// Returns the address by which devices know the page at `address`; `None` where it has none.
+pub(crate) fn iova(address: usize) -> Option<u64> {
+    // SAFETY: any address may be asked for.
+    let iova = unsafe { rte_mem_virt2iova(std::ptr::without_provenance(address)) };
+    (iova != BAD_IOVA).then_some(iova)
+}
+
+/// Writes a line to DPDK's log.
+pub(crate) fn log(level: Level, line: &str) {
+    let level = match level {
+        Level::Error => LOG_ERR,
+        Level::Notice => LOG_NOTICE,
+    };
+    let Ok(line) = CString::new(line.replace('\0', " ")) else {
+        return;
+    };
+    // SAFETY: the format takes one string, and both end with a zero.
+    unsafe { rte_log(level, LOGTYPE, c"%s\n".as_ptr(), line.as_ptr()) };
+}

@@ -1,0 +1,47 @@
+//! A mempool driver for DPDK: `librte_mempool_hwpool.so`.
+//!
+//! An application that is started with `-d librte_mempool_hwpool.so --mbuf-pool-ops-name=hwpool` has its packet buffers
+//! in a hardware free list, unchanged. What is behind the name is said by the mempool's configuration string, else by
+//! the environment variable `HWPOOL_BACKEND`: `ring`, `stack`, or the address of a device; else it is the model.
+//!
+//! ```text
+//!  rte_mempool ── ops table ──► ops.rs ── per mempool ──► mempool.rs ──► hwpool::pool::RawPool ──► ring, stack, device
+//!                 "hwpool"                                   │
+//!                                                            └ objects.rs: pointers ◄─► numbers
+//! ```
+//!
+//! Objects lie in memory that hwpool allocates and maps for the device, so that memory and mapping outlive every object:
+//! DPDK gives its chunks back before it calls `free`. The chunk that DPDK offers is a token of 64 bytes, unused.
+//!
+//! One name is registered, at load, because DPDK's table has 16 places for all drivers of a program. Nothing of DPDK is
+//! needed to build; see `abi.rs`. A panic ends at the boundary as an error; a mistake of the application's is an errno
+//! and one line in DPDK's log, the first time that it happens to a mempool.
+
+mod abi;
+mod config;
+mod devices;
+#[cfg(not(test))]
+mod dpdk;
+#[cfg(test)]
+#[path = "stand_in.rs"]
+mod dpdk;
+mod log;
+mod mempool;
+mod objects;
+mod ops;
+mod totals;
+
+#[cfg(test)]
+mod tests;
+
+/// Runs when the library is loaded, before DPDK is initialised: only registers.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = ops::register;
+
+/// Runs when the process exits.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static AT_EXIT: extern "C" fn() = totals::print;

@@ -1,0 +1,291 @@
+//! What DPDK calls. Each function turns C into Rust, has [`Mempool`] do it, and turns the answer into an errno.
+
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hwpool::host::Tree;
+use libc::{EFAULT, EINVAL, EIO, ENOBUFS, ENOTSUP};
+
+use crate::abi::{ObjectCallback, RteMempool, RteMempoolInfo, RteMempoolOps};
+use crate::config;
+use crate::dpdk;
+use crate::log::{self, Level};
+use crate::mempool::{Mempool, NotMade, Refusal, Request};
+
+/// Set where this process made mempools: what `pool_data` points to is its alone. A secondary process of DPDK's and a child
+/// of `fork` see the same mempool, without a list that they share with us.
+static MADE_HERE: AtomicBool = AtomicBool::new(false);
+/// Set once the log was told of a mempool of another process.
+static TOLD_FOREIGN: AtomicBool = AtomicBool::new(false);
+
+const NAME: &CStr = c"hwpool";
+/// DPDK wants a chunk of memory to hand us, and has a minimum for one.
+const TOKEN: usize = 64;
+
+/// Registers the driver, when the library is loaded. DPDK is not initialised yet, so a failure goes to stderr.
+#[cfg(not(test))]
+pub(crate) extern "C" fn register() {
+    let index = dpdk::register(&operations());
+    if index < 0 {
+        let why = match -index {
+            libc::ENOSPC => {
+                "its table of mempool drivers, which has 16 places, is full: load fewer with -d"
+            }
+            _ => "a name or a structure that it does not like",
+        };
+        let line = format_args!(
+            "HWPOOL: DPDK did not take the driver (errno {}): {why}\n",
+            -index
+        );
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), line);
+    }
+}
+
+/// The driver, as DPDK's table has it.
+pub(crate) fn operations() -> RteMempoolOps {
+    let mut name: [c_char; 32] = [0; 32];
+    for (to, from) in name.iter_mut().zip(NAME.to_bytes()) {
+        *to = *from as c_char;
+    }
+    RteMempoolOps {
+        name,
+        alloc: Some(alloc),
+        free: Some(free),
+        enqueue: Some(enqueue),
+        dequeue: Some(dequeue),
+        get_count: Some(get_count),
+        calc_mem_size: Some(calc_mem_size),
+        populate: Some(populate),
+        get_info: Some(get_info),
+        dequeue_contig_blocks: None,
+    }
+}
+
+/// Makes the pool, empty.
+pub(crate) extern "C" fn alloc(mempool: *mut RteMempool) -> c_int {
+    guarded(-EFAULT, || {
+        // SAFETY: DPDK hands out its own mempool, which nobody else uses before it is made.
+        let mempool = unsafe { &mut *mempool };
+        let name = mempool.name();
+        if !dpdk::is_primary() {
+            let text = "a secondary process can't have this mempool: its list and memory are the primary's alone";
+            log::line(Level::Error, &name, &text);
+            return -ENOTSUP;
+        }
+        let made = mempool.request(name.clone()).map_err(|text| NotMade {
+            errno: EINVAL,
+            text,
+        });
+        match made.and_then(|request| Mempool::new(&request)) {
+            Ok(made) => {
+                mempool.pool_data = Box::into_raw(Box::new(made)).cast();
+                become_owner();
+                0
+            }
+            Err(error) => {
+                log::line(Level::Error, &name, &error.text);
+                -error.errno
+            }
+        }
+    })
+}
+
+/// Frees the pool. DPDK also frees what it never had made.
+pub(crate) extern "C" fn free(mempool: *mut RteMempool) {
+    guarded((), || {
+        // SAFETY: DPDK hands out its own mempool, which nobody uses any more.
+        let data = std::mem::replace(unsafe { &mut (*mempool).pool_data }, std::ptr::null_mut());
+        // What another process made stays with it; a child's copy ends with the child.
+        if !data.is_null() && MADE_HERE.load(Ordering::Relaxed) {
+            // SAFETY: it came from `alloc`, once, and was taken out just now.
+            unsafe { Box::from_raw(data.cast::<Mempool>()) }.free();
+        }
+    });
+}
+
+pub(crate) extern "C" fn enqueue(
+    mempool: *mut RteMempool,
+    objects: *const *mut c_void,
+    n: c_uint,
+) -> c_int {
+    guarded(-EFAULT, || {
+        let Some(state) = state(mempool) else {
+            return -EINVAL;
+        };
+        if n == 0 {
+            return 0;
+        }
+        // SAFETY: DPDK's table has `n` pointers.
+        let pointers = unsafe { std::slice::from_raw_parts(objects, n as usize) };
+        match state.put(pointers) {
+            Ok(()) => 0,
+            Err(refusal) => refused(state, "free", &refusal),
+        }
+    })
+}
+
+pub(crate) extern "C" fn dequeue(
+    mempool: *mut RteMempool,
+    objects: *mut *mut c_void,
+    n: c_uint,
+) -> c_int {
+    guarded(-EFAULT, || {
+        let Some(state) = state(mempool) else {
+            return -EINVAL;
+        };
+        if n == 0 {
+            return 0;
+        }
+        // SAFETY: DPDK's table has room for `n` pointers, which may be anything: they are written only.
+        let pointers = unsafe { std::slice::from_raw_parts_mut(objects, n as usize) };
+        match state.get(pointers) {
+            Ok(()) => 0,
+            Err(Refusal::Short) => -ENOBUFS,
+            Err(refusal) => refused(state, "get", &refusal),
+        }
+    })
+}
+
+pub(crate) extern "C" fn get_count(mempool: *const RteMempool) -> c_uint {
+    guarded(0, || state(mempool).map_or(0, Mempool::count))
+}
+
+/// Asks for a token: the objects lie in memory of our own.
+pub(crate) extern "C" fn calc_mem_size(
+    _: *const RteMempool,
+    _objects: u32,
+    _page_shift: u32,
+    min_chunk: *mut usize,
+    align: *mut usize,
+) -> isize {
+    // SAFETY: DPDK has a place for both.
+    unsafe {
+        *min_chunk = TOKEN;
+        *align = TOKEN;
+    }
+    TOKEN as isize
+}
+
+/// Shows DPDK every object, and puts it into the list.
+pub(crate) extern "C" fn populate(
+    mempool: *mut RteMempool,
+    most: c_uint,
+    _chunk: *mut c_void,
+    _iova: u64,
+    _len: usize,
+    callback: Option<ObjectCallback>,
+    argument: *mut c_void,
+) -> c_int {
+    guarded(-EFAULT, || {
+        let (Some(state), Some(callback)) = (state(mempool), callback) else {
+            return -EINVAL;
+        };
+        // SAFETY: DPDK's own mempool; the size of a header does not change.
+        let header = unsafe { (*mempool).header_size } as usize;
+        // All at once: DPDK asks for what is missing, and then nothing is.
+        let populated = state.populate(most, header, |object, iova| {
+            callback(mempool, argument, object, iova);
+        });
+        match populated {
+            Ok(count) => count as c_int,
+            Err(refusal) => refused(state, "populate", &refusal),
+        }
+    })
+}
+
+pub(crate) extern "C" fn get_info(_: *const RteMempool, info: *mut RteMempoolInfo) -> c_int {
+    // SAFETY: DPDK has a place for it. Objects come one by one.
+    unsafe { (*info).contig_block_size = 0 };
+    0
+}
+
+/// Ends a panic here: it must not reach C.
+fn guarded<R>(otherwise: R, act: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or(otherwise)
+}
+
+/// Remembers that mempools of this process are its own, until a `fork`.
+fn become_owner() {
+    extern "C" fn in_child() {
+        MADE_HERE.store(false, Ordering::Relaxed);
+    }
+    static ONCE: Once = Once::new();
+    // SAFETY: the handler only stores to an atomic, which is allowed between `fork` and `exec`.
+    ONCE.call_once(|| _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) });
+    MADE_HERE.store(true, Ordering::Relaxed);
+}
+
+/// Tells the log, once, of a mempool that this process can't use.
+#[cold]
+fn tell_foreign() {
+    if !TOLD_FOREIGN.swap(true, Ordering::Relaxed) {
+        let text = "a secondary process or a child of fork can't use this mempool: its list is that of the process that made it";
+        log::line(Level::Error, "mempool", &text);
+    }
+}
+
+/// Returns what `alloc` made; `None` where it did not, in another process, or where `free` was there already.
+fn state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
+    if !MADE_HERE.load(Ordering::Relaxed) {
+        // SAFETY: DPDK hands out its own mempool.
+        if !unsafe { (*mempool).pool_data }.is_null() {
+            tell_foreign();
+        }
+        return None;
+    }
+    // SAFETY: DPDK hands out its own mempool; what is in `pool_data` came from `alloc`, and stays until `free`, during
+    // and after which DPDK does not call.
+    unsafe { (*mempool).pool_data.cast::<Mempool>().as_ref() }
+}
+
+fn refused(state: &Mempool, what: &str, refusal: &Refusal) -> c_int {
+    match refusal {
+        Refusal::Short => -ENOBUFS,
+        Refusal::Foreign(pointer) => {
+            state.complain(&format!(
+                "{what}: {pointer:?} is no object of this mempool; nothing was taken"
+            ));
+            -EINVAL
+        }
+        Refusal::Pool(text) => {
+            state.complain(&format!("{what}: {text}"));
+            -EINVAL
+        }
+        Refusal::Broken(text) => {
+            state.complain(&format!("{what}: {text}"));
+            -EIO
+        }
+    }
+}
+
+impl RteMempool {
+    fn name(&self) -> String {
+        let bytes = self.name.iter().take_while(|byte| **byte != 0);
+        let bytes: Vec<u8> = bytes.map(|byte| *byte as u8).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What the pool has to be like.
+    fn request(&self, name: String) -> Result<Request, String> {
+        // SAFETY: the configuration of a mempool with our name is a string or null: that is what we ask for.
+        let choice = unsafe { config::choose(self.pool_config) }?;
+        let sizes = [self.header_size, self.elt_size, self.trailer_size];
+        Ok(Request {
+            name,
+            objects: self.size,
+            stride: sizes.iter().map(|size| *size as usize).sum(),
+            header: self.header_size as usize,
+            node: node(self.socket_id),
+            iova_is_address: dpdk::iova_is_address(),
+            choice,
+        })
+    }
+}
+
+/// Returns the NUMA node of a DPDK socket; those of heaps that applications add, and "any", are none.
+fn node(socket: c_int) -> Option<u32> {
+    let node = u32::try_from(socket).ok()?;
+    Tree::running().nodes().contains(&node).then_some(node)
+}

@@ -1,0 +1,338 @@
+//! The driver as DPDK uses it, on a stand-in for DPDK.
+
+use std::collections::BTreeSet;
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr::null_mut;
+
+use libc::{EINVAL, ENOBUFS, ENODEV, ENOTSUP};
+
+use crate::abi::{RteMempool, RteMempoolInfo};
+use crate::dpdk::{self, PHYSICAL, PHYSICAL_BASE, PRIMARY, errors};
+use crate::{ops, totals};
+
+/// A mempool as DPDK makes it.
+struct Dpdk(Box<RteMempool>);
+
+const HEADER: usize = 64;
+const ELEMENT: usize = 2176;
+
+impl Dpdk {
+    fn new(objects: u32, config: &'static std::ffi::CStr) -> Dpdk {
+        let mut name: [c_char; 26] = [0; 26];
+        name[..2].copy_from_slice(&[b'm' as c_char, b'p' as c_char]);
+        Dpdk(Box::new(RteMempool {
+            name,
+            pool_data: null_mut(),
+            pool_config: config.as_ptr().cast_mut().cast(),
+            memzone: null_mut(),
+            flags: 0,
+            socket_id: -1,
+            size: objects,
+            cache_size: 0,
+            elt_size: ELEMENT as u32,
+            header_size: HEADER as u32,
+            trailer_size: 0,
+            private_data_size: 0,
+            ops_index: 0,
+        }))
+    }
+
+    fn alloc(&mut self) -> c_int {
+        ops::alloc(&mut *self.0)
+    }
+
+    /// Populates, and returns the objects that DPDK was shown.
+    fn populate(&mut self) -> Vec<*mut c_void> {
+        extern "C" fn seen(_: *mut RteMempool, list: *mut c_void, object: *mut c_void, iova: u64) {
+            let physical = if dpdk::iova_is_address() {
+                0
+            } else {
+                PHYSICAL_BASE
+            };
+            assert_eq!(iova, object as u64 ^ physical);
+            // SAFETY: the list is the caller's, below; DPDK writes a header before each object, as here.
+            unsafe {
+                (*list.cast::<Vec<*mut c_void>>()).push(object);
+                object.cast::<u8>().sub(24).write_bytes(0x5a, 24 + ELEMENT);
+            }
+        }
+        let mut list: Vec<*mut c_void> = Vec::new();
+        let (size, argument) = (self.0.size, (&raw mut list).cast());
+        let count = ops::populate(&mut *self.0, size, null_mut(), 0, 64, Some(seen), argument);
+        assert_eq!(count, size as c_int);
+        list
+    }
+
+    fn made(objects: u32, config: &'static std::ffi::CStr) -> (Dpdk, Vec<*mut c_void>) {
+        let mut dpdk = Dpdk::new(objects, config);
+        assert_eq!(dpdk.alloc(), 0, "{:?}", errors());
+        let list = dpdk.populate();
+        (dpdk, list)
+    }
+
+    fn put(&mut self, objects: &[*mut c_void]) -> c_int {
+        ops::enqueue(&mut *self.0, objects.as_ptr(), objects.len() as u32)
+    }
+
+    fn get(&mut self, objects: &mut [*mut c_void]) -> c_int {
+        ops::dequeue(&mut *self.0, objects.as_mut_ptr(), objects.len() as u32)
+    }
+
+    fn count(&self) -> u32 {
+        ops::get_count(&*self.0)
+    }
+}
+
+impl Drop for Dpdk {
+    fn drop(&mut self) {
+        ops::free(&mut *self.0);
+        // DPDK frees again what it never had made.
+        ops::free(&mut *self.0);
+    }
+}
+
+#[test]
+fn nothing_is_shown_twice() {
+    extern "C" fn seen(_: *mut RteMempool, count: *mut c_void, _: *mut c_void, _: u64) {
+        // SAFETY: the counter below.
+        unsafe { *count.cast::<u32>() += 1 };
+    }
+    let (mut dpdk, _) = Dpdk::made(64, c"ring");
+    let mut count = 0u32;
+    let argument = (&raw mut count).cast();
+    let again = ops::populate(&mut *dpdk.0, 64, null_mut(), 0, 64, Some(seen), argument);
+    assert_eq!((again, count, dpdk.count()), (0, 0, 64));
+}
+
+#[test]
+fn a_child_of_fork_is_refused_and_leaves_the_parents_mempool_alone() {
+    let (mut dpdk, _) = Dpdk::made(64, c"sim:bmu");
+    // SAFETY: the child calls what is below, and leaves without running anything of this process.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let refused = dpdk.get(&mut [null_mut()]) == -EINVAL;
+        ops::free(&mut *dpdk.0);
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(if refused { 0 } else { 1 }) };
+    }
+    let mut status = -1;
+    // SAFETY: waits for the child of above.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0, "the child was refused");
+    assert_eq!(dpdk.get(&mut [null_mut(); 64]), 0);
+}
+
+const BACKENDS: [&std::ffi::CStr; 3] = [c"ring", c"stack", c"sim:bmu"];
+
+#[test]
+fn objects_go_in_and_come_out_as_the_same_pointers() {
+    for backend in BACKENDS {
+        let (mut dpdk, shown) = Dpdk::made(300, backend);
+        let all: BTreeSet<_> = shown.iter().copied().collect();
+        assert_eq!((all.len(), dpdk.count()), (300, 300));
+        assert!(
+            all.iter()
+                .all(|object| (*object as usize).is_multiple_of(64))
+        );
+        let mut got = vec![null_mut(); 300];
+        for part in got.chunks_mut(70) {
+            assert_eq!(dpdk.get(part), 0, "{backend:?}");
+        }
+        assert_eq!(got.iter().copied().collect::<BTreeSet<_>>(), all);
+        assert_eq!(dpdk.count(), 0);
+        assert_eq!(dpdk.put(&got), 0);
+        assert_eq!(dpdk.count(), 300);
+        assert_eq!(errors(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_failed_get_leaves_the_array_alone() {
+    for backend in BACKENDS {
+        let (mut dpdk, _) = Dpdk::made(64, backend);
+        let mark: *mut c_void = std::ptr::without_provenance_mut(0x77);
+        let mut got = [mark; 65];
+        assert_eq!(dpdk.get(&mut got), -ENOBUFS);
+        assert_eq!(got, [mark; 65], "DPDK's cache breaks otherwise");
+        assert_eq!(dpdk.get(&mut got[..64]), 0, "and nothing was taken");
+        assert_eq!(errors(), [""; 0], "an empty pool is no mistake");
+    }
+}
+
+#[test]
+fn foreign_pointers_are_refused_with_one_line_and_no_harm() {
+    for backend in BACKENDS {
+        let (mut dpdk, shown) = Dpdk::made(64, backend);
+        let (mut other, others) = Dpdk::made(64, backend);
+        let mut got = [null_mut(); 2];
+        assert_eq!(
+            (dpdk.get(&mut got), other.get(&mut [null_mut(); 2])),
+            (0, 0)
+        );
+        let inside = got[0].wrapping_byte_add(8);
+        for wrong in [
+            others[0],
+            inside,
+            null_mut(),
+            got[0].wrapping_byte_sub(HEADER),
+        ] {
+            assert_eq!(dpdk.put(&[got[0], wrong]), -EINVAL);
+        }
+        let lines = errors();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("mp: free:") && lines[0].contains("no object of this mempool"));
+        assert_eq!((dpdk.count(), other.count()), (62, 62), "all or none");
+        assert_eq!(dpdk.put(&got), 0);
+        assert!(shown.contains(&got[0]));
+    }
+}
+
+#[test]
+fn a_double_free_is_refused_at_once_by_a_device_and_when_it_shows_in_software() {
+    let (mut dpdk, _) = Dpdk::made(64, c"sim:bmu");
+    let mut got = [null_mut(); 4];
+    assert_eq!(dpdk.get(&mut got), 0);
+    assert_eq!(dpdk.put(&got[..1]), 0);
+    assert_eq!(dpdk.put(&got[..1]), -EINVAL);
+    assert_eq!(dpdk.put(&got[1..]), 0, "the pool goes on");
+    assert_eq!(dpdk.count(), 64);
+    assert_eq!(errors().len(), 1);
+    for backend in [c"ring", c"stack"] {
+        let (mut dpdk, shown) = Dpdk::made(64, backend);
+        assert_eq!(dpdk.put(&shown[..1]), -EINVAL, "all are in already");
+        let lines = errors();
+        assert!(
+            lines.len() == 1 && lines[0].contains("freed twice"),
+            "{lines:?}"
+        );
+        assert_eq!(dpdk.count(), 64);
+    }
+}
+
+#[test]
+fn what_cannot_be_made_is_an_errno_and_a_line() {
+    for (config, objects, errno, says) in [
+        (c"nonsense", 64, EINVAL, "neither ring nor stack"),
+        (c"sim:nothing", 64, EINVAL, "no model `nothing`"),
+        (c"vfio:0000:7f:00.0", 64, ENODEV, "0000:7f:00.0"),
+        (c"user:/nowhere/bmu.sock", 64, ENODEV, "/nowhere/bmu.sock"),
+        (c"sim:bmu?buffers=100", 128, EINVAL, "100"),
+        (c"sim:bmu?stride-max=1024", 64, EINVAL, "1024"),
+        (c"ring", 0, EINVAL, "zero objects"),
+    ] {
+        let mut dpdk = Dpdk::new(objects, config);
+        let made = dpdk.alloc();
+        let lines = errors();
+        assert_eq!(made, -errno, "{config:?}: {lines:?}");
+        assert!(
+            lines.len() == 1 && lines[0].contains(says),
+            "{config:?}: {lines:?}"
+        );
+        assert_eq!(
+            (dpdk.get(&mut [null_mut()]), dpdk.put(&[null_mut()])),
+            (-EINVAL, -EINVAL)
+        );
+        assert_eq!(dpdk.count(), 0);
+    }
+}
+
+#[test]
+fn secondary_processes_are_refused() {
+    PRIMARY.set(false);
+    assert_eq!(Dpdk::new(64, c"ring").alloc(), -ENOTSUP);
+    assert!(errors()[0].contains("secondary process"));
+}
+
+#[test]
+fn mempools_on_one_address_share_the_device() {
+    let (mut first, _) = Dpdk::made(64, c"sim:bmu?seed=99");
+    let (second, _) = Dpdk::made(64, c"sim:bmu?seed=99");
+    drop(second);
+    assert_eq!(first.get(&mut [null_mut(); 64]), 0);
+}
+
+#[test]
+fn threads_share_a_mempool() {
+    struct Pointers([usize; 8]);
+    for backend in BACKENDS {
+        let (mut dpdk, _) = Dpdk::made(64, backend);
+        let address = (&raw mut *dpdk.0).expose_provenance();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(move || {
+                    let mempool = std::ptr::with_exposed_provenance_mut::<RteMempool>(address);
+                    for _ in 0..2000 {
+                        let mut got = [null_mut(); 8];
+                        if ops::dequeue(mempool, got.as_mut_ptr(), 8) == 0 {
+                            let marks = Pointers(got.map(|object| object as usize));
+                            for (object, mark) in got.iter().zip(&marks.0) {
+                                // SAFETY: an object that is ours alone.
+                                unsafe { object.cast::<usize>().write(*mark) };
+                            }
+                            for (object, mark) in got.iter().zip(&marks.0) {
+                                // SAFETY: as above.
+                                assert_eq!(unsafe { object.cast::<usize>().read() }, *mark);
+                            }
+                            assert_eq!(ops::enqueue(mempool, got.as_ptr(), 8), 0);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(dpdk.count(), 64, "{backend:?}");
+    }
+}
+
+#[test]
+fn hugepage_objects_on_two_pages_are_left_out_where_addresses_are_physical() {
+    PHYSICAL.set(true);
+    let mut dpdk = Dpdk::new(2000, c"ring");
+    if dpdk.alloc() != 0 {
+        let lines = errors();
+        assert!(lines[0].contains("must be hugepages"), "{lines:?}");
+        assert!(
+            std::env::var_os("HWPOOL_NO_SKIP").is_none(),
+            "must not be skipped: {lines:?}"
+        );
+        return eprintln!("skipped: no free hugepages");
+    }
+    let shown = dpdk.populate();
+    let page = |address: usize| address / (2 << 20);
+    for object in &shown {
+        let begin = *object as usize - HEADER;
+        assert_eq!(
+            page(begin),
+            page(begin + HEADER + ELEMENT - 1),
+            "{object:?}"
+        );
+    }
+    assert_eq!((shown.len(), dpdk.count()), (2000, 2000));
+}
+
+#[test]
+fn the_table_of_operations_is_whole() {
+    let ops = ops::operations();
+    let name: Vec<u8> = ops
+        .name
+        .iter()
+        .map(|byte| *byte as u8)
+        .take_while(|byte| *byte != 0)
+        .collect();
+    assert_eq!(name, b"hwpool");
+    let (mut chunk, mut align) = (0, 0);
+    let calc = ops.calc_mem_size.expect("there");
+    assert_eq!(
+        calc(std::ptr::null(), 1000, 12, &mut chunk, &mut align),
+        64,
+        "a token"
+    );
+    assert_eq!((chunk, align), (64, 64));
+    let mut info = RteMempoolInfo {
+        contig_block_size: 7,
+    };
+    assert_eq!(ops.get_info.expect("there")(std::ptr::null(), &mut info), 0);
+    assert_eq!(info.contig_block_size, 0);
+    assert!(ops.alloc.is_some() && ops.enqueue.is_some() && ops.dequeue.is_some());
+    assert!(ops.get_count.is_some() && ops.free.is_some() && ops.populate.is_some());
+    assert!(totals::line().starts_with("HWPOOL: "));
+}
