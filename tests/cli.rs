@@ -534,7 +534,14 @@ impl Drop for Served {
 
 #[test]
 fn bringup_passes_all_rungs_over_a_socket_for_one_client_after_the_other() {
-    let mut server = Served::start(&["--model", "bmu", "--seed", "3"]);
+    let mut server = Served::start(&[
+        "--model",
+        "bmu",
+        "--seed",
+        "3",
+        "--option",
+        "timeout-ms=5000",
+    ]);
     let mode = std::fs::metadata(&server.socket)
         .unwrap()
         .permissions()

@@ -80,7 +80,7 @@ fn stepped_model() {
 
 #[test]
 fn threaded_model() {
-    conforms_at("sim:bmu?mode=threaded");
+    conforms_at("sim:bmu?mode=threaded&timeout-ms=5000");
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn failed(report: &Report) -> Vec<&Outcome> {
 
 #[test]
 fn a_sound_board_passes() {
-    for options in ["seed=1", "mode=threaded"] {
+    for options in ["seed=1", "mode=threaded&timeout-ms=5000"] {
         let report = climb(options, None);
         assert!(report.is_good(), "{options}: {:#?}", failed(&report));
     }

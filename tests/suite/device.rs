@@ -24,7 +24,7 @@ name_cases!(
     quiesce_stops_portals_and_resume_goes_on,
 );
 
-const SOON: Duration = Duration::from_millis(50);
+const SOON: Duration = Duration::from_secs(2);
 
 fn identifies_without_touching<T: Transport>(transport: Arc<T>) {
     let can = identify(&*transport).expect("identity");
