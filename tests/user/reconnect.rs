@@ -10,7 +10,8 @@ use std::thread::{self, JoinHandle};
 
 use hwpool::device::Session;
 use hwpool::devices::bmu::regs;
-use hwpool::devices::bus::{Bar, BusError, Transport};
+use hwpool::devices::bus::{Bar, BusError, DmaError, Transport};
+use hwpool::dma::{Domain, Memory, MemoryRequest, PageSize, Pages, Placement};
 use hwpool::sim::SimConfig;
 use hwpool::user::codec::{Command, Header, RegionAccess};
 use hwpool::user::server::{Server, StopHandle};
@@ -131,6 +132,27 @@ fn chain(error: &dyn std::error::Error) -> String {
         Some(source) => format!("{error}: {}", chain(source)),
         None => error.to_string(),
     }
+}
+
+#[test]
+fn memory_of_a_server_that_is_gone_is_freed() {
+    let served = Served::new();
+    let client = Client::from_stream(served.connect(), "user:gone", PATIENCE).unwrap();
+    let client = Arc::new(client);
+    let domain = Domain::new(Arc::clone(&client), 48).unwrap();
+    let request = MemoryRequest::new(4096).pages(Pages::Exactly(PageSize::Base));
+    let memory = Arc::new(Memory::allocate(&request).unwrap());
+    let weak = Arc::downgrade(&memory);
+    let mapping = domain
+        .map(memory, Placement::Anywhere { align: 1 })
+        .unwrap();
+    let (iova, len) = (mapping.iova(), 4096);
+    served.end();
+    drop(mapping);
+    assert_eq!(domain.quarantined(), 0);
+    assert!(weak.upgrade().is_none(), "nobody holds the memory");
+    let again = client.dma_unmap(iova, len);
+    assert_eq!(again, Err(DmaError::NotMapped { iova, len }));
 }
 
 #[test]

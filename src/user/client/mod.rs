@@ -325,6 +325,10 @@ impl Transport for Client {
         })
     }
 
+    /// Without a connection there is nothing left to ask for: no message is served any more, and a server that loses its
+    /// client should unmap its memory and close its files (vfio-user specification, Client Disconnection). One that hangs
+    /// may be late with it. Its stores go to pages of the file then, which are nobody else's before it lets go of them:
+    /// who frees the memory is not reached, and who keeps it to use it again should know that the server has ended.
     fn dma_unmap(&self, iova: Iova, len: u64) -> Result<(), DmaError> {
         if !self.connection.windows().has(iova, len) {
             return Err(DmaError::NotMapped { iova, len });
@@ -339,9 +343,13 @@ impl Transport for Client {
         let answer = self
             .connection
             .ask(command, |m| request.encode(m), |_| Ok(()));
-        answer.map_err(|error| error.on_dma(command, iova, len, 0))?;
-        self.connection.windows().remove(iova, len);
-        Ok(())
+        match answer {
+            Ok(()) | Err(CallError::Gone(_)) => {
+                self.connection.windows().remove(iova, len);
+                Ok(())
+            }
+            Err(refused) => Err(refused.on_dma(command, iova, len, 0)),
+        }
     }
 
     fn now(&self) -> Duration {
