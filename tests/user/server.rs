@@ -7,18 +7,19 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use hwpool::devices::bus::{Bar, Transport};
+use hwpool::devices::bus::{Bar, DmaError, DmaSource, Iova, Transport};
+use hwpool::sim::SimConfig;
 use hwpool::user::codec::*;
 use hwpool::user::server::{
     self, Device, DmaMapping, Lines, Peer as Memory, RegionDescription, RegionMapping,
 };
-use hwpool::user::{Client, PATIENCE, UserWrite};
+use hwpool::user::{Client, PATIENCE, SimDevice, UserWrite};
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use proptest::prelude::*;
 
-use crate::peer::{Got, Peer, Traced, message};
+use crate::peer::{Got, Peer, Traced, message, sealed};
 
 const MSIX: u32 = 2;
 const VECTORS: u32 = 40;
@@ -34,6 +35,7 @@ pub(crate) struct Scripted {
     bar: Vec<u8>,
     file: File,
     bell: EventFd,
+    page_sizes: u64,
     log: Log,
 }
 
@@ -46,6 +48,7 @@ impl Scripted {
             bar: vec![0; BAR_SIZE as usize],
             file,
             bell: EventFd::from_flags(EfdFlags::EFD_CLOEXEC).unwrap(),
+            page_sizes: 4096,
             log: Log::default(),
         }
     }
@@ -123,6 +126,10 @@ impl Device for Scripted {
         let mut copy = [0; 16];
         peer.dma_read(iova, &mut copy)?;
         peer.dma_write(iova + 0x1000, &copy)
+    }
+
+    fn page_sizes(&self) -> u64 {
+        self.page_sizes
     }
 
     fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno> {
@@ -693,7 +700,7 @@ fn mappings_are_made_refused_and_swept() {
     rig.map(0x1000, 0x1000).ok();
     rig.map(0x4000, 0x1000).ok();
     rig.map(u64::MAX - 0xfff, 0x1000).ok();
-    assert_eq!(rig.map(0x1fff, 1).errno(), errno(Errno::EEXIST));
+    assert_eq!(rig.map(0x1000, 0x1000).errno(), errno(Errno::EEXIST));
     assert_eq!(rig.map(0x2000, 0).errno(), errno(Errno::EINVAL));
     assert_eq!(rig.map(u64::MAX, 2).errno(), errno(Errno::EINVAL));
     assert_eq!(
@@ -719,6 +726,64 @@ fn mappings_are_made_refused_and_swept() {
         "gone",
     ];
     assert_eq!(log, [&maps[..], &unmaps].concat());
+}
+
+#[test]
+fn mappings_consist_of_whole_pages_of_the_device() {
+    let mut device = Scripted::new();
+    device.page_sizes = 1 << 21 | 1 << 16;
+    let mut rig = Rig::over(device);
+    assert_eq!(rig.client.greet().capabilities.pgsizes, 1 << 21 | 1 << 16);
+    rig.map(0x1_0000, 0x2_0000).ok();
+    for (address, size) in [
+        (0x8_1000, 0x1_0000),
+        (0x8_0000, 0x1000),
+        (0x8_0000, 0x1_0001),
+    ] {
+        let refused = rig.map(address, size).errno();
+        assert_eq!(refused, errno(Errno::EINVAL), "{address:#x}+{size:#x}");
+    }
+    // Nothing is cut: the sweeps would find the mapping, or none.
+    for (address, size) in [(0x1000, 0x8_0000), (0, 0x8_1000), (0x10_0000, 0x1000)] {
+        let refused = rig.unmap(address, size, false).errno();
+        assert_eq!(refused, errno(Errno::EINVAL), "{address:#x}+{size:#x}");
+    }
+    rig.unmap(0, 0x8_0000, false).ok();
+    let log = [
+        "map 0x10000+0x20000 file false",
+        "unmap 0x10000+0x20000",
+        "gone",
+    ];
+    assert_eq!(rig.end().1, log);
+}
+
+#[test]
+fn our_client_keeps_to_the_page_sizes_of_a_served_model() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut config = SimConfig::default();
+    config.set("iommu-page", "2097152").unwrap();
+    let sizes = config.iommu_pages;
+    let mut device = SimDevice::new("bmu", config).unwrap();
+    let server = thread::spawn(move || server::serve_stream(theirs, &mut device));
+    let client = Client::from_stream(ours, "user:pages", PATIENCE).unwrap();
+    assert_eq!(client.dma_limits().unwrap().page_sizes, sizes);
+    assert_eq!(sizes.trailing_zeros(), 21);
+    let file = sealed(0x20_0000);
+    let source = DmaSource {
+        file: file.as_fd(),
+        offset: 0,
+        len: 0x20_0000,
+    };
+    let refused = client.dma_map(Iova(0x20_1000), source);
+    let misaligned = DmaError::Misaligned {
+        iova: Iova(0x20_1000),
+        len: 0x20_0000,
+        page: 0x20_0000,
+    };
+    assert_eq!(refused, Err(misaligned));
+    client.dma_map(Iova(0x20_0000), source).unwrap();
+    drop(client);
+    server.join().unwrap();
 }
 
 #[test]

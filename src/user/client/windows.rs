@@ -62,7 +62,7 @@ impl Windows {
         peer: &Capabilities,
     ) -> Result<(), DmaError> {
         let len = window.len;
-        let page = 1 << peer.pgsizes.trailing_zeros().min(63);
+        let page = peer.smallest_page();
         if len == 0 || (iova.0 | len | window.offset) & (page - 1) != 0 {
             return Err(DmaError::Misaligned { iova, len, page });
         }

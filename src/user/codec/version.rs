@@ -82,6 +82,14 @@ impl Version {
 }
 
 impl Capabilities {
+    /// Returns the smallest page in bytes: what addresses and sizes of DMA mappings are multiples of.
+    pub fn smallest_page(&self) -> u64 {
+        match self.pgsizes {
+            0 => Capabilities::default().smallest_page(),
+            sizes => 1 << sizes.trailing_zeros(),
+        }
+    }
+
     fn parse(text: &[u8]) -> Result<Capabilities, CodecError> {
         let document: Value = serde_json::from_slice(text).map_err(|error| CodecError::Json {
             why: error.to_string(),

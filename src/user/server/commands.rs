@@ -38,7 +38,7 @@ pub(super) fn perform<'d, D: Device>(
         return Err(Errno::EINVAL); // it comes first, and once
     }
     match command {
-        Some(Command::Version) => version(session, payload, out),
+        Some(Command::Version) => version(session, device, payload, out),
         Some(Command::DmaMap) => dma_map(session, device, payload, fds),
         Some(Command::DmaUnmap) => dma_unmap(session, device, payload, out),
         Some(Command::DeviceGetInfo) => device_info(device, payload, out),
@@ -62,7 +62,12 @@ pub(super) fn finish(out: &mut [u8]) {
     out[4..8].copy_from_slice(&size);
 }
 
-fn version(session: &mut Session, payload: &[u8], out: &mut Vec<u8>) -> Done<'static> {
+fn version<D: Device>(
+    session: &mut Session,
+    device: &D,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) -> Done<'static> {
     let theirs = Version::decode(payload).map_err(malformed)?;
     if theirs.major != MAJOR {
         return Err(Errno::EPROTONOSUPPORT);
@@ -74,12 +79,13 @@ fn version(session: &mut Session, payload: &[u8], out: &mut Vec<u8>) -> Done<'st
             max_msg_fds: ANNOUNCED_FDS as u64,
             max_data_xfer_size: MAX_DATA as u64,
             max_dma_maps: MAX_MAPPINGS as u64,
-            pgsizes: 4096,
+            pgsizes: device.page_sizes(),
             write_multiple: true,
             twin_socket: false, // whatever the client proposes: our commands go over the one socket
         },
     };
     ours.encode(out);
+    session.page = ours.capabilities.smallest_page();
     session.client = Some(theirs.capabilities);
     Ok(Answer::PLAIN)
 }
@@ -95,6 +101,7 @@ fn dma_map<D: Device>(
     let (file, None) = (fds.next(), fds.next()) else {
         return Err(Errno::EINVAL);
     };
+    check_pages(session, map.address, map.size)?;
     session.mappings.check(map.address, map.size)?;
     device.dma_map(DmaMapping {
         iova: map.address,
@@ -130,13 +137,24 @@ fn dma_unmap<D: Device>(
             ..
         } => session.mappings.take_all(),
         DmaUnmap { all: true, .. } => return Err(Errno::EINVAL),
-        DmaUnmap { address, size, .. } => session.mappings.take(address, size)?,
+        DmaUnmap { address, size, .. } => {
+            check_pages(session, address, size)?;
+            session.mappings.take(address, size)?
+        }
     };
     for (iova, size) in found {
         device.dma_unmap(iova, size);
     }
     unmap.encode(out);
     Ok(Answer::PLAIN)
+}
+
+/// Checks that a range consists of whole pages.
+fn check_pages(session: &Session, address: u64, size: u64) -> Result<(), Errno> {
+    match (address | size).is_multiple_of(session.page) {
+        true => Ok(()),
+        false => Err(Errno::EINVAL),
+    }
 }
 
 fn device_info<D: Device>(device: &D, payload: &[u8], out: &mut Vec<u8>) -> Done<'static> {

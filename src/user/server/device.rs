@@ -55,7 +55,13 @@ pub trait Device {
         data: &[u8],
     ) -> Result<(), Errno>;
 
-    /// The client lets the device reach memory. Ranges never overlap.
+    /// Returns the page sizes of DMA mappings: bit *n* stands for 2ⁿ bytes. Clients are told, and the smallest is what
+    /// addresses and sizes must be multiples of.
+    fn page_sizes(&self) -> u64 {
+        4096
+    }
+
+    /// The client lets the device reach memory. Ranges never overlap, and consist of whole [pages](Device::page_sizes).
     ///
     /// # Errors
     ///

@@ -30,6 +30,8 @@ pub(super) struct Session {
     posted: bool,
     /// What the client can take; `None` before it said so.
     pub(super) client: Option<Capabilities>,
+    /// The smallest page that the client was told, in bytes.
+    pub(super) page: u64,
     /// The reply on its way out, as memory to use again.
     out: Vec<u8>,
     payload: Vec<u8>,
@@ -81,6 +83,7 @@ impl Session {
             mappings: Mappings::default(),
             posted: false,
             client: None,
+            page: Capabilities::default().smallest_page(),
             out: Vec::new(),
             payload: Vec::new(),
         }

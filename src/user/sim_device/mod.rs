@@ -308,6 +308,10 @@ impl Device for SimDevice {
         self.shared.with(portals, write).map_err(refusal)
     }
 
+    fn page_sizes(&self) -> u64 {
+        lock(&self.shared.model).dma_limits().page_sizes
+    }
+
     fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno> {
         let Some((file, offset)) = mapping
             .file
