@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hwpool_devices::bus::{DmaError, DmaLimits, DmaSource, Iova};
 
-use crate::memory::Memory;
+use crate::memory::{Memory, Reach};
 
 #[derive(Debug)]
 pub(crate) struct Mapping {
@@ -45,7 +45,12 @@ impl Iommu {
         }
     }
 
-    pub(crate) fn map(&mut self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
+    pub(crate) fn map(
+        &mut self,
+        iova: Iova,
+        source: DmaSource<'_>,
+        reach: Reach,
+    ) -> Result<(), DmaError> {
         let len = source.len;
         let last = self.check(iova, len, source.offset)?;
         let inside = (self.ranges.iter()).any(|r| r.contains(&iova.0) && r.contains(&last));
@@ -59,7 +64,7 @@ impl Iommu {
         if self.mappings.len() as u64 >= self.limit {
             return Err(DmaError::NoEntries { limit: self.limit });
         }
-        let memory = Memory::map(source)?;
+        let memory = Memory::new(source, reach)?;
         let mapping = Mapping {
             iova: iova.0,
             len,

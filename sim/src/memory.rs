@@ -1,7 +1,9 @@
-//! DMA memory as the device sees it: a second mapping of the host's memfd, reached by single atomic accesses.
+//! DMA memory as the device sees it: a second mapping of the host's memfd, reached by single atomic accesses; or, of
+//! files that their owner may shorten at any time, words that the kernel copies.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use hwpool_devices::bus::{DmaError, DmaSource};
 use vm_memory::mmap::MmapRegionError;
@@ -9,17 +11,43 @@ use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
 
 /// One mapping of host memory.
 #[derive(Debug)]
-pub(crate) struct Memory {
-    region: MmapRegion,
+pub(crate) struct Memory(Pages);
+
+#[derive(Debug)]
+enum Pages {
+    Mapped(MmapRegion),
+    /// The file, and where in it the range begins.
+    Copied(File, u64),
+}
+
+/// How the device reaches memory.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// By a mapping: a page that the file has no more would kill the process.
+    Mapped,
+    /// By a system call for each word.
+    Copied,
 }
 
 impl Memory {
-    /// Maps the pages of `source` for the device.
+    /// Lets the device reach the pages of `source`.
     ///
     /// A file that is shorter than the range is refused here: touching pages past its end would kill the process. So it
-    /// would after the file's owner has shortened it: whoever passes a file on from another process trusts that one
-    /// with the life of this one, or has checked that the file is sealed.
-    pub(crate) fn map(source: DmaSource<'_>) -> Result<Memory, DmaError> {
+    /// would after the file's owner has shortened it: whoever passes on a file that is not sealed from a process that
+    /// he does not trust has its words copied.
+    pub(crate) fn new(source: DmaSource<'_>, reach: Reach) -> Result<Memory, DmaError> {
+        let region = Memory::map(source)?;
+        Ok(Memory(match reach {
+            Reach::Mapped => Pages::Mapped(region),
+            // That it can be mapped says that the file may be read and written.
+            Reach::Copied => {
+                let file = source.file.try_clone_to_owned();
+                Pages::Copied(file.map_err(|e| os("dup", &e))?.into(), source.offset)
+            }
+        }))
+    }
+
+    fn map(source: DmaSource<'_>) -> Result<MmapRegion, DmaError> {
         let owned = source
             .file
             .try_clone_to_owned()
@@ -38,32 +66,52 @@ impl Memory {
                 ),
             });
         };
-        let region = MmapRegion::from_file(FileOffset::new(file, source.offset), len).map_err(
-            |e| match e {
-                MmapRegionError::Mmap(e) => os("mmap", &e),
-                e => os("mmap", &std::io::Error::other(e)),
-            },
-        )?;
-        Ok(Memory { region })
+        MmapRegion::from_file(FileOffset::new(file, source.offset), len).map_err(|e| match e {
+            MmapRegionError::Mmap(e) => os("mmap", &e),
+            e => os("mmap", &std::io::Error::other(e)),
+        })
     }
 
     /// Loads the word at byte `offset`; the caller has ordered it by what it acquired before.
     #[inline]
     pub(crate) fn load(&self, offset: usize) -> u64 {
-        match self.region.get_atomic_ref::<AtomicU64>(offset) {
-            Ok(word) => u64::from_le(word.load(Ordering::Relaxed)),
-            Err(_) => out_of_bounds(offset),
+        match &self.0 {
+            Pages::Mapped(region) => match region.get_atomic_ref::<AtomicU64>(offset) {
+                Ok(word) => u64::from_le(word.load(Ordering::Relaxed)),
+                Err(_) => out_of_bounds(offset),
+            },
+            Pages::Copied(file, start) => copy_in(file, start + offset as u64),
         }
     }
 
     /// Stores the word at byte `offset`. Release: whoever sees it sees everything that the device stored before.
     #[inline]
     pub(crate) fn store(&self, offset: usize, value: u64) {
-        match self.region.get_atomic_ref::<AtomicU64>(offset) {
-            Ok(word) => word.store(value.to_le(), Ordering::Release),
-            Err(_) => out_of_bounds(offset),
+        match &self.0 {
+            Pages::Mapped(region) => match region.get_atomic_ref::<AtomicU64>(offset) {
+                Ok(word) => word.store(value.to_le(), Ordering::Release),
+                Err(_) => out_of_bounds(offset),
+            },
+            Pages::Copied(file, start) => copy_out(file, start + offset as u64, value),
         }
     }
+}
+
+/// Reads a word; where the file has none any more it is all ones, as of a read that nobody answers on PCI.
+#[cold]
+fn copy_in(file: &File, at: u64) -> u64 {
+    let mut bytes = [0; 8];
+    match file.read_exact_at(&mut bytes, at) {
+        Ok(()) => u64::from_le_bytes(bytes),
+        Err(_) => u64::MAX,
+    }
+}
+
+/// Writes a word. What its owner has cut off is lost or grows again, as the file lets us: he gets what he asked for.
+#[cold]
+fn copy_out(file: &File, at: u64, value: u64) {
+    fence(Ordering::Release);
+    let _ = file.write_all_at(&value.to_le_bytes(), at);
 }
 
 /// Translation has checked every range before it comes here, and `SPEC.md` every alignment.

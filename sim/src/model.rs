@@ -17,6 +17,7 @@ use crate::config::{Mode, SimConfig};
 use crate::config_space::{BAR0, COMMAND, DEVICE_CONTROL, Effect, MSIX_CONTROL};
 use crate::counters::Counters;
 use crate::faults::{Fault, FaultKind};
+use crate::memory::Reach;
 use crate::timing;
 use crate::violation::Violation;
 use crate::world::World;
@@ -172,7 +173,17 @@ impl Model {
     ///
     /// As an IOMMU refuses: overlap, reserved range, alignment, no entry left; and memory that can't be mapped.
     pub fn dma_map(&mut self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
-        self.w.iommu.map(iova, source)
+        self.w.iommu.map(iova, source, Reach::Mapped)
+    }
+
+    /// Lets the device reach memory as [`Model::dma_map`] does, whose owner may shorten its file at any time: each word
+    /// takes a system call, one that is gone reads as all ones, and this process lives on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Model::dma_map`]. Files of hugetlbfs can be mapped only, for the kernel does not write them.
+    pub fn dma_map_copied(&mut self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
+        self.w.iommu.map(iova, source, Reach::Copied)
     }
 
     /// Takes memory away. What is under way to it will be refused.

@@ -10,7 +10,7 @@
 //! | of a region, from a server | the client, by [`SharedMemory::map_of_peer`] | by a seal: without one nothing is mapped |
 //! | of doorbells, to clients | our server | by a seal that it sets itself |
 //! | of DMA memory, to a server | the client, when a server reaches for it by messages | by a seal where it is a [`Memory`](crate::dma::Memory); who maps another file by the transport answers for it |
-//! | of DMA memory, from a client | the model, in `hwpool-sim` | by nothing: see [`SimDevice`](crate::user::SimDevice) |
+//! | of DMA memory, from a client | the model, in `hwpool-sim` | by a seal: without one words are copied by the kernel, except of hugepages, see [`SimDevice`](crate::user::SimDevice) |
 
 use std::fs::File;
 use std::io;
@@ -188,16 +188,25 @@ impl SharedMemory {
 /// Refuses a file whose pages may go while it is mapped: one that can be shortened, or of hugepages, which an access
 /// does not get back from an empty pool after somebody has punched a hole.
 fn check_stays(file: BorrowedFd<'_>) -> io::Result<()> {
+    let why = match can_be_shortened(file) {
+        true => "its owner can shorten the file: it is no memfd sealed with F_SEAL_SHRINK",
+        false if is_huge(file)? => "its owner can punch holes into hugepages",
+        false => return Ok(()),
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
+/// Tells whether no seal keeps a file from being shortened.
+pub(crate) fn can_be_shortened(file: BorrowedFd<'_>) -> bool {
     // Files that know of no seals are refused by the kernel with EINVAL.
     let seals =
         fcntl(file, FcntlArg::F_GET_SEALS).map_or(SealFlag::empty(), SealFlag::from_bits_retain);
-    let huge = fstatfs(file)?.filesystem_type() == HUGETLBFS_MAGIC;
-    let why = match seals.contains(SealFlag::F_SEAL_SHRINK) {
-        false => "its owner can shorten the file: it is no memfd sealed with F_SEAL_SHRINK",
-        true if huge => "its owner can punch holes into hugepages",
-        true => return Ok(()),
-    };
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+    !seals.contains(SealFlag::F_SEAL_SHRINK)
+}
+
+/// Tells whether a file consists of hugepages.
+pub(crate) fn is_huge(file: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(fstatfs(file)?.filesystem_type() == HUGETLBFS_MAGIC)
 }
 
 enum Step<'a> {

@@ -153,3 +153,26 @@ fn a_doorbell_of_a_portal_that_stays_disabled_is_an_error_all_the_same() {
     drop((irq, rig));
     serving.join().unwrap();
 }
+
+#[test]
+fn a_client_that_shortens_its_memory_ends_no_server() {
+    let (rig, serving) = Rig::new();
+    rig.configure();
+    let entry = BUFFERS | 1;
+    nix::sys::uio::pwrite(&rig.memory, &entry.to_le_bytes(), 0).unwrap();
+    let control = regs::PORTAL_CONTROL.row().offset_of(0);
+    rig.control.write32(control, 1).unwrap();
+    rig.doorbell.ring(1).unwrap();
+    let taken = regs::PORTAL_RELEASE_HEAD.row().offset_of(0);
+    rig.await_value(taken, 1);
+    assert_eq!(rig.read(regs::ERR_STATUS.row().offset), 0, "it was reached");
+    // The next entry is gone: what is read there instead is no buffer, and an error.
+    rig.memory.set_len(0).unwrap();
+    rig.doorbell.ring(2).unwrap();
+    let deadline = Instant::now() + PATIENT;
+    while rig.read(regs::ERR_STATUS.row().offset) == 0 {
+        assert!(Instant::now() < deadline, "the device read nothing");
+    }
+    drop(rig);
+    serving.join().unwrap();
+}

@@ -19,13 +19,15 @@
 //!
 //! # What a client is trusted with
 //!
-//! The life of this process. The model maps the files that a client sends as DMA memory, and reaches them by plain
-//! accesses: a client that shortens such a file afterwards, or punches a hole into one of hugepages that the system has no
-//! more of, ends the server by SIGBUS at the next access. Files are not refused for it, because guests' memory in the
-//! field is not always sealed (QEMU's `memory-backend-file`; its `memory-backend-memfd` is), and a check at each access
-//! would be the cost of the hot path many times over. So the socket is for who may end the server anyhow, which is what
-//! its mode of 0600 says. A client can do no other harm by it: mappings are looked up and checked at each access, and
-//! the doorbell pages that it gets are sealed.
+//! Its own memory. The model maps sealed files that a client sends as DMA memory, as those of [`Memory`](crate::dma::Memory)
+//! and of QEMU's `memory-backend-memfd` are, and reaches them by plain accesses. A file that the client could shorten
+//! afterwards would end the server by SIGBUS, so the kernel copies its words, each by a system call: slow, and safe.
+//!
+//! Hugepages are mapped whatever the client could do to them, for the kernel does not write to their files. A client that
+//! shortens such a file, or punches a hole into it when the system has no more hugepages, ends the server at the next
+//! access. So the socket is for who may end the server anyhow, which is what its mode of 0600 says. A client can do no
+//! other harm by its files: mappings are looked up and checked at each access, and the doorbell pages that it gets are
+//! sealed.
 //!
 //! # Memory
 //!
@@ -50,6 +52,7 @@ use vfio_bindings::bindings::vfio;
 use doorbells::Doorbells;
 
 use super::codec::SparseArea;
+use super::memory::{can_be_shortened, is_huge};
 use super::server::{Device, DmaMapping, Lines, Peer, RegionDescription, RegionMapping};
 
 /// Bytes of configuration space.
@@ -325,9 +328,14 @@ impl Device for SimDevice {
             len: mapping.size,
         };
         let iova = Iova(mapping.iova);
-        let mapped = self
-            .shared
-            .with(Portals::All, |model| model.dma_map(iova, source));
+        let copied = can_be_shortened(source.file) && !is_huge(source.file).map_err(os)?;
+        if copied {
+            tracing::warn!(%iova, "DMA memory in a file that is no memfd sealed with F_SEAL_SHRINK is slow to reach");
+        }
+        let mapped = self.shared.with(Portals::All, |model| match copied {
+            true => model.dma_map_copied(iova, source),
+            false => model.dma_map(iova, source),
+        });
         mapped.map_err(|error| refused_mapping(&error))?;
         self.given.insert(mapping.iova);
         Ok(())
@@ -445,6 +453,10 @@ fn refusal(error: BusError) -> Errno {
         BusError::Failed { .. } => Errno::EIO,
         _ => Errno::EINVAL,
     }
+}
+
+fn os(error: std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 fn refused_mapping(error: &DmaError) -> Errno {
