@@ -2,10 +2,15 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use hwpool::user::{Client, PATIENCE};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -489,6 +494,10 @@ impl Served {
     }
 
     fn start_at(socket: PathBuf, arguments: &[&str]) -> Served {
+        Served::start_logging(socket, arguments, Stdio::null())
+    }
+
+    fn start_logging(socket: PathBuf, arguments: &[&str], log: Stdio) -> Served {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
         command
             .args(["sim", "serve", "--socket"])
@@ -496,7 +505,7 @@ impl Served {
             .args(arguments);
         command
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .stdin(Stdio::null());
         let mut process = command.spawn().expect("hwpool starts");
         let mut line = String::new();
@@ -517,10 +526,30 @@ impl Served {
         kill(Pid::from_raw(self.process.id() as i32), signal).expect("it lives");
     }
 
-    /// Stops it as an administrator does; returns its exit code.
+    /// Stops it as an administrator does; returns its exit code, `None` where it had to be killed after 20 seconds.
     fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::SIGTERM);
-        self.process.wait().expect("it ends").code()
+        let pid = Pid::from_raw(self.process.id() as i32);
+        let (ended, end) = mpsc::channel::<()>();
+        let watch = thread::spawn(move || {
+            if end.recv_timeout(Duration::from_secs(20)) == Err(RecvTimeoutError::Timeout) {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+        });
+        let code = self.process.wait().expect("it ends").code();
+        drop(ended);
+        watch.join().expect("the watch ends");
+        code
+    }
+
+    /// Sets how many descriptors it may have, as an administrator does while it runs.
+    fn limit_descriptors(&self, most: u32) {
+        let pid = self.process.id().to_string();
+        let limit = format!("--nofile={most}:");
+        let status = Command::new("prlimit")
+            .args(["--pid", &pid, &limit])
+            .status();
+        assert!(status.expect("prlimit of util-linux").success());
     }
 }
 
@@ -530,6 +559,44 @@ impl Drop for Served {
         let _ = self.process.wait();
         let _ = std::fs::remove_file(&self.socket);
     }
+}
+
+#[test]
+fn a_server_without_descriptors_waits_for_some_and_does_not_spin() {
+    let name = format!("hwpool-cli-{}-full.sock", std::process::id());
+    let socket = std::env::temp_dir().join(name);
+    let mut server = Served::start_logging(socket, &["--model", "bmu"], Stdio::piped());
+    server.limit_descriptors(3);
+    let began = Instant::now();
+    let waiting = UnixStream::connect(&server.socket).expect("it listens");
+    let mut log = BufReader::new(server.process.stderr.take().expect("a pipe"));
+    for _ in 0..4 {
+        let mut line = String::new();
+        log.read_line(&mut line).expect("a line");
+        assert!(line.contains("ulimit -n"), "{line}");
+    }
+    // Between two tries it pauses for 200 ms.
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(600), "4 tries in {took:?}");
+    server.limit_descriptors(256);
+    drop(waiting);
+    assert_eq!(json(&["info", &server.address()]).0, OK);
+    assert_eq!(server.stop(), Some(OK));
+}
+
+#[test]
+fn a_server_stops_whoever_is_connected_and_says_nothing() {
+    let mut server = Served::start(&["--model", "bmu"]);
+    let path = server.socket.to_str().expect("text").to_owned();
+    let client = Client::open(&path, "user:silent", PATIENCE).expect("it is served");
+    let waiting = UnixStream::connect(&path).expect("it listens");
+    assert_eq!(server.stop(), Some(OK));
+    drop((client, waiting));
+
+    let mut server = Served::start(&["--model", "bmu"]);
+    let ungreeted = UnixStream::connect(&server.socket).expect("it listens");
+    assert_eq!(server.stop(), Some(OK));
+    drop(ungreeted);
 }
 
 #[test]
