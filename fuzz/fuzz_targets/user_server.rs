@@ -1,5 +1,6 @@
-//! The vfio-user server with the model behind it, fed with arbitrary messages, with descriptors, whole and cut off: it
-//! must end by itself when its client goes, keep nothing of the client's, and never panic.
+//! The vfio-user server with the model behind it, fed with arbitrary messages, with descriptors, whole and cut off, or
+//! with arbitrary bytes from the very first on: it must end by itself when its client goes, keep nothing of the client's,
+//! and never panic.
 #![no_main]
 
 mod wire;
@@ -16,6 +17,9 @@ fn device() -> SimDevice {
     config.set("mode", "threaded").expect("an option");
     SimDevice::new("bmu", config).expect("a model")
 }
+
+/// An input that begins with this is sent as it is behind it: sizes of messages may lie then, and nobody greets.
+const RAW: u8 = 0xff;
 
 /// Sends what the input stands for, behind a greeting, so that it is heard.
 fn speak(wire: &mut Wire, mut input: &[u8]) {
@@ -38,7 +42,10 @@ fn speak(wire: &mut Wire, mut input: &[u8]) {
 
 fuzz_target!(|input: &[u8]| {
     let (mut wire, server) = Wire::new();
-    speak(&mut wire, input);
+    match input {
+        [RAW, bytes @ ..] => wire.send(bytes, 0),
+        messages => speak(&mut wire, messages),
+    }
     let reader = wire.drain();
     let _ = wire.stream.shutdown(std::net::Shutdown::Write);
     // A device of its own, so that an input that fails does so again.
