@@ -4,9 +4,10 @@
 //! wrote to the user's array. Processors forward a store to a load that lies within it, and wait some ten cycles longer
 //! where a load spans two stores. So both directions use the same pieces, from the beginning, and never wider ones
 //! (measured on Zen 4 for 8 words: 2.2 ns there and back by pairs, 4.9 by quads, 8.5 where widths are mixed; for 32 words:
-//! 8.7, 5.0 and 9.0). Compilers choose widths of their own, so on x86-64 the moves are written out.
+//! 8.7, 5.0 and 9.0). Compilers choose widths of their own, and join moves of neighbours, so on x86-64 each piece goes
+//! through assembly.
 
-/// Up to here words move in pairs, which are forwarded soonest; beyond in quads, of which there are fewer.
+/// Up to here words move in pairs, which are forwarded soonest; beyond in wide pieces, of which there are fewer.
 const PAIRED: usize = 8;
 
 /// The bits of a word that are an index; the others are the tag.
@@ -18,59 +19,53 @@ const INDEX: u32 = super::slot::MAX_OBJECTS - 1;
 /// `from` is readable and `to` writable for `n` words, and they do not overlap.
 #[inline(always)]
 pub(super) unsafe fn copy(from: *const u32, to: *mut u32, n: usize, tag_word: u32) -> bool {
-    let mut at = 0;
-    let mut quads = quad::Differences::none();
-    let mut rest = 0;
-    // SAFETY: `at` and what a piece adds to it never exceed `n`.
-    unsafe {
-        if n > PAIRED {
-            // Four quads at a time: in a loop of one, compilers see a call of `memcpy`, which uses pieces of its own.
-            while n - at >= 16 {
-                let four = [
-                    quad::load(from.add(at)),
-                    quad::load(from.add(at + 4)),
-                    quad::load(from.add(at + 8)),
-                    quad::load(from.add(at + 12)),
-                ];
-                for (place, quad) in four.into_iter().enumerate() {
-                    quad::store(to.add(at + 4 * place), quad);
-                    quads.add(quad, tag_word);
-                }
-                at += 16;
-            }
-            while n - at >= 4 {
-                let quad = quad::load(from.add(at));
-                quad::store(to.add(at), quad);
-                quads.add(quad, tag_word);
-                at += 4;
-            }
-        }
-        while n - at >= 2 {
-            let pair = pair::load(from.add(at));
-            pair::store(to.add(at), pair);
-            rest |= pair ^ pair::of(tag_word);
-            at += 2;
-        }
-        if at < n {
-            let word = *from.add(at);
-            *to.add(at) = word;
-            rest |= u64::from(word ^ tag_word);
-        }
-    }
-    quads.are_in_indices() && rest & pair::of(!INDEX) == 0
+    // SAFETY: the caller's promise.
+    unsafe { pass(from, Some(to), n, tag_word) }
 }
 
 /// Tells whether all words have the tag of `tag_word`; reads them in the pieces that [`copy`] wrote.
 #[inline(always)]
 pub(super) fn all_tagged(words: &[u32], tag_word: u32) -> bool {
-    let mut quads = quad::Differences::none();
-    let (fours, rest) = words.as_chunks::<4>();
-    for four in fours {
-        // SAFETY: four words.
-        quads.add(unsafe { quad::load(four.as_ptr()) }, tag_word);
+    // SAFETY: the slice is readable, and nothing is written.
+    unsafe { pass(words.as_ptr(), None, words.len(), tag_word) }
+}
+
+/// Looks at `n` words piece by piece, and copies them where there is a `to`.
+///
+/// # Safety
+/// As [`copy`].
+#[inline(always)]
+unsafe fn pass(from: *const u32, to: Option<*mut u32>, n: usize, tag_word: u32) -> bool {
+    let mut at = 0;
+    let mut wides = wide::Differences::none();
+    let mut rest = 0;
+    // SAFETY: `at` and what a piece adds to it never exceed `n`.
+    unsafe {
+        while n > PAIRED && n - at >= wide::WORDS {
+            let piece = wide::load(from.add(at));
+            if let Some(to) = to {
+                wide::store(to.add(at), piece);
+            }
+            wides.add(piece, tag_word);
+            at += wide::WORDS;
+        }
+        while n - at >= 2 {
+            let pair = pair::load(from.add(at));
+            if let Some(to) = to {
+                pair::store(to.add(at), pair);
+            }
+            rest |= pair ^ pair::of(tag_word);
+            at += 2;
+        }
+        if at < n {
+            let word = *from.add(at);
+            if let Some(to) = to {
+                *to.add(at) = word;
+            }
+            rest |= u64::from(word ^ tag_word);
+        }
     }
-    let rest = rest.iter().fold(0, |seen, word| seen | (word ^ tag_word));
-    quads.are_in_indices() && rest <= INDEX
+    wides.are_in_indices() && rest & pair::of(!INDEX) == 0
 }
 
 /// Two words at a time.
@@ -118,51 +113,89 @@ mod pair {
     }
 }
 
-/// Four words at a time.
+/// As many words at a time as a vector register has, at most eight: wider ones are forwarded in parts.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
-mod quad {
-    use std::arch::x86_64::*;
+mod wide {
+    use register::*;
 
+    #[cfg(target_feature = "avx2")]
+    mod register {
+        pub(in super::super) const WORDS: usize = 8;
+        pub(super) const ALL_BYTES: i32 = -1;
+        pub(in super::super) use std::arch::x86_64::__m256i as Piece;
+        pub(super) use std::arch::x86_64::{
+            _mm256_and_si256 as and, _mm256_cmpeq_epi8 as equal_bytes, _mm256_loadu_si256 as read,
+            _mm256_movemask_epi8 as mask_of_bytes, _mm256_or_si256 as or, _mm256_set1_epi32 as of,
+            _mm256_setzero_si256 as zero, _mm256_storeu_si256 as write, _mm256_xor_si256 as xor,
+        };
+    }
+
+    #[cfg(not(target_feature = "avx2"))]
+    mod register {
+        pub(in super::super) const WORDS: usize = 4;
+        pub(super) const ALL_BYTES: i32 = 0xffff;
+        pub(in super::super) use std::arch::x86_64::__m128i as Piece;
+        pub(super) use std::arch::x86_64::{
+            _mm_and_si128 as and, _mm_cmpeq_epi8 as equal_bytes, _mm_loadu_si128 as read,
+            _mm_movemask_epi8 as mask_of_bytes, _mm_or_si128 as or, _mm_set1_epi32 as of,
+            _mm_setzero_si128 as zero, _mm_storeu_si128 as write, _mm_xor_si128 as xor,
+        };
+    }
+
+    pub(super) use register::WORDS;
+
+    /// Loads a piece, and hides from the compiler what it is, because moves of neighbours would be joined.
+    ///
     /// # Safety
-    /// `from` is readable for four words.
+    /// `from` is readable for `WORDS` words.
     #[inline(always)]
-    pub(super) unsafe fn load(from: *const u32) -> __m128i {
-        // SAFETY: 16 bytes where the caller says, which need no alignment; every x86-64 has SSE2.
-        unsafe { _mm_loadu_si128(from.cast()) }
+    pub(super) unsafe fn load(from: *const u32) -> Piece {
+        // SAFETY: bytes where the caller says, which need no alignment.
+        let mut piece = unsafe { read(from.cast()) };
+        // SAFETY: does nothing.
+        #[cfg(target_feature = "avx2")]
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(ymm_reg) piece, options(pure, nomem, nostack, preserves_flags));
+        }
+        // SAFETY: does nothing.
+        #[cfg(not(target_feature = "avx2"))]
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(xmm_reg) piece, options(pure, nomem, nostack, preserves_flags));
+        }
+        piece
     }
 
     /// # Safety
-    /// `to` is writable for four words.
+    /// `to` is writable for `WORDS` words.
     #[inline(always)]
-    pub(super) unsafe fn store(to: *mut u32, quad: __m128i) {
+    pub(super) unsafe fn store(to: *mut u32, piece: Piece) {
         // SAFETY: as in `load`.
-        unsafe { _mm_storeu_si128(to.cast(), quad) }
+        unsafe { write(to.cast(), piece) }
     }
 
-    /// The bits in which quads differed from a word.
-    pub(super) struct Differences(__m128i);
+    /// The bits in which pieces differed from a word.
+    pub(super) struct Differences(Piece);
 
     impl Differences {
         #[inline(always)]
         pub(super) fn none() -> Differences {
-            // SAFETY: every x86-64 has SSE2.
-            Differences(unsafe { _mm_setzero_si128() })
+            // SAFETY: this is compiled for processors that have it, as all below.
+            Differences(unsafe { zero() })
         }
 
         #[inline(always)]
-        pub(super) fn add(&mut self, quad: __m128i, word: u32) {
-            // SAFETY: every x86-64 has SSE2.
-            self.0 =
-                unsafe { _mm_or_si128(self.0, _mm_xor_si128(quad, _mm_set1_epi32(word as i32))) };
+        pub(super) fn add(&mut self, piece: Piece, word: u32) {
+            // SAFETY: as above.
+            self.0 = unsafe { or(self.0, xor(piece, of(word as i32))) };
         }
 
         /// Tells whether no tag differed.
         #[inline(always)]
         pub(super) fn are_in_indices(&self) -> bool {
-            // SAFETY: every x86-64 has SSE2.
+            // SAFETY: as above.
             unsafe {
-                let tags = _mm_and_si128(self.0, _mm_set1_epi32(!super::INDEX as i32));
-                _mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_setzero_si128())) == 0xffff
+                let tags = and(self.0, of(!super::INDEX as i32));
+                mask_of_bytes(equal_bytes(tags, zero())) == ALL_BYTES
             }
         }
     }
@@ -170,8 +203,10 @@ mod quad {
 
 /// Four words at a time, as two pairs.
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-mod quad {
+mod wide {
     use super::pair;
+
+    pub(super) const WORDS: usize = 4;
 
     /// # Safety
     /// `from` is readable for four words.
@@ -192,7 +227,7 @@ mod quad {
         }
     }
 
-    /// The bits in which quads differed from a word.
+    /// The bits in which pieces differed from a word.
     pub(super) struct Differences(u64);
 
     impl Differences {
