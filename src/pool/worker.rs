@@ -24,7 +24,19 @@ const INLINED: usize = 8;
 /// One thread's handle of a pool. It caches objects, so that most takes and gives are a few instructions, and has a name
 /// that reports call its objects by.
 ///
-/// A worker stays on its thread, any thread. While it lives, buffers that are dropped on this thread go to its cache.
+/// A worker stays on its thread, any thread: unlike a pool, it is not `Send`.
+///
+/// ```
+/// fn may_move<T: Send>() {}
+/// may_move::<hwpool::pool::Pool>();
+/// ```
+///
+/// ```compile_fail
+/// fn may_move<T: Send>() {}
+/// may_move::<hwpool::pool::Worker>();
+/// ```
+///
+/// While it lives, buffers that are dropped on this thread go to its cache.
 /// When it is dropped, also by a panic, the cache goes back to the backend.
 ///
 /// A take that finds too few objects answers `None` or `false` and changes nothing, although other workers' caches may

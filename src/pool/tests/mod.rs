@@ -1,6 +1,7 @@
 //! Tests of pools as users see them.
 
 mod basic;
+mod batch;
 mod closing;
 mod create;
 mod hostile;
