@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hwpool::pool::Batch;
+use hwpool::pool::{Batch, Worker};
 
 use crate::Outcome;
-use crate::measure::{Case, Run, Slice, timed};
+use crate::measure::{Case, Run, Slice, pin, timed, unpin};
 use crate::ours::{self, BATCH, KEEP};
 use crate::pair::{Lane, pair};
 use crate::rte::{OBJECTS, Rte, RtePool, SIZE};
@@ -19,7 +19,7 @@ const OURS: &str = "hwpool";
 type Make = fn(&'static str, Option<Rte>) -> Outcome<Case>;
 
 /// Every case by its id, in the order of the table.
-pub(crate) const ALL: [(&str, Make); 12] = [
+pub(crate) const ALL: [(&str, Make); 16] = [
     ("hot_1", |id, rte| hot::<1>(id, "n = 1, hot", rte, 0.45)),
     ("hot_8", |id, rte| hot::<8>(id, "n = 8, hot", rte, 0.50)),
     ("hot_32", |id, rte| hot::<32>(id, "n = 32, hot", rte, 0.55)),
@@ -34,6 +34,16 @@ pub(crate) const ALL: [(&str, Make); 12] = [
     ("bytes", bytes),
     ("limit_32", limit),
     ("buffer", buffer),
+    ("scale", scale),
+    ("two_pools", two_pools),
+    ("checked_hot", |id, _| {
+        let what = "checked, n = 32, hot";
+        checked(id, what, 32, ours::hot::<32>)
+    }),
+    ("checked_keep", |id, _| {
+        let what = "checked, keep 2048, n = 32";
+        checked(id, what, KEEP as u64, ours::keep::<32>)
+    }),
 ];
 
 /// Makes a pool of DPDK's, if DPDK is there.
@@ -184,7 +194,15 @@ fn create(id: &'static str, rte: Option<Rte>) -> Outcome<Case> {
         let make = move || rte.pool("ring_mp_mc", MILLION, SIZE, 512);
         case = case.run(BARE_RING, making(make));
     }
-    Ok(case.run(OURS, making(|| ours::pool("ring", MILLION, 512))))
+    // Not bound to one processor, as a program is before it binds its threads; DPDK has bound its own.
+    let mut ours = making(|| ours::pool("ring", MILLION, 512));
+    let free = move |rounds| {
+        unpin();
+        let slice = ours(rounds);
+        pin(0);
+        slice
+    };
+    Ok(case.run(OURS, Box::new(free)))
 }
 
 /// Makes slices in which one pool is made; it goes after them.
@@ -248,4 +266,44 @@ fn buffer(id: &'static str, _: Option<Rte>) -> Outcome<Case> {
         .against("slots", 1.5)
         .side("slots", ours::hot::<1>(ours::worker("ring", 512)?))
         .side(OURS, ours::buffers(ours::worker("ring", 512)?)))
+}
+
+/// Objects of the largest pool that is measured, and of the smallest.
+const MANY: u32 = 16_000_000;
+const FEW: u32 = 1000;
+
+/// What the number of objects costs.
+fn scale(id: &'static str, _: Option<Rte>) -> Outcome<Case> {
+    let few = ours::pool("ring", FEW, 512)?.worker("bench")?;
+    let many = ours::pool_of("ring", MANY, 64, 512)?.worker("bench")?;
+    Ok(Case::new(id, "16 million objects, n = 32", 32)
+        .against("1 thousand objects", 1.25)
+        .side("1 thousand objects", ours::hot::<32>(few))
+        .side(OURS, ours::hot::<32>(many)))
+}
+
+/// What a second thread with a pool of its own adds: twice the work in about the same time.
+fn two_pools(id: &'static str, _: Option<Rte>) -> Outcome<Case> {
+    let mut alone = ours::hot::<32>(ours::worker("ring", 512)?);
+    let here = ours::hot::<32>(ours::worker("ring", 512)?);
+    let there = || ours::hot::<32>(ours::worker("ring", 512).expect("there is memory"));
+    Ok(Case::new(id, "two threads, two pools, n = 32", 64)
+        .against("one thread", 1.0 / 1.9)
+        .side("one thread", move |rounds| alone(2 * rounds))
+        .run(OURS, pair(here, there)))
+}
+
+/// What checked mode costs.
+fn checked<Rounds: FnMut(u64) + 'static>(
+    id: &'static str,
+    what: &'static str,
+    per_round: u64,
+    rounds: fn(Worker) -> Rounds,
+) -> Outcome<Case> {
+    let worker = ours::worker("ring", 512)?;
+    worker.pool().set_checked(true);
+    Ok(Case::new(id, what, per_round)
+        .against("unchecked", 1.15)
+        .side("unchecked", rounds(ours::worker("ring", 512)?))
+        .side(OURS, rounds(worker)))
 }

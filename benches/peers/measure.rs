@@ -151,10 +151,21 @@ pub(crate) fn disturbances() -> i64 {
 
 /// Binds this thread to one processor, as DPDK binds its threads.
 pub(crate) fn pin(processor: usize) {
+    bind([processor]);
+}
+
+/// Lets this thread run on any processor.
+pub(crate) fn unpin() {
+    bind(0..libc::CPU_SETSIZE as usize);
+}
+
+fn bind(processors: impl IntoIterator<Item = usize>) {
     // SAFETY: zeros are an empty set, and the set is as large as the call is told. Where it fails, threads move: slower.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(processor, &mut set);
+        processors
+            .into_iter()
+            .for_each(|processor| libc::CPU_SET(processor, &mut set));
         libc::sched_setaffinity(0, size_of_val(&set), &set);
     }
 }

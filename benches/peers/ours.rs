@@ -17,7 +17,11 @@ pub(crate) const KEEP: usize = 2048;
 pub(crate) const BATCH: usize = 32;
 
 pub(crate) fn pool(backend: &str, objects: u32, cache: usize) -> Outcome<Pool> {
-    let pool = Pool::builder("bench").objects(objects).size(SIZE as usize);
+    pool_of(backend, objects, SIZE as usize, cache)
+}
+
+pub(crate) fn pool_of(backend: &str, objects: u32, size: usize, cache: usize) -> Outcome<Pool> {
+    let pool = Pool::builder("bench").objects(objects).size(size);
     Ok(pool.backend(backend).cache(cache).build()?)
 }
 

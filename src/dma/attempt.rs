@@ -4,6 +4,9 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
+use std::sync::{RwLock, mpsc};
+use std::thread;
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::errno::Errno;
@@ -14,6 +17,9 @@ use super::error::{MemoryError, Shortage, Warning};
 use super::memory::{Memory, MemoryRequest};
 use super::system::System;
 use super::{PageSize, numa};
+
+/// Bytes that are worth a thread of their own: to clear them takes some ten milliseconds.
+const SHARE: usize = 128 << 20;
 
 /// Everything that one try needs to know.
 pub(super) struct Attempt<'a> {
@@ -151,10 +157,7 @@ impl<'a> Attempt<'a> {
 
     /// Makes every page exist, so that none can be missing later.
     fn populate(&self, file: &File, map: &MmapRaw) -> Result<(), MemoryError> {
-        let populated = map
-            .advise(Advice::PopulateWrite)
-            .map_err(|error| errno_of(&error));
-        let result = match populated {
+        let result = match populate_shares(map, self.shares()) {
             // Linux before 5.14 does not know the advice.
             Err(Errno::EINVAL) => allocate_pages(file, self.len),
             result => result,
@@ -164,6 +167,18 @@ impl<'a> Attempt<'a> {
             Errno::ENOMEM | Errno::ENOSPC | Errno::EFAULT => self.exhausted(),
             errno => self.os("madvise", errno, "EHWPOISON (133) tells of broken memory"),
         })
+    }
+
+    /// Divides the length into whole pages for as many threads as are worth it.
+    fn shares(&self) -> Vec<Range<usize>> {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let threads = processors.min(self.len / SHARE).max(1);
+        let pages = (self.len / self.size.bytes()).div_ceil(threads);
+        let share = pages * self.size.bytes();
+        (0..self.len)
+            .step_by(share)
+            .map(|start| start..self.len.min(start + share))
+            .collect()
     }
 
     fn exhausted(&self) -> MemoryError {
@@ -190,6 +205,43 @@ impl<'a> Attempt<'a> {
     }
 }
 
+/// Makes the pages of all shares exist, each share from a thread of its own but the first: the kernel clears them, which
+/// is most of what a large pool costs to make.
+///
+/// All begin together, because a thread that starts maps memory, and waits for those who populate already.
+fn populate_shares(map: &MmapRaw, shares: Vec<Range<usize>>) -> Result<(), Errno> {
+    let populate = |share: &Range<usize>| {
+        map.advise_range(Advice::PopulateWrite, share.start, share.len())
+            .map_err(|error| errno_of(&error))
+    };
+    let (first, others) = shares.split_first().expect("memory is never empty");
+    let (started, starts) = mpsc::channel();
+    let gate = RwLock::new(());
+    thread::scope(|scope| {
+        let closed = gate.write();
+        let mut helpers = Vec::new();
+        for share in others {
+            let (started, gate) = (started.clone(), &gate);
+            let work = move || {
+                _ = started.send(());
+                drop(gate.read());
+                populate(share)
+            };
+            helpers.push((share, thread::Builder::new().spawn_scoped(scope, work)));
+        }
+        let begun = helpers.iter().filter(|(_, helper)| helper.is_ok());
+        starts.iter().take(begun.count()).for_each(drop);
+        drop(closed);
+        let mut result = populate(first);
+        for (share, helper) in helpers {
+            // Where there was no thread to be had, or it died, this one does its work.
+            let done = helper.ok().and_then(|helper| helper.join().ok());
+            result = result.and(done.unwrap_or_else(|| populate(share)));
+        }
+        result
+    })
+}
+
 /// Allocates the file's pages without touching the mapping; the CPU's page tables fill on first use.
 fn allocate_pages(file: &File, len: usize) -> Result<(), Errno> {
     let len = libc::off_t::try_from(len).map_err(|_| Errno::EFBIG)?;
@@ -204,6 +256,34 @@ fn errno_of(error: &io::Error) -> Errno {
 mod tests {
     use super::*;
     use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn shares_cover_everything_in_whole_pages() {
+        let system = System::running();
+        let request = MemoryRequest::new(3 * SHARE + 5);
+        let attempt = Attempt::new(&system, &request, None, PageSize::Huge2M).unwrap();
+        let mut end = 0;
+        for share in attempt.shares() {
+            assert_eq!(share.start, end);
+            assert!(share.len() >= SHARE && share.len() % PageSize::Huge2M.bytes() == 0);
+            end = share.end;
+        }
+        assert_eq!(end, attempt.len);
+    }
+
+    #[test]
+    fn shares_make_every_page_exist() {
+        let system = System::running();
+        let page = PageSize::Base.bytes();
+        let request = MemoryRequest::new(5 * page);
+        let attempt = Attempt::new(&system, &request, None, PageSize::Base).unwrap();
+        let file = attempt.open().unwrap();
+        attempt.fix_size(&file).unwrap();
+        let map = attempt.map(&file).unwrap();
+        let shares = vec![0..2 * page, 2 * page..4 * page, 4 * page..5 * page];
+        populate_shares(&map, shares).unwrap();
+        assert_eq!(file.metadata().unwrap().blocks() * 512, 5 * page as u64);
+    }
 
     #[test]
     fn the_way_of_older_kernels_allocates_every_page_too() {
