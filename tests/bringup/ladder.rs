@@ -69,24 +69,39 @@ fn read_only_rungs_write_nothing() {
     assert!(model.counters().mmio_writes > 0);
 }
 
-/// A model whose PCI Express capability offers no function level reset.
-struct WithoutFlr {
+/// The model, where something of it can't be had.
+struct Reduced {
     model: Arc<InProcess>,
-    device_capabilities: u16,
+    /// Offset of Device Capabilities, in which no function level reset is offered; 0 where it is.
+    without_flr: u16,
+    /// Interrupt vectors that the machine has left, which shows when the first is enabled.
+    left: Option<u16>,
+    shown: AtomicBool,
 }
 
-impl WithoutFlr {
-    fn new() -> WithoutFlr {
+impl Reduced {
+    fn without_flr() -> Reduced {
         let model = model();
         let pcie = pci::find_capability(&*model, 0x10).expect("a list");
-        WithoutFlr {
-            device_capabilities: pcie.expect("PCI Express") + 4,
+        Reduced {
+            without_flr: pcie.expect("PCI Express") + 4,
+            left: None,
+            shown: AtomicBool::new(false),
             model,
+        }
+    }
+
+    fn with_vectors(left: u16) -> Reduced {
+        Reduced {
+            without_flr: 0,
+            left: Some(left),
+            shown: AtomicBool::new(false),
+            model: model(),
         }
     }
 }
 
-impl Transport for WithoutFlr {
+impl Transport for Reduced {
     type Bar = <InProcess as Transport>::Bar;
     type Irq = <InProcess as Transport>::Irq;
 
@@ -100,10 +115,8 @@ impl Transport for WithoutFlr {
 
     fn config_read32(&self, offset: u16) -> Result<u32, BusError> {
         let word = self.model.config_read32(offset)?;
-        Ok(match offset == self.device_capabilities {
-            true => word & !(1 << 28),
-            false => word,
-        })
+        let is_hidden = self.without_flr != 0 && self.without_flr == offset;
+        Ok(if is_hidden { word & !(1 << 28) } else { word })
     }
 
     fn config_write32(&self, offset: u16, value: u32) -> Result<(), BusError> {
@@ -115,15 +128,22 @@ impl Transport for WithoutFlr {
     }
 
     fn irq_count(&self) -> Result<u16, BusError> {
-        self.model.irq_count()
+        match (self.left, self.shown.load(Ordering::Relaxed)) {
+            (Some(left), true) => Ok(left),
+            _ => self.model.irq_count(),
+        }
     }
 
     fn irq(&self, vector: u16) -> Result<Self::Irq, BusError> {
+        self.shown.store(true, Ordering::Relaxed);
+        let can_be_had = self.left.is_none_or(|left| vector < left);
+        assert!(can_be_had, "vector {vector} can't be had");
         self.model.irq(vector)
     }
 
     fn reset(&self) -> Result<(), BusError> {
-        panic!("there is no such reset");
+        assert_eq!(self.without_flr, 0, "there is no such reset");
+        self.model.reset()
     }
 
     fn dma_limits(&self) -> Result<DmaLimits, DmaError> {
@@ -151,7 +171,7 @@ impl Transport for WithoutFlr {
 fn resets_are_counted_as_what_they_are() {
     let options = options(Class::Disruptive);
     let with_flr = climb(&model(), &options);
-    let report = bringup::run(Arc::new(WithoutFlr::new()), &options, None, |_| {
+    let report = bringup::run(Arc::new(Reduced::without_flr()), &options, None, |_| {
         ControlFlow::Continue(())
     });
     let seen = |report: &Report, name| {
@@ -420,84 +440,10 @@ fn limits_of_the_plan_decide() {
     assert!(failed.causes[0].contains("not as its plan says"));
 }
 
-/// The model in a machine that has few interrupt vectors left, which shows when the first is enabled.
-struct Crowded {
-    model: InProcess,
-    left: u16,
-    shown: AtomicBool,
-}
-
-impl Transport for Crowded {
-    type Bar = <InProcess as Transport>::Bar;
-    type Irq = <InProcess as Transport>::Irq;
-
-    fn name(&self) -> &str {
-        self.model.name()
-    }
-
-    fn bar(&self, index: u8) -> Result<Self::Bar, BusError> {
-        self.model.bar(index)
-    }
-
-    fn config_read32(&self, offset: u16) -> Result<u32, BusError> {
-        self.model.config_read32(offset)
-    }
-
-    fn config_write32(&self, offset: u16, value: u32) -> Result<(), BusError> {
-        self.model.config_write32(offset, value)
-    }
-
-    fn config_write16(&self, offset: u16, value: u16) -> Result<(), BusError> {
-        self.model.config_write16(offset, value)
-    }
-
-    fn irq_count(&self) -> Result<u16, BusError> {
-        match self.shown.load(Ordering::Relaxed) {
-            true => Ok(self.left),
-            false => self.model.irq_count(),
-        }
-    }
-
-    fn irq(&self, vector: u16) -> Result<Self::Irq, BusError> {
-        self.shown.store(true, Ordering::Relaxed);
-        assert!(vector < self.left, "vector {vector} can't be had");
-        self.model.irq(vector)
-    }
-
-    fn reset(&self) -> Result<(), BusError> {
-        self.model.reset()
-    }
-
-    fn dma_limits(&self) -> Result<DmaLimits, DmaError> {
-        self.model.dma_limits()
-    }
-
-    fn dma_map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
-        self.model.dma_map(iova, source)
-    }
-
-    fn dma_unmap(&self, iova: Iova, len: u64) -> Result<(), DmaError> {
-        self.model.dma_unmap(iova, len)
-    }
-
-    fn now(&self) -> Duration {
-        self.model.now()
-    }
-
-    fn relax(&self) {
-        self.model.relax();
-    }
-}
-
 #[test]
 fn with_fewer_vectors_than_the_device_offers_those_are_used() {
-    let crowded = Crowded {
-        model: InProcess::open("bmu", "sim:bmu", SimConfig::default()).expect("a model"),
-        left: 2,
-        shown: AtomicBool::new(false),
-    };
     let options = options(Class::Disruptive);
-    let report = bringup::run(Arc::new(crowded), &options, None, |_| {
+    let report = bringup::run(Arc::new(Reduced::with_vectors(2)), &options, None, |_| {
         ControlFlow::Continue(())
     });
     assert!(report.is_good(), "{:?}", with(&report, Status::Fail));
