@@ -66,3 +66,21 @@ pub enum BackendError {
         cause: BoxError,
     },
 }
+
+/// Why a store of our own did nothing: all that can go wrong with one, small enough for a register.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// As [`BackendError::Short`].
+    Short,
+    /// As [`BackendError::Closed`].
+    Closed,
+}
+
+impl From<Stop> for BackendError {
+    fn from(stop: Stop) -> BackendError {
+        match stop {
+            Stop::Short => BackendError::Short,
+            Stop::Closed => BackendError::Closed,
+        }
+    }
+}

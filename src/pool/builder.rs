@@ -344,7 +344,7 @@ impl PoolBuilder {
 
     /// Gives all objects to the new backend: as slots where it keeps words.
     fn fill(&self, store: &Store, tag_word: u32) -> Result<(), CreateError> {
-        let tag_word = if store.keeps_words() { tag_word } else { 0 };
+        let tag_word = if store.is_ours() { tag_word } else { 0 };
         let mut batch = Vec::with_capacity(FILL);
         for first in (0..self.objects).step_by(FILL) {
             batch.clear();

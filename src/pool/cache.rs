@@ -169,6 +169,40 @@ impl Core {
     }
 }
 
+/// The paths of a worker without a cache, straight to a store of our own, which calls nobody back.
+impl Core {
+    /// Tells whether these are the paths to use.
+    #[inline(always)]
+    pub(super) fn is_bare(&self, inner: &Inner) -> bool {
+        self.size == 0 && inner.store.is_ours() && inner.checking().is_none()
+    }
+
+    /// Fills `out` with slots; false where there are not as many.
+    ///
+    /// # Safety
+    /// Called by the worker's thread.
+    #[inline(always)]
+    pub(super) unsafe fn take_bare(&self, inner: &Inner, out: &mut [u32]) -> Taken {
+        let got = self.fetch(inner, out)?;
+        match got {
+            true => bump(&self.taken, out.len() as u64),
+            false => bump(&self.calls.shortages, 1),
+        }
+        Ok(got)
+    }
+
+    /// Gives slots, all or none.
+    ///
+    /// # Safety
+    /// Called by the worker's thread.
+    #[inline(always)]
+    pub(super) unsafe fn give_bare(&self, inner: &Inner, words: &[u32]) -> Given {
+        inner.check_tags(words)?;
+        // SAFETY: the caller's promise.
+        unsafe { self.send(inner, words) }
+    }
+}
+
 /// The slow paths of a worker, which is borrowed mutably and hidden from its thread meanwhile.
 impl Core {
     /// Fills `out` with slots; false where there are not as many. On false and on errors the cache is as it was and

@@ -135,7 +135,7 @@ impl Inner {
         let mut found = Found::new(self.objects);
         parked.iter().for_each(|&index| found.add(index, true));
         for &word in drained.iter().flatten() {
-            let index = if self.store.keeps_words() {
+            let index = if self.store.is_ours() {
                 index_of(word)
             } else {
                 word

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use hwpool_devices::bus::Iova;
 
 use crate::dma::Memory;
-use crate::pool::backend::{Backend, BackendError};
+use crate::pool::backend::{Backend, BackendError, Stop};
 use crate::pool::checked::{Place, Table};
 use crate::pool::error::{BoxError, GiveFault, Poison, PoolError};
 use crate::pool::ledger::Ledger;
@@ -143,16 +143,25 @@ impl Inner {
     /// Fills `words` with slots; false where the backend has fewer. On false and on errors, what `words` has is void.
     #[inline(always)]
     pub(super) fn dequeue(&self, words: &mut [u32]) -> Taken {
+        match self.store.take(words) {
+            Some(Ok(())) => Ok(true),
+            Some(Err(Stop::Short)) => Ok(false),
+            Some(Err(Stop::Closed)) => Err(PoolError::Closed.into()),
+            None => self.dequeue_indices(words),
+        }
+    }
+
+    /// Takes from a backend that may fail or lie, and keeps indices.
+    #[inline(never)]
+    fn dequeue_indices(&self, words: &mut [u32]) -> Taken {
         self.check_usable()?;
         match self.store.dequeue(words) {
             Ok(()) => self.verify(words)?,
             Err(BackendError::Short) => return Ok(false),
             Err(error) => return Err(self.dequeue_failed(error)),
         }
-        if !self.store.keeps_words() {
-            let tag = self.tag.word();
-            words.iter_mut().for_each(|word| *word |= tag);
-        }
+        let tag = self.tag.word();
+        words.iter_mut().for_each(|word| *word |= tag);
         Ok(true)
     }
 
@@ -173,7 +182,6 @@ impl Inner {
         error.into()
     }
 
-    #[inline(always)]
     fn check_usable(&self) -> Taken<()> {
         if self.is_closed() {
             return Err(PoolError::Closed.into());
@@ -188,12 +196,11 @@ impl Inner {
     }
 
     /// Claims what an untrusted backend handed out.
-    #[inline(always)]
     fn verify(&self, indices: &[u32]) -> Taken<()> {
         match &self.ledger {
             Some(ledger) => self.claim(ledger, indices),
             None => {
-                debug_assert!(indices.iter().all(|&word| index_of(word) < self.objects));
+                debug_assert!(indices.iter().all(|&index| index < self.objects));
                 Ok(())
             }
         }
@@ -251,15 +258,27 @@ impl Inner {
     /// Gives slots to the backend, all or none. In a closed pool they come late, and all is well too.
     #[inline(always)]
     pub(super) fn enqueue(&self, words: &[u32]) -> Given {
-        if self.store.keeps_words() {
-            self.hand_over(words)
-        } else {
-            with_indices(words, |indices| self.hand_over(indices))
+        match self.store.put(words) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(stop)) => self.not_put(words, stop),
+            None => with_indices(words, |indices| self.hand_over(indices)),
         }
     }
 
-    /// Gives objects to the backend in the shape that it keeps.
-    #[inline(always)]
+    /// Sorts out what a store of our own would not have.
+    #[cold]
+    fn not_put(&self, words: &[u32], stop: Stop) -> Given {
+        match stop {
+            Stop::Closed => {
+                self.late(words.len());
+                Ok(())
+            }
+            Stop::Short => Err(self.enqueue_failed(words, stop.into())),
+        }
+    }
+
+    /// Gives objects to a backend that may fail.
+    #[inline(never)]
     fn hand_over(&self, indices: &[u32]) -> Given {
         if self.is_closed() {
             self.late(indices.len());

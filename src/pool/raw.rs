@@ -72,7 +72,9 @@ impl RawPool {
     pub fn dequeue_with(&self, n: usize, see: impl FnMut(&[u32])) -> Result<bool, PoolError> {
         self.check_usable()?;
         match (&self.backend, &self.out) {
-            (Store::Ring(ring), None) => self.answer(ring.dequeue_with(n, see)),
+            (Store::Ring(ring), None) => {
+                self.answer(ring.dequeue_with(n, see).map_err(BackendError::from))
+            }
             (backend, out) => with_indices(n, |objects| {
                 let got = self.fetch(backend, out.as_ref(), objects)?;
                 if got {
@@ -123,7 +125,7 @@ impl RawPool {
         match (&self.backend, &self.out) {
             (Store::Ring(ring), None) => ring
                 .enqueue_with(n, write)
-                .map_err(|error| RawError::Give(self.backend_error("enqueue", error))),
+                .map_err(|stop| RawError::Give(self.backend_error("enqueue", stop.into()))),
             (backend, out) => with_indices(n, |objects| {
                 let mut write = write;
                 write(objects);

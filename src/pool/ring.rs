@@ -14,7 +14,7 @@
 //! The storage is rounded up to a power of two so that a mask finds the place instead of a division: 4 to 8 bytes an
 //! object. The capacity stays exact.
 
-use crate::pool::backend::{Backend, BackendError};
+use crate::pool::backend::{Backend, BackendError, Stop};
 use crate::pool::sync::{AtomicU64, Backoff, Ordering, Words};
 
 /// In a head: the ring is drained, nobody reserves any more.
@@ -111,16 +111,16 @@ impl Ring {
 
     /// Moves `side.head` by `n` where `available(head)` is at least `n`, and returns where it was.
     #[inline(always)]
-    fn reserve(side: &Side, n: u64, available: impl Fn(u64) -> u64) -> Result<u64, BackendError> {
+    fn reserve(side: &Side, n: u64, available: impl Fn(u64) -> u64) -> Result<u64, Stop> {
         // Acquire here and release below: who sees a head moved by another thread also sees the opposite tail that
         // allowed the move, so that `available` never looks back behind its head.
         let mut head = side.head.load(Ordering::Acquire);
         loop {
             if head & CLOSED != 0 {
-                return Err(BackendError::Closed);
+                return Err(Stop::Closed);
             }
             if n > available(head) {
-                return Err(BackendError::Short);
+                return Err(Stop::Short);
             }
             match side.head.compare_exchange_weak(
                 head,
@@ -134,6 +134,28 @@ impl Ring {
         }
     }
 
+    /// Takes `objects` in, all or none.
+    #[inline(always)]
+    pub(super) fn put(&self, objects: &[u32]) -> Result<(), Stop> {
+        let n = objects.len() as u64;
+        let at = self.reserve_room(n)?;
+        // SAFETY: `reserve_room` gave these positions to us alone, and consumers are done with their last round.
+        unsafe { self.copy_in(at, objects) };
+        self.prod.publish(at, at + n);
+        Ok(())
+    }
+
+    /// Fills `objects`, or leaves them as they are.
+    #[inline(always)]
+    pub(super) fn take(&self, objects: &mut [u32]) -> Result<(), Stop> {
+        let n = objects.len() as u64;
+        let at = self.reserve_filled(n)?;
+        // SAFETY: `reserve_filled` gave these positions to us alone, and producers have published them.
+        unsafe { self.copy_out(at, objects) };
+        self.cons.publish(at, at + n);
+        Ok(())
+    }
+
     /// Returns where `position` is in the storage, and how many words follow up to its end.
     #[inline(always)]
     fn place(&self, position: u64) -> (usize, usize) {
@@ -143,11 +165,7 @@ impl Ring {
 
     /// Takes `n` objects, all or none, and shows them where they lie, in one or two runs. Others wait until `see` is done.
     #[inline(always)]
-    pub(super) fn dequeue_with(
-        &self,
-        n: usize,
-        mut see: impl FnMut(&[u32]),
-    ) -> Result<(), BackendError> {
+    pub(super) fn dequeue_with(&self, n: usize, mut see: impl FnMut(&[u32])) -> Result<(), Stop> {
         let at = self.reserve_filled(n as u64)?;
         let _publishes = Publishes {
             side: &self.cons,
@@ -173,7 +191,7 @@ impl Ring {
         &self,
         n: usize,
         mut write: impl FnMut(&mut [u32]),
-    ) -> Result<(), BackendError> {
+    ) -> Result<(), Stop> {
         let at = self.reserve_room(n as u64)?;
         let _publishes = Publishes {
             side: &self.prod,
@@ -193,7 +211,7 @@ impl Ring {
     }
 
     #[inline(always)]
-    fn reserve_room(&self, n: u64) -> Result<u64, BackendError> {
+    fn reserve_room(&self, n: u64) -> Result<u64, Stop> {
         // Acquire: consumers have read the words before we write over them.
         let room = |head: u64| {
             self.capacity
@@ -204,7 +222,7 @@ impl Ring {
     }
 
     #[inline(always)]
-    fn reserve_filled(&self, n: u64) -> Result<u64, BackendError> {
+    fn reserve_filled(&self, n: u64) -> Result<u64, Stop> {
         // Acquire: producers have written the words before we read them.
         let filled = |head: u64| self.prod.tail.load(Ordering::Acquire).wrapping_sub(head);
         Self::reserve(&self.cons, n, filled)
@@ -248,22 +266,12 @@ impl Ring {
 impl Backend for Ring {
     #[inline(always)]
     fn enqueue(&self, objects: &[u32]) -> Result<(), BackendError> {
-        let n = objects.len() as u64;
-        let at = self.reserve_room(n)?;
-        // SAFETY: `reserve_room` gave these positions to us alone, and consumers are done with their last round.
-        unsafe { self.copy_in(at, objects) };
-        self.prod.publish(at, at + n);
-        Ok(())
+        Ok(self.put(objects)?)
     }
 
     #[inline(always)]
     fn dequeue(&self, objects: &mut [u32]) -> Result<(), BackendError> {
-        let n = objects.len() as u64;
-        let at = self.reserve_filled(n)?;
-        // SAFETY: `reserve_filled` gave these positions to us alone, and producers have published them.
-        unsafe { self.copy_out(at, objects) };
-        self.cons.publish(at, at + n);
-        Ok(())
+        Ok(self.take(objects)?)
     }
 
     fn count(&self) -> u32 {

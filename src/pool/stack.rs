@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::pool::backend::{Backend, BackendError};
+use crate::pool::backend::{Backend, BackendError, Stop};
 
 /// Indices in a vector that never grows beyond what it was made for. Holds its lock for one copy.
 pub(super) struct Stack {
@@ -35,34 +35,44 @@ impl Stack {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> Result<MutexGuard<'_, State>, BackendError> {
+    fn open(&self) -> Result<MutexGuard<'_, State>, Stop> {
         let state = self.lock();
         if state.closed {
-            Err(BackendError::Closed)
+            Err(Stop::Closed)
         } else {
             Ok(state)
         }
     }
-}
 
-impl Backend for Stack {
-    fn enqueue(&self, objects: &[u32]) -> Result<(), BackendError> {
+    /// Takes `objects` in, all or none.
+    pub(super) fn put(&self, objects: &[u32]) -> Result<(), Stop> {
         let mut state = self.open()?;
         if objects.len() > self.capacity - state.objects.len() {
-            return Err(BackendError::Short);
+            return Err(Stop::Short);
         }
         state.objects.extend_from_slice(objects);
         Ok(())
     }
 
-    fn dequeue(&self, objects: &mut [u32]) -> Result<(), BackendError> {
+    /// Fills `objects`, or leaves them as they are.
+    pub(super) fn take(&self, objects: &mut [u32]) -> Result<(), Stop> {
         let mut state = self.open()?;
         let Some(rest) = state.objects.len().checked_sub(objects.len()) else {
-            return Err(BackendError::Short);
+            return Err(Stop::Short);
         };
         objects.copy_from_slice(&state.objects[rest..]);
         state.objects.truncate(rest);
         Ok(())
+    }
+}
+
+impl Backend for Stack {
+    fn enqueue(&self, objects: &[u32]) -> Result<(), BackendError> {
+        Ok(self.put(objects)?)
+    }
+
+    fn dequeue(&self, objects: &mut [u32]) -> Result<(), BackendError> {
+        Ok(self.take(objects)?)
     }
 
     fn count(&self) -> u32 {

@@ -2,7 +2,7 @@
 
 use hwpool_devices::bus::Iova;
 
-use crate::pool::backend::{Backend, BackendError};
+use crate::pool::backend::{Backend, BackendError, Stop};
 use crate::pool::ring::Ring;
 use crate::pool::stack::Stack;
 
@@ -19,10 +19,31 @@ pub(super) enum Store {
 }
 
 impl Store {
-    /// Tells whether it keeps any words: then it gets slots as they are, and nothing is spent on making indices of them.
+    /// Tells whether it is one of this crate. Such a store keeps any words, so it gets slots as they are, and nothing is
+    /// spent on making indices of them; and it calls nobody back, fails never, and says by itself that it is closed.
     #[inline(always)]
-    pub(super) fn keeps_words(&self) -> bool {
+    pub(super) fn is_ours(&self) -> bool {
         !matches!(self, Store::Other(_))
+    }
+
+    /// As [`enqueue`](Backend::enqueue), where the store is one of ours.
+    #[inline(always)]
+    pub(super) fn put(&self, objects: &[u32]) -> Option<Result<(), Stop>> {
+        match self {
+            Store::Ring(ring) => Some(ring.put(objects)),
+            Store::Stack(stack) => Some(stack.put(objects)),
+            Store::Other(_) => None,
+        }
+    }
+
+    /// As [`dequeue`](Backend::dequeue), where the store is one of ours.
+    #[inline(always)]
+    pub(super) fn take(&self, objects: &mut [u32]) -> Option<Result<(), Stop>> {
+        match self {
+            Store::Ring(ring) => Some(ring.take(objects)),
+            Store::Stack(stack) => Some(stack.take(objects)),
+            Store::Other(_) => None,
+        }
     }
 }
 

@@ -264,7 +264,7 @@ impl Worker {
     #[inline]
     fn hide(&self) -> Option<Hidden> {
         let inner = self.pool.inner();
-        (!inner.store.keeps_words()).then(|| Hidden::new(inner.tag.number()))
+        (!inner.store.is_ours()).then(|| Hidden::new(inner.tag.number()))
     }
 
     /// Takes `n` slots and returns where they lie until the next call.
@@ -280,13 +280,20 @@ impl Worker {
     #[inline(never)]
     fn take_into_slow<S: Slots>(&mut self, slots: &mut S, n: usize) -> Result<bool, PoolError> {
         let objects = self.pool.objects();
-        append(slots, n, objects, |words| self.take_slow(words))
+        append(slots, n, objects, |words| {
+            let inner = self.pool.inner();
+            if self.core.is_bare(inner) {
+                // SAFETY: this is the worker's thread.
+                return unsafe { self.core.take_bare(inner, words) };
+            }
+            self.take_slow(words)
+        })
     }
 
     #[inline(never)]
     fn take_slow(&mut self, words: &mut [u32]) -> Taken {
         let inner = self.pool.inner();
-        if !inner.store.keeps_words() {
+        if !inner.store.is_ours() {
             return self.take_hidden(words);
         }
         // SAFETY: this is the worker's thread, through its worker; this store drops no buffers meanwhile.
@@ -315,14 +322,21 @@ impl Worker {
     #[cold]
     #[inline(never)]
     fn give_from_slow<S: Slots>(&mut self, slots: &mut S, n: usize) -> Result<(), GiveFault> {
-        give_tail(slots, n, |words| self.give_slow(words))
+        give_tail(slots, n, |words| {
+            let inner = self.pool.inner();
+            if self.core.is_bare(inner) {
+                // SAFETY: this is the worker's thread.
+                return unsafe { self.core.give_bare(inner, words) };
+            }
+            self.give_slow(words)
+        })
     }
 
     #[inline(never)]
     fn give_slow(&mut self, words: &[u32]) -> Given {
         let inner = self.pool.inner();
         inner.check_tags(words)?;
-        if !inner.store.keeps_words() {
+        if !inner.store.is_ours() {
             return self.give_hidden(words);
         }
         // SAFETY: this is the worker's thread, through its worker; this store drops no buffers meanwhile.
