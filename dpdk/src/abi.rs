@@ -30,6 +30,13 @@ pub(crate) struct RteMempool {
 /// `rte_mempool_populate_obj_cb_t`.
 pub(crate) type ObjectCallback = extern "C" fn(*mut RteMempool, *mut c_void, *mut c_void, u64);
 
+/// `rte_mempool_enqueue_t`.
+pub(crate) type Enqueue =
+    unsafe extern "C" fn(*mut RteMempool, *const *mut c_void, c_uint) -> c_int;
+
+/// `rte_mempool_dequeue_t`.
+pub(crate) type Dequeue = unsafe extern "C" fn(*mut RteMempool, *mut *mut c_void, c_uint) -> c_int;
+
 /// `struct rte_mempool_info`.
 #[repr(C, align(64))]
 pub(crate) struct RteMempoolInfo {
@@ -42,8 +49,8 @@ pub(crate) struct RteMempoolOps {
     pub(crate) name: [c_char; 32],
     pub(crate) alloc: Option<extern "C" fn(*mut RteMempool) -> c_int>,
     pub(crate) free: Option<extern "C" fn(*mut RteMempool)>,
-    pub(crate) enqueue: Option<extern "C" fn(*mut RteMempool, *const *mut c_void, c_uint) -> c_int>,
-    pub(crate) dequeue: Option<extern "C" fn(*mut RteMempool, *mut *mut c_void, c_uint) -> c_int>,
+    pub(crate) enqueue: Option<Enqueue>,
+    pub(crate) dequeue: Option<Dequeue>,
     pub(crate) get_count: Option<extern "C" fn(*const RteMempool) -> c_uint>,
     pub(crate) calc_mem_size:
         Option<extern "C" fn(*const RteMempool, u32, u32, *mut usize, *mut usize) -> isize>,

@@ -5,7 +5,7 @@
 //! the environment variable `HWPOOL_BACKEND`: `ring`, `stack`, or the address of a device; else it is the model.
 //!
 //! ```text
-//!  rte_mempool ── ops table ──► ops.rs ── per mempool ──► mempool.rs ──► hwpool::pool::RawPool ──► ring, stack, device
+//!  rte_mempool ── ops table ──► hot.rs, ops.rs ── per mempool ──► mempool.rs ──► hwpool::pool::RawPool ──► ring, stack, device
 //!                 "hwpool"                                   │
 //!                                                            └ objects.rs: pointers ◄─► numbers
 //! ```
@@ -25,6 +25,7 @@ mod dpdk;
 #[cfg(test)]
 #[path = "stand_in.rs"]
 mod dpdk;
+mod hot;
 mod log;
 mod mempool;
 mod objects;

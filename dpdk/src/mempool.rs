@@ -143,7 +143,6 @@ impl Mempool {
     }
 
     /// Takes objects in, all or none.
-    #[inline(always)]
     pub(crate) fn put(&self, pointers: &[*mut c_void]) -> Result<(), Refusal> {
         let put = match self.objects.first_wrong(pointers) {
             None => self.put_ours(pointers),
@@ -155,16 +154,22 @@ impl Mempool {
         put
     }
 
-    /// Fills `pointers` with objects, all or none; untouched where it fails.
+    /// As [`put`](Self::put), where that is a copy in memory; false where it is more, or did not work: nothing was done then.
     #[inline(always)]
+    pub(crate) fn put_quickly(&self, pointers: &[*mut c_void]) -> bool {
+        let done = self.objects.are_objects(pointers)
+            // SAFETY: as in `put_ours`.
+            && unsafe { self.pool.enqueue_quickly(pointers.len(), self.numbers_of(pointers)) };
+        if done && self.counts {
+            totals::put(pointers.len(), true);
+        }
+        done
+    }
+
+    /// Fills `pointers` with objects, all or none; untouched where it fails.
     pub(crate) fn get(&self, pointers: &mut [*mut c_void]) -> Result<(), Refusal> {
-        let (n, mut rest) = (pointers.len(), pointers);
-        let got = self.pool.dequeue_with(n, |indices| {
-            let (here, next) = std::mem::take(&mut rest).split_at_mut(indices.len());
-            self.objects.pointers(indices, here);
-            rest = next;
-        });
-        let got = match got {
+        let n = pointers.len();
+        let got = match self.pool.dequeue_with(n, self.pointers_to(pointers)) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Refusal::Short),
             Err(error @ PoolError::Poisoned { .. }) => Err(Refusal::Broken(chain(&error))),
@@ -176,18 +181,48 @@ impl Mempool {
         got
     }
 
-    /// Takes in what has been looked at: objects begin at all pointers.
+    /// As [`get`](Self::get), where that is a copy in memory; false where it is more, or did not work: nothing was done then.
     #[inline(always)]
+    pub(crate) fn get_quickly(&self, pointers: &mut [*mut c_void]) -> bool {
+        let n = pointers.len();
+        let done = self.pool.dequeue_quickly(n, self.pointers_to(pointers));
+        if done && self.counts {
+            totals::got(n, true);
+        }
+        done
+    }
+
+    /// Takes in what has been looked at: objects begin at all pointers.
     fn put_ours(&self, pointers: &[*mut c_void]) -> Result<(), Refusal> {
+        // SAFETY: a number for each pointer, and the pool has as many objects as they are numbers of.
+        let put = unsafe {
+            self.pool
+                .enqueue_with(pointers.len(), self.numbers_of(pointers))
+        };
+        put.map_err(|error| self.not_put(&error))
+    }
+
+    /// Returns what writes the numbers of objects, run by run.
+    #[inline(always)]
+    fn numbers_of<'a>(&'a self, pointers: &'a [*mut c_void]) -> impl FnMut(&mut [u32]) + 'a {
         let mut rest = pointers;
-        let write = |numbers: &mut [u32]| {
-            let (these, others) = rest.split_at(numbers.len());
+        move |numbers| {
+            let (these, others) = rest.split_at(numbers.len().min(rest.len()));
             self.objects.numbers(these, numbers);
             rest = others;
-        };
-        // SAFETY: a number for each pointer, and the pool has as many objects as they are numbers of.
-        let put = unsafe { self.pool.enqueue_with(pointers.len(), write) };
-        put.map_err(|error| self.not_put(&error))
+        }
+    }
+
+    /// Returns what writes the pointers of objects, run by run.
+    #[inline(always)]
+    fn pointers_to<'a>(&'a self, pointers: &'a mut [*mut c_void]) -> impl FnMut(&[u32]) + 'a {
+        let mut rest = pointers;
+        move |numbers| {
+            let n = numbers.len().min(rest.len()); // no more than there are, so that nothing here can panic
+            let (here, next) = std::mem::take(&mut rest).split_at_mut(n);
+            self.objects.pointers(numbers, here);
+            rest = next;
+        }
     }
 
     #[cold]

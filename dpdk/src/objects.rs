@@ -45,28 +45,11 @@ impl Objects {
         }
     }
 
-    /// Writes a number for each pointer; of one at which no object begins it is any.
-    #[inline(always)]
-    pub(crate) fn numbers(&self, pointers: &[*mut c_void], numbers: &mut [u32]) {
-        widest(|| self.numbers_here(pointers, numbers));
-    }
-
-    /// Writes a pointer for each number.
-    #[inline(always)]
-    pub(crate) fn pointers(&self, numbers: &[u32], pointers: &mut [*mut c_void]) {
-        widest(|| self.pointers_here(numbers, pointers));
-    }
-
     /// Returns the address of an object, behind its header.
     #[inline(always)]
     pub(crate) fn pointer(&self, number: u32) -> *mut c_void {
         let offset = u64::from(number.wrapping_mul(self.stride)) << UNIT_LOG2;
         std::ptr::with_exposed_provenance_mut((self.first + offset) as usize)
-    }
-
-    #[inline(always)]
-    fn are_objects(&self, pointers: &[*mut c_void]) -> bool {
-        widest(|| self.are_objects_here(pointers))
     }
 
     #[cold]
@@ -93,8 +76,9 @@ impl Objects {
 
     // No branch within the loops that follow, so that they become code for vectors of what width they are compiled for.
 
+    /// Tells whether an object begins at each of them.
     #[inline(always)]
-    fn are_objects_here(&self, pointers: &[*mut c_void]) -> bool {
+    pub(crate) fn are_objects(&self, pointers: &[*mut c_void]) -> bool {
         let (mut bits, mut most) = (0, 0);
         for pointer in pointers {
             let offset = self.offset(*pointer);
@@ -104,45 +88,21 @@ impl Objects {
         bits & NOT_UNITS == 0 && most < self.count
     }
 
+    /// Writes a number for each pointer; of one at which no object begins it is any.
     #[inline(always)]
-    fn numbers_here(&self, pointers: &[*mut c_void], numbers: &mut [u32]) {
+    pub(crate) fn numbers(&self, pointers: &[*mut c_void], numbers: &mut [u32]) {
         for (number, pointer) in numbers.iter_mut().zip(pointers) {
             *number = self.number(self.offset(*pointer));
         }
     }
 
+    /// Writes a pointer for each number.
     #[inline(always)]
-    fn pointers_here(&self, numbers: &[u32], pointers: &mut [*mut c_void]) {
+    pub(crate) fn pointers(&self, numbers: &[u32], pointers: &mut [*mut c_void]) {
         for (pointer, number) in pointers.iter_mut().zip(numbers) {
             *pointer = self.pointer(*number);
         }
     }
-}
-
-/// Has code compiled for wider vectors than every processor has, and used where this one has them.
-#[inline(always)]
-pub(crate) fn widest<R>(act: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx512vl") {
-        // SAFETY: the processor has what it is compiled for.
-        return unsafe { with_avx512(act) };
-    } else if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has what it is compiled for.
-        return unsafe { with_avx2(act) };
-    }
-    act()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn with_avx512<R>(act: impl FnOnce() -> R) -> R {
-    act()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn with_avx2<R>(act: impl FnOnce() -> R) -> R {
-    act()
 }
 
 /// Returns what an odd number has to be multiplied with for 1 modulo 2^32, by Newton's iteration: each step doubles the
@@ -233,24 +193,5 @@ mod tests {
         assert!(Objects::new(FIRST, 65, 8).is_none());
         assert!(Objects::new(FIRST, 0, 8).is_none());
         assert!(Objects::new(FIRST, 64 * 3, 1 << 31).is_none());
-    }
-
-    #[test]
-    fn vectors_and_single_words_agree() {
-        let objects = Objects::new(FIRST, 2368, 1000).expect("a pool");
-        let numbers: Vec<u32> = (0..131).map(|n| n * 7919 % 1000).collect();
-        let (mut wide, mut narrow) = ([std::ptr::null_mut(); 131], [std::ptr::null_mut(); 131]);
-        objects.pointers(&numbers, &mut wide);
-        objects.pointers_here(&numbers, &mut narrow);
-        assert_eq!(wide, narrow);
-        let mut back = vec![0; 131];
-        objects.numbers(&wide, &mut back);
-        assert_eq!(back, numbers);
-        for wrong in 0..131 {
-            let mut pointers = wide;
-            pointers[wrong] = pointers[wrong].wrapping_byte_add(64);
-            assert!(!objects.are_objects_here(&pointers));
-            assert_eq!(objects.first_wrong(&pointers), Some(pointers[wrong]));
-        }
     }
 }

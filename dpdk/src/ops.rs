@@ -11,6 +11,7 @@ use libc::{EFAULT, EINVAL, EIO, ENOBUFS, ENOTSUP};
 use crate::abi::{ObjectCallback, RteMempool, RteMempoolInfo, RteMempoolOps};
 use crate::config;
 use crate::dpdk;
+use crate::hot;
 use crate::log::{self, Level};
 use crate::mempool::{Mempool, NotMade, Refusal, Request};
 
@@ -49,6 +50,7 @@ pub(crate) fn operations() -> RteMempoolOps {
     for (to, from) in name.iter_mut().zip(NAME.to_bytes()) {
         *to = *from as c_char;
     }
+    let (enqueue, dequeue) = hot::operations();
     RteMempoolOps {
         name,
         alloc: Some(alloc),
@@ -105,6 +107,8 @@ pub(crate) extern "C" fn free(mempool: *mut RteMempool) {
     });
 }
 
+/// Takes objects in, all or none, from any pool; [`hot`] has the short way.
+#[inline(never)]
 pub(crate) extern "C" fn enqueue(
     mempool: *mut RteMempool,
     objects: *const *mut c_void,
@@ -126,6 +130,8 @@ pub(crate) extern "C" fn enqueue(
     })
 }
 
+/// Hands objects out, all or none, from any pool; [`hot`] has the short way.
+#[inline(never)]
 pub(crate) extern "C" fn dequeue(
     mempool: *mut RteMempool,
     objects: *mut *mut c_void,
@@ -227,7 +233,8 @@ fn tell_foreign() {
 }
 
 /// Returns what `alloc` made; `None` where it did not, in another process, or where `free` was there already.
-fn state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
+#[inline(always)]
+pub(crate) fn state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
     if !MADE_HERE.load(Ordering::Relaxed) {
         // SAFETY: DPDK hands out its own mempool.
         if !unsafe { (*mempool).pool_data }.is_null() {

@@ -69,21 +69,28 @@ impl RawPool {
     /// # Errors
     /// As `dequeue`.
     #[inline]
-    pub fn dequeue_with(&self, n: usize, see: impl FnMut(&[u32])) -> Result<bool, PoolError> {
-        self.check_usable()?;
-        match (&self.backend, &self.out) {
-            (Store::Ring(ring), None) => {
-                self.answer(ring.dequeue_with(n, see).map_err(BackendError::from))
-            }
-            (backend, out) => with_indices(n, |objects| {
-                let got = self.fetch(backend, out.as_ref(), objects)?;
-                if got {
-                    let mut see = see;
-                    see(objects);
-                }
-                Ok(got)
-            }),
+    pub fn dequeue_with(&self, n: usize, mut see: impl FnMut(&[u32])) -> Result<bool, PoolError> {
+        if let Some(store) = self.bare_store()
+            && let Some(taken) = store.take_with(n, &mut see)
+        {
+            return self.answer(taken.map_err(BackendError::from));
         }
+        self.check_usable()?;
+        with_indices(n, |objects| {
+            let got = self.fetch(objects)?;
+            if got {
+                see(objects);
+            }
+            Ok(got)
+        })
+    }
+
+    /// As [`dequeue_with`](Self::dequeue_with) where that is no more than a copy out of a list in memory; false where it is
+    /// more, or there are not as many: then nothing was done. Does not panic, if `see` does not.
+    #[inline(always)]
+    pub fn dequeue_quickly(&self, n: usize, see: impl FnMut(&[u32])) -> bool {
+        self.bare_store()
+            .is_some_and(|store| store.take_with(n, see) == Some(Ok(())))
     }
 
     /// Takes objects back, all or none.
@@ -119,19 +126,29 @@ impl RawPool {
     pub unsafe fn enqueue_with(
         &self,
         n: usize,
-        write: impl FnMut(&mut [u32]),
+        mut write: impl FnMut(&mut [u32]),
     ) -> Result<(), RawError> {
-        self.check_usable().map_err(RawError::Give)?;
-        match (&self.backend, &self.out) {
-            (Store::Ring(ring), None) => ring
-                .enqueue_with(n, write)
-                .map_err(|stop| RawError::Give(self.backend_error("enqueue", stop.into()))),
-            (backend, out) => with_indices(n, |objects| {
-                let mut write = write;
-                write(objects);
-                self.give(backend, out.as_ref(), objects)
-            }),
+        if let Some(store) = self.bare_store()
+            && let Some(put) = store.put_with(n, &mut write)
+        {
+            return put.map_err(|stop| RawError::Give(self.backend_error("enqueue", stop.into())));
         }
+        self.check_usable().map_err(RawError::Give)?;
+        with_indices(n, |objects| {
+            write(objects);
+            self.give(objects)
+        })
+    }
+
+    /// As [`enqueue_with`](Self::enqueue_with) where that is no more than a copy into a list in memory; false where it is
+    /// more, or there is not as much room: then nothing was done. Does not panic.
+    ///
+    /// # Safety
+    /// As `enqueue_with`.
+    #[inline(always)]
+    pub unsafe fn enqueue_quickly(&self, n: usize, write: impl FnMut(&mut [u32])) -> bool {
+        self.bare_store()
+            .is_some_and(|store| store.put_with(n, write) == Some(Ok(())))
     }
 
     /// Counts the objects that are in; approximate while others take and give.
@@ -189,7 +206,12 @@ impl RawPool {
         })
     }
 
-    #[inline]
+    /// Returns the store, where nothing else remembers what is out.
+    #[inline(always)]
+    fn bare_store(&self) -> Option<&Store> {
+        self.out.is_none().then_some(&self.backend)
+    }
+
     fn check_usable(&self) -> Result<(), PoolError> {
         match self.poison.get() {
             None => Ok(()),
@@ -199,33 +221,23 @@ impl RawPool {
         }
     }
 
-    /// Takes out of a backend that is known by what it can do.
-    fn fetch(
-        &self,
-        backend: &dyn Backend,
-        out: Option<&Ledger>,
-        objects: &mut [u32],
-    ) -> Result<bool, PoolError> {
-        let got = self.answer(backend.dequeue(objects))?;
-        if let (true, Some(out)) = (got, out) {
+    /// Takes out of any backend.
+    fn fetch(&self, objects: &mut [u32]) -> Result<bool, PoolError> {
+        let got = self.answer(self.backend.dequeue(objects))?;
+        if let (true, Some(out)) = (got, &self.out) {
             self.claim_all(out, objects)?;
         }
         Ok(got)
     }
 
-    /// Gives to such a backend.
-    fn give(
-        &self,
-        backend: &dyn Backend,
-        out: Option<&Ledger>,
-        objects: &[u32],
-    ) -> Result<(), RawError> {
-        if let Some(out) = out {
+    /// Gives to any backend.
+    fn give(&self, objects: &[u32]) -> Result<(), RawError> {
+        if let Some(out) = &self.out {
             release_all(out, objects)?;
         }
-        backend.enqueue(objects).map_err(|error| {
+        self.backend.enqueue(objects).map_err(|error| {
             let error = self.backend_error("enqueue", error);
-            if let (Some(out), PoolError::Refused { .. }) = (out, &error) {
+            if let (Some(out), PoolError::Refused { .. }) = (&self.out, &error) {
                 claim_again(out, objects);
             }
             RawError::Give(error)

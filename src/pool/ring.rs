@@ -165,7 +165,7 @@ impl Ring {
 
     /// Takes `n` objects, all or none, and shows them where they lie, in one or two runs. Others wait until `see` is done.
     #[inline(always)]
-    pub(super) fn dequeue_with(&self, n: usize, mut see: impl FnMut(&[u32])) -> Result<(), Stop> {
+    pub(super) fn take_with(&self, n: usize, mut see: impl FnMut(&[u32])) -> Result<(), Stop> {
         let at = self.reserve_filled(n as u64)?;
         let _publishes = Publishes {
             side: &self.cons,
@@ -187,11 +187,7 @@ impl Ring {
     /// Takes `n` objects in, all or none, and has them written where they shall lie, in one or two runs. Others wait until
     /// `write` is done; what it leaves unwritten is what lay there before.
     #[inline(always)]
-    pub(super) fn enqueue_with(
-        &self,
-        n: usize,
-        mut write: impl FnMut(&mut [u32]),
-    ) -> Result<(), Stop> {
+    pub(super) fn put_with(&self, n: usize, mut write: impl FnMut(&mut [u32])) -> Result<(), Stop> {
         let at = self.reserve_room(n as u64)?;
         let _publishes = Publishes {
             side: &self.prod,

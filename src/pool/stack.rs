@@ -45,22 +45,38 @@ impl Stack {
     }
 
     /// Takes `objects` in, all or none.
+    #[inline]
     pub(super) fn put(&self, objects: &[u32]) -> Result<(), Stop> {
+        self.put_with(objects.len(), |room| room.copy_from_slice(objects))
+    }
+
+    /// Takes `n` objects in, all or none, and has them written where they shall lie, under the lock.
+    #[inline(always)]
+    pub(super) fn put_with(&self, n: usize, write: impl FnOnce(&mut [u32])) -> Result<(), Stop> {
         let mut state = self.open()?;
-        if objects.len() > self.capacity - state.objects.len() {
+        let len = state.objects.len();
+        if n > self.capacity - len {
             return Err(Stop::Short);
         }
-        state.objects.extend_from_slice(objects);
+        state.objects.resize(len + n, 0);
+        write(&mut state.objects[len..]);
         Ok(())
     }
 
     /// Fills `objects`, or leaves them as they are.
+    #[inline]
     pub(super) fn take(&self, objects: &mut [u32]) -> Result<(), Stop> {
+        self.take_with(objects.len(), |last| objects.copy_from_slice(last))
+    }
+
+    /// Takes `n` objects, all or none, and shows them where they lie, under the lock.
+    #[inline(always)]
+    pub(super) fn take_with(&self, n: usize, see: impl FnOnce(&[u32])) -> Result<(), Stop> {
         let mut state = self.open()?;
-        let Some(rest) = state.objects.len().checked_sub(objects.len()) else {
+        let Some(rest) = state.objects.len().checked_sub(n) else {
             return Err(Stop::Short);
         };
-        objects.copy_from_slice(&state.objects[rest..]);
+        see(&state.objects[rest..]);
         state.objects.truncate(rest);
         Ok(())
     }

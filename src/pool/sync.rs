@@ -68,25 +68,29 @@ impl Words {
     /// Has `len` words that start at `at` written.
     ///
     /// # Safety
-    /// No other thread accesses these words at the same time.
-    #[inline]
+    /// There are these words, and no other thread accesses them at the same time.
+    #[inline(always)]
     pub(super) unsafe fn fill(&self, at: usize, len: usize, write: &mut impl FnMut(&mut [u32])) {
-        let to = self.0[at..at + len].as_ptr();
-        // SAFETY: the slice above is in bounds, UnsafeCell<u32> has the layout of u32, and the caller promises that
-        // nobody else accesses it.
-        write(unsafe { std::slice::from_raw_parts_mut(std::cell::UnsafeCell::raw_get(to), len) });
+        debug_assert!(at + len <= self.0.len());
+        // SAFETY: in bounds and alone, by the caller's promise; UnsafeCell<u32> has the layout of u32.
+        write(unsafe {
+            let to = std::cell::UnsafeCell::raw_get(self.0.as_ptr().add(at));
+            std::slice::from_raw_parts_mut(to, len)
+        });
     }
 
     /// Shows `len` words that start at `at`.
     ///
     /// # Safety
-    /// No other thread writes these words at the same time.
-    #[inline]
+    /// There are these words, and no other thread writes them at the same time.
+    #[inline(always)]
     pub(super) unsafe fn show(&self, at: usize, len: usize, see: &mut impl FnMut(&[u32])) {
-        let from = self.0[at..at + len].as_ptr();
-        // SAFETY: the slice above is in bounds, UnsafeCell<u32> has the layout of u32, and the caller promises that
-        // nobody else writes it.
-        see(unsafe { std::slice::from_raw_parts(std::cell::UnsafeCell::raw_get(from), len) });
+        debug_assert!(at + len <= self.0.len());
+        // SAFETY: in bounds and without a writer, by the caller's promise; UnsafeCell<u32> has the layout of u32.
+        see(unsafe {
+            let from = std::cell::UnsafeCell::raw_get(self.0.as_ptr().add(at));
+            std::slice::from_raw_parts(from, len)
+        });
     }
 
     /// Copies the words that start at `at` to `into`.
