@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hwpool::dma::{Memory, MemoryRequest};
 use hwpool::pool::{Batch, Worker};
 
 use crate::Outcome;
@@ -19,7 +20,7 @@ const OURS: &str = "hwpool";
 type Make = fn(&'static str, Option<Rte>) -> Outcome<Case>;
 
 /// Every case by its id, in the order of the table.
-pub(crate) const ALL: [(&str, Make); 16] = [
+pub(crate) const ALL: [(&str, Make); 21] = [
     ("hot_1", |id, rte| hot::<1>(id, "n = 1, hot", rte, 0.45)),
     ("hot_8", |id, rte| hot::<8>(id, "n = 8, hot", rte, 0.50)),
     ("hot_32", |id, rte| hot::<32>(id, "n = 32, hot", rte, 0.55)),
@@ -36,15 +37,34 @@ pub(crate) const ALL: [(&str, Make); 16] = [
     ("buffer", buffer),
     ("scale", scale),
     ("two_pools", two_pools),
+    ("statistics_1", |id, _| {
+        statistics::<1>(id, "one more counter, n = 1, hot")
+    }),
+    ("statistics_8", |id, _| {
+        statistics::<8>(id, "one more counter, n = 8, hot")
+    }),
+    ("statistics_32", |id, _| {
+        statistics::<32>(id, "one more counter, n = 32, hot")
+    }),
+    ("colour_32", |id, _| {
+        colour::<32>(id, "writing to 32 objects, odd stride")
+    }),
+    ("colour_512", |id, _| {
+        colour::<512>(id, "writing to 512 objects, odd stride")
+    }),
     ("checked_hot", |id, _| {
-        let what = "checked, n = 32, hot";
-        checked(id, what, 32, ours::hot::<32>)
+        let least = ours::least_checks(ours::worker("ring", 512)?);
+        let case = Case::new(id, "checked, n = 32, hot", 32);
+        checked(case.side(LEAST, least), ours::hot::<32>)
     }),
     ("checked_keep", |id, _| {
-        let what = "checked, keep 2048, n = 32";
-        checked(id, what, KEEP as u64, ours::keep::<32>)
+        let case = Case::new(id, "checked, keep 2048, n = 32", KEEP as u64);
+        checked(case, ours::keep::<32>)
     }),
 ];
+
+/// What any check of each object comes down to.
+const LEAST: &str = "unchecked, 3 accesses more an object";
 
 /// Makes a pool of DPDK's, if DPDK is there.
 fn rte_pool(rte: Option<Rte>, ops: &str, cache: u32) -> Outcome<Option<RtePool>> {
@@ -190,19 +210,27 @@ fn create(id: &'static str, rte: Option<Rte>) -> Outcome<Case> {
     let mut case = Case::new(id, "creating 1 million objects", MILLION.into())
         .against(BARE_RING, 0.50)
         .single_rounds("ns", 7);
+    let memory = MemoryRequest::new(MILLION as usize * SIZE as usize);
+    case = case.run(
+        "hwpool's memory alone",
+        on_all(making(move || Ok(Memory::allocate(&memory)?))),
+    );
     if let Some(rte) = rte {
         let make = move || rte.pool("ring_mp_mc", MILLION, SIZE, 512);
         case = case.run(BARE_RING, making(make));
     }
-    // Not bound to one processor, as a program is before it binds its threads; DPDK has bound its own.
-    let mut ours = making(|| ours::pool("ring", MILLION, 512));
-    let free = move |rounds| {
+    let ours = making(|| ours::pool("ring", MILLION, 512));
+    Ok(case.run(OURS, on_all(ours)))
+}
+
+/// Has slices run on all processors, as a program does before it binds its threads; DPDK has bound its own.
+fn on_all(mut run: Run) -> Run {
+    Box::new(move |rounds| {
         unpin();
-        let slice = ours(rounds);
+        let slice = run(rounds);
         pin(0);
         slice
-    };
-    Ok(case.run(OURS, Box::new(free)))
+    })
 }
 
 /// Makes slices in which one pool is made; it goes after them.
@@ -293,16 +321,37 @@ fn two_pools(id: &'static str, _: Option<Rte>) -> Outcome<Case> {
         .run(OURS, pair(here, there)))
 }
 
+/// What statistics cost. They can't be switched off, so the price of one counter more stands for that of the one there is.
+fn statistics<const N: usize>(id: &'static str, what: &'static str) -> Outcome<Case> {
+    Ok(Case::new(id, what, N as u64)
+        .against("as it is", 1.03)
+        .side("as it is", ours::hot::<N>(ours::worker("ring", 512)?))
+        .side(OURS, ours::counted::<N>(ours::worker("ring", 512)?)))
+}
+
+/// What it brings where objects don't lie at multiples of a power of two, whose first lines fall into few sets of the
+/// caches: a line more an object. The write is that of a packet's first bytes.
+fn colour<const N: usize>(id: &'static str, what: &'static str) -> Outcome<Case> {
+    let worker = |size| -> Outcome<Worker> {
+        let pool = ours::pool_of("ring", OBJECTS, size, 512)?;
+        Ok(pool.worker("bench")?)
+    };
+    let line = 64;
+    let size = SIZE as usize;
+    Ok(Case::new(id, what, N as u64)
+        .against("2048 bytes apart", None)
+        .side("2048 bytes apart", ours::written::<N>(worker(size)?))
+        .side(OURS, ours::written::<N>(worker(size + line)?)))
+}
+
 /// What checked mode costs.
 fn checked<Rounds: FnMut(u64) + 'static>(
-    id: &'static str,
-    what: &'static str,
-    per_round: u64,
+    case: Case,
     rounds: fn(Worker) -> Rounds,
 ) -> Outcome<Case> {
     let worker = ours::worker("ring", 512)?;
     worker.pool().set_checked(true);
-    Ok(Case::new(id, what, per_round)
+    Ok(case
         .against("unchecked", 1.15)
         .side("unchecked", rounds(ours::worker("ring", 512)?))
         .side(OURS, rounds(worker)))

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 use hwpool::Pool;
@@ -59,6 +60,73 @@ fn hot_rounds<const N: usize>(worker: &mut Worker, batch: &mut Batch<N>, rounds:
         take(worker, batch, N);
         black_box(&mut *batch);
         give(worker, batch, N);
+    }
+}
+
+/// As [`hot`], with one more counter of the kind that workers have.
+pub(crate) fn counted<const N: usize>(mut worker: Worker) -> impl FnMut(u64) {
+    let mut places = Places::new(Batch::<N>::new);
+    let counter = Box::new(AtomicU64::new(0));
+    move |rounds| counted_rounds(&mut worker, places.next(), &counter, rounds)
+}
+
+#[inline(never)]
+fn counted_rounds<const N: usize>(
+    worker: &mut Worker,
+    batch: &mut Batch<N>,
+    counter: &AtomicU64,
+    rounds: u64,
+) {
+    for _ in 0..rounds {
+        take(worker, batch, N);
+        let so_far = counter.load(Ordering::Relaxed);
+        counter.store(so_far + N as u64, Ordering::Relaxed);
+        black_box(&mut *batch);
+        give(worker, batch, N);
+    }
+}
+
+/// As [`hot`], with what a look at each object can't do without: it is noted when the object goes out, looked at when it
+/// comes back, and noted again.
+pub(crate) fn least_checks(mut worker: Worker) -> impl FnMut(u64) {
+    let mut places = Places::new(Batch::<32>::new);
+    let mut notes = vec![0; 1 << 13];
+    move |rounds| least_rounds(&mut worker, places.next(), &mut notes, rounds)
+}
+
+#[inline(never)]
+fn least_rounds(worker: &mut Worker, batch: &mut Batch<32>, notes: &mut [u32], rounds: u64) {
+    let notes: &mut [u32; 1 << 13] = notes.try_into().expect("as many as the mask says");
+    let place = |slot: &Slot| slot.index() as usize & ((1 << 13) - 1);
+    for _ in 0..rounds {
+        take(worker, batch, 32);
+        batch.iter().for_each(|slot| notes[place(slot)] = 1);
+        black_box(&mut *batch);
+        let all_out = batch.iter().fold(1, |all, slot| all & notes[place(slot)]);
+        assert_eq!(all_out, 1, "noted above");
+        batch.iter().for_each(|slot| notes[place(slot)] = 2);
+        give(worker, batch, 32);
+    }
+}
+
+/// Takes N by 32, writes to the beginning of each object, and gives them back.
+pub(crate) fn written<const N: usize>(mut worker: Worker) -> impl FnMut(u64) {
+    let mut slots = Vec::with_capacity(N);
+    move |rounds| written_rounds::<N>(&mut worker, &mut slots, rounds)
+}
+
+#[inline(never)]
+fn written_rounds<const N: usize>(worker: &mut Worker, slots: &mut Vec<Slot>, rounds: u64) {
+    for _ in 0..rounds {
+        for _ in 0..N / 32 {
+            take(worker, slots, 32);
+        }
+        for slot in &mut *slots {
+            worker.bytes_mut(slot)[..8].copy_from_slice(&rounds.to_ne_bytes());
+        }
+        for _ in 0..N / 32 {
+            give(worker, slots, 32);
+        }
     }
 }
 

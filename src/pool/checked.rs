@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::pool::slot::index_of;
+
 /// Number of a holder's name in its pool's [roster](super::roster).
 pub(super) type HolderId = u16;
 
@@ -25,6 +27,8 @@ pub(super) enum Place {
 const EPOCH_MASK: u32 = (1 << 14) - 1;
 const EPOCH_SHIFT: u32 = 18;
 const KIND_SHIFT: u32 = 16;
+/// Entries of objects that are in, from that of a free one: free and cached are next to each other.
+const IN_ENTRIES: u32 = 2 << KIND_SHIFT;
 
 /// The record of all objects.
 pub(super) struct Table(Box<[AtomicU32]>);
@@ -34,10 +38,23 @@ impl Table {
         Table((0..objects).map(|_| AtomicU32::new(0)).collect())
     }
 
-    /// Notes where an object is. Relaxed: the object itself travels between threads in an ordered way, and its entry
-    /// with it.
-    pub(super) fn set(&self, epoch: u32, index: u32, place: Place) {
-        self.0[index as usize].store(encode(epoch, place), Ordering::Relaxed);
+    /// Notes where objects are, given as slots or as indices. Relaxed: the objects themselves travel between threads in an
+    /// ordered way, and their entries with them.
+    pub(super) fn set(&self, epoch: u32, words: &[u32], place: Place) {
+        let entry = encode(epoch, place);
+        for &word in words {
+            self.0[index_of(word) as usize].store(entry, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells whether all are out, as far as is known. Without a branch an object: nearly always they are.
+    pub(super) fn are_out(&self, epoch: u32, words: &[u32]) -> bool {
+        let first = encode(epoch, Place::Free);
+        let is_in = |entry: u32| entry.wrapping_sub(first) < IN_ENTRIES;
+        let entry = |&word: &u32| self.0[index_of(word) as usize].load(Ordering::Relaxed);
+        !words
+            .iter()
+            .fold(false, |any, word| any | is_in(entry(word)))
     }
 
     pub(super) fn at(&self, epoch: u32, index: u32) -> Place {
@@ -92,10 +109,34 @@ mod tests {
             Place::Out(u16::MAX),
             Place::Unknown,
         ] {
-            table.set(3, 1, place);
+            table.set(3, &[1], place);
             assert_eq!(table.at(3, 1), place);
             assert_eq!(table.at(5, 1), Place::Unknown);
             assert_eq!(table.at(3, 0), Place::Unknown);
+        }
+    }
+
+    #[test]
+    fn one_that_is_in_among_many_is_seen() {
+        let table = Table::new(10);
+        let all: Vec<u32> = (0..10).map(|index| 7 << 24 | index).collect();
+        let places = [
+            (Place::Free, false),
+            (Place::Cached(0), false),
+            (Place::Cached(u16::MAX), false),
+            (Place::Out(0), true),
+            (Place::Out(u16::MAX), true),
+            (Place::Unknown, true),
+        ];
+        for epoch in [1, 3, EPOCH_MASK] {
+            for (place, is_out) in places {
+                for at in 0..10 {
+                    table.set(epoch, &all, Place::Out(5));
+                    table.set(epoch, &all[at..=at], place);
+                    assert_eq!(table.are_out(epoch, &all), is_out, "{place:?} {epoch}");
+                    assert!(table.are_out(epoch.wrapping_add(2), &all));
+                }
+            }
         }
     }
 }

@@ -418,9 +418,7 @@ impl Inner {
     #[inline(always)]
     pub(super) fn note(&self, words: &[u32], place: Place) {
         if let Some((epoch, table)) = self.checking() {
-            words
-                .iter()
-                .for_each(|&word| table.set(epoch, index_of(word), place));
+            table.set(epoch, words, place);
         }
     }
 
@@ -428,17 +426,18 @@ impl Inner {
     #[inline(always)]
     pub(super) fn check_out(&self, words: &[u32]) -> Given {
         match self.checking() {
-            None => Ok(()),
-            Some((epoch, table)) => check_out(epoch, table, words),
+            Some((epoch, table)) if !table.are_out(epoch, words) => {
+                Err(not_out(epoch, table, words))
+            }
+            _ => Ok(()),
         }
     }
 }
 
-fn check_out(epoch: u32, table: &Table, words: &[u32]) -> Given {
-    let is_in = |index: u32| matches!(table.at(epoch, index), Place::Free | Place::Cached(_));
+#[cold]
+fn not_out(epoch: u32, table: &Table, words: &[u32]) -> Box<Fault> {
+    let is_in = |index: &u32| matches!(table.at(epoch, *index), Place::Free | Place::Cached(_));
     let mut indices = words.iter().map(|&word| index_of(word));
-    match indices.find(|&index| is_in(index)) {
-        Some(index) => Err(GiveFault::NotOut { index }.into()),
-        None => Ok(()),
-    }
+    let index = indices.find(is_in).unwrap_or_default();
+    GiveFault::NotOut { index }.into()
 }
