@@ -49,6 +49,7 @@ pub struct PoolBuilder {
     device: Option<Device>,
     checked: bool,
     iova_is_address: bool,
+    capacity: Option<u32>,
 }
 
 impl PoolBuilder {
@@ -65,6 +66,7 @@ impl PoolBuilder {
             device: None,
             checked: false,
             iova_is_address: false,
+            capacity: None,
         }
     }
 
@@ -151,6 +153,15 @@ impl PoolBuilder {
         }
     }
 
+    /// Sets how many objects are in a raw pool at most, 1 to all: fewer where some are never used, so that one too many still
+    /// shows that an object was freed twice. All where it is not set; [`build`](Self::build) does not look at it.
+    pub fn capacity(self, objects: u32) -> PoolBuilder {
+        PoolBuilder {
+            capacity: Some(objects),
+            ..self
+        }
+    }
+
     /// Makes the pool: memory, backend, and all objects inside.
     ///
     /// # Errors
@@ -163,7 +174,7 @@ impl PoolBuilder {
             pool: self.name.clone(),
         })?;
         let memory = self.allocate(stride)?;
-        let store = self.make_store(&maker, &memory, stride)?;
+        let store = self.make_store(&maker, &memory, stride, self.objects)?;
         let iova = self.check_iova(&store, stride)?;
         self.fill(&store, tag.word())?;
         let pool = Pool::from_inner(Inner {
@@ -201,7 +212,8 @@ impl PoolBuilder {
         let stride = self.check()?;
         let maker = registry::find(&self.name, &self.backend)?;
         let memory = self.allocate(stride)?;
-        let backend = self.make_store(&maker, &memory, stride)?;
+        let capacity = self.capacity.unwrap_or(self.objects).clamp(1, self.objects);
+        let backend = self.make_store(&maker, &memory, stride, capacity)?;
         self.check_iova(&backend, stride)?;
         let remembers = self.checked || !maker.trusted;
         Ok(RawPool {
@@ -306,10 +318,12 @@ impl PoolBuilder {
         maker: &Maker,
         memory: &Arc<Memory>,
         stride: usize,
+        capacity: u32,
     ) -> Result<Store, CreateError> {
         let request = BackendRequest {
             pool: &self.name,
             objects: self.objects,
+            capacity,
             stride,
             size: self.size,
             align: self.align,

@@ -19,8 +19,10 @@ use crate::pool::store::Store;
 pub struct BackendRequest<'a> {
     /// Name of the pool.
     pub pool: &'a str,
-    /// How many objects there are; the backend must have room for all.
+    /// How many objects there are: backends are given indices below this.
     pub objects: u32,
+    /// How many of them are in at most: the backend must have room for as many, and refuses more if it keeps no ledger.
+    pub capacity: u32,
     /// Bytes from one object to the next: a multiple of the alignment.
     pub stride: usize,
     /// Bytes of one object that users may use.
@@ -173,8 +175,8 @@ fn on_device(path: Path) -> Factory {
 
 fn built_in(name: &str) -> Option<Maker> {
     let make: Factory = match name {
-        RING => Arc::new(|request| Ok(Store::Ring(Ring::new(request.objects)))),
-        STACK => Arc::new(|request| Ok(Store::Stack(Stack::new(request.objects)))),
+        RING => Arc::new(|request| Ok(Store::Ring(Ring::new(request.capacity)))),
+        STACK => Arc::new(|request| Ok(Store::Stack(Stack::new(request.capacity)))),
         BMU => on_device(Path::Portal),
         BMU_REGISTERS => on_device(Path::Registers),
         _ => return None,

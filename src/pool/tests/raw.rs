@@ -38,6 +38,21 @@ fn begins_with_everything_out_and_ends_with_a_count() {
 }
 
 #[test]
+fn takes_in_no_more_than_its_capacity() {
+    for backend in ["ring", "stack"] {
+        let pool = builder(64).backend(backend).capacity(3).build_raw();
+        let pool = pool.unwrap();
+        pool.enqueue(&[61, 62, 63]).unwrap();
+        let refused = pool.enqueue(&[0]);
+        assert!(
+            matches!(refused, Err(RawError::Give(PoolError::Refused { .. }))),
+            "{backend}: {refused:?}"
+        );
+        assert_eq!(pool.close().unwrap().returned, 3, "{backend}");
+    }
+}
+
+#[test]
 fn leaves_its_output_alone_on_shortage() {
     for checked in [false, true] {
         let pool = filled(builder(4).checked(checked));
