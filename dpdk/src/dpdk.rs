@@ -22,6 +22,7 @@ unsafe extern "C" {
     safe fn rte_eal_process_type() -> c_int;
     safe fn rte_eal_iova_mode() -> c_int;
     fn rte_mem_virt2iova(address: *const c_void) -> u64;
+    safe fn rte_mem_virt2memseg_list(address: *const c_void) -> *const c_void;
     fn rte_log(level: u32, kind: u32, format: *const c_char, ...) -> c_int;
 }
 
@@ -46,6 +47,11 @@ pub(crate) fn iova(address: usize) -> Option<u64> {
     // SAFETY: any address may be asked for.
     let iova = unsafe { rte_mem_virt2iova(std::ptr::without_provenance(address)) };
     (iova != BAD_IOVA).then_some(iova)
+}
+
+/// Tells whether memory is DPDK's, or was registered with it.
+pub(crate) fn knows(address: *const c_void) -> bool {
+    !rte_mem_virt2memseg_list(address).is_null()
 }
 
 /// Writes a line to DPDK's log.

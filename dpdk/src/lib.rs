@@ -15,7 +15,7 @@
 //!
 //! One name is registered, at load, because DPDK's table has 16 places for all drivers of a program. Nothing of DPDK is
 //! needed to build; see `abi.rs`. A panic ends at the boundary as an error; a mistake of the application's is an errno
-//! and one line in DPDK's log, the first time that it happens to a mempool.
+//! and a line in DPDK's log, for the first of its kind in a mempool.
 
 mod abi;
 mod config;

@@ -1,17 +1,21 @@
 //! One mempool of DPDK's: a raw pool, and where its objects are.
 
+use std::error::Error;
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use hwpool::device::{Device, DeviceError};
-use hwpool::dma::PageSize;
-use hwpool::pool::{CreateError, Pool, PoolBuilder, PoolError, RawError, RawPool};
-use libc::{EINVAL, ENODEV, ENOMEM};
+use hwpool::devices::bmu::{PathError, SetupError};
+use hwpool::devices::bus::{BusError, DmaError};
+use hwpool::dma::{MapError, MemoryError, PageSize};
+use hwpool::pool::{BackendError, CreateError, Pool, PoolBuilder, PoolError, RawError, RawPool};
+use libc::{EINVAL, ENODEV, ENOMEM, ENOTCONN};
 
 use crate::config::{self, Choice};
 use crate::devices::Share;
 use crate::dpdk;
-use crate::log::{self, Level, chain};
+use crate::log::{self, Level, causes, chain};
 use crate::objects::Objects;
 use crate::totals;
 
@@ -48,10 +52,49 @@ pub(crate) enum Refusal {
     Short,
     /// A pointer at which no object of this mempool begins.
     Foreign(*mut c_void),
+    /// Memory that the application brought from outside of DPDK, in which objects can't lie.
+    Chunk {
+        /// Where it begins.
+        chunk: *mut c_void,
+        /// Its length in bytes.
+        len: usize,
+    },
     /// What the pool said.
     Pool(String),
     /// The pool is poisoned: its device is gone, or said what can't be.
     Broken(String),
+}
+
+impl Refusal {
+    const BROKEN: u8 = 16;
+
+    /// Returns a bit that refusals of other kinds don't have.
+    fn kind(&self) -> u8 {
+        match self {
+            Refusal::Short => 1,
+            Refusal::Foreign(_) => 2,
+            Refusal::Chunk { .. } => 4,
+            Refusal::Pool(_) => 8,
+            Refusal::Broken(_) => Refusal::BROKEN,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Short => f.write_str("there are fewer objects"),
+            Refusal::Foreign(pointer) => write!(
+                f,
+                "{pointer:?} is no object of this mempool; nothing was taken"
+            ),
+            Refusal::Chunk { chunk, len } => write!(
+                f,
+                "the objects can't lie in the {len} bytes at {chunk:?}, which DPDK does not know: hwpool has them in memory that it maps for devices itself; use rte_mempool_populate_default"
+            ),
+            Refusal::Pool(text) | Refusal::Broken(text) => f.write_str(text),
+        }
+    }
 }
 
 /// A mempool's state; shared by all threads that use it.
@@ -62,8 +105,8 @@ pub(crate) struct Mempool {
     shown: AtomicU32,
     /// Whether to count: an atomic operation a call is a good part of what a call costs.
     counts: bool,
-    /// The first mistake is told, the others are not: nobody wants a line a packet.
-    complained: AtomicBool,
+    /// The kinds of mistakes that were told. The first of each is, the others are not: nobody wants a line a packet.
+    told: AtomicU8,
     /// Dropped after the pool that lies on it.
     _device: Option<Share>,
 }
@@ -95,7 +138,7 @@ impl Mempool {
             pool,
             shown: AtomicU32::new(0),
             counts: config::is_on(config::STATS),
-            complained: AtomicBool::new(false),
+            told: AtomicU8::new(0),
             _device: device,
         })
     }
@@ -228,35 +271,59 @@ impl Mempool {
     #[cold]
     fn not_put(&self, error: &RawError) -> Refusal {
         match error {
-            RawError::NotOut { index } => {
-                Refusal::Pool(format!("{:?} was freed twice", self.pointer(*index)))
-            }
-            RawError::Give(PoolError::Refused { .. })
-                if self.pool.count() >= self.pool.objects() =>
-            {
-                Refusal::Pool("more objects are freed than there are: one was freed twice".into())
+            RawError::NotOut { index } => self.freed_twice(*index),
+            RawError::Give(PoolError::Refused { cause }) => {
+                if let Some(PathError::Refused { index, .. }) = cause.downcast_ref() {
+                    self.freed_twice(*index)
+                } else if let Some(BackendError::Short) = cause.downcast_ref() {
+                    let text = "more objects are freed than there are: one was freed twice";
+                    Refusal::Pool(text.into())
+                } else {
+                    Refusal::Pool(chain(error))
+                }
             }
             RawError::Give(PoolError::Poisoned { .. }) => Refusal::Broken(chain(error)),
             error => Refusal::Pool(chain(error)),
         }
     }
 
+    fn freed_twice(&self, index: u32) -> Refusal {
+        Refusal::Pool(format!("{:?} was freed twice", self.pointer(index)))
+    }
+
     pub(crate) fn count(&self) -> u32 {
         self.pool.count()
     }
 
-    /// Tells the log of a mistake, once.
-    pub(crate) fn complain(&self, text: &str) {
-        if !self.complained.swap(true, Ordering::Relaxed) {
+    /// Tells the log of a mistake, once for each kind.
+    pub(crate) fn complain(&self, what: &str, refusal: &Refusal) {
+        if !self.is_told(refusal.kind()) {
+            let text = format_args!("{what}: {refusal}");
             log::line(Level::Error, self.pool.name(), &text);
         }
+    }
+
+    /// Tells the log that the objects are not in memory that was offered for them.
+    pub(crate) fn note_other_memory(&self, chunk: *mut c_void, len: usize) {
+        let text = format_args!(
+            "populate: the objects are in memory that hwpool maps for devices itself, not in the {len} bytes at {chunk:?}"
+        );
+        log::line(Level::Notice, self.pool.name(), &text);
+    }
+
+    /// Tells whether a kind of refusal was told, and has it told from now on.
+    fn is_told(&self, kind: u8) -> bool {
+        self.told.fetch_or(kind, Ordering::Relaxed) & kind != 0
     }
 
     /// Ends the mempool; what is still out goes with its memory.
     pub(crate) fn free(self) {
         totals::freed();
         let name = self.pool.name().to_string();
+        let is_broken = self.is_told(Refusal::BROKEN);
         match self.pool.close() {
+            // What broke it also keeps it from being emptied.
+            Err(_) if is_broken => {}
             Ok(report) if report.invented == 0 => {}
             Ok(report) => {
                 let text = format!(
@@ -292,31 +359,77 @@ fn build(
     with: impl FnOnce(PoolBuilder) -> PoolBuilder,
 ) -> Result<RawPool, NotMade> {
     let pool = Pool::builder(&request.name)
-        .size(request.stride)
         .node(request.node)
         .checked(config::is_on(config::CHECKED));
     let pool = match request.iova_is_address {
-        true => pool.objects(request.objects),
+        true => pool.size(request.stride).objects(request.objects),
         // Devices without an IOMMU are given physical addresses, which only hugepages keep.
-        false => pool
-            .objects(request.objects.saturating_add(request.on_two_pages()))
-            .pages(hwpool::dma::Pages::Exactly(PageSize::Huge2M)),
+        false => {
+            let on_pages = OnPages::of(request)?;
+            pool.size(on_pages.stride)
+                .objects(on_pages.objects)
+                .capacity(request.objects)
+                .pages(hwpool::dma::Pages::Exactly(PageSize::Huge2M))
+        }
     };
     with(pool)
         .build_raw()
         .map_err(|error| NotMade::no_pool(request, &error))
 }
 
-impl Request {
-    /// Returns how many objects may lie on two pages at most: one a page.
-    fn on_two_pages(&self) -> u32 {
-        let page = PageSize::Huge2M.bytes();
-        let len = self
-            .stride
-            .next_multiple_of(64)
-            .saturating_mul(self.objects as usize);
-        // One more for each page that these make longer.
-        (len / page + len / page / (page / self.stride.min(page)) + 2) as u32
+/// Objects of which as many as are wanted lie on one page each.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OnPages {
+    /// Bytes from one object to the next.
+    pub(crate) stride: usize,
+    /// With those that are left out, as they lie on two pages.
+    pub(crate) objects: u32,
+}
+
+impl OnPages {
+    /// # Errors
+    /// Where an object is larger than a page.
+    pub(crate) fn of(request: &Request) -> Result<OnPages, NotMade> {
+        let (page, stride) = (
+            PageSize::Huge2M.bytes(),
+            request.stride.next_multiple_of(64),
+        );
+        if stride > page {
+            return Err(NotMade {
+                errno: EINVAL,
+                text: format!(
+                    "objects of {stride} bytes with their headers are larger than a page of {page}, and physical addresses (--iova-mode=pa) don't go on from page to page: use smaller objects, or run with --iova-mode=va"
+                ),
+            });
+        }
+        // Were they side by side, next to none would lie on one page.
+        if stride > page / 2 {
+            return Ok(OnPages {
+                stride: page,
+                objects: request.objects,
+            });
+        }
+        let wanted = u64::from(request.objects);
+        let mut objects = wanted;
+        loop {
+            // Those that replace objects on two pages may lie on two pages again.
+            match wanted - Self::whole(objects, stride as u64, page as u64) {
+                0 => break,
+                missing => objects += missing,
+            }
+        }
+        Ok(OnPages {
+            stride,
+            objects: u32::try_from(objects).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Returns how many objects, side by side from the start of a page on, lie on one page each.
+    fn whole(objects: u64, stride: u64, page: u64) -> u64 {
+        let ends = (objects * stride).saturating_sub(1) / page;
+        // Page and object end together at each multiple of both.
+        let both = stride >> stride.trailing_zeros().min(page.trailing_zeros());
+        objects - (ends - ends / both)
     }
 }
 
@@ -329,17 +442,42 @@ impl NotMade {
     }
 
     fn no_pool(request: &Request, error: &CreateError) -> NotMade {
-        let is_memory = matches!(error, CreateError::Memory { .. });
-        let hint = match is_memory && !request.iova_is_address {
-            true => {
+        let hint = match error {
+            CreateError::Memory { .. } if !request.iova_is_address => {
                 ": where devices see physical addresses (--iova-mode=pa) memory must be hugepages, besides those of DPDK itself; or run with --iova-mode=va"
             }
-            false => "",
+            _ => "",
         };
         NotMade {
-            errno: if is_memory { ENOMEM } else { EINVAL },
+            errno: errno(error),
             text: chain(error) + hint,
         }
+    }
+}
+
+/// Returns what DPDK is told of a pool that can't be made: there is no memory, or the device can't have it mapped; the
+/// device is gone; or something was asked for that can't be.
+fn errno(error: &CreateError) -> c_int {
+    let is_gone = |cause: &(dyn Error + 'static)| {
+        let access = matches!(
+            cause.downcast_ref(),
+            Some(SetupError::Bus(BusError::Gone { .. }))
+        );
+        let mapping = matches!(
+            cause.downcast_ref(),
+            Some(DmaError::Os {
+                errno: ENOTCONN,
+                ..
+            })
+        );
+        access || mapping
+    };
+    if causes(error).any(is_gone) {
+        ENODEV
+    } else if causes(error).any(|cause| cause.is::<MemoryError>() || cause.is::<MapError>()) {
+        ENOMEM
+    } else {
+        EINVAL
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hwpool::host::Tree;
-use libc::{EFAULT, EINVAL, EIO, ENOBUFS, ENOTSUP};
+use libc::{EFAULT, EINVAL, EIO, ENOBUFS, ENOMEM, ENOTSUP};
 
 use crate::abi::{ObjectCallback, RteMempool, RteMempoolInfo, RteMempoolOps};
 use crate::config;
@@ -97,10 +97,14 @@ pub(crate) extern "C" fn alloc(mempool: *mut RteMempool) -> c_int {
 /// Frees the pool. DPDK also frees what it never had made.
 pub(crate) extern "C" fn free(mempool: *mut RteMempool) {
     guarded((), || {
+        // What another process made stays with it, and so does the pointer to it, in memory that DPDK's processes share; a
+        // child's copy ends with the child.
+        if !MADE_HERE.load(Ordering::Relaxed) {
+            return;
+        }
         // SAFETY: DPDK hands out its own mempool, which nobody uses any more.
         let data = std::mem::replace(unsafe { &mut (*mempool).pool_data }, std::ptr::null_mut());
-        // What another process made stays with it; a child's copy ends with the child.
-        if !data.is_null() && MADE_HERE.load(Ordering::Relaxed) {
+        if !data.is_null() {
             // SAFETY: it came from `alloc`, once, and was taken out just now.
             unsafe { Box::from_raw(data.cast::<Mempool>()) }.free();
         }
@@ -148,7 +152,6 @@ pub(crate) extern "C" fn dequeue(
         let pointers = unsafe { std::slice::from_raw_parts_mut(objects, n as usize) };
         match state.get(pointers) {
             Ok(()) => 0,
-            Err(Refusal::Short) => -ENOBUFS,
             Err(refusal) => refused(state, "get", &refusal),
         }
     })
@@ -174,13 +177,14 @@ pub(crate) extern "C" fn calc_mem_size(
     TOKEN as isize
 }
 
-/// Shows DPDK every object, and puts it into the list.
+/// Shows DPDK every object, and puts it into the list. The chunk only stands for memory of ours. One that the application
+/// brings from outside of DPDK is refused: it has a reason to want the objects there. Of DPDK's own it seldom has.
 pub(crate) extern "C" fn populate(
     mempool: *mut RteMempool,
     most: c_uint,
-    _chunk: *mut c_void,
+    chunk: *mut c_void,
     _iova: u64,
-    _len: usize,
+    len: usize,
     callback: Option<ObjectCallback>,
     argument: *mut c_void,
 ) -> c_int {
@@ -188,6 +192,12 @@ pub(crate) extern "C" fn populate(
         let (Some(state), Some(callback)) = (state(mempool), callback) else {
             return -EINVAL;
         };
+        if len > TOKEN {
+            if !dpdk::knows(chunk) {
+                return refused(state, "populate", &Refusal::Chunk { chunk, len });
+            }
+            state.note_other_memory(chunk, len);
+        }
         // SAFETY: DPDK's own mempool; the size of a header does not change.
         let header = unsafe { (*mempool).header_size } as usize;
         // All at once: DPDK asks for what is missing, and then nothing is.
@@ -247,23 +257,17 @@ pub(crate) fn state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
     unsafe { (*mempool).pool_data.cast::<Mempool>().as_ref() }
 }
 
+/// Tells the log of a mistake, the first of its kind, and returns what DPDK is told.
+#[cold]
 fn refused(state: &Mempool, what: &str, refusal: &Refusal) -> c_int {
+    if !matches!(refusal, Refusal::Short) {
+        state.complain(what, refusal);
+    }
     match refusal {
         Refusal::Short => -ENOBUFS,
-        Refusal::Foreign(pointer) => {
-            state.complain(&format!(
-                "{what}: {pointer:?} is no object of this mempool; nothing was taken"
-            ));
-            -EINVAL
-        }
-        Refusal::Pool(text) => {
-            state.complain(&format!("{what}: {text}"));
-            -EINVAL
-        }
-        Refusal::Broken(text) => {
-            state.complain(&format!("{what}: {text}"));
-            -EIO
-        }
+        Refusal::Foreign(_) | Refusal::Pool(_) => -EINVAL,
+        Refusal::Chunk { .. } => -ENOMEM,
+        Refusal::Broken(_) => -EIO,
     }
 }
 

@@ -1,12 +1,14 @@
 //! Stands for DPDK in unit tests.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
 
 use crate::log::Level;
 
 thread_local! {
     pub(crate) static PRIMARY: Cell<bool> = const { Cell::new(true) };
     pub(crate) static PHYSICAL: Cell<bool> = const { Cell::new(false) };
+    pub(crate) static KNOWN: Cell<bool> = const { Cell::new(false) };
     static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -23,6 +25,10 @@ pub(crate) fn iova_is_address() -> bool {
 
 pub(crate) fn iova(address: usize) -> Option<u64> {
     Some(address as u64 ^ PHYSICAL_BASE)
+}
+
+pub(crate) fn knows(_: *const c_void) -> bool {
+    KNOWN.get()
 }
 
 pub(crate) fn log(level: Level, line: &str) {

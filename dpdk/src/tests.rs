@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
-use libc::{EINVAL, ENOBUFS, ENODEV, ENOTSUP};
+use libc::{EINVAL, EIO, ENOBUFS, ENODEV, ENOMEM, ENOTSUP};
 
 use crate::abi::{RteMempool, RteMempoolInfo};
-use crate::dpdk::{self, PHYSICAL, PHYSICAL_BASE, PRIMARY, errors};
-use crate::{ops, totals};
+use crate::dpdk::{self, KNOWN, PHYSICAL, PHYSICAL_BASE, PRIMARY, errors};
+use crate::mempool::{Mempool, OnPages, Request};
+use crate::{config, ops, totals};
 
 /// A mempool as DPDK makes it.
 struct Dpdk(Box<RteMempool>);
@@ -43,6 +44,10 @@ impl Dpdk {
 
     /// Populates, and returns the objects that DPDK was shown.
     fn populate(&mut self) -> Vec<*mut c_void> {
+        self.populate_from(null_mut(), 64)
+    }
+
+    fn populate_from(&mut self, chunk: *mut c_void, len: usize) -> Vec<*mut c_void> {
         extern "C" fn seen(_: *mut RteMempool, list: *mut c_void, object: *mut c_void, iova: u64) {
             let physical = if dpdk::iova_is_address() {
                 0
@@ -58,9 +63,21 @@ impl Dpdk {
         }
         let mut list: Vec<*mut c_void> = Vec::new();
         let (size, argument) = (self.0.size, (&raw mut list).cast());
-        let count = ops::populate(&mut *self.0, size, null_mut(), 0, 64, Some(seen), argument);
+        let count = ops::populate(&mut *self.0, size, chunk, 0, len, Some(seen), argument);
         assert_eq!(count, size as c_int);
         list
+    }
+
+    /// Offers memory, and returns what populating says and how many objects were shown.
+    fn offer(&mut self, chunk: *mut c_void, len: usize) -> (c_int, u32) {
+        extern "C" fn seen(_: *mut RteMempool, count: *mut c_void, _: *mut c_void, _: u64) {
+            // SAFETY: the counter below.
+            unsafe { *count.cast::<u32>() += 1 };
+        }
+        let mut count = 0u32;
+        let (size, argument) = (self.0.size, (&raw mut count).cast());
+        let answer = ops::populate(&mut *self.0, size, chunk, 0, len, Some(seen), argument);
+        (answer, count)
     }
 
     fn made(objects: u32, config: &'static std::ffi::CStr) -> (Dpdk, Vec<*mut c_void>) {
@@ -81,6 +98,12 @@ impl Dpdk {
     fn count(&self) -> u32 {
         ops::get_count(&*self.0)
     }
+
+    /// Returns an object, whoever has it.
+    fn pointer(&self, index: u32) -> *mut c_void {
+        // SAFETY: made by `alloc`, and not yet freed.
+        unsafe { (*self.0.pool_data.cast::<Mempool>()).pointer(index) }
+    }
 }
 
 impl Drop for Dpdk {
@@ -93,15 +116,9 @@ impl Drop for Dpdk {
 
 #[test]
 fn nothing_is_shown_twice() {
-    extern "C" fn seen(_: *mut RteMempool, count: *mut c_void, _: *mut c_void, _: u64) {
-        // SAFETY: the counter below.
-        unsafe { *count.cast::<u32>() += 1 };
-    }
     let (mut dpdk, _) = Dpdk::made(64, c"ring");
-    let mut count = 0u32;
-    let argument = (&raw mut count).cast();
-    let again = ops::populate(&mut *dpdk.0, 64, null_mut(), 0, 64, Some(seen), argument);
-    assert_eq!((again, count, dpdk.count()), (0, 0, 64));
+    assert_eq!(dpdk.offer(null_mut(), 64), (0, 0));
+    assert_eq!(dpdk.count(), 64);
 }
 
 #[test]
@@ -120,6 +137,149 @@ fn a_child_of_fork_is_refused_and_leaves_the_parents_mempool_alone() {
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0, "the child was refused");
     assert_eq!(dpdk.get(&mut [null_mut(); 64]), 0);
+}
+
+#[test]
+fn memory_from_outside_of_dpdk_is_refused_and_the_mempool_stays_usable() {
+    for backend in BACKENDS {
+        let mut dpdk = Dpdk::new(64, backend);
+        assert_eq!(dpdk.alloc(), 0);
+        let mut chunk = vec![0u8; 1 << 20];
+        for _ in 0..2 {
+            let refused = dpdk.offer(chunk.as_mut_ptr().cast(), chunk.len());
+            assert_eq!(refused, (-ENOMEM, 0));
+        }
+        let lines = errors();
+        assert!(
+            lines.len() == 1 && lines[0].contains("1048576 bytes"),
+            "{lines:?}"
+        );
+        dpdk.populate();
+        assert_eq!(dpdk.count(), 64);
+    }
+}
+
+#[test]
+fn memory_of_dpdks_stands_for_the_drivers_own() {
+    KNOWN.set(true);
+    let mut dpdk = Dpdk::new(64, c"ring");
+    assert_eq!(dpdk.alloc(), 0);
+    let mut chunk = vec![0u8; 1 << 16];
+    let within = chunk.as_ptr_range();
+    let shown = dpdk.populate_from(chunk.as_mut_ptr().cast(), chunk.len());
+    assert!(
+        shown
+            .iter()
+            .all(|at| !within.contains(&at.cast_const().cast()))
+    );
+}
+
+/// An address of the model with faults, whose file is written for the occasion.
+fn with_faults(name: &str, faults: &str) -> (std::path::PathBuf, &'static std::ffi::CStr) {
+    let file = std::env::temp_dir().join(format!("hwpool-dpdk-{}-{name}", std::process::id()));
+    std::fs::write(&file, faults).expect("a file of faults");
+    let address = std::ffi::CString::new(format!("sim:bmu?faults={}", file.display()));
+    // What DPDK is given lives as long as the program.
+    let address = Box::leak(address.expect("no zero in it").into_boxed_c_str());
+    (file, address)
+}
+
+#[test]
+fn a_device_that_lies_or_is_gone_fails_gets_with_one_line_and_hurts_nobody() {
+    for (name, fault) in [
+        ("gone", "kind = \"gone\"\nnth = 400"),
+        ("twice", "kind = \"duplicate-buffer\"\nnth = 5"),
+        ("outside", "kind = \"out-of-range-buffer\"\nnth = 5"),
+        ("between", "kind = \"misaligned-buffer\"\nnth = 5"),
+        ("lost", "kind = \"lost-entry\"\nnth = 5"),
+    ] {
+        let (file, address) = with_faults(name, &format!("[[fault]]\n{fault}\n"));
+        let (mut dpdk, _) = Dpdk::made(64, address);
+        std::fs::remove_file(file).expect("the device has read it");
+        let (mut other, _) = Dpdk::made(64, c"sim:bmu");
+        let mark: *mut c_void = std::ptr::without_provenance_mut(0x77);
+        let mut got = [mark; 8];
+        let failed = (0..10_000).find_map(|_| {
+            let answer = dpdk.get(&mut got);
+            if answer != 0 {
+                return Some(answer);
+            }
+            let answer = dpdk.put(&got);
+            got = [mark; 8];
+            (answer != 0).then_some(answer)
+        });
+        assert_eq!(failed, Some(-EIO), "{name}");
+        assert_eq!(got, [mark; 8], "{name}: DPDK's cache breaks otherwise");
+        let object = dpdk.pointer(0);
+        for _ in 0..1000 {
+            assert_eq!((dpdk.get(&mut got), dpdk.put(&[object])), (-EIO, -EIO));
+        }
+        assert_eq!(got, [mark; 8], "{name}");
+        let lines = errors();
+        assert!(
+            lines.len() == 1 && lines[0].contains("poisoned"),
+            "{lines:?}"
+        );
+        let mut all = [mark; 64];
+        assert_eq!((other.get(&mut all), other.put(&all)), (0, 0));
+    }
+}
+
+/// Makes, populates, uses and frees a mempool; returns the first errno.
+fn live(config: &'static std::ffi::CStr, objects: u32) -> c_int {
+    let mut dpdk = Dpdk::new(objects, config);
+    let made = dpdk.alloc();
+    if made != 0 {
+        return made;
+    }
+    let (populated, _) = dpdk.offer(null_mut(), 64);
+    if populated < 0 {
+        return populated;
+    }
+    let mut got = [null_mut(); 64];
+    let mut round = || match dpdk.get(&mut got) {
+        0 => dpdk.put(&got),
+        error => error,
+    };
+    (0..20)
+        .map(|_| round())
+        .find(|answer| *answer != 0)
+        .unwrap_or(0)
+}
+
+#[test]
+fn a_device_may_go_at_any_access() {
+    let mut answers = BTreeSet::new();
+    for nth in (1..700).step_by(7) {
+        let fault = format!("[[fault]]\nkind = \"gone\"\nnth = {nth}\n");
+        let (file, address) = with_faults("any", &fault);
+        let answer = live(address, 2000);
+        std::fs::remove_file(file).expect("the device has read it");
+        let lines = errors();
+        // It may also go while the mempool is freed, or after that.
+        let told = if answer == 0 { 0..=1 } else { 1..=1 };
+        assert!(told.contains(&lines.len()), "{nth}: {answer}, {lines:?}");
+        assert!(lines.iter().all(|line| line.contains("gone")), "{lines:?}");
+        answers.insert(answer);
+    }
+    assert_eq!(answers, BTreeSet::from([-ENODEV, -EIO, 0]));
+}
+
+#[test]
+fn each_kind_of_mistake_is_told_once() {
+    let (mut dpdk, shown) = Dpdk::made(64, c"sim:bmu");
+    for _ in 0..1000 {
+        assert_eq!(dpdk.put(&[null_mut()]), -EINVAL);
+        assert_eq!(dpdk.put(&shown[..1]), -EINVAL);
+        assert_eq!(dpdk.get(&mut [null_mut(); 65]), -ENOBUFS);
+    }
+    let lines = errors();
+    assert!(
+        lines.len() == 2
+            && lines[0].contains("no object of this")
+            && lines[1].contains("freed twice"),
+        "{lines:?}"
+    );
 }
 
 const BACKENDS: [&std::ffi::CStr; 3] = [c"ring", c"stack", c"sim:bmu"];
@@ -196,10 +356,14 @@ fn a_double_free_is_refused_at_once_by_a_device_and_when_it_shows_in_software() 
     assert_eq!(dpdk.put(&got[..1]), -EINVAL);
     assert_eq!(dpdk.put(&got[1..]), 0, "the pool goes on");
     assert_eq!(dpdk.count(), 64);
-    assert_eq!(errors().len(), 1);
+    let lines = errors();
+    let says = format!("{:?} was freed twice", got[0]);
+    assert!(lines.len() == 1 && lines[0].contains(&says), "{lines:?}");
     for backend in [c"ring", c"stack"] {
         let (mut dpdk, shown) = Dpdk::made(64, backend);
-        assert_eq!(dpdk.put(&shown[..1]), -EINVAL, "all are in already");
+        assert_eq!(dpdk.get(&mut [null_mut()]), 0);
+        assert_eq!(dpdk.put(&shown[..2]), -EINVAL, "one more than was out");
+        assert_eq!((dpdk.put(&shown[..1]), dpdk.count()), (0, 64));
         let lines = errors();
         assert!(
             lines.len() == 1 && lines[0].contains("freed twice"),
@@ -218,6 +382,7 @@ fn what_cannot_be_made_is_an_errno_and_a_line() {
         (c"user:/nowhere/bmu.sock", 64, ENODEV, "/nowhere/bmu.sock"),
         (c"sim:bmu?buffers=100", 128, EINVAL, "100"),
         (c"sim:bmu?stride-max=1024", 64, EINVAL, "1024"),
+        (c"sim:bmu?iommu-entries=1", 64, ENOMEM, "1 DMA mappings"),
         (c"ring", 0, EINVAL, "zero objects"),
     ] {
         let mut dpdk = Dpdk::new(objects, config);
@@ -307,6 +472,52 @@ fn hugepage_objects_on_two_pages_are_left_out_where_addresses_are_physical() {
         );
     }
     assert_eq!((shown.len(), dpdk.count()), (2000, 2000));
+    assert_eq!(dpdk.put(&shown[..1]), -EINVAL, "those left out are no room");
+    assert!(errors()[0].contains("freed twice"));
+}
+
+fn on_pages(objects: u32, stride: usize) -> Result<OnPages, c_int> {
+    let request = Request {
+        name: "mp".into(),
+        objects,
+        stride,
+        header: HEADER,
+        node: None,
+        iova_is_address: false,
+        choice: config::Choice::Software("ring".into()),
+    };
+    OnPages::of(&request).map_err(|error| error.errno)
+}
+
+#[test]
+fn as_many_objects_as_are_wanted_lie_on_one_page_whatever_their_size() {
+    const PAGE: u64 = 2 << 20;
+    for stride in (64..=PAGE).step_by(8 * 1031) {
+        for wanted in [1, 2, 3, 7, 100, 4095] {
+            let layout = on_pages(wanted, stride as usize).expect("a layout");
+            let len = layout.stride as u64;
+            assert!(len >= stride && len.is_multiple_of(64), "{stride}");
+            let is_whole = |at: &u64| at * len / PAGE == ((at + 1) * len - 1) / PAGE;
+            let whole = (0..u64::from(layout.objects)).filter(is_whole).count();
+            assert_eq!(whole, wanted as usize, "of {stride}: {layout:?}");
+            let most = 2 * (u64::from(wanted) * stride + PAGE);
+            assert!(u64::from(layout.objects) * len <= most, "{layout:?}");
+        }
+    }
+}
+
+#[test]
+fn objects_larger_than_a_page_are_refused_where_addresses_are_physical() {
+    assert_eq!(on_pages(8, (2 << 20) + 1), Err(EINVAL));
+    PHYSICAL.set(true);
+    let mut dpdk = Dpdk::new(8, c"ring");
+    dpdk.0.elt_size = 2 << 20;
+    assert_eq!(dpdk.alloc(), -EINVAL);
+    let lines = errors();
+    assert!(
+        lines.len() == 1 && lines[0].contains("larger than a page of 2097152"),
+        "{lines:?}"
+    );
 }
 
 #[test]
