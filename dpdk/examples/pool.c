@@ -4,16 +4,25 @@
 //
 // A configuration is `ring`, `stack` or the address of a device, as in `sim:bmu` or `vfio:0000:01:00.0`.
 
+#define ALLOW_EXPERIMENTAL_API // rte_dev_dma_map
+
 #include <stdint.h>
 #include <stdio.h>
 
+#include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_ethdev.h>
 #include <rte_memory.h>
 #include <rte_mempool.h>
 
 #define OBJECTS 1023
 #define BURST 32
+#define SIZE 2048
+// The memory is made of pages of this size or a multiple.
+#define PAGE ((size_t)4096)
+// Enough for the objects with their headers.
+#define PAGES (OBJECTS * 2 * SIZE / PAGE)
 
 static int
 failed(const char *what)
@@ -36,29 +45,52 @@ widen(struct rte_mempool *pool, void *argument, void *object, unsigned index)
 	range->end = RTE_MAX(range->end, (uintptr_t)object + pool->elt_size + pool->trailer_size);
 }
 
-// The objects lie in memory of hwpool's, which DPDK has not seen. A second device that shall reach them needs these two
-// calls, and rte_dev_dma_map() for itself.
+typedef int dma_call(struct rte_device *device, void *begin, uint64_t iova, size_t length);
+
+// Makes a call for the device of each port, for all of the memory, as its addresses are virtual: with physical ones
+// (--iova-mode=pa) it is a call for each page. A bus that has no such call needs none.
 static int
-tell_dpdk_of_memory(struct rte_mempool *pool)
+for_ports(dma_call *call, const char *name, void *begin, rte_iova_t iova, size_t length)
 {
-	const size_t page = 4096;
+	unsigned port;
+	RTE_ETH_FOREACH_DEV(port) {
+		struct rte_eth_dev_info info;
+		if (rte_eth_dev_info_get(port, &info) < 0)
+			return failed("rte_eth_dev_info_get");
+		if (call(info.device, begin, iova, length) < 0 && rte_errno != ENOTSUP)
+			return failed(name);
+	}
+	return 0;
+}
+
+// The objects lie in memory of hwpool's, which DPDK has not seen. Devices other than the pool's own that shall reach it
+// need these calls, before the first packet and after the last.
+static int
+lend_memory(struct rte_mempool *pool)
+{
+	static rte_iova_t iovas[PAGES];
 	struct range range = {UINTPTR_MAX, 0};
 	rte_mempool_obj_iter(pool, widen, &range);
-	range.begin = RTE_ALIGN_FLOOR(range.begin, page);
-	const size_t length = RTE_ALIGN_CEIL(range.end - range.begin, page);
-	if (rte_extmem_register((void *)range.begin, length, NULL, 0, page) < 0)
+	range.begin = RTE_ALIGN_FLOOR(range.begin, PAGE);
+	const size_t length = RTE_ALIGN_CEIL(range.end - range.begin, PAGE);
+	void *begin = (void *)range.begin;
+	for (size_t at = 0; at < length / PAGE; at++)
+		iovas[at] = rte_mem_virt2iova((void *)(range.begin + at * PAGE));
+	if (rte_extmem_register(begin, length, iovas, length / PAGE, PAGE) < 0)
 		return failed("rte_extmem_register");
-	const int known = rte_mem_virt2memseg_list((void *)range.begin) != NULL;
-	if (rte_extmem_unregister((void *)range.begin, length) < 0)
+	int status = for_ports(rte_dev_dma_map, "rte_dev_dma_map", begin, iovas[0], length);
+	if (status == 0)
+		status = for_ports(rte_dev_dma_unmap, "rte_dev_dma_unmap", begin, iovas[0], length);
+	if (rte_extmem_unregister(begin, length) < 0)
 		return failed("rte_extmem_unregister");
-	return known ? 0 : -1;
+	return status;
 }
 
 static int
 run(const char *configuration)
 {
 	void *objects[BURST];
-	struct rte_mempool *pool = rte_mempool_create_empty("example", OBJECTS, 2048, 256, 0, SOCKET_ID_ANY, 0);
+	struct rte_mempool *pool = rte_mempool_create_empty("example", OBJECTS, SIZE, 256, 0, SOCKET_ID_ANY, 0);
 	if (pool == NULL)
 		return failed("rte_mempool_create_empty");
 	int status = -1;
@@ -71,7 +103,7 @@ run(const char *configuration)
 	else {
 		rte_mempool_put_bulk(pool, objects, BURST);
 		const unsigned in = rte_mempool_avail_count(pool);
-		status = in == OBJECTS ? tell_dpdk_of_memory(pool) : -1;
+		status = in == OBJECTS ? lend_memory(pool) : -1;
 		printf("%s: %u of %u objects are in\n", configuration, in, OBJECTS);
 	}
 	rte_mempool_free(pool);

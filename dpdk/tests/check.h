@@ -1,0 +1,79 @@
+// What the tests on a real DPDK share: checks that end the program, mempools of hwpool's, and the lines in DPDK's log.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <rte_mempool.h>
+
+// What the next mempools lie on.
+static const char *configuration = "start";
+
+#define check(holds, what) check_at((holds), (what), __LINE__)
+
+static inline void
+check_at(int holds, const char *what, int line)
+{
+	if (!holds) {
+		printf("Test Failed: line %d: %s: %s\n", line, configuration, what);
+		exit(1);
+	}
+}
+
+static inline struct rte_mempool *
+empty(const char *name, unsigned objects, unsigned size, unsigned cache)
+{
+	struct rte_mempool *pool = rte_mempool_create_empty(name, objects, size, cache, 0, SOCKET_ID_ANY, 0);
+	check(pool != NULL, "create_empty");
+	check(rte_mempool_set_ops_byname(pool, "hwpool", (void *)(uintptr_t)configuration) == 0, "set_ops_byname");
+	return pool;
+}
+
+static inline struct rte_mempool *
+make(const char *name, unsigned objects, unsigned cache)
+{
+	struct rte_mempool *pool = empty(name, objects, 2048, cache);
+	check(rte_mempool_populate_default(pool) == (int)objects, "populate");
+	return pool;
+}
+
+// ---- DPDK's log ------------------------------------------------------------------------------
+
+static struct {
+	FILE *stream;
+	char *text;
+	size_t length, seen;
+} log_lines;
+
+// Has DPDK write its log where `said` reads it, instead of stderr.
+static inline void
+listen_to_log(void)
+{
+	setlinebuf(stdout); // lines of stderr's come between, not within
+	log_lines.stream = open_memstream(&log_lines.text, &log_lines.length);
+	check(log_lines.stream != NULL && rte_openlog_stream(log_lines.stream) == 0, "the log");
+}
+
+// Counts the driver's lines since the last time, and prints them; each must have `words`.
+static inline unsigned
+said(const char *words)
+{
+	unsigned count = 0;
+	fflush(log_lines.stream);
+	char *text = strdup(log_lines.text + log_lines.seen), *rest = text, *line;
+	log_lines.seen = log_lines.length;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (strstr(line, "HWPOOL") == NULL)
+			continue;
+		printf("%s\n", line);
+		check(strstr(line, words) != NULL, words);
+		count++;
+	}
+	free(text);
+	return count;
+}
+
+#define says_once(words) check(said(words) == 1, "one line: " words)
+#define says_nothing() check(said("nothing at all") == 0, "no line")
