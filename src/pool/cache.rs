@@ -2,19 +2,21 @@
 //!
 //! ```text
 //!   slots: │ coldest … │ … hottest │ (room) │ room for a refill │
-//!          0          half        len     size            size + half
+//!          ▲          half         ▲        ▲ size          size + half
+//!          floor                  top       ceiling
 //! ```
 //!
 //! Last in, first out, never more than `size`. A give that does not fit sends the coldest half to the backend; a take
 //! that finds too few fetches half a cache to where nothing lies, so that a failure leaves all as it was. Larger
 //! requests go past the cache. This is how DPDK's `rte_mempool` works since 26.07.
 //!
-//! `limit` is what the fast paths compare with: `size` normally, and 0 while something needs a look at each object
-//! (checked mode, or the pool is closed), so that looking costs nothing while it is off.
+//! A take lowers `top` and a give raises it, by addresses, because each instruction of these counts (6 are a cycle). The
+//! bounds that they compare with lie out of reach while something needs a look at each object (checked mode, or the pool
+//! is closed), so that looking costs nothing while it is off.
 
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU64, Ordering};
 
 use crate::pool::checked::{HolderId, Place};
 use crate::pool::error::PoolError;
@@ -25,18 +27,26 @@ use crate::pool::words;
 /// A worker's cache and counters. One thread, the worker's, uses the cache; any thread may read the counters.
 #[repr(C, align(128))]
 pub(super) struct Core {
-    len: AtomicUsize,
-    limit: AtomicUsize,
-    slots: NonNull<u32>,
+    /// After the hottest slot, within `slots`.
+    top: AtomicPtr<u32>,
+    /// The lowest that a quick take may bring `top` to, as an address: `slots`, or out of reach.
+    floor: AtomicIsize,
+    /// The highest that a quick give may bring it to: `size` slots above, or out of reach.
+    ceiling: AtomicIsize,
     taken: AtomicU64,
-    size: usize,
     tag_word: u32,
     holder: HolderId,
+    slots: NonNull<u32>,
+    size: usize,
     calls: Calls,
     /// The array that `slots` points to the start of, from `Box::into_raw`: a box itself would claim to be alone.
     lines: NonNull<[UnsafeCell<Line>]>,
     scratch: UnsafeCell<Vec<u32>>,
 }
+
+// Addresses of a process are below 2^63, and an array's bytes are fewer: no sum or difference of both overflows, and one
+// comparison tells whether there is enough.
+const _: () = assert!(usize::BITS == 64, "signed addresses want 64 bits");
 
 /// Counters of the slow paths.
 #[derive(Default)]
@@ -66,23 +76,36 @@ impl Drop for Core {
     }
 }
 
+/// Bounds that no address is within.
+const NO_FLOOR: isize = isize::MAX;
+const NO_CEILING: isize = isize::MIN;
+
+/// Returns the bytes of as many slots, which are in memory somewhere.
+#[inline(always)]
+fn bytes(slots: usize) -> isize {
+    (slots * size_of::<u32>()) as isize
+}
+
 /// What any thread may call.
 impl Core {
-    pub(super) fn new(size: usize, limit: usize, tag_word: u32, holder: HolderId) -> Core {
+    /// Makes an empty cache for `size` slots, whose quick ways are off.
+    pub(super) fn new(size: usize, tag_word: u32, holder: HolderId) -> Core {
         let words = size + size / 2;
         let lines: Box<[UnsafeCell<Line>]> = (0..words.div_ceil(16))
             .map(|_| UnsafeCell::new(Line([0; 16])))
             .collect();
         // SAFETY: `into_raw` never returns null.
         let lines = unsafe { NonNull::new_unchecked(Box::into_raw(lines)) };
+        let slots: NonNull<u32> = lines.cast();
         Core {
-            len: AtomicUsize::new(0),
-            limit: AtomicUsize::new(limit),
-            slots: lines.cast(),
+            top: AtomicPtr::new(slots.as_ptr()),
+            floor: AtomicIsize::new(NO_FLOOR),
+            ceiling: AtomicIsize::new(NO_CEILING),
             taken: AtomicU64::new(0),
-            size,
             tag_word,
             holder,
+            slots,
+            size,
             calls: Calls::default(),
             lines,
             scratch: UnsafeCell::default(),
@@ -94,12 +117,19 @@ impl Core {
     }
 
     pub(super) fn cached(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
+        let bytes = self.top.load(Ordering::Relaxed).addr() - self.slots.addr().get();
+        bytes / size_of::<u32>()
     }
 
-    /// Release: who sees the switch sees why it was made.
-    pub(super) fn set_limit(&self, limit: usize) {
-        self.limit.store(limit.min(self.size), Ordering::Release);
+    /// Switches the quick ways on or off. Release: who sees the switch sees why it was made.
+    pub(super) fn set_quick(&self, on: bool) {
+        let first = self.slots.addr().get() as isize;
+        let (floor, ceiling) = match on {
+            true => (first, first + bytes(self.size)),
+            false => (NO_FLOOR, NO_CEILING),
+        };
+        self.floor.store(floor, Ordering::Release);
+        self.ceiling.store(ceiling, Ordering::Release);
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -118,6 +148,15 @@ impl Core {
     }
 }
 
+/// What the worker's thread does.
+impl Core {
+    fn set_cached(&self, n: usize) {
+        debug_assert!(n <= self.size);
+        let top = self.slots.as_ptr().wrapping_add(n);
+        self.top.store(top, Ordering::Relaxed);
+    }
+}
+
 /// Adds to a counter that only this thread writes: a plain load and store.
 #[inline(always)]
 fn bump(counter: &AtomicU64, n: u64) {
@@ -127,7 +166,7 @@ fn bump(counter: &AtomicU64, n: u64) {
     );
 }
 
-/// The fast paths.
+/// The quick ways.
 impl Core {
     /// Takes the `n` hottest slots (at least one) off the cache and returns where they lie until the next call.
     ///
@@ -135,17 +174,17 @@ impl Core {
     /// Called by the worker's thread.
     #[inline(always)]
     pub(super) unsafe fn pop(&self, n: usize) -> Option<NonNull<u32>> {
-        // One comparison for three questions: with fewer than `n` the difference wraps, and with a limit of 0 nothing
-        // is below it.
-        let top = self.len.load(Ordering::Relaxed).wrapping_sub(n);
-        // Acquire: pairs with `set_limit`.
-        if top >= self.limit.load(Ordering::Acquire) {
+        let top = self.top.load(Ordering::Relaxed);
+        let rest = (top.addr() as isize).wrapping_sub(bytes(n));
+        // Acquire: pairs with `set_quick`.
+        if rest < self.floor.load(Ordering::Acquire) {
             return None;
         }
-        self.len.store(top, Ordering::Relaxed);
+        let rest = top.wrapping_sub(n);
+        self.top.store(rest, Ordering::Relaxed);
         bump(&self.taken, n as u64);
-        // SAFETY: `top` is below the limit, which is at most `size`, within the array.
-        Some(unsafe { self.slots.add(top) })
+        // SAFETY: it is at or above the floor, within the array.
+        Some(unsafe { NonNull::new_unchecked(rest) })
     }
 
     /// Takes in the `n` words at `from`, if they fit and are slots of this core's pool.
@@ -154,16 +193,17 @@ impl Core {
     /// Called by the worker's thread, which owns the slots and forgets them on true.
     #[inline(always)]
     pub(super) unsafe fn push(&self, from: *const u32, n: usize) -> bool {
-        let len = self.len.load(Ordering::Relaxed);
-        // Acquire: pairs with `set_limit`.
-        if len + n > self.limit.load(Ordering::Acquire) {
+        let top = self.top.load(Ordering::Relaxed);
+        let raised = (top.addr() as isize).wrapping_add(bytes(n));
+        // Acquire: pairs with `set_quick`.
+        if raised > self.ceiling.load(Ordering::Acquire) {
             return false;
         }
-        // Copied before all are looked at, in one pass: above `len` lies nothing.
-        // SAFETY: `len + n` is at most the limit, which is at most `size`, within the array, which is no list's memory.
-        let sound = unsafe { words::copy(from, self.slots.add(len).as_ptr(), n, self.tag_word) };
+        // Copied before all are looked at, in one pass: above `top` lies nothing.
+        // SAFETY: the `n` words at `top` end at most at the ceiling, within the array, which is no list's memory.
+        let sound = unsafe { words::copy(from, top, n, self.tag_word) };
         if sound {
-            self.len.store(len + n, Ordering::Relaxed);
+            self.top.store(top.wrapping_add(n), Ordering::Relaxed);
         }
         sound
     }
@@ -259,7 +299,7 @@ impl Core {
         if !cached.is_empty() {
             // SAFETY: the caller's promise; the range is what is cached.
             cached.copy_from_slice(unsafe { self.range(0, cached.len()) });
-            self.len.store(0, Ordering::Relaxed);
+            self.set_cached(0);
         }
         Ok(true)
     }
@@ -280,7 +320,7 @@ impl Core {
         let rest = self.cached() - out.len();
         // SAFETY: the caller's promise; the range lies within `len`.
         out.copy_from_slice(unsafe { self.range(rest, out.len()) });
-        self.len.store(rest, Ordering::Relaxed);
+        self.set_cached(rest);
         Ok(true)
     }
 
@@ -310,7 +350,7 @@ impl Core {
             // SAFETY: both runs are within the array; `fetched` is not used any more.
             unsafe { self.slots.add(len).copy_to(self.slots, left) };
         }
-        self.len.store(left, Ordering::Relaxed);
+        self.set_cached(left);
         Ok(true)
     }
 
@@ -464,7 +504,7 @@ impl Core {
         debug_assert!(len + words.len() <= self.size);
         // SAFETY: the caller's promise; `words` is not part of the cache.
         unsafe { self.range_mut(len, words.len()) }.copy_from_slice(words);
-        self.len.store(len + words.len(), Ordering::Relaxed);
+        self.set_cached(len + words.len());
     }
 
     /// Moves what lies above the `n` coldest down over them.
@@ -475,7 +515,7 @@ impl Core {
         let left = self.cached() - n;
         // SAFETY: both runs are within `len`.
         unsafe { self.slots.add(n).copy_to(self.slots, left) };
-        self.len.store(left, Ordering::Relaxed);
+        self.set_cached(left);
     }
 
     /// # Safety

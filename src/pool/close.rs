@@ -167,8 +167,8 @@ impl Inner {
         // Before anybody can see the pool closed and let go of one: a hold for every object.
         self.lifeline.hold(self.objects as usize);
         self.closed.store(true, Ordering::Release);
-        // After: who is sent off the fast path by this sees the pool closed.
-        roster.set_limits(0);
+        // After: who is sent off the quick way by this sees the pool closed.
+        roster.set_quick(false);
         Ok(())
     }
 

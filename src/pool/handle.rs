@@ -228,12 +228,12 @@ impl Pool {
             if epochs_repeat(next) {
                 table.clear();
             }
-            // The fast paths first: who sees checking on finds no thread that takes unseen what was noted as free.
-            roster.set_limits(0);
+            // The quick ways first: who sees checking on finds no thread that takes unseen what was noted as free.
+            roster.set_quick(false);
             inner.epoch.store(next, Ordering::Release);
         } else {
             inner.epoch.store(next, Ordering::Release);
-            roster.set_limits(if inner.is_closed() { 0 } else { inner.cache });
+            roster.set_quick(!inner.is_closed());
         }
     }
 

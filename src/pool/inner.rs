@@ -406,7 +406,7 @@ impl Inner {
     /// Returns the epoch and the table while checking is on.
     #[inline(always)]
     pub(super) fn checking(&self) -> Option<(u32, &Table)> {
-        // Acquire: pairs with the store that switches checking on, after all fast paths were switched off.
+        // Acquire: pairs with the store that switches checking on, after all quick ways were switched off.
         let epoch = self.epoch.load(Ordering::Acquire);
         (epoch % 2 == 1)
             .then(|| self.table.get())

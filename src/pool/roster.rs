@@ -117,9 +117,9 @@ impl Roster {
             .add(&core.tally());
     }
 
-    /// Switches the fast paths of all workers: 0 for off, else the size of a cache.
-    pub(super) fn set_limits(&self, limit: usize) {
-        self.cores.iter().for_each(|core| core.set_limit(limit));
+    /// Switches the quick ways of all workers.
+    pub(super) fn set_quick(&self, on: bool) {
+        self.cores.iter().for_each(|core| core.set_quick(on));
     }
 
     /// Returns every name with what its workers did, and how many it has now.

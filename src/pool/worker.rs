@@ -71,12 +71,8 @@ impl Worker {
                 limit: MAX_NAMES,
             });
         };
-        let limit = if inner.checking().is_some() {
-            0
-        } else {
-            inner.cache
-        };
-        let core = Arc::new(Core::new(inner.cache, limit, tag.word(), holder));
+        let core = Arc::new(Core::new(inner.cache, tag.word(), holder));
+        core.set_quick(inner.checking().is_none());
         roster.attach(Arc::clone(&core));
         drop(roster);
         tls::attach(tag.number(), Arc::as_ptr(&core));
