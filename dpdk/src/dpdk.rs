@@ -1,8 +1,11 @@
 //! The functions of DPDK that the driver calls, as Rust would have them. In unit tests `stand_in.rs` takes their place.
 
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::ptr::null_mut;
 
-use crate::abi::RteMempoolOps;
+use hwpool::dma::Memory;
+
+use crate::abi::{RteMempool, RteMempoolOps};
 use crate::log::Level;
 
 /// `RTE_LOG_ERR` and `RTE_LOG_NOTICE` of `rte_log.h`.
@@ -15,14 +18,21 @@ const PROC_PRIMARY: c_int = 0;
 /// `RTE_IOVA_VA` of `rte_eal.h`.
 const IOVA_VA: c_int = 2;
 /// `RTE_BAD_IOVA` of `rte_common.h`.
-const BAD_IOVA: u64 = u64::MAX;
+pub(crate) const BAD_IOVA: u64 = u64::MAX;
 
 unsafe extern "C" {
     fn rte_mempool_register_ops(ops: *const RteMempoolOps) -> c_int;
     safe fn rte_eal_process_type() -> c_int;
     safe fn rte_eal_iova_mode() -> c_int;
-    fn rte_mem_virt2iova(address: *const c_void) -> u64;
     safe fn rte_mem_virt2memseg_list(address: *const c_void) -> *const c_void;
+    fn rte_mempool_populate_virt(
+        mempool: *mut RteMempool,
+        address: *mut c_char,
+        len: usize,
+        page: usize,
+        free: Option<extern "C" fn(*mut c_void, *mut c_void)>,
+        argument: *mut c_void,
+    ) -> c_int;
     fn rte_log(level: u32, kind: u32, format: *const c_char, ...) -> c_int;
 }
 
@@ -42,11 +52,12 @@ pub(crate) fn iova_is_address() -> bool {
     rte_eal_iova_mode() == IOVA_VA
 }
 
-/// Returns the address by which devices know the page at `address`; `None` where it has none.
-pub(crate) fn iova(address: usize) -> Option<u64> {
-    // SAFETY: any address may be asked for.
-    let iova = unsafe { rte_mem_virt2iova(std::ptr::without_provenance(address)) };
-    (iova != BAD_IOVA).then_some(iova)
+/// Has a mempool populated with memory, in chunks as large as devices see them in one piece. Returns the number of objects,
+/// or a negative errno.
+pub(crate) fn populate(mempool: *mut RteMempool, memory: &Memory) -> c_int {
+    let (address, page) = (memory.as_ptr().as_ptr().cast(), memory.page_size().bytes());
+    // SAFETY: DPDK hands out its own mempool, which it populates just now; the memory stays until it is freed.
+    unsafe { rte_mempool_populate_virt(mempool, address, memory.len(), page, None, null_mut()) }
 }
 
 /// Tells whether memory is DPDK's, or was registered with it.

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Objects lie in memory that hwpool allocates and maps for the device, so that memory and mapping outlive every object:
-//! DPDK gives its chunks back before it calls `free`. The chunk that DPDK offers is a token of 64 bytes, unused.
+//! DPDK gives its chunks back before it calls `free`. The chunk that DPDK offers is a token of 64 bytes, unused; the memory
+//! becomes a chunk of the mempool beside it, where drivers look for what they map for their devices.
 //!
 //! One name is registered, at load, because DPDK's table has 16 places for all drivers of a program. Nothing of DPDK is
 //! needed to build; see `abi.rs`. A panic ends at the boundary as an error; a mistake of the application's is an errno

@@ -3,18 +3,17 @@
 use std::error::Error;
 use std::ffi::{c_int, c_void};
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use hwpool::device::{Device, DeviceError};
 use hwpool::devices::bmu::{PathError, SetupError};
 use hwpool::devices::bus::{BusError, DmaError};
-use hwpool::dma::{MapError, MemoryError, PageSize};
+use hwpool::dma::{MapError, Memory, MemoryError, PageSize};
 use hwpool::pool::{BackendError, CreateError, Pool, PoolBuilder, PoolError, RawError, RawPool};
 use libc::{EINVAL, ENODEV, ENOMEM, ENOTCONN};
 
 use crate::config::{self, Choice};
 use crate::devices::Share;
-use crate::dpdk;
 use crate::log::{self, Level, causes, chain};
 use crate::objects::Objects;
 use crate::totals;
@@ -101,8 +100,8 @@ impl fmt::Display for Refusal {
 pub(crate) struct Mempool {
     pool: RawPool,
     objects: Objects,
-    /// Objects before this one have been shown to DPDK.
-    shown: AtomicU32,
+    /// Set once DPDK populated the mempool with the memory.
+    populated: AtomicBool,
     /// Whether to count: an atomic operation a call is a good part of what a call costs.
     counts: bool,
     /// The kinds of mistakes that were told. The first of each is, the others are not: nobody wants a line a packet.
@@ -136,48 +135,46 @@ impl Mempool {
         Ok(Mempool {
             objects,
             pool,
-            shown: AtomicU32::new(0),
+            populated: AtomicBool::new(false),
             counts: config::is_on(config::STATS),
             told: AtomicU8::new(0),
             _device: device,
         })
     }
 
-    /// Shows `most` objects to `show`, with the addresses that devices know them by, and puts them into the list. Where
-    /// those are physical, objects that lie on two pages are left out.
+    /// Tells whether an address lies in the memory of the objects.
+    pub(crate) fn has(&self, address: *const c_void) -> bool {
+        let memory = self.pool.memory();
+        let begin = memory.as_ptr().addr().get();
+        (begin..begin + memory.len()).contains(&address.addr())
+    }
+
+    /// Returns the memory of the objects for DPDK to populate the mempool with; `None` where it has been asked for before.
+    pub(crate) fn memory(&self) -> Option<&Memory> {
+        let again = self.populated.swap(true, Ordering::Relaxed);
+        (!again).then(|| &**self.pool.memory())
+    }
+
+    /// Shows the objects that lie wholly in a chunk of the memory to `show`, `most` of them, and puts them into the list.
     ///
     /// Returns how many there were.
     pub(crate) fn populate(
         &self,
+        chunk: *const c_void,
+        len: usize,
         most: u32,
-        header: usize,
-        mut show: impl FnMut(*mut c_void, u64),
+        show: impl FnMut(*mut c_void),
     ) -> Result<u32, Refusal> {
-        let mut pages = Pages::of(&self.pool);
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut shown = 0;
-        let first = self.shown.load(Ordering::Relaxed);
-        for index in first..self.pool.objects() {
-            if shown == most {
-                break;
-            }
-            self.shown.store(index + 1, Ordering::Relaxed);
-            let object = self.pointer(index);
-            let Some(iova) = pages.iova(object as usize - header, self.pool.stride()) else {
-                continue;
-            };
-            show(object, iova + header as u64);
-            shown += 1;
-            batch.push(object);
-            if batch.len() == BATCH || shown == most {
-                self.put(&batch)?;
-                batch.clear();
-            }
+        let stride = self.pool.stride();
+        let begin = chunk.addr() - self.pool.memory().as_ptr().addr().get();
+        let end = ((begin + len) / stride).min(self.pool.objects() as usize);
+        let indices = (begin.div_ceil(stride)..end).take(most as usize);
+        let objects: Vec<_> = indices.map(|index| self.pointer(index as u32)).collect();
+        objects.iter().copied().for_each(show);
+        for batch in objects.chunks(BATCH) {
+            self.put(batch)?;
         }
-        match batch.is_empty() {
-            true => Ok(shown),
-            false => self.put(&batch).map(|()| shown),
-        }
+        Ok(objects.len() as u32)
     }
 
     /// Returns the address of an object, as DPDK knows it.
@@ -478,40 +475,5 @@ fn errno(error: &CreateError) -> c_int {
         ENOMEM
     } else {
         EINVAL
-    }
-}
-
-/// The addresses by which devices know pages, asked for once a page.
-struct Pages {
-    size: usize,
-    /// Physical addresses: those of two pages have nothing to do with each other.
-    physical: bool,
-    known: Option<(usize, u64)>,
-}
-
-impl Pages {
-    fn of(pool: &RawPool) -> Pages {
-        Pages {
-            size: pool.memory().page_size().bytes(),
-            physical: !dpdk::iova_is_address(),
-            known: None,
-        }
-    }
-
-    /// Returns the address for devices of `len` bytes at `address`; `None` where they have none in one piece.
-    fn iova(&mut self, address: usize, len: usize) -> Option<u64> {
-        if !self.physical {
-            return Some(address as u64);
-        }
-        let page = address / self.size * self.size;
-        if address + len > page + self.size {
-            return None;
-        }
-        let iova = match self.known {
-            Some((known, iova)) if known == page => iova,
-            _ => dpdk::iova(page)?,
-        };
-        self.known = Some((page, iova));
-        Some(iova + (address - page) as u64)
     }
 }

@@ -177,13 +177,15 @@ pub(crate) extern "C" fn calc_mem_size(
     TOKEN as isize
 }
 
-/// Shows DPDK every object, and puts it into the list. The chunk only stands for memory of ours. One that the application
-/// brings from outside of DPDK is refused: it has a reason to want the objects there. Of DPDK's own it seldom has.
+/// Shows DPDK the objects that lie in a chunk of our memory, and puts them into the list. The chunk that it allocated, the
+/// token, has it populate the mempool with that memory, so that its list of chunks has what drivers map for their devices.
+/// A chunk that the application brings from outside of DPDK is refused: it has a reason to want the objects there. Of
+/// DPDK's own it seldom has.
 pub(crate) extern "C" fn populate(
     mempool: *mut RteMempool,
     most: c_uint,
     chunk: *mut c_void,
-    _iova: u64,
+    iova: u64,
     len: usize,
     callback: Option<ObjectCallback>,
     argument: *mut c_void,
@@ -192,16 +194,26 @@ pub(crate) extern "C" fn populate(
         let (Some(state), Some(callback)) = (state(mempool), callback) else {
             return -EINVAL;
         };
-        if len > TOKEN {
-            if !dpdk::knows(chunk) {
-                return refused(state, "populate", &Refusal::Chunk { chunk, len });
+        if !state.has(chunk) {
+            if len > TOKEN {
+                if !dpdk::knows(chunk) {
+                    return refused(state, "populate", &Refusal::Chunk { chunk, len });
+                }
+                state.note_other_memory(chunk, len);
             }
-            state.note_other_memory(chunk, len);
+            // All at once: DPDK asks for what is missing, and then nothing is.
+            return state
+                .memory()
+                .map_or(0, |memory| dpdk::populate(mempool, memory));
         }
-        // SAFETY: DPDK's own mempool; the size of a header does not change.
-        let header = unsafe { (*mempool).header_size } as usize;
-        // All at once: DPDK asks for what is missing, and then nothing is.
-        let populated = state.populate(most, header, |object, iova| {
+        let populated = state.populate(chunk, len, most, |object| {
+            let offset = (object.addr() - chunk.addr()) as u64;
+            // Where the chunk has no address, its objects have none.
+            let iova = if iova == dpdk::BAD_IOVA {
+                iova
+            } else {
+                iova + offset
+            };
             callback(mempool, argument, object, iova);
         });
         match populated {

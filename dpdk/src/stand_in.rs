@@ -1,16 +1,25 @@
 //! Stands for DPDK in unit tests.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 
+use hwpool::dma::Memory;
+
+use crate::abi::{ObjectCallback, RteMempool};
 use crate::log::Level;
+use crate::ops;
 
 thread_local! {
     pub(crate) static PRIMARY: Cell<bool> = const { Cell::new(true) };
     pub(crate) static PHYSICAL: Cell<bool> = const { Cell::new(false) };
     pub(crate) static KNOWN: Cell<bool> = const { Cell::new(false) };
+    /// What this DPDK does with each object.
+    pub(crate) static SHOW: Cell<Option<(ObjectCallback, *mut c_void)>> = const { Cell::new(None) };
     static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
+
+/// `RTE_BAD_IOVA`.
+pub(crate) const BAD_IOVA: u64 = u64::MAX;
 
 /// Where the physical addresses of this DPDK begin.
 pub(crate) const PHYSICAL_BASE: u64 = 1 << 40;
@@ -23,8 +32,29 @@ pub(crate) fn iova_is_address() -> bool {
     !PHYSICAL.get()
 }
 
-pub(crate) fn iova(address: usize) -> Option<u64> {
-    Some(address as u64 ^ PHYSICAL_BASE)
+/// Populates with all of the memory, or, where addresses are physical, page by page.
+pub(crate) fn populate(mempool: *mut RteMempool, memory: &Memory) -> c_int {
+    let (show, argument) = SHOW.get().expect("what to do with objects");
+    let (piece, base) = match PHYSICAL.get() {
+        true => (memory.page_size().bytes(), PHYSICAL_BASE),
+        false => (memory.len(), 0),
+    };
+    // SAFETY: the mempool of the test.
+    let size = unsafe { (*mempool).size };
+    (0..memory.len()).step_by(piece).fold(0, |count, offset| {
+        let chunk = memory.as_ptr().as_ptr().wrapping_add(offset);
+        let (most, iova) = (size - count as u32, chunk.addr() as u64 ^ base);
+        count
+            + ops::populate(
+                mempool,
+                most,
+                chunk.cast(),
+                iova,
+                piece,
+                Some(show),
+                argument,
+            )
+    })
 }
 
 pub(crate) fn knows(_: *const c_void) -> bool {

@@ -6,10 +6,10 @@ use std::ptr::null_mut;
 
 use libc::{EINVAL, EIO, ENOBUFS, ENODEV, ENOMEM, ENOTSUP};
 
-use crate::abi::{RteMempool, RteMempoolInfo};
-use crate::dpdk::{self, KNOWN, PHYSICAL, PHYSICAL_BASE, PRIMARY, errors};
+use crate::abi::{ObjectCallback, RteMempool, RteMempoolInfo};
+use crate::dpdk::{self, KNOWN, PHYSICAL, PHYSICAL_BASE, PRIMARY, SHOW, errors};
 use crate::mempool::{Mempool, OnPages, Request};
-use crate::{config, ops, totals};
+use crate::{config, hot, ops, totals};
 
 /// A mempool as DPDK makes it.
 struct Dpdk(Box<RteMempool>);
@@ -62,9 +62,9 @@ impl Dpdk {
             }
         }
         let mut list: Vec<*mut c_void> = Vec::new();
-        let (size, argument) = (self.0.size, (&raw mut list).cast());
-        let count = ops::populate(&mut *self.0, size, chunk, 0, len, Some(seen), argument);
-        assert_eq!(count, size as c_int);
+        let argument = (&raw mut list).cast();
+        let count = self.populate_by(chunk, len, seen, argument);
+        assert_eq!(count, self.0.size as c_int);
         list
     }
 
@@ -75,9 +75,20 @@ impl Dpdk {
             unsafe { *count.cast::<u32>() += 1 };
         }
         let mut count = 0u32;
-        let (size, argument) = (self.0.size, (&raw mut count).cast());
-        let answer = ops::populate(&mut *self.0, size, chunk, 0, len, Some(seen), argument);
+        let answer = self.populate_by(chunk, len, seen, (&raw mut count).cast());
         (answer, count)
+    }
+
+    fn populate_by(
+        &mut self,
+        chunk: *mut c_void,
+        len: usize,
+        show: ObjectCallback,
+        argument: *mut c_void,
+    ) -> c_int {
+        SHOW.set(Some((show, argument)));
+        let size = self.0.size;
+        ops::populate(&mut *self.0, size, chunk, 0, len, Some(show), argument)
     }
 
     fn made(objects: u32, config: &'static std::ffi::CStr) -> (Dpdk, Vec<*mut c_void>) {
@@ -88,11 +99,15 @@ impl Dpdk {
     }
 
     fn put(&mut self, objects: &[*mut c_void]) -> c_int {
-        ops::enqueue(&mut *self.0, objects.as_ptr(), objects.len() as u32)
+        let (enqueue, _) = hot::operations();
+        // SAFETY: as many objects as it is told.
+        unsafe { enqueue(&mut *self.0, objects.as_ptr(), objects.len() as u32) }
     }
 
     fn get(&mut self, objects: &mut [*mut c_void]) -> c_int {
-        ops::dequeue(&mut *self.0, objects.as_mut_ptr(), objects.len() as u32)
+        let (_, dequeue) = hot::operations();
+        // SAFETY: as much room as it is told.
+        unsafe { dequeue(&mut *self.0, objects.as_mut_ptr(), objects.len() as u32) }
     }
 
     fn count(&self) -> u32 {

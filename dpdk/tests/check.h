@@ -31,11 +31,36 @@ empty(const char *name, unsigned objects, unsigned size, unsigned cache)
 	return pool;
 }
 
+struct place {
+	void *object;
+	int chunks;
+};
+
+static inline void
+look_in(struct rte_mempool *pool, void *argument, struct rte_mempool_memhdr *chunk, unsigned index)
+{
+	struct place *place = argument;
+	const uintptr_t offset = (uintptr_t)place->object - (uintptr_t)chunk->addr;
+	(void)pool, (void)index;
+	place->chunks += offset < chunk->len && rte_mempool_virt2iova(place->object) == chunk->iova + offset;
+}
+
+// Drivers map a mempool's list of chunks for their devices.
+static inline void
+is_in_a_chunk(struct rte_mempool *pool, void *argument, void *object, unsigned index)
+{
+	struct place place = {object, 0};
+	(void)argument, (void)index;
+	rte_mempool_mem_iter(pool, look_in, &place);
+	check(place.chunks == 1, "an object lies in no chunk");
+}
+
 static inline struct rte_mempool *
 make(const char *name, unsigned objects, unsigned cache)
 {
 	struct rte_mempool *pool = empty(name, objects, 2048, cache);
 	check(rte_mempool_populate_default(pool) == (int)objects, "populate");
+	check(rte_mempool_obj_iter(pool, is_in_a_chunk, NULL) == objects, "obj_iter");
 	return pool;
 }
 
