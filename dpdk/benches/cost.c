@@ -45,6 +45,7 @@ round_of(struct rte_mempool *pool, unsigned keep, unsigned n)
 
 static int keep_2048_by_8(struct rte_mempool *pool) { return round_of(pool, KEEP, 8); }
 static int keep_2048_by_32(struct rte_mempool *pool) { return round_of(pool, KEEP, 32); }
+static int at_once_32_by_1(struct rte_mempool *pool) { return round_of(pool, 32, 1); }
 static int at_once_8(struct rte_mempool *pool) { return round_of(pool, 8, 8); }
 static int at_once_32(struct rte_mempool *pool) { return round_of(pool, 32, 32); }
 
@@ -61,6 +62,7 @@ static const struct test tests[] = {
 	{"cache 512, keep 2048, n 32, ring", keep_2048_by_32, 1, "ring", 0.75},
 	{"no cache, keep 32, n 32, ring", at_once_32, 0, "ring", 0.90},
 	{"no cache, keep 2048, n 32, ring", keep_2048_by_32, 0, "ring", 0.90},
+	{"no cache, keep 32, n 1, ring", at_once_32_by_1, 0, "ring", 0},
 	{"cache 512, keep 8, n 8: never asked", at_once_8, 1, "ring", 0}, // what DPDK's own cache costs, the floor of the first
 	{"cache 512, keep 2048, n 32, stack", keep_2048_by_32, 1, "stack", 0},
 	{"no cache, keep 32, n 32, stack", at_once_32, 0, "stack", 0},

@@ -8,15 +8,19 @@ use std::ffi::{c_int, c_uint, c_void};
 use crate::abi::{Dequeue, Enqueue, RteMempool};
 use crate::ops;
 
-/// Returns both, compiled for the widest vectors of this processor.
-pub(crate) fn operations() -> (Enqueue, Dequeue) {
+/// Returns both for each width of vectors that this processor has, the widest first.
+pub(crate) fn widths() -> Vec<(Enqueue, Dequeue)> {
+    let mut all: Vec<(Enqueue, Dequeue)> = Vec::new();
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx512vl") {
-        return (avx512::enqueue, avx512::dequeue);
-    } else if std::arch::is_x86_feature_detected!("avx2") {
-        return (avx2::enqueue, avx2::dequeue);
+        all.push((avx512::enqueue, avx512::dequeue));
     }
-    (any::enqueue, any::dequeue)
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        all.push((avx2::enqueue, avx2::dequeue));
+    }
+    all.push((any::enqueue, any::dequeue));
+    all
 }
 
 /// # Safety

@@ -50,7 +50,7 @@ pub(crate) fn operations() -> RteMempoolOps {
     for (to, from) in name.iter_mut().zip(NAME.to_bytes()) {
         *to = *from as c_char;
     }
-    let (enqueue, dequeue) = hot::operations();
+    let (enqueue, dequeue) = hot::widths()[0];
     RteMempoolOps {
         name,
         alloc: Some(alloc),

@@ -99,15 +99,11 @@ impl Dpdk {
     }
 
     fn put(&mut self, objects: &[*mut c_void]) -> c_int {
-        let (enqueue, _) = hot::operations();
-        // SAFETY: as many objects as it is told.
-        unsafe { enqueue(&mut *self.0, objects.as_ptr(), objects.len() as u32) }
+        put(&mut *self.0, objects)
     }
 
     fn get(&mut self, objects: &mut [*mut c_void]) -> c_int {
-        let (_, dequeue) = hot::operations();
-        // SAFETY: as much room as it is told.
-        unsafe { dequeue(&mut *self.0, objects.as_mut_ptr(), objects.len() as u32) }
+        get(&mut *self.0, objects)
     }
 
     fn count(&self) -> u32 {
@@ -119,6 +115,18 @@ impl Dpdk {
         // SAFETY: made by `alloc`, and not yet freed.
         unsafe { (*self.0.pool_data.cast::<Mempool>()).pointer(index) }
     }
+}
+
+fn put(mempool: *mut RteMempool, objects: &[*mut c_void]) -> c_int {
+    let (enqueue, _) = hot::widths()[0];
+    // SAFETY: as many objects as it is told.
+    unsafe { enqueue(mempool, objects.as_ptr(), objects.len() as u32) }
+}
+
+fn get(mempool: *mut RteMempool, objects: &mut [*mut c_void]) -> c_int {
+    let (_, dequeue) = hot::widths()[0];
+    // SAFETY: as much room as it is told.
+    unsafe { dequeue(mempool, objects.as_mut_ptr(), objects.len() as u32) }
 }
 
 impl Drop for Dpdk {
@@ -432,6 +440,34 @@ fn mempools_on_one_address_share_the_device() {
 }
 
 #[test]
+fn vectors_of_all_widths_move_the_same_objects_and_refuse_the_same_pointers() {
+    const N: usize = 131;
+    for backend in BACKENDS {
+        let (mut dpdk, shown) = Dpdk::made(N as u32, backend);
+        let all = BTreeSet::from_iter(&shown);
+        for (enqueue, dequeue) in hot::widths() {
+            let mut got = [null_mut(); N];
+            // SAFETY: as much room as it is told.
+            let answer = unsafe { dequeue(&mut *dpdk.0, got.as_mut_ptr(), N as u32) };
+            assert_eq!(answer, 0);
+            assert_eq!(BTreeSet::from_iter(&got), all);
+            // SAFETY: as many objects as it is told.
+            let mut put = |objects: &[*mut c_void]| unsafe {
+                enqueue(&mut *dpdk.0, objects.as_ptr(), objects.len() as u32)
+            };
+            for wrong in 0..N {
+                let mut foreign = got;
+                foreign[wrong] = foreign[wrong].wrapping_byte_add(64);
+                assert_eq!(put(&foreign), -EINVAL, "{wrong}");
+            }
+            assert_eq!((0..N).map(|n| put(&got[n..=n])).sum::<c_int>(), 0);
+            assert_eq!(dpdk.count(), N as u32);
+        }
+        errors();
+    }
+}
+
+#[test]
 fn threads_share_a_mempool() {
     struct Pointers([usize; 8]);
     for backend in BACKENDS {
@@ -443,7 +479,7 @@ fn threads_share_a_mempool() {
                     let mempool = std::ptr::with_exposed_provenance_mut::<RteMempool>(address);
                     for _ in 0..2000 {
                         let mut got = [null_mut(); 8];
-                        if ops::dequeue(mempool, got.as_mut_ptr(), 8) == 0 {
+                        if get(mempool, &mut got) == 0 {
                             let marks = Pointers(got.map(|object| object as usize));
                             for (object, mark) in got.iter().zip(&marks.0) {
                                 // SAFETY: an object that is ours alone.
@@ -453,7 +489,7 @@ fn threads_share_a_mempool() {
                                 // SAFETY: as above.
                                 assert_eq!(unsafe { object.cast::<usize>().read() }, *mark);
                             }
-                            assert_eq!(ops::enqueue(mempool, got.as_ptr(), 8), 0);
+                            assert_eq!(put(mempool, &got), 0);
                         }
                     }
                 });
