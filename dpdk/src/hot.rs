@@ -23,58 +23,137 @@ pub(crate) fn widths() -> Vec<(Enqueue, Dequeue)> {
     all
 }
 
-/// # Safety
-/// `objects` has `n` pointers, and the mempool is DPDK's own.
+// No closures here: one that is not inlined in time has not the vectors of its caller.
+
+/// Takes one object in, if it goes into a ring. Drivers that free each packet by itself come here: this needs no vectors, nor
+/// the registers that their code saves.
 #[inline(always)]
-unsafe fn put(mempool: *mut RteMempool, objects: *const *mut c_void, n: c_uint) -> c_int {
-    if n > 0
-        && let Some(state) = ops::state(mempool)
-        // SAFETY: the caller's promise.
-        && state.put_quickly(unsafe { std::slice::from_raw_parts(objects, n as usize) })
-    {
-        return 0;
-    }
-    ops::enqueue(mempool, objects, n)
+unsafe fn put_one(mempool: *mut RteMempool, objects: *const *mut c_void) -> bool {
+    let Some(state) = ops::state(mempool) else {
+        return false;
+    };
+    // SAFETY: DPDK's table has a pointer.
+    state.is_ring() && state.put_quickly(unsafe { std::slice::from_raw_parts(objects, 1) })
 }
 
-/// # Safety
-/// `objects` has room for `n` pointers, and the mempool is DPDK's own.
+/// Hands one object out, if it comes from a ring.
 #[inline(always)]
-unsafe fn get(mempool: *mut RteMempool, objects: *mut *mut c_void, n: c_uint) -> c_int {
-    if n > 0
-        && let Some(state) = ops::state(mempool)
-        // SAFETY: the caller's promise; what is there may be anything, because it is written only.
-        && state.get_quickly(unsafe { std::slice::from_raw_parts_mut(objects, n as usize) })
-    {
-        return 0;
-    }
-    ops::dequeue(mempool, objects, n)
+unsafe fn get_one(mempool: *mut RteMempool, objects: *mut *mut c_void) -> bool {
+    let Some(state) = ops::state(mempool) else {
+        return false;
+    };
+    // SAFETY: DPDK's table has room for a pointer, which is written only.
+    state.is_ring() && state.get_quickly(unsafe { std::slice::from_raw_parts_mut(objects, 1) })
 }
 
-/// Makes both functions in a module, for processors with these features.
+#[inline(always)]
+unsafe fn put_many(mempool: *mut RteMempool, objects: *const *mut c_void, n: usize) -> bool {
+    let Some(state) = ops::state(mempool) else {
+        return false;
+    };
+    // SAFETY: DPDK's table has `n` pointers.
+    n > 0 && state.put_quickly(unsafe { std::slice::from_raw_parts(objects, n) })
+}
+
+#[inline(always)]
+unsafe fn get_many(mempool: *mut RteMempool, objects: *mut *mut c_void, n: usize) -> bool {
+    let Some(state) = ops::state(mempool) else {
+        return false;
+    };
+    // SAFETY: DPDK's table has room for `n` pointers, which are written only.
+    n > 0 && state.get_quickly(unsafe { std::slice::from_raw_parts_mut(objects, n) })
+}
+
+/// Makes both functions in a module, with their code for many objects compiled for processors with these features.
 macro_rules! compiled_for {
     ($(#[$attribute:meta])* $module:ident) => {
         mod $module {
             use super::*;
 
-            $(#[$attribute])*
             pub(super) unsafe extern "C" fn enqueue(
                 mempool: *mut RteMempool,
                 objects: *const *mut c_void,
                 n: c_uint,
             ) -> c_int {
                 // SAFETY: DPDK calls this with its mempool and a table of `n` pointers.
-                unsafe { put(mempool, objects, n) }
+                unsafe {
+                    match n {
+                        1 => enqueue_one(mempool, objects, 1),
+                        _ => enqueue_many(mempool, objects, n),
+                    }
+                }
+            }
+
+            // Neither is inlined into the function above: it saves no registers then, and the calls are jumps.
+
+            #[inline(never)]
+            unsafe extern "C" fn enqueue_one(
+                mempool: *mut RteMempool,
+                objects: *const *mut c_void,
+                n: c_uint,
+            ) -> c_int {
+                // SAFETY: as for `enqueue`.
+                match unsafe { put_one(mempool, objects) } {
+                    true => 0,
+                    // SAFETY: as for `enqueue`.
+                    false => unsafe { enqueue_many(mempool, objects, n) },
+                }
             }
 
             $(#[$attribute])*
+            #[inline(never)]
+            unsafe extern "C" fn enqueue_many(
+                mempool: *mut RteMempool,
+                objects: *const *mut c_void,
+                n: c_uint,
+            ) -> c_int {
+                // SAFETY: as for `enqueue`.
+                match unsafe { put_many(mempool, objects, n as usize) } {
+                    true => 0,
+                    false => ops::enqueue(mempool, objects, n),
+                }
+            }
+
             pub(super) unsafe extern "C" fn dequeue(
                 mempool: *mut RteMempool,
                 objects: *mut *mut c_void,
                 n: c_uint,
             ) -> c_int {
                 // SAFETY: DPDK calls this with its mempool and room for `n` pointers.
-                unsafe { get(mempool, objects, n) }
+                unsafe {
+                    match n {
+                        1 => dequeue_one(mempool, objects, 1),
+                        _ => dequeue_many(mempool, objects, n),
+                    }
+                }
+            }
+
+            #[inline(never)]
+            unsafe extern "C" fn dequeue_one(
+                mempool: *mut RteMempool,
+                objects: *mut *mut c_void,
+                n: c_uint,
+            ) -> c_int {
+                // SAFETY: as for `dequeue`.
+                match unsafe { get_one(mempool, objects) } {
+                    true => 0,
+                    // SAFETY: as for `dequeue`.
+                    false => unsafe { dequeue_many(mempool, objects, n) },
+                }
+            }
+
+            $(#[$attribute])*
+            #[inline(never)]
+            unsafe extern "C" fn dequeue_many(
+                mempool: *mut RteMempool,
+                objects: *mut *mut c_void,
+                n: c_uint,
+            ) -> c_int {
+                // SAFETY: as for `dequeue`.
+                match unsafe { get_many(mempool, objects, n as usize) } {
+                    true => 0,
+                    false => ops::dequeue(mempool, objects, n),
+                }
             }
         }
     };

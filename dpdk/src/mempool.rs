@@ -194,6 +194,12 @@ impl Mempool {
         put
     }
 
+    /// Tells whether the list is a ring in memory.
+    #[inline(always)]
+    pub(crate) fn is_ring(&self) -> bool {
+        self.pool.is_ring()
+    }
+
     /// As [`put`](Self::put), where that is a copy in memory; false where it is more, or did not work: nothing was done then.
     #[inline(always)]
     pub(crate) fn put_quickly(&self, pointers: &[*mut c_void]) -> bool {

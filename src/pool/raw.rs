@@ -89,8 +89,16 @@ impl RawPool {
     /// more, or there are not as many: then nothing was done. Does not panic, if `see` does not.
     #[inline(always)]
     pub fn dequeue_quickly(&self, n: usize, see: impl FnMut(&[u32])) -> bool {
-        self.bare_store()
-            .is_some_and(|store| store.take_with(n, see) == Some(Ok(())))
+        match self.bare_store() {
+            Some(store) => store.take_with(n, see) == Some(Ok(())),
+            None => false,
+        }
+    }
+
+    /// Tells whether the list is a ring in memory.
+    #[inline(always)]
+    pub fn is_ring(&self) -> bool {
+        matches!(self.backend, Store::Ring(_))
     }
 
     /// Takes objects back, all or none.
@@ -147,8 +155,10 @@ impl RawPool {
     /// As `enqueue_with`.
     #[inline(always)]
     pub unsafe fn enqueue_quickly(&self, n: usize, write: impl FnMut(&mut [u32])) -> bool {
-        self.bare_store()
-            .is_some_and(|store| store.put_with(n, write) == Some(Ok(())))
+        match self.bare_store() {
+            Some(store) => store.put_with(n, write) == Some(Ok(())),
+            None => false,
+        }
     }
 
     /// Counts the objects that are in; approximate while others take and give.
