@@ -25,30 +25,32 @@ pub(crate) fn widths() -> Vec<(Enqueue, Dequeue)> {
 
 // No closures here: one that is not inlined in time has not the vectors of its caller.
 
-/// Takes one object in, if it goes into a ring. Drivers that free each packet by itself come here: this needs no vectors, nor
-/// the registers that their code saves.
+/// Takes one object in, if it goes into a ring and is not counted. Drivers that free each packet by itself come here: this
+/// needs no vectors, and it calls nothing, so that no registers need to be saved.
 #[inline(always)]
 unsafe fn put_one(mempool: *mut RteMempool, objects: *const *mut c_void) -> bool {
-    let Some(state) = ops::state(mempool) else {
+    let Some(state) = ops::own_state(mempool) else {
         return false;
     };
     // SAFETY: DPDK's table has a pointer.
-    state.is_ring() && state.put_quickly(unsafe { std::slice::from_raw_parts(objects, 1) })
+    state.is_uncounted_ring()
+        && state.put_quickly(unsafe { std::slice::from_raw_parts(objects, 1) })
 }
 
-/// Hands one object out, if it comes from a ring.
+/// Hands one object out, if it comes from a ring and is not counted.
 #[inline(always)]
 unsafe fn get_one(mempool: *mut RteMempool, objects: *mut *mut c_void) -> bool {
-    let Some(state) = ops::state(mempool) else {
+    let Some(state) = ops::own_state(mempool) else {
         return false;
     };
     // SAFETY: DPDK's table has room for a pointer, which is written only.
-    state.is_ring() && state.get_quickly(unsafe { std::slice::from_raw_parts_mut(objects, 1) })
+    state.is_uncounted_ring()
+        && state.get_quickly(unsafe { std::slice::from_raw_parts_mut(objects, 1) })
 }
 
 #[inline(always)]
 unsafe fn put_many(mempool: *mut RteMempool, objects: *const *mut c_void, n: usize) -> bool {
-    let Some(state) = ops::state(mempool) else {
+    let Some(state) = ops::own_state(mempool) else {
         return false;
     };
     // SAFETY: DPDK's table has `n` pointers.
@@ -57,7 +59,7 @@ unsafe fn put_many(mempool: *mut RteMempool, objects: *const *mut c_void, n: usi
 
 #[inline(always)]
 unsafe fn get_many(mempool: *mut RteMempool, objects: *mut *mut c_void, n: usize) -> bool {
-    let Some(state) = ops::state(mempool) else {
+    let Some(state) = ops::own_state(mempool) else {
         return false;
     };
     // SAFETY: DPDK's table has room for `n` pointers, which are written only.

@@ -194,10 +194,10 @@ impl Mempool {
         put
     }
 
-    /// Tells whether the list is a ring in memory.
+    /// Tells whether the list is a ring in memory, and nobody counts what it does.
     #[inline(always)]
-    pub(crate) fn is_ring(&self) -> bool {
-        self.pool.is_ring()
+    pub(crate) fn is_uncounted_ring(&self) -> bool {
+        self.pool.is_ring() && !self.counts
     }
 
     /// As [`put`](Self::put), where that is a copy in memory; false where it is more, or did not work: nothing was done then.

@@ -255,13 +255,19 @@ fn tell_foreign() {
 }
 
 /// Returns what `alloc` made; `None` where it did not, in another process, or where `free` was there already.
+fn state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
+    let state = own_state(mempool);
+    // SAFETY: DPDK hands out its own mempool.
+    if state.is_none() && !unsafe { (*mempool).pool_data }.is_null() {
+        tell_foreign();
+    }
+    state
+}
+
+/// As [`state`], and tells nobody.
 #[inline(always)]
-pub(crate) fn state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
+pub(crate) fn own_state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
     if !MADE_HERE.load(Ordering::Relaxed) {
-        // SAFETY: DPDK hands out its own mempool.
-        if !unsafe { (*mempool).pool_data }.is_null() {
-            tell_foreign();
-        }
         return None;
     }
     // SAFETY: DPDK hands out its own mempool; what is in `pool_data` came from `alloc`, and stays until `free`, during

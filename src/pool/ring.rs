@@ -40,23 +40,25 @@ impl Side {
     /// Waits for those who reserved before `from`, then declares everything up to `to` done.
     #[inline(always)]
     fn publish(&self, from: u64, to: u64) {
-        self.wait_until_done(from);
+        // Acquire: what predecessors copied is published again by our own store, so it must come before it.
+        if self.tail.load(Ordering::Acquire) != from {
+            return self.publish_after_others(from, to);
+        }
         // Release: the copy that was just made comes before its publication, for the acquire load of `tail` on the
         // other side.
         self.tail.store(to, Ordering::Release);
     }
 
-    #[inline(always)]
-    fn wait_until_done(&self, position: u64) {
-        // Acquire: what predecessors copied is published again by our own store, so it must come before it.
-        if self.tail.load(Ordering::Acquire) != position {
-            self.wait_for_others(position);
-        }
-    }
-
+    /// The whole of it out of line: who publishes last needs no registers afterwards, and so saves none.
     #[cold]
     #[inline(never)]
-    fn wait_for_others(&self, position: u64) {
+    fn publish_after_others(&self, from: u64, to: u64) {
+        self.wait_until_done(from);
+        // Release: as above.
+        self.tail.store(to, Ordering::Release);
+    }
+
+    fn wait_until_done(&self, position: u64) {
         let mut backoff = Backoff::default();
         // Acquire: as above.
         while self.tail.load(Ordering::Acquire) != position {
