@@ -60,6 +60,14 @@ impl Rte {
         }
     }
 
+    /// Tells whether this is a later DPDK than 22.11, which the targets are for.
+    pub(crate) fn is_newer(self) -> bool {
+        let version = self.version();
+        let year = version.trim_start_matches("DPDK ").split('.').next();
+        year.and_then(|year| year.parse().ok())
+            .is_some_and(|year: u32| year > 22)
+    }
+
     /// Makes the calling thread one of DPDK's, with caches.
     pub(crate) fn adopt_thread(self) {
         // SAFETY: the signature that rte.c has.
