@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::ffi::{c_int, c_void};
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use hwpool::device::{Device, DeviceError};
@@ -20,6 +21,10 @@ use crate::totals;
 
 /// Objects that are put into a new list at once.
 const BATCH: usize = 64;
+
+/// Most objects that go the quick way: more than a cache of DPDK's sends at once.
+const QUICK: usize = 1024;
+
 /// What a mempool is made for.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -184,14 +189,33 @@ impl Mempool {
 
     /// Takes objects in, all or none.
     pub(crate) fn put(&self, pointers: &[*mut c_void]) -> Result<(), Refusal> {
-        let put = match self.objects.first_wrong(pointers) {
-            None => self.put_ours(pointers),
-            Some(wrong) => Err(Refusal::Foreign(wrong)),
+        let put = if pointers.len() <= BATCH {
+            self.put_by(pointers, &mut [MaybeUninit::uninit(); BATCH])
+        } else {
+            self.put_by(
+                pointers,
+                Vec::with_capacity(pointers.len()).spare_capacity_mut(),
+            )
         };
         if self.counts {
             totals::put(pointers.len(), put.is_ok());
         }
         put
+    }
+
+    /// Takes objects in by their numbers, for which there is room.
+    fn put_by(
+        &self,
+        pointers: &[*mut c_void],
+        room: &mut [MaybeUninit<u32>],
+    ) -> Result<(), Refusal> {
+        match self.objects.numbers(pointers, room) {
+            Some(numbers) => {
+                let put = self.pool.enqueue(numbers);
+                put.map_err(|error| self.not_put(&error))
+            }
+            None => Err(Refusal::Foreign(self.objects.first_wrong(pointers))),
+        }
     }
 
     /// Tells whether the list is a ring in memory, and nobody counts what it does.
@@ -203,9 +227,15 @@ impl Mempool {
     /// As [`put`](Self::put), where that is a copy in memory; false where it is more, or did not work: nothing was done then.
     #[inline(always)]
     pub(crate) fn put_quickly(&self, pointers: &[*mut c_void]) -> bool {
-        let done = self.objects.are_objects(pointers)
-            // SAFETY: as in `put_ours`.
-            && unsafe { self.pool.enqueue_quickly(pointers.len(), self.numbers_of(pointers)) };
+        let mut room = [MaybeUninit::uninit(); QUICK];
+        if pointers.len() > QUICK {
+            return false;
+        }
+        let done = match self.objects.numbers(pointers, &mut room) {
+            // SAFETY: objects have these numbers, of which the pool has as many.
+            Some(numbers) => unsafe { self.pool.enqueue_quickly(numbers) },
+            None => false,
+        };
         if done && self.counts {
             totals::put(pointers.len(), true);
         }
@@ -236,27 +266,6 @@ impl Mempool {
             totals::got(n, true);
         }
         done
-    }
-
-    /// Takes in what has been looked at: objects begin at all pointers.
-    fn put_ours(&self, pointers: &[*mut c_void]) -> Result<(), Refusal> {
-        // SAFETY: a number for each pointer, and the pool has as many objects as they are numbers of.
-        let put = unsafe {
-            self.pool
-                .enqueue_with(pointers.len(), self.numbers_of(pointers))
-        };
-        put.map_err(|error| self.not_put(&error))
-    }
-
-    /// Returns what writes the numbers of objects, run by run.
-    #[inline(always)]
-    fn numbers_of<'a>(&'a self, pointers: &'a [*mut c_void]) -> impl FnMut(&mut [u32]) + 'a {
-        let mut rest = pointers;
-        move |numbers| {
-            let (these, others) = rest.split_at(numbers.len().min(rest.len()));
-            self.objects.numbers(these, numbers);
-            rest = others;
-        }
     }
 
     /// Returns what writes the pointers of objects, run by run.

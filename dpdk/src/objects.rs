@@ -1,6 +1,7 @@
 //! Objects that lie side by side in memory: from DPDK's pointers to numbers, and back.
 
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 
 /// Objects begin at multiples of this many bytes, counted from the first.
 const UNIT_LOG2: u32 = 6;
@@ -36,15 +37,6 @@ impl Objects {
         })
     }
 
-    /// Returns the first pointer at which no object begins.
-    #[inline(always)]
-    pub(crate) fn first_wrong(&self, pointers: &[*mut c_void]) -> Option<*mut c_void> {
-        match self.are_objects(pointers) {
-            true => None,
-            false => self.find_wrong(pointers),
-        }
-    }
-
     /// Returns the address of an object, behind its header.
     #[inline(always)]
     pub(crate) fn pointer(&self, number: u32) -> *mut c_void {
@@ -52,10 +44,15 @@ impl Objects {
         std::ptr::with_exposed_provenance_mut((self.first + offset) as usize)
     }
 
+    /// Returns the first pointer at which no object begins; null where there is none.
     #[cold]
-    fn find_wrong(&self, pointers: &[*mut c_void]) -> Option<*mut c_void> {
-        let is_wrong = |pointer: &&*mut c_void| !self.are_objects(&[**pointer]);
-        pointers.iter().find(is_wrong).copied()
+    pub(crate) fn first_wrong(&self, pointers: &[*mut c_void]) -> *mut c_void {
+        let is_wrong = |&&pointer: &&*mut c_void| {
+            let mut room = [MaybeUninit::uninit()];
+            self.numbers(&[pointer], &mut room).is_none()
+        };
+        let wrong = pointers.iter().find(is_wrong);
+        wrong.copied().unwrap_or(std::ptr::null_mut())
     }
 
     #[inline(always)]
@@ -76,24 +73,30 @@ impl Objects {
 
     // No branch within the loops that follow, so that they become code for vectors of what width they are compiled for.
 
-    /// Tells whether an object begins at each of them.
+    /// Writes a number for each pointer, and returns them if an object begins at each.
+    ///
+    /// # Panics
+    /// If there is room for fewer.
     #[inline(always)]
-    pub(crate) fn are_objects(&self, pointers: &[*mut c_void]) -> bool {
+    pub(crate) fn numbers<'a>(
+        &self,
+        pointers: &[*mut c_void],
+        room: &'a mut [MaybeUninit<u32>],
+    ) -> Option<&'a [u32]> {
         let (mut bits, mut most) = (0, 0);
-        for pointer in pointers {
+        let room = &mut room[..pointers.len()];
+        for (place, pointer) in room.iter_mut().zip(pointers) {
             let offset = self.offset(*pointer);
+            let number = self.number(offset);
             bits |= offset;
-            most = most.max(self.number(offset));
+            most = most.max(number);
+            place.write(number);
         }
-        bits & NOT_UNITS == 0 && most < self.count
-    }
-
-    /// Writes a number for each pointer; of one at which no object begins it is any.
-    #[inline(always)]
-    pub(crate) fn numbers(&self, pointers: &[*mut c_void], numbers: &mut [u32]) {
-        for (number, pointer) in numbers.iter_mut().zip(pointers) {
-            *number = self.number(self.offset(*pointer));
+        if bits & NOT_UNITS != 0 || most >= self.count {
+            return None;
         }
+        // SAFETY: all are written, as many as there are pointers.
+        Some(unsafe { room.assume_init_ref() })
     }
 
     /// Writes a pointer for each number.
@@ -123,12 +126,13 @@ mod tests {
         std::ptr::without_provenance_mut(address)
     }
 
+    fn numbers(objects: &Objects, pointers: &[*mut c_void]) -> Option<Vec<u32>> {
+        let mut room = vec![MaybeUninit::uninit(); pointers.len()];
+        objects.numbers(pointers, &mut room).map(<[u32]>::to_vec)
+    }
+
     fn number(objects: &Objects, pointer: *mut c_void) -> Option<u32> {
-        let mut numbers = [0];
-        objects.numbers(&[pointer], &mut numbers);
-        let wrong = objects.first_wrong(&[pointer]);
-        assert!(wrong.is_none_or(|wrong| wrong == pointer));
-        wrong.is_none().then_some(numbers[0])
+        numbers(objects, &[pointer]).map(|numbers| numbers[0])
     }
 
     #[test]
@@ -177,13 +181,12 @@ mod tests {
     fn of_many_the_first_that_is_wrong_is_named() {
         let objects = Objects::new(FIRST, 128, 10).expect("a pool");
         let mut pointers: Vec<_> = (0..10).map(|n| objects.pointer(n)).collect();
-        let mut numbers = [0; 10];
-        assert_eq!(objects.first_wrong(&pointers), None);
-        objects.numbers(&pointers, &mut numbers);
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let all: Vec<u32> = (0..10).collect();
+        assert_eq!(numbers(&objects, &pointers), Some(all));
         pointers[7] = at(FIRST + 3);
         pointers[8] = at(5);
-        assert_eq!(objects.first_wrong(&pointers), Some(pointers[7]));
+        assert_eq!(numbers(&objects, &pointers), None);
+        assert_eq!(objects.first_wrong(&pointers), pointers[7]);
     }
 
     #[test]

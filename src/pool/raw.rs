@@ -111,52 +111,24 @@ impl RawPool {
             let objects = self.objects;
             return Err(RawError::Foreign { index, objects });
         }
-        let mut rest = objects;
-        let write = |run: &mut [u32]| {
-            let (these, others) = rest.split_at(run.len());
-            run.copy_from_slice(these);
-            rest = others;
-        };
-        // SAFETY: looked at above.
-        unsafe { self.enqueue_with(objects.len(), write) }
-    }
-
-    /// Takes `n` objects back as [`enqueue`](Self::enqueue), whose indices `write` writes to one or two runs; other
-    /// threads may have to wait until it is done.
-    ///
-    /// # Errors
-    /// As `enqueue`.
-    ///
-    /// # Safety
-    /// `write` writes to each place the index of an object, below [`objects`](Self::objects), and does not panic: whoever
-    /// takes them again may rely on them.
-    #[inline]
-    pub unsafe fn enqueue_with(
-        &self,
-        n: usize,
-        mut write: impl FnMut(&mut [u32]),
-    ) -> Result<(), RawError> {
         if let Some(store) = self.bare_store()
-            && let Some(put) = store.put_with(n, &mut write)
+            && let Some(put) = store.put(objects)
         {
             return put.map_err(|stop| RawError::Give(self.backend_error("enqueue", stop.into())));
         }
         self.check_usable().map_err(RawError::Give)?;
-        with_indices(n, |objects| {
-            write(objects);
-            self.give(objects)
-        })
+        self.give(objects)
     }
 
-    /// As [`enqueue_with`](Self::enqueue_with) where that is no more than a copy into a list in memory; false where it is
-    /// more, or there is not as much room: then nothing was done. Does not panic.
+    /// As [`enqueue`](Self::enqueue) where that is no more than a copy into a list in memory; false where it is more, or
+    /// there is not as much room: then nothing was done. Does not panic.
     ///
     /// # Safety
-    /// As `enqueue_with`.
+    /// All are indices of objects, below [`objects`](Self::objects): whoever takes them again may rely on them.
     #[inline(always)]
-    pub unsafe fn enqueue_quickly(&self, n: usize, write: impl FnMut(&mut [u32])) -> bool {
+    pub unsafe fn enqueue_quickly(&self, objects: &[u32]) -> bool {
         match self.bare_store() {
-            Some(store) => store.put_with(n, write) == Some(Ok(())),
+            Some(store) => store.put(objects) == Some(Ok(())),
             None => false,
         }
     }

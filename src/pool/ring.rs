@@ -186,28 +186,6 @@ impl Ring {
         Ok(())
     }
 
-    /// Takes `n` objects in, all or none, and has them written where they shall lie, in one or two runs. Others wait until
-    /// `write` is done; what it leaves unwritten is what lay there before.
-    #[inline(always)]
-    pub(super) fn put_with(&self, n: usize, mut write: impl FnMut(&mut [u32])) -> Result<(), Stop> {
-        let at = self.reserve_room(n as u64)?;
-        let _publishes = Publishes {
-            side: &self.prod,
-            from: at,
-            to: at + n as u64,
-        };
-        let (start, run) = self.place(at);
-        let run = run.min(n);
-        // SAFETY: `reserve_room` gave these positions to us alone, and consumers are done with their last round.
-        unsafe {
-            self.words.fill(start, run, &mut write);
-            if run < n {
-                self.words.fill(0, n - run, &mut write);
-            }
-        }
-        Ok(())
-    }
-
     #[inline(always)]
     fn reserve_room(&self, n: u64) -> Result<u64, Stop> {
         // Acquire: consumers have read the words before we write over them.

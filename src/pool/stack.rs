@@ -47,19 +47,11 @@ impl Stack {
     /// Takes `objects` in, all or none.
     #[inline]
     pub(super) fn put(&self, objects: &[u32]) -> Result<(), Stop> {
-        self.put_with(objects.len(), |room| room.copy_from_slice(objects))
-    }
-
-    /// Takes `n` objects in, all or none, and has them written where they shall lie, under the lock.
-    #[inline(always)]
-    pub(super) fn put_with(&self, n: usize, write: impl FnOnce(&mut [u32])) -> Result<(), Stop> {
         let mut state = self.open()?;
-        let len = state.objects.len();
-        if n > self.capacity - len {
+        if objects.len() > self.capacity - state.objects.len() {
             return Err(Stop::Short);
         }
-        state.objects.resize(len + n, 0);
-        write(&mut state.objects[len..]);
+        state.objects.extend_from_slice(objects);
         Ok(())
     }
 

@@ -46,20 +46,6 @@ impl Store {
         }
     }
 
-    /// As [`put`](Self::put), and has the objects written where they shall lie, in one or two runs; others wait meanwhile.
-    #[inline(always)]
-    pub(super) fn put_with(
-        &self,
-        n: usize,
-        write: impl FnMut(&mut [u32]),
-    ) -> Option<Result<(), Stop>> {
-        match self {
-            Store::Ring(ring) => Some(ring.put_with(n, write)),
-            Store::Stack(stack) => Some(stack.put_with(n, write)),
-            Store::Other(_) => None,
-        }
-    }
-
     /// As [`take`](Self::take), and shows the objects where they lie, in one or two runs; others wait meanwhile.
     #[inline(always)]
     pub(super) fn take_with(&self, n: usize, see: impl FnMut(&[u32])) -> Option<Result<(), Stop>> {

@@ -65,20 +65,6 @@ impl Words {
         }
     }
 
-    /// Has `len` words that start at `at` written.
-    ///
-    /// # Safety
-    /// There are these words, and no other thread accesses them at the same time.
-    #[inline(always)]
-    pub(super) unsafe fn fill(&self, at: usize, len: usize, write: &mut impl FnMut(&mut [u32])) {
-        debug_assert!(at + len <= self.0.len());
-        // SAFETY: in bounds and alone, by the caller's promise; UnsafeCell<u32> has the layout of u32.
-        write(unsafe {
-            let to = std::cell::UnsafeCell::raw_get(self.0.as_ptr().add(at));
-            std::slice::from_raw_parts_mut(to, len)
-        });
-    }
-
     /// Shows `len` words that start at `at`.
     ///
     /// # Safety
@@ -147,15 +133,6 @@ impl Words {
             // SAFETY: in bounds, and alone by the caller's promise.
             cell.with_mut(|word| unsafe { *word = *value });
         }
-    }
-
-    /// # Safety
-    /// No other thread accesses these words at the same time.
-    pub(super) unsafe fn fill(&self, at: usize, len: usize, write: &mut impl FnMut(&mut [u32])) {
-        let mut copy = vec![0; len];
-        write(&mut copy);
-        // SAFETY: the caller's promise.
-        unsafe { self.write(at, &copy) };
     }
 
     /// # Safety
