@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hwpool::device::Device;
 use hwpool::dma::{Memory, MemoryRequest};
 use hwpool::pool::{Batch, Worker};
 
 use crate::Outcome;
-use crate::measure::{Case, Run, Slice, pin, timed, unpin};
+use crate::measure::{Case, Run, Slice, pin, timed, unpin, woken};
 use crate::ours::{self, BATCH, KEEP};
-use crate::pair::{Lane, pair};
+use crate::pair::{Lane, Rally, pair};
 use crate::rte::{OBJECTS, Rte, RtePool, SIZE};
 
 const RING: &str = "ring_mp_mc, cache 512";
@@ -20,7 +21,7 @@ const OURS: &str = "hwpool";
 type Make = fn(&'static str, Option<Rte>) -> Outcome<Case>;
 
 /// Every case by its id, in the order of the table.
-pub(crate) const ALL: [(&str, Make); 21] = [
+pub(crate) const ALL: [(&str, Make); 23] = [
     ("hot_1", |id, rte| hot::<1>(id, "n = 1, hot", rte, 0.45)),
     ("hot_8", |id, rte| hot::<8>(id, "n = 8, hot", rte, 0.50)),
     ("hot_32", |id, rte| hot::<32>(id, "n = 32, hot", rte, 0.55)),
@@ -61,6 +62,8 @@ pub(crate) const ALL: [(&str, Make); 21] = [
         let case = Case::new(id, "checked, keep 2048, n = 32", KEEP as u64);
         checked(case, ours::keep::<32>)
     }),
+    ("portal_32", portal),
+    ("line", line),
 ];
 
 /// What any check of each object comes down to.
@@ -368,4 +371,48 @@ fn checked<Rounds: FnMut(u64) + 'static>(
         .against("unchecked", 1.15)
         .side("unchecked", rounds(ours::worker("ring", 512)?))
         .side(OURS, rounds(worker)))
+}
+
+const AIM: &str = "100 million pairs a second";
+
+/// Through the rings of a modelled device, without caches. The model's thread has the other processor.
+fn portal(id: &'static str, _: Option<Rte>) -> Outcome<Case> {
+    /// Rounds that wake the model's thread, and fill what lies between it and this one.
+    const IDLE: u64 = 500;
+    let aim = |rounds: u64| Slice {
+        amount: 10.0 * 32.0 * rounds as f64,
+        disturbed: false,
+    };
+    let stepped = ours::portal(&Device::open("sim:bmu?mode=stepped")?)?;
+    pin(1); // where the thread goes that is started here
+    let device = Device::open("sim:bmu?mode=threaded");
+    pin(0);
+    let device = device?;
+    let (threaded, checked) = (ours::portal(&device)?, ours::portal(&device)?);
+    checked.pool().set_checked(true);
+    Ok(Case::new(id, "portal, no cache, n = 32", 32)
+        .against(AIM, 1.0)
+        .run(AIM, Box::new(aim))
+        .side("hwpool, model stepped", ours::hot::<32>(stepped))
+        .run("hwpool, checked", woken(IDLE, ours::hot::<32>(checked)))
+        .run(OURS, woken(IDLE, ours::hot::<32>(threaded))))
+}
+
+/// What a portal can't be faster than: a cache line to the other processor and back.
+fn line(id: &'static str, _: Option<Rte>) -> Outcome<Case> {
+    let rally = Arc::new(Rally::default());
+    let back = Arc::clone(&rally);
+    let there = move || {
+        move |rounds| {
+            for _ in 0..rounds {
+                back.answer();
+            }
+        }
+    };
+    let here = move |rounds| {
+        for _ in 0..rounds {
+            rally.serve();
+        }
+    };
+    Ok(Case::new(id, "a cache line there and back", 1).run("line", pair(here, there)))
 }

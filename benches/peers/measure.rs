@@ -127,16 +127,26 @@ fn calibrate(side: &mut Side) -> u64 {
 
 /// Makes a slice of a loop: nanoseconds.
 pub(crate) fn timed(mut rounds: impl FnMut(u64) + 'static) -> Run {
+    Box::new(move |n| time(&mut rounds, n))
+}
+
+/// As [`timed`], after `idle` rounds that don't count: they wake a thread that served nobody meanwhile.
+pub(crate) fn woken(idle: u64, mut rounds: impl FnMut(u64) + 'static) -> Run {
     Box::new(move |n| {
-        let before = disturbances();
-        let started = Instant::now();
-        rounds(n);
-        let amount = started.elapsed().as_nanos() as f64;
-        Slice {
-            amount,
-            disturbed: disturbances() != before,
-        }
+        rounds(idle);
+        time(&mut rounds, n)
     })
+}
+
+fn time(rounds: &mut impl FnMut(u64), n: u64) -> Slice {
+    let before = disturbances();
+    let started = Instant::now();
+    rounds(n);
+    let amount = started.elapsed().as_nanos() as f64;
+    Slice {
+        amount,
+        disturbed: disturbances() != before,
+    }
 }
 
 /// Counts how often the scheduler took the processor away from this thread.

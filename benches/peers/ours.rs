@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 use hwpool::Pool;
+use hwpool::device::Device;
 use hwpool::pool::{Batch, Slot, Slots, Worker};
 
 use crate::Outcome;
@@ -29,6 +30,13 @@ pub(crate) fn pool_of(backend: &str, objects: u32, size: usize, cache: usize) ->
 /// Makes a pool of the usual size and a worker on this thread.
 pub(crate) fn worker(backend: &str, cache: usize) -> Outcome<Worker> {
     Ok(pool(backend, OBJECTS, cache)?.worker("bench")?)
+}
+
+/// Makes a pool without caches whose objects a device keeps, and a worker on this thread.
+pub(crate) fn portal(device: &Device) -> Outcome<Worker> {
+    let pool = Pool::builder("bench").objects(OBJECTS).size(SIZE as usize);
+    let pool = pool.backend("bmu").device(device).cache(0).build()?;
+    Ok(pool.worker("bench")?)
 }
 
 /// Bytes that this process has from the allocator.

@@ -138,3 +138,22 @@ impl<T> Lane<T> {
         berth.full.store(0, Ordering::Release);
     }
 }
+
+/// A word on a cache line that two threads pass to each other.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Rally(AtomicU32);
+
+impl Rally {
+    /// Passes the line on, and waits until it is back.
+    pub(crate) fn serve(&self) {
+        self.0.store(1, Ordering::Release);
+        while self.0.load(Ordering::Acquire) != 0 {}
+    }
+
+    /// Waits for the line and passes it back.
+    pub(crate) fn answer(&self) {
+        while self.0.load(Ordering::Acquire) == 0 {}
+        self.0.store(0, Ordering::Release);
+    }
+}
