@@ -211,6 +211,11 @@ impl Model {
         self.w.release_messages();
     }
 
+    /// Tells whether interrupts wait to be taken.
+    pub(crate) fn has_interrupts(&self) -> bool {
+        self.w.any_arrived
+    }
+
     /// Takes the interrupts that arrived since the last call: how many of each vector; `None` if there were none.
     pub fn take_interrupts(&mut self) -> Option<Vec<u64>> {
         if !self.w.any_arrived {

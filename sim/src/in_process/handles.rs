@@ -119,7 +119,7 @@ impl Doorbell for SimDoorbell {
         };
         self.cells[cell].ring(value);
         let shared = &self.bar.shared;
-        if shared.asleep.load(Ordering::SeqCst)
+        if shared.asleep.0.load(Ordering::SeqCst)
             && let Some(server) = shared.server.get()
         {
             server.unpark();

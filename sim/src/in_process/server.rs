@@ -1,7 +1,7 @@
 //! The thread of threaded mode.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,86 +20,61 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>, SimError> {
     Ok(server)
 }
 
-/// Empty looks before the model's thread gives up its core, and before it sleeps.
-const SPINS: u32 = 4_000;
-const YIELDS: u32 = SPINS + 200;
+/// Looks at the doorbells with the lock held once, unless something else is wanted.
+const LOOKS: u32 = 256;
+/// Idle bursts, with the core given up after each, before the model's thread sleeps.
+const YIELDS: u32 = 32;
 /// Longest sleep of the model's thread.
 const NAP: Duration = Duration::from_millis(1);
-/// Passes between looks at what is rare: doorbells of disabled portals, delayed ones.
-const RARE: u32 = 256;
-/// Passes with the lock held.
-const BURST: u32 = 16;
 
 impl Shared {
     /// The model's thread: serves doorbells until the last handle is gone.
     fn serve(&self) {
-        let mut taken = vec![0; self.cells.len()];
         let mut idle = 0;
         while !self.stop.load(Ordering::Relaxed) {
             if self.wanted.load(Ordering::Relaxed) > 0 {
                 thread::yield_now();
-                continue;
-            }
-            if self.has_rung(&mut taken, self.running.load(Ordering::Relaxed)) {
-                self.burst();
+            } else if self.burst() {
                 idle = 0;
-                continue;
+            } else {
+                idle = self.back_off(idle + 1);
             }
-            idle += 1;
-            if idle % RARE == 0 {
-                self.look_at_all();
-            }
-            idle = self.back_off(&mut taken, idle);
         }
     }
 
-    /// Tells whether a doorbell of the portals in `mask` was written since the last look.
-    fn has_rung(&self, taken: &mut [u64], mask: u64) -> bool {
-        let mut left = mask;
-        let mut rung = false;
-        while left != 0 {
-            let q = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let rings = self.cells[q].rings.load(Ordering::SeqCst);
-            rung |= std::mem::replace(&mut taken[q], rings) != rings;
-        }
-        rung
-    }
-
-    fn burst(&self) {
+    /// Serves the doorbells of running portals, then, if there were none, what is rare: those of disabled portals,
+    /// delayed ones. Tells whether there were any.
+    fn burst(&self) -> bool {
         let mut model = lock(&self.model);
-        for _ in 0..BURST {
-            let busy = model.poll_running();
-            if !busy || self.wanted.load(Ordering::Relaxed) > 0 {
+        let mut busy = false;
+        for _ in 0..LOOKS {
+            match model.poll_running() {
+                true => busy = true,
+                false => std::hint::spin_loop(),
+            }
+            if self.wanted.load(Ordering::Relaxed) > 0 || model.has_interrupts() {
                 break;
             }
         }
+        busy = busy || model.poll();
         self.publish(&mut model);
+        busy
     }
 
-    fn look_at_all(&self) {
-        let mut model = lock(&self.model);
-        model.poll();
-        self.publish(&mut model);
-    }
-
-    /// Spins, then yields, then sleeps until a doorbell wakes it or the nap is over.
-    fn back_off(&self, taken: &mut [u64], idle: u32) -> u32 {
-        if idle < SPINS {
-            std::hint::spin_loop();
-        } else if idle < YIELDS {
+    /// Lets others have the core, who may be those that are to ring; later sleeps until a doorbell wakes it or the nap
+    /// is over.
+    fn back_off(&self, idle: u32) -> u32 {
+        if idle < YIELDS {
             thread::yield_now();
-        } else {
-            self.asleep.store(true, Ordering::SeqCst);
-            if !self.has_rung(taken, self.running.load(Ordering::SeqCst)) {
-                thread::park_timeout(NAP);
-                self.look_at_all();
-            } else {
-                self.burst();
-            }
-            self.asleep.store(false, Ordering::SeqCst);
-            return SPINS;
+            return idle;
         }
-        idle
+        self.asleep.0.store(true, Ordering::SeqCst);
+        // Before the last look: who rings looks at `asleep` after that, and one of the two sees the other.
+        fence(Ordering::SeqCst);
+        if !self.burst() {
+            thread::park_timeout(NAP);
+        }
+        self.asleep.0.store(false, Ordering::Relaxed);
+        YIELDS - 1 // what woke it not being a doorbell, it sleeps again soon
     }
 }

@@ -1,6 +1,6 @@
 //! What the handles of one model share, and who ends it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -18,12 +18,15 @@ pub(super) struct Shared {
     pub(super) lines: Lines,
     /// Handles that want the lock: the model's thread lets them in.
     pub(super) wanted: AtomicU32,
-    /// Portals that run, as the model's thread should watch them.
-    pub(super) running: AtomicU64,
     pub(super) stop: AtomicBool,
-    pub(super) asleep: AtomicBool,
+    pub(super) asleep: Apart<AtomicBool>,
     pub(super) server: OnceLock<Thread>,
 }
+
+/// Something on a cache line of its own: read with each doorbell, it must not lie where the model's thread writes.
+#[derive(Default)]
+#[repr(align(128))]
+pub(super) struct Apart<T>(pub(super) T);
 
 /// Ends the model's thread with the last handle.
 pub(super) struct Keeper {
@@ -101,9 +104,8 @@ impl Shared {
             },
             model: Mutex::new(model),
             wanted: AtomicU32::new(0),
-            running: AtomicU64::new(0),
             stop: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
+            asleep: Apart::default(),
             server: OnceLock::new(),
         }
     }
@@ -123,9 +125,6 @@ impl Shared {
     }
 
     pub(super) fn publish(&self, model: &mut Model) {
-        if self.threaded {
-            self.running.store(model.running(), Ordering::Relaxed);
-        }
         if let Some(fired) = model.take_interrupts() {
             self.lines.add(&fired);
         }
