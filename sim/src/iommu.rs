@@ -199,12 +199,19 @@ pub(crate) struct View<'a> {
 
 impl View<'_> {
     #[inline]
-    pub(crate) fn load(&self, word: usize) -> u64 {
-        self.memory.load(self.base + word * 8)
-    }
-
-    #[inline]
     pub(crate) fn store(&self, word: usize, value: u64) {
         self.memory.store(self.base + word * 8, value);
+    }
+
+    /// Loads the first words, in rising order.
+    #[inline]
+    pub(crate) fn load_all(&self, words: &mut [u64]) {
+        self.memory.load_words(self.base, words);
+    }
+
+    /// Stores the first words, in rising order.
+    #[inline]
+    pub(crate) fn store_all(&self, words: &[u64]) {
+        self.memory.store_words(self.base, words);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use hwpool_devices::bus::{DmaError, DmaSource};
 use vm_memory::mmap::MmapRegionError;
-use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
+use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
 /// One mapping of host memory.
 #[derive(Debug)]
@@ -84,6 +84,41 @@ impl Memory {
         }
     }
 
+    /// Loads the words from byte `offset` on, each as [`Memory::load`] does.
+    pub(crate) fn load_words(&self, offset: usize, words: &mut [u64]) {
+        let mut at = offset;
+        for line in words.chunks_mut(LINE) {
+            match (&self.0, <&mut [u64; LINE]>::try_from(&mut *line)) {
+                (Pages::Mapped(region), Ok(line)) => {
+                    let cells = cells(region, at);
+                    for (i, word) in line.iter_mut().enumerate() {
+                        *word = u64::from_le(cell(&cells, i).load(Ordering::Relaxed));
+                    }
+                }
+                _ => (line.iter_mut().enumerate())
+                    .for_each(|(i, word)| *word = self.load(at + 8 * i)),
+            }
+            at += 8 * LINE;
+        }
+    }
+
+    /// Stores the words from byte `offset` on, each as [`Memory::store`] does.
+    pub(crate) fn store_words(&self, offset: usize, words: &[u64]) {
+        let mut at = offset;
+        for line in words.chunks(LINE) {
+            match (&self.0, <&[u64; LINE]>::try_from(line)) {
+                (Pages::Mapped(region), Ok(line)) => {
+                    let cells = cells(region, at);
+                    for (i, word) in line.iter().enumerate() {
+                        cell(&cells, i).store(word.to_le(), Ordering::Release);
+                    }
+                }
+                _ => (line.iter().enumerate()).for_each(|(i, word)| self.store(at + 8 * i, *word)),
+            }
+            at += 8 * LINE;
+        }
+    }
+
     /// Stores the word at byte `offset`. Release: whoever sees it sees everything that the device stored before.
     #[inline]
     pub(crate) fn store(&self, offset: usize, value: u64) {
@@ -94,6 +129,27 @@ impl Memory {
             },
             Pages::Copied(file, start) => copy_out(file, start + offset as u64, value),
         }
+    }
+}
+
+/// Words whose place is checked once: as many as a cache line has.
+const LINE: usize = 8;
+
+/// Finds a run of words.
+#[inline]
+fn cells(region: &MmapRegion, offset: usize) -> VolatileSlice<'_> {
+    match region.get_slice(offset, 8 * LINE) {
+        Ok(cells) => cells,
+        Err(_) => out_of_bounds(offset),
+    }
+}
+
+/// Finds word `i` of a run; the compiler knows that it is there.
+#[inline]
+fn cell<'a>(cells: &'a VolatileSlice<'_>, i: usize) -> &'a AtomicU64 {
+    match cells.get_atomic_ref(8 * i) {
+        Ok(cell) => cell,
+        Err(_) => out_of_bounds(8 * i),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::errors::ErrorKind;
 
-/// Widest range, in buffers, whose marks are a bit map; a wider one has few buffers for its size.
-const BITMAP_LIMIT: u64 = 1 << 30;
+/// Widest range, in buffers, whose marks are a map; a wider one has few buffers for its size.
+const MAP_LIMIT: u64 = 1 << 27;
 
 /// Registers and state of one pool.
 #[derive(Debug, Default)]
@@ -124,7 +124,7 @@ impl Pool {
     pub(crate) fn free_entries(&mut self, entries: &[u64], phase: u64) -> (usize, Option<Refusal>) {
         let room = self.capacity.saturating_sub(self.list.len()) as usize;
         let quick = &entries[..entries.len().min(room)];
-        let quick = self.list.push_entries(quick, self.end - self.base, phase);
+        let quick = self.list.push_entries(quick, phase);
         for (i, word) in entries.iter().enumerate().skip(quick) {
             if word & 0x3f != phase {
                 return (i, Some(Refusal::Stale));
@@ -158,7 +158,8 @@ impl Pool {
 /// Which buffers are in the list.
 #[derive(Debug)]
 enum Marks {
-    Bits(Vec<u64>),
+    /// A byte each, not a bit: marks of neighbours, which come one after the other, don't wait for each other then.
+    Map(Vec<bool>),
     Set(HashSet<u64>),
 }
 
@@ -166,7 +167,7 @@ impl Marks {
     #[inline]
     fn has(&self, index: u64) -> bool {
         match self {
-            Marks::Bits(words) => words[(index / 64) as usize] >> (index % 64) & 1 != 0,
+            Marks::Map(map) => map[index as usize],
             Marks::Set(set) => set.contains(&index),
         }
     }
@@ -175,12 +176,7 @@ impl Marks {
     #[inline]
     fn insert(&mut self, index: u64) -> bool {
         match self {
-            Marks::Bits(words) => {
-                let (word, bit) = (&mut words[(index / 64) as usize], 1 << (index % 64));
-                let is_new = *word & bit == 0;
-                *word |= bit;
-                is_new
-            }
+            Marks::Map(map) => !std::mem::replace(&mut map[index as usize], true),
             Marks::Set(set) => set.insert(index),
         }
     }
@@ -188,7 +184,7 @@ impl Marks {
     #[inline]
     fn remove(&mut self, index: u64) {
         match self {
-            Marks::Bits(words) => words[(index / 64) as usize] &= !(1 << (index % 64)),
+            Marks::Map(map) => map[index as usize] = false,
             Marks::Set(set) => {
                 set.remove(&index);
             }
@@ -203,8 +199,6 @@ pub(crate) struct FreeList {
     marks: Marks,
     base: u64,
     stride: u64,
-    /// log2 of the stride, where it is a power of two.
-    shift: Option<u32>,
     /// ⌊2⁶⁴ / stride⌋ or one more: multiplying by it replaces the division.
     reciprocal: u64,
 }
@@ -218,7 +212,7 @@ impl Default for FreeList {
 impl FreeList {
     fn new(base: u64, stride: u64, count: u64) -> FreeList {
         let marks = match count {
-            0..=BITMAP_LIMIT => Marks::Bits(vec![0; count.div_ceil(64) as usize]),
+            0..=MAP_LIMIT => Marks::Map(vec![false; count as usize]),
             _ => Marks::Set(HashSet::new()),
         };
         FreeList {
@@ -226,7 +220,6 @@ impl FreeList {
             marks,
             base,
             stride,
-            shift: (stride.is_power_of_two()).then(|| stride.trailing_zeros()),
             reciprocal: (u64::MAX / stride) + 1,
         }
     }
@@ -239,11 +232,8 @@ impl FreeList {
     #[inline]
     fn index(&self, address: u64) -> (u64, u64) {
         let offset = address - self.base;
-        if let Some(shift) = self.shift {
-            return (offset >> shift, offset & (self.stride - 1));
-        }
         // The reciprocal is too large by less than one part in 2^64, so the quotient is right or one too large.
-        let quotient = ((u128::from(offset) * u128::from(self.reciprocal)) >> 64) as u64;
+        let quotient = high(offset, self.reciprocal);
         let rest = offset.wrapping_sub(quotient.wrapping_mul(self.stride));
         if rest < self.stride {
             (quotient, rest)
@@ -283,41 +273,44 @@ impl FreeList {
     ///
     /// This is the loop that the model's speed rests on. It knows the common case only, and leaves the first entry
     /// that is not, and all after it, to the careful way.
-    fn push_entries(&mut self, entries: &[u64], range: u64, phase: u64) -> usize {
-        let (Some(shift), Marks::Bits(marks)) = (self.shift, &mut self.marks) else {
+    fn push_entries(&mut self, entries: &[u64], phase: u64) -> usize {
+        let Marks::Map(marks) = &mut self.marks else {
             return 0;
         };
+        let (base, stride, reciprocal) = (self.base, self.stride, self.reciprocal);
         let before = self.stack.len();
-        let (base, inside) = (self.base, self.stride - 1);
-        self.stack.extend(entries.iter().map_while(|word| {
+        self.stack.resize(before + entries.len(), 0);
+        let slots = self.stack[before..].iter_mut();
+        let done = slots.zip(entries).position(|(slot, word)| {
             let offset = (word ^ phase).wrapping_sub(base);
-            if offset >= range || offset & inside != 0 {
-                return None;
-            }
-            let index = offset >> shift;
-            let (mark, bit) = (marks.get_mut((index / 64) as usize)?, 1 << (index % 64));
-            let is_new = *mark & bit == 0;
-            *mark |= bit;
-            is_new.then_some(index)
-        }));
-        self.stack.len() - before
+            // Of a multiple of the stride the quotient is right; of all else the product is another.
+            *slot = high(offset, reciprocal);
+            let mark = marks.get_mut(*slot as usize);
+            let fits = slot.wrapping_mul(stride) == offset;
+            mark.is_none_or(|mark| !fits || std::mem::replace(mark, true))
+        });
+        let done = done.unwrap_or(entries.len());
+        self.stack.truncate(before + done);
+        done
     }
 
     /// Takes up to `count` buffers as ring entries with that phase.
     pub(crate) fn pop_entries(&mut self, count: u32, phase: u64, entries: &mut Vec<u64>) {
         let rest = self.stack.len().saturating_sub(count as usize);
         let (base, stride) = (self.base, self.stride);
-        let taken = self.stack.drain(rest..).rev();
+        let taken = self.stack[rest..].iter().rev();
+        let entry = |index: u64| (base + index * stride) | phase;
         match &mut self.marks {
-            Marks::Bits(marks) => entries.extend(taken.map(|index| {
-                marks[(index / 64) as usize] &= !(1 << (index % 64));
-                (base + index * stride) | phase
+            Marks::Map(marks) => entries.extend(taken.map(|&index| {
+                marks[index as usize] = false;
+                entry(index)
             })),
-            Marks::Set(set) => entries.extend(taken.map(|index| {
+            Marks::Set(set) => entries.extend(taken.map(|&index| {
                 set.remove(&index);
-                (base + index * stride) | phase
+                entry(index)
             })),
         }
+        self.stack.truncate(rest);
     }
 
     /// Puts back what [`FreeList::pop`] gave.
@@ -325,6 +318,12 @@ impl FreeList {
         let (index, _) = self.index(address);
         self.push(index);
     }
+}
+
+/// Returns the upper half of a product.
+#[inline]
+fn high(a: u64, b: u64) -> u64 {
+    ((u128::from(a) * u128::from(b)) >> 64) as u64
 }
 
 #[cfg(test)]

@@ -308,9 +308,7 @@ impl Bmu {
 /// Stores words at the start of a span, in rising order.
 fn store(span: &mut Span, w: &World, words: &[u64]) -> Option<()> {
     let view = span.at(&w.iommu, 0).filter(|v| v.len >= words.len() * 8)?;
-    for (i, word) in words.iter().enumerate() {
-        view.store(i, *word);
-    }
+    view.store_all(words);
     Some(())
 }
 

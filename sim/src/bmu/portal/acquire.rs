@@ -141,9 +141,7 @@ impl Bmu {
                 }
             }
         } else {
-            for (i, word) in words.iter().enumerate() {
-                view.store(i, *word);
-            }
+            view.store_all(words);
         }
         portal.landed = first.wrapping_add(words.len() as u32);
     }

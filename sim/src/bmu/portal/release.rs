@@ -88,7 +88,8 @@ impl Bmu {
         };
         let count = count.min((view.len / 8) as u32);
         let mut entries = w.words();
-        entries.extend((0..count as usize).map(|i| view.load(i)));
+        entries.resize(count as usize, 0);
+        view.load_all(&mut entries);
         portal.asked = portal.asked.wrapping_add(count);
         portal.reads += 1;
         let done = w.account_read(u64::from(count) * 8) + w.jitter();
