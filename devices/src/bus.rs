@@ -269,6 +269,20 @@ pub trait DmaBuffer: Send + Sync + 'static {
 
     /// Stores the 64-bit little-endian word at byte `offset`, relaxed: order it with a fence.
     fn store64(&self, offset: usize, value: u64);
+
+    /// Loads the words from byte `offset` on, each as [`DmaBuffer::load64`] does.
+    fn load_all(&self, offset: usize, words: &mut [u64]) {
+        for (n, word) in words.iter_mut().enumerate() {
+            *word = self.load64(offset + 8 * n);
+        }
+    }
+
+    /// Stores the words from byte `offset` on, each as [`DmaBuffer::store64`] does.
+    fn store_all(&self, offset: usize, words: &[u64]) {
+        for (n, word) in words.iter().enumerate() {
+            self.store64(offset + 8 * n, *word);
+        }
+    }
 }
 
 /// One interrupt vector of a device, counted since it was last looked at.

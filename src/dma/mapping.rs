@@ -132,6 +132,22 @@ macro_rules! dma_buffer {
             fn store64(&self, offset: usize, value: u64) {
                 self.words.store(offset, value);
             }
+
+            #[inline]
+            fn load_all(&self, offset: usize, words: &mut [u64]) {
+                let cells = self.words.run(offset, words.len());
+                for (word, cell) in words.iter_mut().zip(cells) {
+                    *word = u64::from_le(cell.load(Ordering::Relaxed));
+                }
+            }
+
+            #[inline]
+            fn store_all(&self, offset: usize, words: &[u64]) {
+                let cells = self.words.run(offset, words.len());
+                for (word, cell) in words.iter().zip(cells) {
+                    cell.store(word.to_le(), Ordering::Relaxed);
+                }
+            }
         }
     };
 }
@@ -193,17 +209,23 @@ impl Words {
     /// Finds the word at a byte offset. Panics where there is none.
     #[inline]
     fn at(&self, offset: usize) -> &AtomicU64 {
+        &self.run(offset, 1)[0]
+    }
+
+    /// Finds the `n` words from a byte offset on. Panics where there are none.
+    #[inline]
+    fn run(&self, offset: usize, n: usize) -> &[AtomicU64] {
         // Turns a multiple of 8 into the word's index, and anything else into a number beyond every count, because
         // its low bits come out on top: one compare checks both bounds and alignment.
         let index = offset.rotate_right(WORD.trailing_zeros());
-        if index >= self.count {
+        if index >= self.count || n > self.count - index {
             no_word(offset, self.size());
         }
-        // SAFETY: index < count, so by the invariant the word is aligned, and mapped for as long as the borrow of
-        // self. This process accesses them atomically: here, or by Memory::as_ptr, whose documentation puts that on
+        // SAFETY: index + n <= count, so by the invariant the words are aligned, and mapped for as long as the borrow
+        // of self. This process accesses them atomically: here, or by Memory::as_ptr, whose documentation puts that on
         // the caller's unsafe block. What the device does is outside of the language's memory model; it can't tear
         // an aligned word on a platform with 64-bit atomics.
-        unsafe { AtomicU64::from_ptr(self.first.add(index).as_ptr()) }
+        unsafe { std::slice::from_raw_parts(self.first.add(index).as_ptr().cast(), n) }
     }
 }
 

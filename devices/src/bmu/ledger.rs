@@ -13,8 +13,8 @@ pub struct Geometry {
     base: u64,
     stride: u64,
     objects: u32,
-    /// `floor(2^64 / (stride / 64)) + 1`: multiplying by it divides by the stride.
-    reciprocal: u128,
+    /// `floor((2^64 - 1) / stride) + 1`: multiplying a multiple of the stride by it divides by the stride.
+    reciprocal: u64,
 }
 
 impl Geometry {
@@ -22,24 +22,18 @@ impl Geometry {
     pub const GRANULE: u64 = 64;
 
     /// Describes a pool, or returns `None` where base or stride is 0 or no multiple of 64, there are no objects, or the
-    /// pool does not fit below 2^64 (or is so large that its objects can't be numbered exactly).
+    /// pool does not fit below 2^64.
     pub fn new(base: Iova, stride: u64, objects: u32) -> Option<Geometry> {
-        let granules = stride / Self::GRANULE;
         let aligned = base.0.is_multiple_of(Self::GRANULE) && stride.is_multiple_of(Self::GRANULE);
-        if base.0 == 0 || granules == 0 || objects == 0 || !aligned {
+        if base.0 == 0 || stride == 0 || objects == 0 || !aligned {
             return None;
         }
-        let len = stride.checked_mul(objects.into())?;
-        base.checked_add(len)?;
-        // The product of a granule count n and the reciprocal, shifted down, is exactly n / granules as long as
-        // n * granules < 2^64 (Granlund and Montgomery, "Division by invariant integers", 1994).
-        (len / Self::GRANULE).checked_mul(granules)?;
-        let reciprocal = (1u128 << 64) / u128::from(granules) + 1;
+        base.checked_add(stride.checked_mul(objects.into())?)?;
         Some(Geometry {
             base: base.0,
             stride,
             objects,
-            reciprocal,
+            reciprocal: u64::MAX / stride + 1,
         })
     }
 
@@ -70,31 +64,31 @@ impl Geometry {
     }
 
     /// Returns the object that starts at `address`, or what is wrong with the address.
-    #[inline]
     pub fn index(&self, address: u64) -> Result<u32, Fault> {
+        match self.divide(address) {
+            Some(index) if index < u64::from(self.objects) => Ok(index as u32),
+            _ => Err(self.no_object(address)),
+        }
+    }
+
+    /// Returns how many strides after the base `address` lies, unless that is no whole number.
+    #[inline]
+    fn divide(&self, address: u64) -> Option<u64> {
         let offset = address.wrapping_sub(self.base);
-        let index = ((u128::from(offset / Self::GRANULE) * self.reciprocal) >> 64) as u64;
-        // An address below the base wraps to an offset that is far too large.
-        if offset >= self.stride * u64::from(self.objects) {
-            return Err(self.out_of_range(address));
-        }
-        if index * self.stride != offset {
-            return Err(self.misaligned(address, offset));
-        }
-        Ok(index as u32)
+        // The reciprocal is too large by less than 1, so the quotient of a multiple of the stride is too large by less
+        // than offset / 2^64, which is shifted out. Of any other offset it may be wrong, and the product always is.
+        let quotient = ((u128::from(offset) * u128::from(self.reciprocal)) >> 64) as u64;
+        (quotient.wrapping_mul(self.stride) == offset).then_some(quotient)
     }
 
+    /// Tells why no object starts at `address`.
     #[cold]
-    fn out_of_range(&self, address: u64) -> Fault {
-        Fault::OutOfRange {
-            address,
-            base: self.base,
-            end: self.end(),
+    fn no_object(&self, address: u64) -> Fault {
+        let (base, end) = (self.base, self.end());
+        if !(base..end).contains(&address) {
+            return Fault::OutOfRange { address, base, end };
         }
-    }
-
-    #[cold]
-    fn misaligned(&self, address: u64, offset: u64) -> Fault {
+        let offset = address - base;
         Fault::Misaligned {
             address,
             index: (offset / self.stride) as u32,
@@ -103,21 +97,23 @@ impl Geometry {
     }
 }
 
-/// One bit an object: set while the device has it.
+/// A mark an object: set while the device has it.
+///
+/// A mark is a byte, not a bit: objects that move together are often neighbours, and changes of one word would wait
+/// for each other.
 #[derive(Debug)]
 pub struct Ledger {
     geometry: Geometry,
-    inside: Vec<u64>,
+    inside: Vec<bool>,
     held: u32,
 }
 
 impl Ledger {
     /// Makes the ledger of a pool whose objects are all with the host.
     pub fn new(geometry: Geometry) -> Ledger {
-        let words = (geometry.objects as usize).div_ceil(64);
         Ledger {
             geometry,
-            inside: vec![0; words],
+            inside: vec![false; geometry.objects as usize],
             held: 0,
         }
     }
@@ -134,7 +130,7 @@ impl Ledger {
 
     /// Tells whether the device has object `index`; no, where there is no such object.
     pub fn is_inside(&self, index: u32) -> bool {
-        index < self.geometry.objects && self.inside[index as usize / 64] & bit(index) != 0
+        self.inside.get(index as usize) == Some(&true)
     }
 
     /// Returns the objects that are with the host, in rising order.
@@ -143,69 +139,91 @@ impl Ledger {
     }
 
     /// Notes that the host gives object `index` to the device; refuses what it can't have to give.
-    #[inline]
     pub fn give(&mut self, index: u32) -> Result<(), Refusal> {
-        if index >= self.geometry.objects {
-            return Err(Refusal::Foreign {
-                objects: self.geometry.objects,
-            });
-        }
-        let word = &mut self.inside[index as usize / 64];
-        if *word & bit(index) != 0 {
-            return Err(Refusal::DoubleFree);
-        }
-        *word |= bit(index);
-        self.held += 1;
-        Ok(())
+        self.give_all(&[index]).map_err(|(_, why)| why)
     }
 
     /// Gives all of `objects` or, refusing, none; returns the first that is refused.
     pub fn give_all(&mut self, objects: &[u32]) -> Result<(), (u32, Refusal)> {
         for (done, &index) in objects.iter().enumerate() {
-            if let Err(why) = self.give(index) {
-                self.take_back(&objects[..done]);
-                return Err((index, why));
+            match self.inside.get_mut(index as usize) {
+                Some(inside) if !*inside => *inside = true,
+                _ => {
+                    self.mark(&objects[..done], false);
+                    return Err((index, self.refusal(index)));
+                }
             }
         }
+        self.held += objects.len() as u32;
         Ok(())
+    }
+
+    #[cold]
+    fn refusal(&self, index: u32) -> Refusal {
+        let objects = self.geometry.objects;
+        if index < objects {
+            Refusal::DoubleFree
+        } else {
+            Refusal::Foreign { objects }
+        }
     }
 
     /// Turns an address that the device hands out into the object that it stands for, now the host's.
     ///
     /// Fails where the address is outside of the pool, not the start of an object, or of an object that the device
     /// does not have; then nothing is changed.
-    #[inline]
     pub fn take(&mut self, address: u64) -> Result<u32, Fault> {
-        let index = self.geometry.index(address)?;
-        let word = &mut self.inside[index as usize / 64];
-        if *word & bit(index) == 0 {
-            return Err(Fault::Duplicate { address, index });
-        }
-        *word &= !bit(index);
-        self.held -= 1;
-        Ok(index)
+        let mut object = [0];
+        self.take_all(&[address], &mut object)?;
+        Ok(object[0])
     }
 
-    /// Undoes [`Ledger::give`] of `objects`.
-    pub(crate) fn take_back(&mut self, objects: &[u32]) {
-        for &index in objects {
-            self.inside[index as usize / 64] &= !bit(index);
+    /// Turns addresses into `objects`, each as [`Ledger::take`] does: all of them or none.
+    ///
+    /// Where it fails, what `objects` has is void.
+    ///
+    /// # Panics
+    ///
+    /// When there are not as many `objects` as `addresses`.
+    pub fn take_all(&mut self, addresses: &[u64], objects: &mut [u32]) -> Result<(), Fault> {
+        assert_eq!(addresses.len(), objects.len(), "an object an address");
+        let geometry = self.geometry;
+        for (done, (&address, object)) in addresses.iter().zip(&mut *objects).enumerate() {
+            let index = geometry.divide(address).unwrap_or(u64::MAX);
+            *object = index as u32;
+            // The marks end where the objects do.
+            match self.inside.get_mut(index as usize) {
+                Some(inside) if *inside => *inside = false,
+                _ => {
+                    self.mark(&objects[..done], true);
+                    return Err(self.lie(address));
+                }
+            }
         }
         self.held -= objects.len() as u32;
+        Ok(())
+    }
+
+    /// Tells why the device can't have handed out `address`.
+    #[cold]
+    fn lie(&self, address: u64) -> Fault {
+        match self.geometry.index(address) {
+            Ok(index) => Fault::Duplicate { address, index },
+            Err(fault) => fault,
+        }
     }
 
     /// Undoes [`Ledger::take`] of `objects`.
     pub(crate) fn put_back(&mut self, objects: &[u32]) {
-        for &index in objects {
-            self.inside[index as usize / 64] |= bit(index);
-        }
+        self.mark(objects, true);
         self.held += objects.len() as u32;
     }
-}
 
-#[inline]
-fn bit(index: u32) -> u64 {
-    1 << (index % 64)
+    fn mark(&mut self, objects: &[u32], inside: bool) {
+        for &index in objects {
+            self.inside[index as usize] = inside;
+        }
+    }
 }
 
 #[cfg(test)]

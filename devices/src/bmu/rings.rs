@@ -72,6 +72,15 @@ fn slot(count: u32, log2: u32) -> usize {
     (count & ((1 << log2) - 1)) as usize * ENTRY_SIZE
 }
 
+/// Returns how many entries there are from entry `count` to the end of its lap in a ring of 2^`log2` entries.
+#[inline]
+fn to_lap_end(count: u32, log2: u32) -> usize {
+    (1 << log2) - (count & ((1 << log2) - 1)) as usize
+}
+
+/// Most entries that are put together before they are stored.
+const RUN: usize = 32;
+
 /// What the device last said of itself in the status line (SPEC 6.5).
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -164,31 +173,85 @@ impl<D: DmaBuffer, B: Doorbell> Rings<D, B> {
         self.layout.release_entries() - self.release_tail.wrapping_sub(self.release_head)
     }
 
-    /// Stores `address` as the next release entry, unseen by the device until the doorbell is rung.
+    /// Stores `addresses` as the next release entries, unseen by the device until the doorbell is rung.
     ///
     /// # Panics
     ///
-    /// When the ring is full ([`Rings::room`] is 0): overwriting an entry would lose a buffer.
+    /// When there is no room for them ([`Rings::room`]): overwriting an entry would lose a buffer.
     #[inline]
-    pub fn store(&mut self, address: u64) {
-        assert!(self.room() > 0, "release ring is full");
-        let log2 = self.layout.release_log2;
-        let entry = address | phase(self.release_tail, log2);
-        self.memory.store64(slot(self.release_tail, log2), entry);
-        self.release_tail = self.release_tail.wrapping_add(1);
+    pub fn store(&mut self, addresses: &[u64]) {
+        let room = self.room() as usize;
+        assert!(addresses.len() <= room, "release ring is full");
+        let mut left = addresses;
+        while !left.is_empty() {
+            let lap = to_lap_end(self.release_tail, self.layout.release_log2);
+            let (run, rest) = left.split_at(left.len().min(lap).min(RUN));
+            self.store_run(run);
+            left = rest;
+        }
     }
 
-    /// Loads the acquire entry `ahead` of the next one: its address, or `None` while the device has not written it.
-    ///
-    /// The address is what the device wrote, unchecked.
+    /// Stores at most [`RUN`] entries of one lap.
     #[inline]
-    pub fn peek(&self, ahead: u32) -> Option<u64> {
+    fn store_run(&mut self, run: &[u64]) {
+        let log2 = self.layout.release_log2;
+        let phase = phase(self.release_tail, log2);
+        let mut entries = [0; RUN];
+        for (entry, address) in entries.iter_mut().zip(run) {
+            *entry = address | phase;
+        }
+        let at = slot(self.release_tail, log2);
+        self.memory.store_all(at, &entries[..run.len()]);
+        self.release_tail = self.release_tail.wrapping_add(run.len() as u32);
+    }
+
+    /// Tells whether the device has written the acquire entry `ahead` of the next one.
+    #[inline]
+    pub fn is_ready(&self, ahead: u32) -> bool {
+        let mut entry = [0];
+        self.peek_run(self.acquire_head.wrapping_add(ahead), &mut entry) == 1
+    }
+
+    /// Loads the next acquire entries into `addresses`, as far as the device has written them, and returns how many
+    /// those are. What lies after them is void.
+    ///
+    /// The addresses are what the device wrote, unchecked.
+    #[inline]
+    pub fn peek(&self, addresses: &mut [u64]) -> usize {
+        let mut done = 0;
+        while done < addresses.len() {
+            let count = self.acquire_head.wrapping_add(done as u32);
+            let lap = to_lap_end(count, self.layout.acquire_log2);
+            let wanted = lap.min(addresses.len() - done);
+            let ready = self.peek_run(count, &mut addresses[done..done + wanted]);
+            done += ready;
+            if ready < wanted {
+                break;
+            }
+        }
+        done
+    }
+
+    /// Loads entries of one lap from entry `count` on; returns how many of them are written.
+    ///
+    /// All are loaded before the first is looked at: the device wrote them last, so each cache line has to come from
+    /// elsewhere, and loads that wait for nothing wait together.
+    #[inline]
+    fn peek_run(&self, count: u32, entries: &mut [u64]) -> usize {
         let log2 = self.layout.acquire_log2;
-        let count = self.acquire_head.wrapping_add(ahead);
-        let entry = self
-            .memory
-            .load64(self.layout.acquire_offset() + slot(count, log2));
-        (entry & ENTRY_PHASE == phase(count, log2)).then_some(entry & !ENTRY_PHASE)
+        let at = self.layout.acquire_offset() + slot(count, log2);
+        self.memory.load_all(at, entries);
+        let phase = phase(count, log2);
+        let mut wrong = 0;
+        for entry in entries.iter_mut() {
+            *entry ^= phase; // the address, where the phase is right
+            wrong |= *entry;
+        }
+        if wrong & ENTRY_PHASE == 0 {
+            return entries.len();
+        }
+        let ready = |entry: &u64| entry & ENTRY_PHASE == 0;
+        entries.iter().take_while(|entry| ready(entry)).count()
     }
 
     /// Takes the next `n` acquire entries, which [`Rings::peek`] has seen, off the ring.
@@ -336,7 +399,7 @@ mod tests {
         let (mut rings, memory, _) = rings(Layout::new(3, 3));
         for lap in 0..4u64 {
             for n in 0..8 {
-                rings.store(0x1000 + n * 64);
+                rings.store(&[0x1000 + n * 64]);
                 assert_eq!(
                     memory.load64(n as usize * 8),
                     (0x1000 + n * 64) | (!lap & 1),
@@ -354,9 +417,11 @@ mod tests {
         for lap in 0..4u64 {
             for n in 0..8 {
                 let at = layout.acquire_offset() + n * 8;
-                assert_eq!(rings.peek(0), None, "lap {lap} entry {n}");
+                assert_eq!(rings.peek(&mut [0]), 0, "lap {lap} entry {n}");
                 memory.store64(at, (!lap & 1) | 0x4000);
-                assert_eq!(rings.peek(0), Some(0x4000));
+                let mut address = [0];
+                assert_eq!(rings.peek(&mut address), 1);
+                assert_eq!(address, [0x4000]);
                 rings.advance(1);
             }
         }
@@ -368,7 +433,7 @@ mod tests {
         rings.release_tail = u32::MAX - 3;
         rings.release_head = u32::MAX - 3;
         for n in 0..8u32 {
-            rings.store(0x40);
+            rings.store(&[0x40]);
             let count = (u32::MAX - 3).wrapping_add(n);
             let expected = u64::from((count / 8) % 2 == 0);
             assert_eq!(
@@ -384,7 +449,7 @@ mod tests {
     #[should_panic(expected = "release ring is full")]
     fn a_full_ring_is_never_overwritten() {
         let (mut rings, _, _) = rings(Layout::new(3, 3));
-        (0..9).for_each(|_| rings.store(64));
+        rings.store(&[64; 9]);
     }
 
     #[test]
@@ -392,7 +457,7 @@ mod tests {
         let (mut rings, _, doorbell) = rings(Layout::new(4, 4));
         rings.ring().unwrap();
         assert_eq!(rings.doorbells(), 0);
-        (0..5).for_each(|_| rings.store(64));
+        rings.store(&[64; 5]);
         rings.advance(3);
         assert_eq!((rings.unannounced(), rings.untold()), (5, 3));
         rings.ring().unwrap();
@@ -447,9 +512,9 @@ mod loom_tests {
                     );
                 }
             });
-            rings.store(1 << 6);
+            rings.store(&[1 << 6]);
             rings.ring().unwrap();
-            rings.store(2 << 6);
+            rings.store(&[2 << 6]);
             rings.ring().unwrap();
             device.join().unwrap();
         });

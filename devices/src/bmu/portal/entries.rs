@@ -18,9 +18,11 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         if (self.rings.room() as usize) < objects.len() {
             self.await_room(list, objects.len() as u32)?;
         }
-        for &index in objects {
-            self.rings.store(list.geometry().address(index));
-        }
+        let geometry = *list.geometry();
+        self.entries.clear();
+        self.entries
+            .extend(objects.iter().map(|&index| geometry.address(index)));
+        self.rings.store(&self.entries);
         Ok(())
     }
 
@@ -45,7 +47,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         list: &mut FreeList<T>,
         n: u32,
     ) -> Result<bool, PathError> {
-        if self.rings.peek(n - 1).is_some() {
+        if self.rings.is_ready(n - 1) {
             let before = self.scratch.len();
             self.take(list, n)?;
             if self.scratch.len() - before == n as usize {
@@ -56,28 +58,46 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         self.await_entries_slowly(list, n)
     }
 
+    /// Lets the device catch up. Looks at the entries only when there is news of them: a look takes the lines away that
+    /// the device is writing.
     #[cold]
     fn await_entries_slowly(&mut self, list: &mut FreeList<T>, n: u32) -> Result<bool, PathError> {
         self.ring(list)?;
         let mut deadline = self.deadline("entries in the acquire ring");
+        let mut seen = None;
         loop {
-            let before = self.scratch.len();
             // The status first, the entries after it: what it counts is visible then (SPEC 7).
             let status = self.plausible_status(list)?;
-            self.take(list, n)?;
-            if self.scratch.len() - before == n as usize {
-                return Ok(true);
-            }
-            let entry = self.rings.acquire_head();
-            self.untake(list, before);
-            if (status.acquire_tail.wrapping_sub(entry) as i32) > 0 {
-                return Err(list.fault(missing(entry, &status)));
-            }
-            if self.ran_out(&status, n) {
-                return Ok(false);
+            if seen.replace(status) != Some(status) || self.rings.is_ready(n - 1) {
+                if self.take_exactly(list, n, &status)? {
+                    return Ok(true);
+                }
+                if self.ran_out(&status, n) {
+                    return Ok(false);
+                }
             }
             self.relax(list, &mut deadline)?;
         }
+    }
+
+    /// Takes `n` entries into the scratch, or none, where they are not there yet; all that `status` counts must be.
+    fn take_exactly(
+        &mut self,
+        list: &mut FreeList<T>,
+        n: u32,
+        status: &Status,
+    ) -> Result<bool, PathError> {
+        let before = self.scratch.len();
+        self.take(list, n)?;
+        if self.scratch.len() - before == n as usize {
+            return Ok(true);
+        }
+        let entry = self.rings.acquire_head();
+        self.untake(list, before);
+        if (status.acquire_tail.wrapping_sub(entry) as i32) > 0 {
+            return Err(list.fault(missing(entry, status)));
+        }
+        Ok(false)
     }
 
     /// Tells whether the device, knowing all that the host gave and took, has fewer than `n` entries (SPEC 6.5).
@@ -88,28 +108,20 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         status.empty && knows_all && written < n
     }
 
-    /// Takes up to `n` ready entries off the ring into the scratch, each through the ledger.
-    ///
-    /// All entries are loaded before the first is looked at: the device wrote them last, so each cache line has to
-    /// come from elsewhere, and loads that wait for nothing wait together.
+    /// Takes up to `n` ready entries off the ring into the scratch, through the ledger.
     #[inline]
     pub(super) fn take(&mut self, list: &mut FreeList<T>, n: u32) -> Result<(), PathError> {
-        let rings = &self.rings;
-        self.entries.clear();
-        self.entries
-            .extend((0..n).map_while(|ahead| rings.peek(ahead)));
+        self.entries.resize(n as usize, 0);
+        let ready = self.rings.peek(&mut self.entries);
         let before = self.scratch.len();
-        for &address in &self.entries {
-            match list.ledger_mut().take(address) {
-                Ok(index) => self.scratch.push(index),
-                Err(lie) => {
-                    list.ledger_mut().put_back(&self.scratch[before..]);
-                    self.scratch.truncate(before);
-                    return Err(list.fault(lie));
-                }
-            }
+        self.scratch.resize(before + ready, 0);
+        let taken =
+            (list.ledger_mut()).take_all(&self.entries[..ready], &mut self.scratch[before..]);
+        if let Err(lie) = taken {
+            self.scratch.truncate(before);
+            return Err(list.fault(lie));
         }
-        self.rings.advance(self.entries.len() as u32);
+        self.rings.advance(ready as u32);
         Ok(())
     }
 

@@ -63,7 +63,7 @@ pub struct Portal<T: Transport, D: DmaBuffer> {
     batch: u32,
     /// Where a bulk call collects what it takes before the caller's output is touched.
     scratch: Vec<u32>,
-    /// The entries of one look at the acquire ring: addresses, unchecked.
+    /// The addresses of entries that are looked at or stored together; those of the acquire ring unchecked.
     entries: Vec<u64>,
     enabled: bool,
 }
