@@ -283,6 +283,16 @@ pub trait DmaBuffer: Send + Sync + 'static {
             self.store64(offset + 8 * n, *word);
         }
     }
+
+    /// Asks for the cache line at byte `offset`, which will be loaded from soon. Does nothing where that can't be asked.
+    fn expect_load(&self, offset: usize) {
+        let _ = offset;
+    }
+
+    /// Asks for the cache line at byte `offset`, which will be stored to soon. Does nothing where that can't be asked.
+    fn expect_store(&self, offset: usize) {
+        let _ = offset;
+    }
 }
 
 /// One interrupt vector of a device, counted since it was last looked at.

@@ -148,6 +148,16 @@ macro_rules! dma_buffer {
                     cell.store(word.to_le(), Ordering::Relaxed);
                 }
             }
+
+            #[inline]
+            fn expect_load(&self, offset: usize) {
+                ahead::load(self.words.at(offset));
+            }
+
+            #[inline]
+            fn expect_store(&self, offset: usize) {
+                ahead::store(self.words.at(offset));
+            }
         }
     };
 }
@@ -227,6 +237,35 @@ impl Words {
         // an aligned word on a platform with 64-bit atomics.
         unsafe { std::slice::from_raw_parts(self.first.add(index).as_ptr().cast(), n) }
     }
+}
+
+/// Asks the processor for cache lines before they are needed.
+#[cfg(target_arch = "x86_64")]
+mod ahead {
+    use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+    use std::ptr::from_ref;
+    use std::sync::atomic::AtomicU64;
+
+    #[inline]
+    pub(super) fn load(word: &AtomicU64) {
+        // SAFETY: a hint: it changes nothing that the language knows of, and faults nowhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from_ref(word).cast()) };
+    }
+
+    /// Asks for a line that no other processor has then, where the program is built for one that can ask so.
+    #[inline]
+    pub(super) fn store(word: &AtomicU64) {
+        // SAFETY: as for `load`.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(from_ref(word).cast()) };
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod ahead {
+    use std::sync::atomic::AtomicU64;
+
+    pub(super) fn load(_: &AtomicU64) {}
+    pub(super) fn store(_: &AtomicU64) {}
 }
 
 #[cold]

@@ -78,6 +78,12 @@ fn to_lap_end(count: u32, log2: u32) -> usize {
     (1 << log2) - (count & ((1 << log2) - 1)) as usize
 }
 
+/// Entries of a cache line.
+const LINE: usize = 8;
+
+/// Most entries whose lines are asked for ahead of time.
+const AHEAD: usize = 64;
+
 /// Most entries that are put together before they are stored.
 const RUN: usize = 32;
 
@@ -252,6 +258,26 @@ impl<D: DmaBuffer, B: Doorbell> Rings<D, B> {
         }
         let ready = |entry: &u64| entry & ENTRY_PHASE == 0;
         entries.iter().take_while(|entry| ready(entry)).count()
+    }
+
+    /// Asks for the cache lines of the next `n` acquire entries ahead of time: the next call will want as many.
+    #[inline]
+    pub fn expect_entries(&self, n: usize) {
+        let log2 = self.layout.acquire_log2;
+        for ahead in (0..n.min(AHEAD) as u32).step_by(LINE) {
+            let at = slot(self.acquire_head.wrapping_add(ahead), log2);
+            self.memory.expect_load(self.layout.acquire_offset() + at);
+        }
+    }
+
+    /// Asks for the cache lines of the next `n` release entries ahead of time, as [`Rings::expect_entries`] does.
+    #[inline]
+    pub fn expect_room(&self, n: usize) {
+        let log2 = self.layout.release_log2;
+        for ahead in (0..n.min(AHEAD) as u32).step_by(LINE) {
+            let at = slot(self.release_tail.wrapping_add(ahead), log2);
+            self.memory.expect_store(at);
+        }
     }
 
     /// Takes the next `n` acquire entries, which [`Rings::peek`] has seen, off the ring.

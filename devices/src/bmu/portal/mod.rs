@@ -133,6 +133,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         if self.rings.unannounced() >= self.batch {
             self.ring(list)?;
         }
+        self.rings.expect_room(objects.len());
         Ok(())
     }
 
@@ -157,6 +158,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
             }
         }
         objects.copy_from_slice(&self.scratch);
+        self.rings.expect_entries(objects.len());
         if self.rings.untold() >= self.credits.div_ceil(2) {
             self.ring(list)?;
         }
