@@ -45,7 +45,7 @@ impl PortalConfig {
             layout,
             credits: entries,
             hysteresis: (entries / 4).max(1),
-            batch: (entries / 8).clamp(1, 32),
+            batch: (entries / 8).max(1),
         }
     }
 }
