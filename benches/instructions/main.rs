@@ -11,6 +11,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use hwpool::Pool;
+use hwpool::device::Device;
 use hwpool::pool::{Batch, Slot, Worker};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -43,6 +44,7 @@ fn operations() -> Outcome<Vec<(&'static str, Operation)>> {
         ("32 without cache, ring", hot::<32>(worker("ring", 0)?)),
         ("32 without cache, stack", hot::<32>(worker("stack", 0)?)),
         ("32 without worker, ring", direct::<32>(pool("ring", 0)?)),
+        ("32 through a portal", hot::<32>(portal()?)),
         (
             "take and give 8, checked",
             checked::<8>(pool("ring", 512)?)?,
@@ -57,6 +59,14 @@ fn pool(backend: &str, cache: usize) -> Outcome<Pool> {
 
 fn worker(backend: &str, cache: usize) -> Outcome<Worker> {
     Ok(pool(backend, cache)?.worker("counted")?)
+}
+
+/// The stepped model is counted too: what it does is the same each time.
+fn portal() -> Outcome<Worker> {
+    let device = Device::open("sim:bmu?mode=stepped")?;
+    let pool = Pool::builder("counted").objects(8191).size(64);
+    let pool = pool.backend("bmu").device(&device).cache(0).build()?;
+    Ok(pool.worker("counted")?)
 }
 
 fn hot<const N: usize>(mut worker: Worker) -> Operation {

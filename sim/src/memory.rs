@@ -183,3 +183,38 @@ fn os(call: &'static str, error: &std::io::Error) -> DmaError {
         hint: format!("{error}; is the file a memfd, and the offset a multiple of its page?"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+
+    use super::*;
+
+    #[test]
+    fn runs_of_any_length_are_words_however_memory_is_reached() {
+        let file = File::from(memfd_create("words", MFdFlags::MFD_CLOEXEC).unwrap());
+        let len = 4096;
+        file.set_len(len).unwrap();
+        for reach in [Reach::Mapped, Reach::Copied] {
+            let source = DmaSource {
+                file: file.as_fd(),
+                offset: 0,
+                len,
+            };
+            let memory = Memory::new(source, reach).unwrap();
+            for n in 0..=20 {
+                let words: Vec<u64> = (1..=n).map(|word| word << 32 | n).collect();
+                memory.store_words(24, &[u64::MAX; 21]);
+                memory.store_words(24, &words);
+                let mut found = vec![0; words.len()];
+                memory.load_words(24, &mut found);
+                assert_eq!(found, words, "{reach:?}");
+                let one_by_one: Vec<u64> =
+                    (0..=n).map(|i| memory.load(24 + 8 * i as usize)).collect();
+                assert_eq!(one_by_one, [words, vec![u64::MAX]].concat(), "{reach:?}");
+            }
+        }
+    }
+}

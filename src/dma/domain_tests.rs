@@ -308,6 +308,24 @@ fn accesses_past_the_end_or_between_words_panic() {
 }
 
 #[test]
+fn runs_of_words_are_words_and_panic_past_the_end() {
+    let (_, domain) = domain();
+    let mapping = Arc::new(domain.map(memory(1), ANYWHERE).unwrap());
+    let slice = mapping.slice(64..128).unwrap();
+    slice.store_all(40, &[1, 2, 3]);
+    assert_eq!([104, 112, 120].map(|at| mapping.load64(at)), [1, 2, 3]);
+    let mut words = [0; 2];
+    mapping.load_all(112, &mut words);
+    assert_eq!(words, [2, 3]);
+    for (offset, n) in [(48, 3), (0, 9), (64, 1), (4, 1), (usize::MAX - 7, 2)] {
+        let load = catch_unwind(|| slice.load_all(offset, &mut vec![0; n]));
+        let store = catch_unwind(|| slice.store_all(offset, &vec![0; n]));
+        assert!(load.is_err() && store.is_err(), "{offset:#x}, {n} words");
+    }
+    assert_eq!(mapping.load64(128), 0);
+}
+
+#[test]
 fn slices_are_pieces_of_the_mapping_and_keep_it() {
     let (transport, domain) = domain();
     let mapping = Arc::new(domain.map(memory(1), ANYWHERE).unwrap());

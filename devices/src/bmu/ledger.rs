@@ -343,4 +343,39 @@ mod tests {
         assert_eq!(ledger.give_all(&[1, 2, 3]), Ok(()));
         assert_eq!(ledger.outside().count(), 97);
     }
+
+    #[test]
+    fn a_lie_among_true_addresses_takes_nothing() {
+        let mut ledger = Ledger::new(geometry(0x1000, 64, 100));
+        ledger.give_all(&[1, 2, 3]).unwrap();
+        let at = |index: u64| 0x1000 + 64 * index;
+        let duplicate = |index: u32| Fault::Duplicate {
+            address: at(index.into()),
+            index,
+        };
+        let misaligned = Fault::Misaligned {
+            address: at(2) + 1,
+            index: 2,
+            excess: 1,
+        };
+        let beyond = Fault::OutOfRange {
+            address: at(100),
+            base: at(0),
+            end: at(100),
+        };
+        let mut objects = [0; 3];
+        for (lie, fault) in [
+            (at(1), duplicate(1)), // it was true a moment ago
+            (at(4), duplicate(4)),
+            (at(2) + 1, misaligned),
+            (at(100), beyond),
+        ] {
+            let taken = ledger.take_all(&[at(3), at(1), lie], &mut objects);
+            assert_eq!(taken, Err(fault));
+            assert_eq!(ledger.held(), 3);
+            assert!((1..=3).all(|index| ledger.is_inside(index)), "{lie:#x}");
+        }
+        let taken = ledger.take_all(&[at(3), at(1), at(2)], &mut objects);
+        assert_eq!((taken, objects, ledger.held()), (Ok(()), [3, 1, 2], 0));
+    }
 }

@@ -472,6 +472,33 @@ mod tests {
     }
 
     #[test]
+    fn runs_go_on_over_the_end_of_a_lap() {
+        let layout = Layout::new(6, 3);
+        let (mut rings, memory, _) = rings(layout);
+        let addresses: Vec<u64> = (1..=60).map(|n| n * 64).collect();
+        for _ in 0..3 {
+            rings.store(&addresses);
+            rings.set_release_head(rings.release_tail());
+        }
+        for n in 120..180u64 {
+            let expected = ((n - 119) * 64) | u64::from(n & 64 == 0);
+            assert_eq!(memory.load64(n as usize % 64 * 8), expected, "entry {n}");
+        }
+
+        let put = |n: usize| {
+            let word = (n as u64 * 64) | u64::from(n & 8 == 0);
+            memory.store64(layout.acquire_offset() + n % 8 * 8, word);
+        };
+        (0..8).for_each(put);
+        rings.advance(5);
+        (8..11).for_each(put);
+        let mut found = [0; 8];
+        assert_eq!(rings.peek(&mut found), 6);
+        assert_eq!(found[..6], [5, 6, 7, 8, 9, 10].map(|n| n * 64));
+        assert!(rings.is_ready(5) && !rings.is_ready(6));
+    }
+
+    #[test]
     #[should_panic(expected = "release ring is full")]
     fn a_full_ring_is_never_overwritten() {
         let (mut rings, _, _) = rings(Layout::new(3, 3));

@@ -329,6 +329,7 @@ fn high(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::Rng;
 
     const LIMITS: PoolLimits = PoolLimits {
         width: 48,
@@ -372,6 +373,40 @@ mod tests {
         assert_eq!(pool.free(0x1_0000), Err(ErrorKind::DoubleFree));
         assert_eq!(pool.free(0x1_0000 + 4 * 192), Err(ErrorKind::Overflow));
         assert_eq!(pool.list.len(), 4);
+    }
+
+    #[test]
+    fn the_quick_way_frees_what_the_careful_one_does() {
+        let mut rng = Rng::new(7);
+        for stride in [64, 192, 2048, 2112] {
+            let new = || Pool {
+                base: 0x1_0000,
+                end: 0x1_0000 + 40 * stride,
+                stride: stride as u32,
+                capacity: 30,
+                ..Pool::default()
+            };
+            let (mut quick, mut careful) = (new(), new());
+            assert!(quick.enable(LIMITS) && careful.enable(LIMITS));
+            careful.list.marks = Marks::Set(HashSet::new()); // the quick way knows maps only
+            for round in 0..2000 {
+                let phase = round % 2;
+                let word = |rng: &mut Rng| {
+                    let address =
+                        0x1_0000 + rng.up_to(41) * stride - u64::from(rng.one_in(50)) * stride * 3;
+                    (address + u64::from(rng.one_in(30)) * 64) | phase ^ u64::from(rng.one_in(30))
+                };
+                let words: Vec<u64> = (0..rng.up_to(12)).map(|_| word(&mut rng)).collect();
+                let freed = quick.free_entries(&words, phase);
+                assert_eq!(freed, careful.free_entries(&words, phase), "{words:x?}");
+                assert_eq!(quick.list.stack, careful.list.stack);
+                let (mut some, mut same) = (Vec::new(), Vec::new());
+                let count = rng.up_to(12) as u32;
+                quick.list.pop_entries(count, phase, &mut some);
+                careful.list.pop_entries(count, phase, &mut same);
+                assert_eq!(some, same);
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use crate::bench::{BASE, Bench, STRIDE, pool, portal};
 use hwpool_devices::bus::{Irq, Transport};
+use hwpool_sim::ViolationKind;
+
+/// PORTAL_STATUS.STATE.
+const STOPPING: u32 = 2;
+/// The kind of error, SPEC 4.4.
+const DISABLED: u64 = 4;
 
 #[test]
 fn buffers_go_round_and_none_is_lost_or_doubled() {
@@ -84,6 +90,63 @@ fn doorbells_are_counted_and_seen_before_a_register_read() {
     bench.sim.reset_counters();
     client.ring();
     assert_eq!(bench.sim.counters().doorbells, 1);
+}
+
+#[test]
+fn one_doorbell_announces_a_whole_ring() {
+    let bench = Bench::threaded();
+    bench.pool(0, 512);
+    let mut client = bench.portal(0, 0, 9, 512, 64);
+    for lap in 1..=3 {
+        (0..512).for_each(|n| client.release(BASE + n * STRIDE));
+        client.ring();
+        let mut all = BTreeSet::new();
+        bench.until("all buffers", || {
+            all.extend(client.acquire_all());
+            client.head == 512 * lap
+        });
+        assert_eq!(all.len(), 512);
+        client.ring();
+        bench.until("a status line of them all", || {
+            let line = bench.line();
+            client.tail - line.release_head < 64 && client.head - line.acquire_head < 64
+        });
+    }
+    bench.no_violations();
+}
+
+#[test]
+fn a_portal_that_stops_consumes_all_that_was_announced() {
+    let bench = Bench::threaded();
+    bench.pool(0, 512);
+    let mut client = bench.portal(0, 0, 9, 1, 64);
+    bench.set(0x40, 3); // quiesced: the doorbell is taken, and not served
+    (0..500).for_each(|n| client.release(BASE + n * STRIDE));
+    client.ring();
+    bench.set(portal(0), 0);
+    assert_eq!((bench.state(0), bench.available(0)), (STOPPING, 0));
+    let before = bench.line().sequence;
+    bench.set(0x40, 1);
+    bench.until("the stop", || bench.state(0) == 0);
+    let line = bench.line();
+    assert!(line.stopped);
+    assert_eq!((line.release_head, line.available), (500, 500));
+    assert_eq!(line.sequence, before + 1);
+    bench.no_violations();
+}
+
+#[test]
+fn each_doorbell_of_a_disabled_portal_is_an_error_and_the_same_value_is_another() {
+    let bench = Bench::threaded();
+    bench.pool(0, 16);
+    let client = bench.portal(0, 0, 3, 1, 1);
+    bench.set(portal(0), 0);
+    bench.until("the stop", || bench.state(0) == 0);
+    for rung in 1..=3 {
+        client.ring();
+        assert_eq!(bench.get(0xc0 + 4 * DISABLED), rung);
+    }
+    bench.violated(&[ViolationKind::DoorbellDisabled; 3]);
 }
 
 #[test]
