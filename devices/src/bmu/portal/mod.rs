@@ -34,7 +34,8 @@ pub struct PortalConfig {
 
 impl PortalConfig {
     /// Returns a configuration for a pool of `objects`: rings as large as the pool needs, at most `ring_log2.1`, full
-    /// credits, and few status lines.
+    /// credits, few status lines, and a doorbell for an eighth of the ring: little beside what the acquire ring keeps
+    /// from others of the pool anyhow.
     pub fn for_pool(objects: u32, ring_log2: (u32, u32)) -> PortalConfig {
         const LARGEST_LOG2: u32 = 10;
         let wanted = objects.next_power_of_two().trailing_zeros();
