@@ -89,10 +89,11 @@ const BERTHS: usize = 64;
 /// A lane of berths, each full or empty, from one thread to another; the twin of `lane` in rte.c.
 pub(crate) struct Lane<T>([Berth<T>; BERTHS]);
 
+/// The flag is behind the load, in the line of a batch's length: whoever takes writes to one line, as in rte.c.
 #[repr(C, align(64))]
 struct Berth<T> {
-    full: AtomicU32,
     load: UnsafeCell<T>,
+    full: AtomicU32,
 }
 
 // SAFETY: a berth's load is written while it is empty by the one who puts, and read while it is full by the one who
