@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hwpool::Pool;
 use hwpool::device::Device;
 use hwpool::dma::{Memory, MemoryRequest};
 use hwpool::pool::{Batch, Worker};
@@ -47,11 +48,11 @@ pub(crate) const ALL: [(&str, Make); 23] = [
     ("statistics_32", |id, _| {
         statistics::<32>(id, "one more counter, n = 32, hot")
     }),
-    ("colour_32", |id, _| {
-        colour::<32>(id, "writing to 32 objects, odd stride")
+    ("spread_32", |id, _| {
+        spread::<32>(id, "writing to 32, spread")
     }),
-    ("colour_512", |id, _| {
-        colour::<512>(id, "writing to 512 objects, odd stride")
+    ("spread_512", |id, _| {
+        spread::<512>(id, "writing to 512, spread")
     }),
     ("checked_hot", |id, _| {
         let least = ours::least_checks(ours::worker("ring", 512)?);
@@ -345,19 +346,16 @@ fn statistics<const N: usize>(id: &'static str, what: &'static str) -> Outcome<C
         .side(OURS, ours::counted::<N>(ours::worker("ring", 512)?)))
 }
 
-/// What it brings where objects don't lie at multiples of a power of two, whose first lines fall into few sets of the
-/// caches: a line more an object. The write is that of a packet's first bytes.
-fn colour<const N: usize>(id: &'static str, what: &'static str) -> Outcome<Case> {
-    let worker = |size| -> Outcome<Worker> {
-        let pool = ours::pool_of("ring", OBJECTS, size, 512)?;
-        Ok(pool.worker("bench")?)
+/// What it brings where objects don't lie a power of two apart. The write is that of a packet's first bytes.
+fn spread<const N: usize>(id: &'static str, what: &'static str) -> Outcome<Case> {
+    let worker = |spread| -> Outcome<Worker> {
+        let pool = Pool::builder("bench").objects(OBJECTS).size(SIZE as usize);
+        Ok(pool.spread(spread).cache(512).build()?.worker("bench")?)
     };
-    let line = 64;
-    let size = SIZE as usize;
     Ok(Case::new(id, what, N as u64)
         .against("2048 bytes apart", None)
-        .side("2048 bytes apart", ours::written::<N>(worker(size)?))
-        .side(OURS, ours::written::<N>(worker(size + line)?)))
+        .side("2048 bytes apart", ours::written::<N>(worker(false)?))
+        .side(OURS, ours::written::<N>(worker(true)?)))
 }
 
 /// What checked mode costs.

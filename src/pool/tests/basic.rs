@@ -491,3 +491,23 @@ fn a_closed_pool_gives_nothing_even_from_a_cache() {
     assert!(matches!(worker.take(), Err(PoolError::Closed)));
     assert!(matches!(pool.take(), Err(PoolError::Closed)));
 }
+
+#[test]
+fn objects_that_are_spread_begin_an_odd_number_of_alignments_apart() {
+    let stride = |size, align, spread| {
+        let pool = Pool::builder("p").objects(8).size(size).align(align);
+        pool.spread(spread).build().unwrap().stride()
+    };
+    for (size, align, apart, spread) in [
+        (2048, 64, 2048, 2112),
+        (2112, 64, 2112, 2112),
+        (2049, 64, 2112, 2112),
+        (64, 64, 64, 64),
+        (1, 128, 128, 128),
+        (4096, 4096, 4096, 4096),
+        (8192, 4096, 8192, 12288),
+    ] {
+        assert_eq!(stride(size, align, false), apart);
+        assert_eq!(stride(size, align, true), spread);
+    }
+}
