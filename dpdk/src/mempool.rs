@@ -17,6 +17,7 @@ use crate::config::{self, Choice};
 use crate::devices::Share;
 use crate::log::{self, Level, causes, chain};
 use crate::objects::Objects;
+use crate::ops;
 use crate::totals;
 
 /// Objects that are put into a new list at once.
@@ -105,6 +106,8 @@ impl fmt::Display for Refusal {
 pub(crate) struct Mempool {
     pool: RawPool,
     objects: Objects,
+    /// The process that made it, by its forks.
+    made_after: u32,
     /// Set once DPDK populated the mempool with the memory.
     populated: AtomicBool,
     /// Whether to count: an atomic operation a call is a good part of what a call costs.
@@ -140,11 +143,18 @@ impl Mempool {
         Ok(Mempool {
             objects,
             pool,
+            made_after: ops::forks(),
             populated: AtomicBool::new(false),
             counts: config::is_on(config::STATS),
             told: AtomicU8::new(0),
             _device: device,
         })
+    }
+
+    /// Returns [`ops::forks`] as it was in the process that made it.
+    #[inline(always)]
+    pub(crate) fn made_after(&self) -> u32 {
+        self.made_after
     }
 
     /// Tells whether an address lies in the memory of the objects.

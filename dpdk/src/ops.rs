@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use hwpool::host::Tree;
 use libc::{EFAULT, EINVAL, EIO, ENOBUFS, ENOMEM, ENOTSUP};
@@ -15,9 +15,12 @@ use crate::hot;
 use crate::log::{self, Level};
 use crate::mempool::{Mempool, NotMade, Refusal, Request};
 
-/// Set where this process made mempools: what `pool_data` points to is its alone. A secondary process of DPDK's and a child
-/// of `fork` see the same mempool, without a list that they share with us.
+/// Set where this process made mempools: what `pool_data` points to is its alone. A secondary process of DPDK's sees the same
+/// mempool, without the memory that it points to.
 static MADE_HERE: AtomicBool = AtomicBool::new(false);
+/// How many forks this process is away from the one that loaded the driver. A child sees the mempools of its parent, with a
+/// list that they do not share.
+static FORKS: AtomicU32 = AtomicU32::new(0);
 /// Set once the log was told of a mempool of another process.
 static TOLD_FOREIGN: AtomicBool = AtomicBool::new(false);
 
@@ -99,15 +102,13 @@ pub(crate) extern "C" fn free(mempool: *mut RteMempool) {
     guarded((), || {
         // What another process made stays with it, and so does the pointer to it, in memory that DPDK's processes share; a
         // child's copy ends with the child.
-        if !MADE_HERE.load(Ordering::Relaxed) {
+        if own_state(mempool).is_none() {
             return;
         }
         // SAFETY: DPDK hands out its own mempool, which nobody uses any more.
         let data = std::mem::replace(unsafe { &mut (*mempool).pool_data }, std::ptr::null_mut());
-        if !data.is_null() {
-            // SAFETY: it came from `alloc`, once, and was taken out just now.
-            unsafe { Box::from_raw(data.cast::<Mempool>()) }.free();
-        }
+        // SAFETY: it came from `alloc`, once, and was taken out just now.
+        unsafe { Box::from_raw(data.cast::<Mempool>()) }.free();
     });
 }
 
@@ -238,9 +239,10 @@ fn guarded<R>(otherwise: R, act: impl FnOnce() -> R) -> R {
 fn become_owner() {
     extern "C" fn in_child() {
         MADE_HERE.store(false, Ordering::Relaxed);
+        FORKS.fetch_add(1, Ordering::Relaxed);
     }
     static ONCE: Once = Once::new();
-    // SAFETY: the handler only stores to an atomic, which is allowed between `fork` and `exec`.
+    // SAFETY: the handler only changes atomics, which is allowed between `fork` and `exec`.
     ONCE.call_once(|| _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) });
     MADE_HERE.store(true, Ordering::Relaxed);
 }
@@ -272,7 +274,14 @@ pub(crate) fn own_state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
     }
     // SAFETY: DPDK hands out its own mempool; what is in `pool_data` came from `alloc`, and stays until `free`, during
     // and after which DPDK does not call.
-    unsafe { (*mempool).pool_data.cast::<Mempool>().as_ref() }
+    let state = unsafe { (*mempool).pool_data.cast::<Mempool>().as_ref() }?;
+    (state.made_after() == forks()).then_some(state)
+}
+
+/// Counts the forks between this process and the one that loaded the driver.
+#[inline(always)]
+pub(crate) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
 }
 
 /// Tells the log of a mistake, the first of its kind, and returns what DPDK is told.

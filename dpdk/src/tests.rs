@@ -151,9 +151,14 @@ fn a_child_of_fork_is_refused_and_leaves_the_parents_mempool_alone() {
     let child = unsafe { libc::fork() };
     if child == 0 {
         let refused = dpdk.get(&mut [null_mut()]) == -EINVAL;
+        // One of its own makes the child no owner of its parent's.
+        let has_own = Dpdk::new(8, c"ring").alloc() == 0;
+        let still_refused = dpdk.get(&mut [null_mut()]) == -EINVAL;
         ops::free(&mut *dpdk.0);
+        let is_left_alone = !dpdk.0.pool_data.is_null();
+        let is_right = refused && has_own && still_refused && is_left_alone;
         // SAFETY: ends the child at once.
-        unsafe { libc::_exit(if refused { 0 } else { 1 }) };
+        unsafe { libc::_exit(if is_right { 0 } else { 1 }) };
     }
     let mut status = -1;
     // SAFETY: waits for the child of above.

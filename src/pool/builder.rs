@@ -165,8 +165,9 @@ impl PoolBuilder {
         }
     }
 
-    /// Sets how many objects are in a raw pool at most, 1 to all: fewer where some are never used, so that one too many still
-    /// shows that an object was freed twice. All where it is not set; [`build`](Self::build) does not look at it.
+    /// Sets how many objects `ring` and `stack` hold at most in a raw pool: fewer than all where some are never used, so that
+    /// one too many still shows that an object was freed twice. All where it is not set, at least 1 and at most all in any
+    /// case. Backends that remember what is out need it not and don't look at it, nor does [`build`](Self::build).
     pub fn capacity(self, objects: u32) -> PoolBuilder {
         PoolBuilder {
             capacity: Some(objects),

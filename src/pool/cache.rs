@@ -224,11 +224,14 @@ impl Core {
     #[inline(always)]
     pub(super) unsafe fn take_bare(&self, inner: &Inner, out: &mut [u32]) -> Taken {
         let got = self.fetch(inner, out)?;
-        match got {
-            true => bump(&self.taken, out.len() as u64),
-            false => bump(&self.calls.shortages, 1),
+        if !got {
+            bump(&self.calls.shortages, 1);
+            return Ok(false);
         }
-        Ok(got)
+        bump(&self.taken, out.len() as u64);
+        // Checking may have begun since `is_bare` looked, and have noted these as free.
+        inner.note(out, Place::Out(self.holder));
+        Ok(true)
     }
 
     /// Gives slots, all or none.

@@ -19,7 +19,7 @@ const ON_STACK: usize = 64;
 /// What slots forbid at compile time is found at run time here. An index that no object has is always refused. A double
 /// free is refused where something remembers what is out: in checked mode, with a backend that was registered from
 /// outside, and with those that keep their list in a device, whose driver has a ledger. Without, it is refused as soon
-/// as the backend would hold more objects than there are; the caller alone is hurt by it.
+/// as the backend would hold more objects than its capacity; the caller alone is hurt by it.
 ///
 /// All methods can be called from any thread at the same time.
 pub struct RawPool {
@@ -66,6 +66,9 @@ impl RawPool {
     /// Takes `n` objects as [`dequeue`](Self::dequeue), and shows their indices, in one or two runs, to `see`; other
     /// threads may have to wait until it is done. It is not called where there are not as many.
     ///
+    /// `see` must not use this pool: it could wait for itself, for ever. Where it panics, the objects are lost to the pool, or
+    /// still inside, whatever was seen of them.
+    ///
     /// # Errors
     /// As `dequeue`.
     #[inline]
@@ -86,7 +89,8 @@ impl RawPool {
     }
 
     /// As [`dequeue_with`](Self::dequeue_with) where that is no more than a copy out of a list in memory; false where it is
-    /// more, or there are not as many: then nothing was done. Does not panic, if `see` does not.
+    /// more, or there are not as many: then nothing was done. Does not panic, if `see` does not, which must not use the pool
+    /// either.
     #[inline(always)]
     pub fn dequeue_quickly(&self, n: usize, see: impl FnMut(&[u32])) -> bool {
         match self.bare_store() {

@@ -30,7 +30,7 @@ impl Stack {
         }
     }
 
-    /// Locks; a thread that panicked meanwhile left the state whole, because nothing under the lock can panic.
+    /// Locks; a thread that panicked meanwhile left the state whole: objects that were shown to it are still inside.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

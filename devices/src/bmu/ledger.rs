@@ -192,7 +192,8 @@ impl Ledger {
             let index = geometry.divide(address).unwrap_or(u64::MAX);
             *object = index as u32;
             // The marks end where the objects do.
-            match self.inside.get_mut(index as usize) {
+            let place = usize::try_from(index).unwrap_or(usize::MAX);
+            match self.inside.get_mut(place) {
                 Some(inside) if *inside => *inside = false,
                 _ => {
                     self.mark(&objects[..done], true);

@@ -155,7 +155,22 @@ fn a_thread_that_dies_leaves_its_cache_to_the_others() {
 
 #[test]
 fn checking_can_be_switched_while_threads_work() {
-    let pool = small(64);
+    switch_checking(small(64));
+}
+
+#[test]
+fn checking_can_be_switched_while_threads_work_without_caches() {
+    switch_checking(
+        Pool::builder("bare")
+            .objects(64)
+            .size(64)
+            .cache(0)
+            .build()
+            .unwrap(),
+    );
+}
+
+fn switch_checking(pool: Pool) {
     let owners = Owners::new(64);
     thread::scope(|scope| {
         spawn_users(scope, 2, &pool, &owners);
