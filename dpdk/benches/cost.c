@@ -7,11 +7,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
+#include <rte_memcpy.h>
 #include <rte_mempool.h>
 
 #define OBJECTS 16383
@@ -49,6 +51,59 @@ static int at_once_32_by_1(struct rte_mempool *pool) { return round_of(pool, 32,
 static int at_once_8(struct rte_mempool *pool) { return round_of(pool, 8, 8); }
 static int at_once_32(struct rte_mempool *pool) { return round_of(pool, 32, 32); }
 
+// ---- the limit: a driver that copies pointers to an array and back, for one thread alone ----
+
+static void *shelf[OBJECTS + 1] __rte_cache_aligned;
+static unsigned on_shelf;
+
+static int
+shelf_alloc(struct rte_mempool *pool)
+{
+	(void)pool;
+	on_shelf = 0;
+	return 0;
+}
+
+static void shelf_free(struct rte_mempool *pool) { (void)pool; }
+
+static int
+shelf_put(struct rte_mempool *pool, void *const *from, unsigned n)
+{
+	(void)pool;
+	rte_memcpy(&shelf[on_shelf], from, n * sizeof(*from));
+	on_shelf += n;
+	return 0;
+}
+
+static int
+shelf_get(struct rte_mempool *pool, void **to, unsigned n)
+{
+	(void)pool;
+	if (n > on_shelf)
+		return -ENOBUFS;
+	on_shelf -= n;
+	rte_memcpy(to, &shelf[on_shelf], n * sizeof(*to));
+	return 0;
+}
+
+static unsigned
+shelf_count(const struct rte_mempool *pool)
+{
+	(void)pool;
+	return on_shelf;
+}
+
+static struct rte_mempool_ops shelf_ops = {
+	.name = "shelf",
+	.alloc = shelf_alloc,
+	.free = shelf_free,
+	.enqueue = shelf_put,
+	.dequeue = shelf_get,
+	.get_count = shelf_count,
+};
+
+RTE_MEMPOOL_REGISTER_OPS(shelf_ops);
+
 struct test {
 	const char *name;
 	int (*round)(struct rte_mempool *);
@@ -63,6 +118,8 @@ static const struct test tests[] = {
 	{"no cache, keep 32, n 32, ring", at_once_32, 0, "ring", 0.90},
 	{"no cache, keep 2048, n 32, ring", keep_2048_by_32, 0, "ring", 0.90},
 	{"no cache, keep 32, n 1, ring", at_once_32_by_1, 0, "ring", 0},
+	{"cache 512, keep 2048, n 8, the limit", keep_2048_by_8, 1, "shelf", 0}, // a driver that only copies
+	{"cache 512, keep 2048, n 32, the limit", keep_2048_by_32, 1, "shelf", 0},
 	{"cache 512, keep 8, n 8: never asked", at_once_8, 1, "ring", 0}, // what DPDK's own cache costs, the floor of the first
 	{"cache 512, keep 2048, n 32, stack", keep_2048_by_32, 1, "stack", 0},
 	{"no cache, keep 32, n 32, stack", at_once_32, 0, "stack", 0},
@@ -117,7 +174,8 @@ run(const struct test *test, unsigned slices)
 {
 	static double peers[MOST_SLICES], ours[MOST_SLICES], ratios[MOST_SLICES];
 	struct rte_mempool *peer = make("ring_mp_mc", NULL, test->cached);
-	struct rte_mempool *own = make("hwpool", test->backend, test->cached);
+	const int is_limit = strcmp(test->backend, "shelf") == 0;
+	struct rte_mempool *own = make(is_limit ? "shelf" : "hwpool", is_limit ? NULL : test->backend, test->cached);
 	slice(test, peer);
 	slice(test, own);
 	for (unsigned at = 0; at < slices; at++) {
