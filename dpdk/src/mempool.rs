@@ -106,8 +106,8 @@ impl fmt::Display for Refusal {
 pub(crate) struct Mempool {
     pool: RawPool,
     objects: Objects,
-    /// The process that made it, by its forks.
-    made_after: u32,
+    /// The process that made it; [`ops::owner`].
+    owner: u32,
     /// Set once DPDK populated the mempool with the memory.
     populated: AtomicBool,
     /// Whether to count: an atomic operation a call is a good part of what a call costs.
@@ -143,7 +143,7 @@ impl Mempool {
         Ok(Mempool {
             objects,
             pool,
-            made_after: ops::forks(),
+            owner: ops::owner(),
             populated: AtomicBool::new(false),
             counts: config::is_on(config::STATS),
             told: AtomicU8::new(0),
@@ -151,10 +151,10 @@ impl Mempool {
         })
     }
 
-    /// Returns [`ops::forks`] as it was in the process that made it.
+    /// Returns [`ops::owner`] as it was in the process that made it.
     #[inline(always)]
-    pub(crate) fn made_after(&self) -> u32 {
-        self.made_after
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner
     }
 
     /// Tells whether an address lies in the memory of the objects.

@@ -15,11 +15,11 @@ use crate::hot;
 use crate::log::{self, Level};
 use crate::mempool::{Mempool, NotMade, Refusal, Request};
 
-/// Set where this process made mempools: what `pool_data` points to is its alone. A secondary process of DPDK's sees the same
-/// mempool, without the memory that it points to.
-static MADE_HERE: AtomicBool = AtomicBool::new(false);
-/// How many forks this process is away from the one that loaded the driver. A child sees the mempools of its parent, with a
-/// list that they do not share.
+/// The number of this process among those that made mempools, from 1 on; 0 where it made none, and what `pool_data` points
+/// to is not its own. A secondary process of DPDK's sees the same mempool, without the memory that it points to; a child of
+/// `fork` sees its parent's, with a list that they do not share.
+static OWNER: AtomicU32 = AtomicU32::new(0);
+/// How many forks this process is away from the one that loaded the driver.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 /// Set once the log was told of a mempool of another process.
 static TOLD_FOREIGN: AtomicBool = AtomicBool::new(false);
@@ -238,13 +238,13 @@ fn guarded<R>(otherwise: R, act: impl FnOnce() -> R) -> R {
 /// Remembers that mempools of this process are its own, until a `fork`.
 fn become_owner() {
     extern "C" fn in_child() {
-        MADE_HERE.store(false, Ordering::Relaxed);
+        OWNER.store(0, Ordering::Relaxed);
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
     static ONCE: Once = Once::new();
     // SAFETY: the handler only changes atomics, which is allowed between `fork` and `exec`.
     ONCE.call_once(|| _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) });
-    MADE_HERE.store(true, Ordering::Relaxed);
+    OWNER.store(owner(), Ordering::Relaxed);
 }
 
 /// Tells the log, once, of a mempool that this process can't use.
@@ -269,19 +269,29 @@ fn state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
 /// As [`state`], and tells nobody.
 #[inline(always)]
 pub(crate) fn own_state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
-    if !MADE_HERE.load(Ordering::Relaxed) {
+    let owner = OWNER.load(Ordering::Relaxed);
+    if owner == 0 {
         return None;
     }
     // SAFETY: DPDK hands out its own mempool; what is in `pool_data` came from `alloc`, and stays until `free`, during
     // and after which DPDK does not call.
     let state = unsafe { (*mempool).pool_data.cast::<Mempool>().as_ref() }?;
-    (state.made_after() == forks()).then_some(state)
+    // A branch, which is foretold: what follows need not wait for the numbers.
+    if state.owner() != owner {
+        return of_another();
+    }
+    Some(state)
 }
 
-/// Counts the forks between this process and the one that loaded the driver.
-#[inline(always)]
-pub(crate) fn forks() -> u32 {
-    FORKS.load(Ordering::Relaxed)
+#[cold]
+#[inline(never)]
+fn of_another<'a>() -> Option<&'a Mempool> {
+    None
+}
+
+/// Returns what [`OWNER`] is in this process once it has made a mempool.
+pub(crate) fn owner() -> u32 {
+    FORKS.load(Ordering::Relaxed) + 1
 }
 
 /// Tells the log of a mistake, the first of its kind, and returns what DPDK is told.
