@@ -98,8 +98,8 @@ impl PoolBuilder {
     ///
     /// Objects that begin a power of two apart have their first lines in few sets of the processor's caches, where they
     /// drive each other out: 2048 bytes apart, a first-level cache of 32 KiB and 8 ways holds 16 of them. Writing to the
-    /// beginnings of 32 objects took 0.66 of the time with this, to those of 512 objects 0.76 to 0.98 (Zen 4). Off where it
-    /// is not set, because 64 bytes of 2048 are a 32nd of the memory.
+    /// beginnings of 32 objects took 0.62 to 0.82 of the time with this, to those of 512 objects 0.76 to 1.07 (Zen 4). Off
+    /// where it is not set, because 64 bytes of 2048 are a 32nd of the memory.
     pub fn spread(self, on: bool) -> PoolBuilder {
         PoolBuilder { spread: on, ..self }
     }

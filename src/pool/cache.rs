@@ -224,14 +224,8 @@ impl Core {
     #[inline(always)]
     pub(super) unsafe fn take_bare(&self, inner: &Inner, out: &mut [u32]) -> Taken {
         let got = self.fetch(inner, out)?;
-        if !got {
-            bump(&self.calls.shortages, 1);
-            return Ok(false);
-        }
-        bump(&self.taken, out.len() as u64);
-        // Checking may have begun since `is_bare` looked, and have noted these as free.
-        inner.note(out, Place::Out(self.holder));
-        Ok(true)
+        // Checking may have begun since `is_bare` looked, and have noted these as free: they are noted here too.
+        Ok(self.record(inner, out, got))
     }
 
     /// Gives slots, all or none.
@@ -263,13 +257,19 @@ impl Core {
             // SAFETY: the caller's promise.
             unsafe { self.take_near(inner, out, missing) }
         };
-        if !got? {
+        Ok(self.record(inner, out, got?))
+    }
+
+    /// Counts and notes what a take past the quick way got, and returns whether it got it.
+    #[inline(always)]
+    fn record(&self, inner: &Inner, out: &[u32], got: bool) -> bool {
+        if got {
+            bump(&self.taken, out.len() as u64);
+            inner.note(out, Place::Out(self.holder));
+        } else {
             bump(&self.calls.shortages, 1);
-            return Ok(false);
         }
-        bump(&self.taken, out.len() as u64);
-        inner.note(out, Place::Out(self.holder));
-        Ok(true)
+        got
     }
 
     /// Takes `n` slots and returns where they lie until the next call, or `None` as [`take_slow`](Self::take_slow).
