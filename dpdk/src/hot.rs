@@ -23,140 +23,80 @@ pub(crate) fn widths() -> Vec<(Enqueue, Dequeue)> {
     all
 }
 
-// No closures here: one that is not inlined in time has not the vectors of its caller.
+/// Makes an operation of three functions: the one that DPDK calls, and those for one object and for many. The latter
+/// is compiled for processors with the features of the attributes.
+///
+/// Neither is inlined into the first, which saves no registers then and jumps. Drivers that free each packet by itself have
+/// one object: that needs no vectors, and calls nothing where a ring takes it uncounted, so that no registers are saved for
+/// it either. No closures: one that is not inlined in time has not the vectors of its caller.
+macro_rules! operation {
+    ($(#[$attribute:meta])* $name:ident, $one:ident, $many:ident, $pointers:ty, $slice:path, $quickly:ident) => {
+        pub(super) unsafe extern "C" fn $name(
+            mempool: *mut RteMempool,
+            objects: $pointers,
+            n: c_uint,
+        ) -> c_int {
+            // SAFETY: DPDK calls this with its mempool and a table of `n` pointers, or room for them, which is written only.
+            unsafe {
+                match n {
+                    1 => $one(mempool, objects, 1),
+                    _ => $many(mempool, objects, n),
+                }
+            }
+        }
 
-/// Takes one object in, if it goes into a ring and is not counted. Drivers that free each packet by itself come here: this
-/// needs no vectors, and it calls nothing, so that no registers need to be saved.
-#[inline(always)]
-unsafe fn put_one(mempool: *mut RteMempool, objects: *const *mut c_void) -> bool {
-    let Some(state) = ops::own_state(mempool) else {
-        return false;
+        #[inline(never)]
+        unsafe extern "C" fn $one(
+            mempool: *mut RteMempool,
+            objects: $pointers,
+            n: c_uint,
+        ) -> c_int {
+            if let Some(state) = ops::own_state(mempool)
+                && state.is_uncounted_ring()
+                // SAFETY: as above.
+                && state.$quickly(unsafe { $slice(objects, 1) })
+            {
+                return 0;
+            }
+            // SAFETY: as above.
+            unsafe { $many(mempool, objects, n) }
+        }
+
+        $(#[$attribute])*
+        #[inline(never)]
+        unsafe extern "C" fn $many(
+            mempool: *mut RteMempool,
+            objects: $pointers,
+            n: c_uint,
+        ) -> c_int {
+            if n > 0
+                && let Some(state) = ops::own_state(mempool)
+                // SAFETY: as above.
+                && state.$quickly(unsafe { $slice(objects, n as usize) })
+            {
+                return 0;
+            }
+            ops::$name(mempool, objects, n)
+        }
     };
-    // SAFETY: DPDK's table has a pointer.
-    state.is_uncounted_ring()
-        && state.put_quickly(unsafe { std::slice::from_raw_parts(objects, 1) })
 }
 
-/// Hands one object out, if it comes from a ring and is not counted.
-#[inline(always)]
-unsafe fn get_one(mempool: *mut RteMempool, objects: *mut *mut c_void) -> bool {
-    let Some(state) = ops::own_state(mempool) else {
-        return false;
-    };
-    // SAFETY: DPDK's table has room for a pointer, which is written only.
-    state.is_uncounted_ring()
-        && state.get_quickly(unsafe { std::slice::from_raw_parts_mut(objects, 1) })
-}
-
-#[inline(always)]
-unsafe fn put_many(mempool: *mut RteMempool, objects: *const *mut c_void, n: usize) -> bool {
-    let Some(state) = ops::own_state(mempool) else {
-        return false;
-    };
-    // SAFETY: DPDK's table has `n` pointers.
-    n > 0 && state.put_quickly(unsafe { std::slice::from_raw_parts(objects, n) })
-}
-
-#[inline(always)]
-unsafe fn get_many(mempool: *mut RteMempool, objects: *mut *mut c_void, n: usize) -> bool {
-    let Some(state) = ops::own_state(mempool) else {
-        return false;
-    };
-    // SAFETY: DPDK's table has room for `n` pointers, which are written only.
-    n > 0 && state.get_quickly(unsafe { std::slice::from_raw_parts_mut(objects, n) })
-}
-
-/// Makes both functions in a module, with their code for many objects compiled for processors with these features.
+/// Makes both operations in a module, for processors with these features.
 macro_rules! compiled_for {
     ($(#[$attribute:meta])* $module:ident) => {
         mod $module {
+            use std::slice::{from_raw_parts, from_raw_parts_mut};
+
             use super::*;
 
-            pub(super) unsafe extern "C" fn enqueue(
-                mempool: *mut RteMempool,
-                objects: *const *mut c_void,
-                n: c_uint,
-            ) -> c_int {
-                // SAFETY: DPDK calls this with its mempool and a table of `n` pointers.
-                unsafe {
-                    match n {
-                        1 => enqueue_one(mempool, objects, 1),
-                        _ => enqueue_many(mempool, objects, n),
-                    }
-                }
-            }
-
-            // Neither is inlined into the function above: it saves no registers then, and the calls are jumps.
-
-            #[inline(never)]
-            unsafe extern "C" fn enqueue_one(
-                mempool: *mut RteMempool,
-                objects: *const *mut c_void,
-                n: c_uint,
-            ) -> c_int {
-                // SAFETY: as for `enqueue`.
-                match unsafe { put_one(mempool, objects) } {
-                    true => 0,
-                    // SAFETY: as for `enqueue`.
-                    false => unsafe { enqueue_many(mempool, objects, n) },
-                }
-            }
-
-            $(#[$attribute])*
-            #[inline(never)]
-            unsafe extern "C" fn enqueue_many(
-                mempool: *mut RteMempool,
-                objects: *const *mut c_void,
-                n: c_uint,
-            ) -> c_int {
-                // SAFETY: as for `enqueue`.
-                match unsafe { put_many(mempool, objects, n as usize) } {
-                    true => 0,
-                    false => ops::enqueue(mempool, objects, n),
-                }
-            }
-
-            pub(super) unsafe extern "C" fn dequeue(
-                mempool: *mut RteMempool,
-                objects: *mut *mut c_void,
-                n: c_uint,
-            ) -> c_int {
-                // SAFETY: DPDK calls this with its mempool and room for `n` pointers.
-                unsafe {
-                    match n {
-                        1 => dequeue_one(mempool, objects, 1),
-                        _ => dequeue_many(mempool, objects, n),
-                    }
-                }
-            }
-
-            #[inline(never)]
-            unsafe extern "C" fn dequeue_one(
-                mempool: *mut RteMempool,
-                objects: *mut *mut c_void,
-                n: c_uint,
-            ) -> c_int {
-                // SAFETY: as for `dequeue`.
-                match unsafe { get_one(mempool, objects) } {
-                    true => 0,
-                    // SAFETY: as for `dequeue`.
-                    false => unsafe { dequeue_many(mempool, objects, n) },
-                }
-            }
-
-            $(#[$attribute])*
-            #[inline(never)]
-            unsafe extern "C" fn dequeue_many(
-                mempool: *mut RteMempool,
-                objects: *mut *mut c_void,
-                n: c_uint,
-            ) -> c_int {
-                // SAFETY: as for `dequeue`.
-                match unsafe { get_many(mempool, objects, n as usize) } {
-                    true => 0,
-                    false => ops::dequeue(mempool, objects, n),
-                }
-            }
+            operation!(
+                $(#[$attribute])*
+                enqueue, enqueue_one, enqueue_many, *const *mut c_void, from_raw_parts, put_quickly
+            );
+            operation!(
+                $(#[$attribute])*
+                dequeue, dequeue_one, dequeue_many, *mut *mut c_void, from_raw_parts_mut, get_quickly
+            );
         }
     };
 }
