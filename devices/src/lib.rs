@@ -10,6 +10,7 @@
 
 pub mod bmu;
 pub mod bus;
+pub mod fifo;
 pub mod pci;
 pub mod reg;
 mod sync;

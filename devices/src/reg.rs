@@ -1,10 +1,15 @@
 //! Typed registers.
 //!
-//! A device's registers are one table, written with [`registers!`](crate::registers). From each row come a typed
-//! constant, whose methods are those that the register's access allows, and a [`Register`] in the table, from which
-//! tools list, look up, decode and check. The access is a type, so that reading a register whose read has an effect
-//! is spelled [`take_at`](Reg::take_at) and can't happen by accident.
+//! A device's registers are one table, written with [`registers!`](crate::registers). They lie in banks, such as the
+//! registers of each pool: a [`Bank`] says where its copies lie and what their index counts. From each row come a typed
+//! constant, whose methods are those that the register's access allows, a variant of the table's `Id`, which models and
+//! tools match exhaustively, and a [`Register`] in the table, from which tools list, look up, decode and check. The
+//! access is a type, so that reading a register whose read has an effect is spelled [`take_at`](Reg::take_at) and can't
+//! happen by accident.
+//!
+//! A [`Register`] owns its texts where they come from a file: a table may as well be made at run time.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -52,22 +57,22 @@ impl Access {
 }
 
 /// A run of bits within a register.
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// The specification's mnemonic.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Lowest bit.
     pub low: u8,
     /// Highest bit, inclusive.
     pub high: u8,
     /// What it means, with its unit.
-    pub doc: &'static str,
+    pub doc: Cow<'static, str>,
 }
 
 impl Field {
     /// Returns the field's bits as a mask within the register.
     pub const fn mask(&self) -> u64 {
-        (u64::MAX >> (63 - (self.high - self.low))) << self.low
+        mask(self.low, self.high)
     }
 
     /// Extracts the field from a register's value.
@@ -81,15 +86,74 @@ impl Field {
     }
 }
 
-/// One row of a device's register table.
-#[derive(Debug, Copy, Clone)]
-pub struct Register {
-    /// The specification's name, in capitals.
-    pub name: &'static str,
+/// Returns a mask of the bits from `low` to `high`, both inclusive.
+#[doc(hidden)]
+pub const fn mask(low: u8, high: u8) -> u64 {
+    (u64::MAX >> (63 - (high - low))) << low
+}
+
+/// What the index of an array of registers counts.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The register is the device's; an index, if any, counts something of the register's own, such as kinds of error.
+    Device,
+    /// Pools: free lists of the device.
+    Pool,
+    /// Portals: ways to a pool by rings in host memory.
+    Portal,
+}
+
+/// Registers that lie together and exist once for each thing that the scope counts.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
+pub struct Bank {
+    /// What its copies belong to.
+    pub scope: Scope,
     /// BAR that holds it.
     pub bar: u8,
-    /// Byte offset of the (first) register in the BAR.
-    pub offset: u64,
+    /// Byte offset of the first copy in the BAR.
+    pub base: u64,
+    /// How many copies there are at most; a device may have fewer.
+    pub count: u16,
+    /// Bytes from one copy to the next; 0 where there is one.
+    pub stride: u64,
+}
+
+impl Bank {
+    /// Returns the byte offset of copy `index` in the BAR.
+    ///
+    /// # Panics
+    ///
+    /// When there are not as many.
+    pub const fn offset_of(&self, index: u16) -> u64 {
+        assert!(index < self.count, "the bank has not as many copies");
+        self.base + index as u64 * self.stride
+    }
+
+    /// Returns which copy begins at byte `offset` of BAR `bar`.
+    pub fn at(&self, bar: u8, offset: u64) -> Option<u16> {
+        let distance = offset.checked_sub(self.base)?;
+        let index = distance.checked_div(self.stride).unwrap_or(0);
+        let begins = self.bar == bar && index * self.stride == distance;
+        (begins && index < u64::from(self.count)).then_some(index as u16)
+    }
+}
+
+/// One row of a device's register table.
+///
+/// A register is an array where its bank has several copies, or where it is several by itself ([`Register::own_count`]); never
+/// both, so that one index says which.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// The specification's name, in capitals.
+    pub name: Cow<'static, str>,
+    /// Where it lies, and what its index counts.
+    pub bank: Bank,
+    /// Byte offset of the (first) register in its bank.
+    pub within: u64,
+    /// How many there are in one copy of the bank: 1, or the size of an array.
+    pub own_count: u16,
+    /// Bytes from one of its own array to the next; 0 where there is one.
+    pub own_stride: u64,
     /// Width in bytes, 4 or 8: the only width it may be accessed with.
     pub width: u8,
     /// What reads and writes do.
@@ -98,32 +162,69 @@ pub struct Register {
     pub reset: Option<u64>,
     /// Bits that exist; the rest are reserved: they read 0 and are written 0.
     pub bits: u64,
-    /// How many there are: 1, or the size of an array.
-    pub count: u16,
-    /// Bytes from one of an array to the next.
-    pub stride: u64,
     /// Its fields from low to high; empty where the whole register is one number.
-    pub fields: &'static [Field],
+    pub fields: Cow<'static, [Field]>,
     /// Section of the specification.
-    pub section: &'static str,
+    pub section: Cow<'static, str>,
     /// One line for people.
-    pub doc: &'static str,
+    pub doc: Cow<'static, str>,
 }
 
 impl Register {
-    /// Returns the byte offset of register `index` of the array.
+    /// Returns what the index counts.
+    pub const fn scope(&self) -> Scope {
+        self.bank.scope
+    }
+
+    /// Returns the BAR that holds it.
+    pub const fn bar(&self) -> u8 {
+        self.bank.bar
+    }
+
+    /// Returns the byte offset of the (first) register in the BAR.
+    pub const fn offset(&self) -> u64 {
+        self.bank.base + self.within
+    }
+
+    /// Returns how many there are: 1, or the size of the array.
+    pub const fn count(&self) -> u16 {
+        if self.own_count == 1 {
+            self.bank.count
+        } else {
+            self.own_count
+        }
+    }
+
+    /// Returns the bytes from one of the array to the next; 0 where there is one.
+    pub const fn stride(&self) -> u64 {
+        if self.own_count == 1 {
+            self.bank.stride
+        } else {
+            self.own_stride
+        }
+    }
+
+    /// Returns the byte offset of register `index` of the array in the BAR.
     ///
     /// # Panics
     ///
     /// When there are not as many.
     pub fn offset_of(&self, index: u16) -> u64 {
         assert!(
-            index < self.count,
+            index < self.count(),
             "{} has {} registers, not index {index}",
             self.name,
-            self.count
+            self.count()
         );
-        self.offset + u64::from(index) * self.stride
+        self.offset() + u64::from(index) * self.stride()
+    }
+
+    /// Returns the register's name, with its index where it is an array.
+    pub fn place(&self, index: u16) -> String {
+        match self.count() {
+            1 => self.name.to_string(),
+            _ => format!("{}[{index}]", self.name),
+        }
     }
 
     /// Reads register `index` without any effect on the device.
@@ -153,38 +254,29 @@ impl Register {
 }
 
 /// Finds the register at `offset` of `bar` in a table: the row and the index in its array.
-pub fn decode(
-    table: &'static [Register],
-    bar: u8,
-    offset: u64,
-) -> Option<(&'static Register, u16)> {
-    table
-        .iter()
-        .filter(|r| r.bar == bar && offset >= r.offset)
-        .find_map(|r| {
-            let distance = offset - r.offset;
-            if r.count == 1 {
-                return (distance == 0).then_some((r, 0));
-            }
-            let index = distance / r.stride;
-            (distance.is_multiple_of(r.stride) && index < u64::from(r.count))
-                .then_some((r, index as u16))
-        })
+pub fn decode(table: &[Register], bar: u8, offset: u64) -> Option<(&Register, u16)> {
+    table.iter().filter(|row| row.bar() == bar).find_map(|row| {
+        let distance = offset.checked_sub(row.offset())?;
+        let index = distance.checked_div(row.stride()).unwrap_or(0);
+        let is_there = index * row.stride() == distance && index < u64::from(row.count());
+        is_there.then_some((row, index as u16))
+    })
 }
 
 /// Returns the first pair of rows of a table that claim the same byte or the same name.
-pub fn find_overlap(table: &'static [Register]) -> Option<(&'static str, &'static str)> {
-    let mut claims: Vec<(u8, u64, u64, &'static str)> = table
+pub fn find_overlap(table: &[Register]) -> Option<(&str, &str)> {
+    let mut claims: Vec<(u8, u64, u64, &str)> = table
         .iter()
-        .flat_map(|r| {
-            (0..r.count).map(move |i| (r.bar, r.offset_of(i), u64::from(r.width), r.name))
+        .flat_map(|row| {
+            let width = u64::from(row.width);
+            (0..row.count()).map(move |i| (row.bar(), row.offset_of(i), width, &*row.name))
         })
         .collect();
     claims.sort_unstable();
     let bytes = claims
         .windows(2)
         .find(|w| w[0].0 == w[1].0 && w[0].1 + w[0].2 > w[1].1);
-    let mut names: Vec<&'static str> = table.iter().map(|r| r.name).collect();
+    let mut names: Vec<&str> = table.iter().map(|row| &*row.name).collect();
     names.sort_unstable();
     let name = names.windows(2).find(|w| w[0] == w[1]);
     bytes
@@ -295,6 +387,10 @@ impl<A: access::Kind, W: Word> Reg<A, W> {
     #[doc(hidden)]
     pub const fn new(row: &'static Register) -> Self {
         assert!(size_of::<W>() == row.width as usize);
+        assert!(
+            row.own_count == 1 || row.bank.count == 1,
+            "one index says which"
+        );
         Reg {
             row,
             kind: PhantomData,
@@ -338,11 +434,12 @@ impl<W: Word> Reg<access::Re, W> {
     }
 }
 
-/// Writes a device's register table: `TABLE`, a typed constant for each row, and a module of [`Field`]s where a row
-/// has some.
+/// Writes a device's register table: `TABLE`, an enum `Id` of its rows, a typed constant for each row, a module of
+/// [`Field`]s where a row has some, and a module `banks` of the banks.
 ///
-/// A row reads `NAME: BAR @ OFFSET, ACCESS WIDTH, reset VALUE|varies, "section" [COUNT; STRIDE] { fields };`, with a
-/// doc line above, which is also the row's text. Offsets are of the first register of an array.
+/// A bank reads `NAME: SCOPE, BAR @ BASE [COUNT; STRIDE] { rows }`, the brackets left out where there is one copy. A row
+/// reads `NAME @ OFFSET, ACCESS WIDTH, reset VALUE|varies, "section" [COUNT; STRIDE] => module { fields };`, the offset
+/// being that of the (first) register in its bank. The doc line above a row is also the row's text.
 #[macro_export]
 macro_rules! registers {
     (@reset varies) => { None };
@@ -350,57 +447,102 @@ macro_rules! registers {
     (@width u32) => { 4 };
     (@width u64) => { 8 };
     (@bits $width:ident) => { ($width::MAX as u64) };
-    (@bits $width:ident $module:ident $($field:ident)+) => { (0 $(| $module::$field.mask())+) };
+    (@bits $width:ident $($low:literal $high:literal)+) => { (0 $(| $crate::reg::mask($low, $high))+) };
     (@count) => { 1 };
     (@count $count:literal $stride:literal) => { $count };
     (@stride) => { 0 };
     (@stride $count:literal $stride:literal) => { $stride };
     (
         $(
-            #[doc = $doc:literal]
-            $name:ident : $bar:literal @ $offset:literal, $access:ident $width:ident, reset $reset:tt, $section:literal
-            $([$count:literal; $stride:literal])?
-            $(=> $module:ident { $( #[doc = $fdoc:literal] $field:ident = $low:literal ..= $high:literal ),+ $(,)? })?
-            ;
+            #[doc = $bdoc:literal]
+            $bank:ident : $scope:ident, $bar:literal @ $base:literal $([$copies:literal; $bstride:literal])? {
+                $(
+                    #[doc = $doc:literal]
+                    $name:ident @ $within:literal, $access:ident $width:ident, reset $reset:tt, $section:literal
+                    $([$count:literal; $stride:literal])?
+                    $(=> $module:ident {
+                        $( #[doc = $fdoc:literal] $field:ident = $low:literal ..= $high:literal ),+ $(,)?
+                    })?
+                    ;
+                )+
+            }
         )+
     ) => {
+        /// Where registers lie.
+        pub mod banks {
+            $(
+                #[doc = $bdoc]
+                pub const $bank: $crate::reg::Bank = $crate::reg::Bank {
+                    scope: $crate::reg::Scope::$scope,
+                    bar: $bar,
+                    base: $base,
+                    count: $crate::registers!(@count $($copies $bstride)?),
+                    stride: $crate::registers!(@stride $($copies $bstride)?),
+                };
+            )+
+        }
+
         /// Every register, in the order of the specification.
-        pub static TABLE: &[$crate::reg::Register] = &[$(*$name.row()),+];
-        $(
+        pub static TABLE: &[$crate::reg::Register] = &[$($($crate::reg::Register {
+            name: std::borrow::Cow::Borrowed(stringify!($name)),
+            bank: banks::$bank,
+            within: $within,
+            own_count: $crate::registers!(@count $($count $stride)?),
+            own_stride: $crate::registers!(@stride $($count $stride)?),
+            width: $crate::registers!(@width $width),
+            access: <$crate::reg::access::$access as $crate::reg::access::Kind>::ACCESS,
+            reset: $crate::registers!(@reset $reset),
+            bits: $crate::registers!(@bits $width $($($low $high)+)?),
+            fields: std::borrow::Cow::Borrowed(const { &[$($($module::$field),+)?] }),
+            section: std::borrow::Cow::Borrowed($section),
+            doc: std::borrow::Cow::Borrowed($doc.trim_ascii()),
+        },)+)+];
+
+        /// The registers of [`TABLE`], by the specification's names; the number of each is its place there.
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the specification's mnemonics")]
+        #[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
+        pub enum Id {
+            $($(
+                #[doc = $doc]
+                $name,
+            )+)+
+        }
+
+        impl Id {
+            /// Every register, in the order of the table.
+            pub const ALL: &[Id] = &[$($(Id::$name,)+)+];
+
+            /// Returns the table's row.
+            pub fn row(self) -> &'static $crate::reg::Register {
+                &TABLE[self as usize]
+            }
+
+            /// Returns the register whose row is at `place` of the table.
+            pub fn from_place(place: usize) -> Option<Id> {
+                Id::ALL.get(place).copied()
+            }
+        }
+
+        $($(
             #[doc = $doc]
             #[doc = concat!(" Specification section ", $section, ".")]
-            pub const $name: $crate::reg::Reg<$crate::reg::access::$access, $width> = {
-                static ROW: $crate::reg::Register = $crate::reg::Register {
-                    name: stringify!($name),
-                    bar: $bar,
-                    offset: $offset,
-                    width: $crate::registers!(@width $width),
-                    access: <$crate::reg::access::$access as $crate::reg::access::Kind>::ACCESS,
-                    reset: $crate::registers!(@reset $reset),
-                    bits: $crate::registers!(@bits $width $($module $($field)+)?),
-                    count: $crate::registers!(@count $($count $stride)?),
-                    stride: $crate::registers!(@stride $($count $stride)?),
-                    fields: &[$($($module::$field),+)?],
-                    section: $section,
-                    doc: $doc.trim_ascii(),
-                };
-                $crate::reg::Reg::new(&ROW)
-            };
+            pub const $name: $crate::reg::Reg<$crate::reg::access::$access, $width> =
+                $crate::reg::Reg::new(&TABLE[Id::$name as usize]);
             $(
                 #[doc = concat!("Fields of [`", stringify!($name), "`].")]
                 pub mod $module {
                     $(
                         #[doc = $fdoc]
                         pub const $field: $crate::reg::Field = $crate::reg::Field {
-                            name: stringify!($field),
+                            name: std::borrow::Cow::Borrowed(stringify!($field)),
                             low: $low,
                             high: $high,
-                            doc: $fdoc.trim_ascii(),
+                            doc: std::borrow::Cow::Borrowed($fdoc.trim_ascii()),
                         };
                     )+
                 }
             )?
-        )+
+        )+)+
     };
 }
 
@@ -409,16 +551,16 @@ mod tests {
     use super::*;
 
     const WHOLE: Field = Field {
-        name: "WHOLE",
+        name: Cow::Borrowed("WHOLE"),
         low: 0,
         high: 63,
-        doc: "",
+        doc: Cow::Borrowed(""),
     };
     const MIDDLE: Field = Field {
-        name: "MIDDLE",
+        name: Cow::Borrowed("MIDDLE"),
         low: 8,
         high: 11,
-        doc: "",
+        doc: Cow::Borrowed(""),
     };
 
     #[test]

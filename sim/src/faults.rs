@@ -224,7 +224,7 @@ impl Fault {
                 return invalid("`stuck` needs a `register`".into());
             }
             None => None,
-            Some(name) => match regs::TABLE.iter().find(|row| row.name == name) {
+            Some(name) => match regs::TABLE.iter().find(|row| row.name == **name) {
                 Some(row) => Some(row),
                 None => {
                     return Err(FaultError::UnknownRegister {
@@ -234,7 +234,7 @@ impl Fault {
                 }
             },
         };
-        let count = row.map_or(u16::MAX, |row| row.count);
+        let count = row.map_or(u16::MAX, |row| row.count());
         if self.nth == 0 {
             return invalid("`nth` counts from 1".into());
         }

@@ -54,13 +54,9 @@ fn registers<T: Transport>(transport: &T) -> Vec<(String, u64)> {
     };
     let mut values = Vec::new();
     for row in watched() {
-        for index in 0..row.count {
+        for index in 0..row.count() {
             if let Some(Ok(value)) = row.peek(&bar, index) {
-                let name = match row.count {
-                    1 => row.name.to_string(),
-                    _ => format!("{}[{index}]", row.name),
-                };
-                values.push((name, value));
+                values.push((row.place(index), value));
             }
         }
     }

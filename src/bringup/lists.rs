@@ -145,14 +145,14 @@ fn refusals<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<String, Failure> {
     free(inside)?;
     for (what, address, kind) in &cases {
         free(*address)?;
-        expect_error(&list, what, *kind, *address)?;
+        expect_error(&list, what, kind.clone(), *address)?;
         let available = list.available()?;
         ensure!(
             available == 1,
             "POOL_AVAILABLE is {available} after {what} was refused, not 1"
         );
     }
-    let kinds: Vec<&str> = cases.iter().map(|(_, _, kind)| kind.name).collect();
+    let kinds: Vec<&str> = cases.iter().map(|(_, _, kind)| &*kind.name).collect();
     Ok(kinds.join(" "))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hwpool_devices::bmu::regs;
 use hwpool_devices::bus::{Bar, BusError, Transport};
-use hwpool_devices::reg::{Access, Register};
+use hwpool_devices::reg::{Access, Register, Scope};
 
 use super::evidence::{Evidence, Failure, ensure};
 use super::{Board, reset};
@@ -114,7 +114,7 @@ pub(super) fn access<T: Transport>(
     let (mut values, mut writable, mut read_only) = (0u32, 0u32, 0u32);
     for row in regs::TABLE
         .iter()
-        .filter(|row| row.bar == regs::CONTROL_BAR)
+        .filter(|row| row.bar() == regs::CONTROL_BAR)
     {
         for index in device.indices(row) {
             values += u32::from(has_reset_value(&bar, row, index)?);
@@ -159,10 +159,10 @@ impl Shape {
 
     /// Returns the first and the last index of a row that this device has.
     fn indices(&self, row: &Register) -> Vec<u16> {
-        let count = match row.name {
-            name if name.starts_with("POOL_") => self.pools.min(row.count),
-            name if name.starts_with("PORTAL_") => self.portals.min(row.count),
-            _ => row.count,
+        let count = match row.scope() {
+            Scope::Pool => self.pools.min(row.count()),
+            Scope::Portal => self.portals.min(row.count()),
+            Scope::Device => row.count(),
         };
         let mut indices = vec![0, count.saturating_sub(1)];
         indices.dedup();
@@ -172,7 +172,7 @@ impl Shape {
 
     /// Returns the bits of a register that may be written without starting anything.
     fn harmless(&self, row: &Register) -> u64 {
-        match row.name {
+        match &*row.name {
             // Turning these on with nothing configured is an error, rightly; LIVENESS has a rung of its own.
             "POOL_CONTROL" | "PORTAL_CONTROL" | "LIVENESS" => 0,
             name if name.ends_with("_BASE") || name.ends_with("_END") => self.address_bits & !0x3f,

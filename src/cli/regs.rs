@@ -188,16 +188,13 @@ struct Target {
 
 impl Target {
     fn name(&self) -> String {
-        match self.row.count {
-            1 => self.row.name.to_string(),
-            _ => format!("{}[{}]", self.row.name, self.index),
-        }
+        self.row.place(self.index)
     }
 
     /// Tells what a write does, behind a verb.
     fn write_text(&self, value: u64) -> String {
         let (text, name) = (self.value_text(value), self.name());
-        let (bar, offset) = (self.row.bar, self.row.offset_of(self.index));
+        let (bar, offset) = (self.row.bar(), self.row.offset_of(self.index));
         format!("{text} to {name} (BAR {bar} at {offset:#x})")
     }
 
@@ -222,7 +219,7 @@ impl Shown for Target {
 
     fn text(&self, value: u64) -> String {
         let mut text = format!("{:<26} {}\n", self.name(), self.value_text(value));
-        for field in self.row.fields {
+        for field in self.row.fields.iter() {
             let bits = format!("{}:{}", field.high, field.low);
             text += &format!(
                 "  {:>5} {:<18} {:#x}  {}\n",
@@ -254,7 +251,7 @@ fn find(text: &str) -> anyhow::Result<Target> {
     };
     let row = TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.ok_or_else(|| Usage(unknown(name)))?;
-    let index = match (row.count, index) {
+    let index = match (row.count(), index) {
         (1, None) => 0,
         (count, Some(index)) if index < count => index,
         (1, Some(_)) => {
@@ -278,7 +275,7 @@ fn unknown(name: &str) -> String {
     let wanted = name.to_ascii_uppercase();
     let similar: Vec<_> = TABLE
         .iter()
-        .map(|row| row.name)
+        .map(|row| &*row.name)
         .filter(|known| known.contains(&wanted))
         .collect();
     if similar.is_empty() || wanted.is_empty() {
@@ -340,22 +337,22 @@ fn list(part: &str, output: Output) -> anyhow::Result<()> {
 fn row_json(row: &Register) -> Value {
     let field = |f: &hwpool::devices::reg::Field| json!({ "name": f.name, "low": f.low, "high": f.high, "doc": f.doc });
     json!({
-        "name": row.name, "bar": row.bar, "offset": row.offset, "width": row.width,
-        "access": row.access.mnemonic(), "reset": row.reset, "count": row.count,
-        "stride": row.stride, "section": row.section, "doc": row.doc,
+        "name": row.name, "bar": row.bar(), "offset": row.offset(), "width": row.width,
+        "access": row.access.mnemonic(), "reset": row.reset, "count": row.count(),
+        "stride": row.stride(), "section": row.section, "doc": row.doc,
         "fields": row.fields.iter().map(field).collect::<Vec<_>>(),
     })
 }
 
 fn row_text(row: &Register) -> String {
-    let name = match row.count {
+    let name = match row.count() {
         1 => row.name.to_string(),
         count => format!("{}[{count}]", row.name),
     };
     let reset = row
         .reset
         .map_or("varies".into(), |value| format!("{value:#x}"));
-    let (bar, offset, bits) = (row.bar, row.offset, row.width * 8);
+    let (bar, offset, bits) = (row.bar(), row.offset(), row.width * 8);
     let access = row.access.mnemonic();
     format!(
         "{bar}:{offset:05x} {bits} {access:<3} {reset:<10} {name:<24} {}\n",
@@ -367,7 +364,7 @@ fn read<T: Transport>(transport: &T, target: Target) -> anyhow::Result<u64> {
     let read = || {
         target
             .row
-            .read_raw(&transport.bar(target.row.bar)?, target.index)
+            .read_raw(&transport.bar(target.row.bar())?, target.index)
     };
     read().with_context(|| format!("{}: reading {}", transport.name(), target.name()))
 }
@@ -397,7 +394,7 @@ fn set<T: Transport>(transport: &T, target: Target, value: u64) -> anyhow::Resul
     let write = || {
         target
             .row
-            .poke(&transport.bar(target.row.bar)?, target.index, value)
+            .poke(&transport.bar(target.row.bar())?, target.index, value)
     };
     write().with_context(|| format!("{}: writing {}", transport.name(), target.name()))
 }
@@ -419,7 +416,7 @@ impl Shown for Line {
 fn dump<T: Transport>(transport: &T, changed: bool, readings: &Readings<'_>) -> anyhow::Result<()> {
     need_ours(transport)?;
     let rows = TABLE.iter().filter(|row| row.access.is_pure_read());
-    let lines = rows.flat_map(|row| (0..row.count).map(move |index| Line(Target { row, index })));
+    let lines = rows.flat_map(|row| (0..row.count()).map(move |index| Line(Target { row, index })));
     let lines: Vec<Line> = lines.collect();
     let read = |line: &Line| read(transport, line.0);
     let is_worth = |line: &Line, value| !changed || line.0.row.reset != Some(value);

@@ -295,7 +295,7 @@ fn is_left_in_order(model: &Arc<InProcess>) {
     assert_eq!(command & BUS_MASTER, 0, "bus mastering");
     let bar = model.bar(regs::CONTROL_BAR).expect("BAR 0");
     for row in [regs::POOL_CONTROL.row(), regs::PORTAL_CONTROL.row()] {
-        for index in 0..row.count {
+        for index in 0..row.count() {
             let value = row
                 .peek(&bar, index)
                 .expect("a pure read")

@@ -174,7 +174,7 @@ fn every_failure_has_a_cause_and_nothing_panics() {
         for value in [0, 1, 0x55, u64::MAX] {
             let fault = Fault {
                 kind: FaultKind::Stuck,
-                register: Some(register.name.into()),
+                register: Some(register.name.to_string()),
                 index: None,
                 nth: 1,
                 times: 0,
@@ -184,7 +184,7 @@ fn every_failure_has_a_cause_and_nothing_panics() {
             for check in failed(&report) {
                 failures += 1;
                 if check.causes.is_empty() {
-                    let (name, says) = (register.name, &check.message);
+                    let (name, says) = (&*register.name, &check.message);
                     wrong.push(format!(
                         "{name} stuck at {value:#x}: {}: {says:?}",
                         check.id

@@ -52,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn fault() -> impl Strategy<Value = Fault> {
     let kinds: Vec<FaultKind> = FaultKind::ALL.iter().map(|(_, kind)| *kind).collect();
-    let names: Vec<&str> = regs::TABLE.iter().map(|row| row.name).collect();
+    let names: Vec<&str> = regs::TABLE.iter().map(|row| &*row.name).collect();
     let register = prop_oneof![
         2 => Just(None),
         1 => Just(Some("PORTAL_DOORBELL")),

@@ -68,7 +68,10 @@ fn their_client_drives_our_server() {
     let area = bar.sparse_areas[0];
     assert_eq!(
         (area.offset, area.size),
-        (regs::PORTAL_PAGES, 64 * regs::PAGE)
+        (
+            regs::banks::PORTAL_PAGE.base,
+            64 * regs::banks::PORTAL_PAGE.stride
+        )
     );
 
     let file = memory(0x2000);

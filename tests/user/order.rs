@@ -69,7 +69,7 @@ impl Rig {
         self.client.dma_map(Iova(MEMORY), source).unwrap();
         let wide = |offset, value| self.control.write64(offset, value).unwrap();
         let narrow = |offset, value| self.control.write32(offset, value).unwrap();
-        narrow(regs::CONTROL.row().offset, 1);
+        narrow(regs::CONTROL.row().offset(), 1);
         wide(regs::POOL_BASE.row().offset_of(0), BUFFERS);
         wide(regs::POOL_END.row().offset_of(0), BUFFERS + ROUNDS * STRIDE);
         narrow(regs::POOL_STRIDE.row().offset_of(0), STRIDE as u32);
@@ -125,7 +125,7 @@ fn a_doorbell_behind_a_posted_enable_belongs_to_the_portals_new_life() {
         rig.doorbell.ring(1).unwrap();
         rig.await_value(regs::PORTAL_RELEASE_HEAD.row().offset_of(0), 1);
         assert_eq!(
-            rig.read(regs::ERR_STATUS.row().offset),
+            rig.read(regs::ERR_STATUS.row().offset()),
             0,
             "no error, round {n}"
         );
@@ -143,13 +143,13 @@ fn a_doorbell_of_a_portal_that_stays_disabled_is_an_error_all_the_same() {
     let disabled = 1 << 4;
     let irq = rig.client.irq(0).unwrap();
     let narrow = |offset, value| rig.control.write32(offset, value).unwrap();
-    narrow(regs::ERR_VECTOR.row().offset, 0);
-    narrow(regs::ERR_ENABLE_SET.row().offset, disabled);
-    narrow(regs::IRQ_ENABLE_SET.row().offset, 1);
+    narrow(regs::ERR_VECTOR.row().offset(), 0);
+    narrow(regs::ERR_ENABLE_SET.row().offset(), disabled);
+    narrow(regs::IRQ_ENABLE_SET.row().offset(), 1);
     rig.doorbell.ring(1).unwrap();
     // No message follows, so the model's thread alone can have seen it.
     assert_eq!(irq.wait(PATIENT).unwrap(), 1);
-    assert_eq!(rig.read(regs::ERR_STATUS.row().offset), disabled);
+    assert_eq!(rig.read(regs::ERR_STATUS.row().offset()), disabled);
     drop((irq, rig));
     serving.join().unwrap();
 }
@@ -165,12 +165,16 @@ fn a_client_that_shortens_its_memory_ends_no_server() {
     rig.doorbell.ring(1).unwrap();
     let taken = regs::PORTAL_RELEASE_HEAD.row().offset_of(0);
     rig.await_value(taken, 1);
-    assert_eq!(rig.read(regs::ERR_STATUS.row().offset), 0, "it was reached");
+    assert_eq!(
+        rig.read(regs::ERR_STATUS.row().offset()),
+        0,
+        "it was reached"
+    );
     // The next entry is gone: what is read there instead is no buffer, and an error.
     rig.memory.set_len(0).unwrap();
     rig.doorbell.ring(2).unwrap();
     let deadline = Instant::now() + PATIENT;
-    while rig.read(regs::ERR_STATUS.row().offset) == 0 {
+    while rig.read(regs::ERR_STATUS.row().offset()) == 0 {
         assert!(Instant::now() < deadline, "the device read nothing");
     }
     drop(rig);

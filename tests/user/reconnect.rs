@@ -90,7 +90,7 @@ fn assert_works(device: &Device) {
 
 fn resets(client: &Client) -> u32 {
     let bar = client.bar(0).unwrap();
-    bar.read32(regs::RESET_COUNT.row().offset).unwrap()
+    bar.read32(regs::RESET_COUNT.row().offset()).unwrap()
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_client_that_dies_amid_a_message_is_followed_by_the_next() {
     let served = Served::new();
     let write = message(&Header::command(3, Command::RegionWrite), |m| {
         let access = RegionAccess {
-            offset: regs::SCRATCH.row().offset,
+            offset: regs::SCRATCH.row().offset(),
             region: 0,
             count: 8,
         };

@@ -14,7 +14,7 @@ pub struct ErrorBits(pub u32);
 
 impl ErrorBits {
     /// The fields that name the bits.
-    pub const KINDS: [Field; 9] = [
+    pub const KINDS: &[Field] = &[
         regs::error::RANGE,
         regs::error::ALIGN,
         regs::error::DOUBLE_FREE,
@@ -34,9 +34,9 @@ impl ErrorBits {
     /// Returns the mnemonics of the kinds that are set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::KINDS
-            .into_iter()
+            .iter()
             .filter(move |kind| kind.of(self.0.into()) != 0)
-            .map(|kind| kind.name)
+            .map(|kind| &*kind.name)
     }
 }
 

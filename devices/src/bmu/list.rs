@@ -287,7 +287,7 @@ impl<T: Transport> FreeList<T> {
         if found == written {
             return Ok(());
         }
-        let register = reg.row().name;
+        let register = &*reg.row().name;
         Err(SetupError::ReadBack {
             register,
             of: self.id.to_string(),

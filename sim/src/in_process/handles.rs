@@ -85,12 +85,8 @@ impl Bar for SimBar {
 impl SimBar {
     /// Finds the portal whose doorbell is at `offset`, where the model's thread watches it.
     fn cell(&self, offset: u64) -> Option<usize> {
-        let page = offset.checked_sub(regs::PORTAL_PAGES)?;
-        let portal = (page / regs::PAGE) as usize;
-        let is_doorbell = self.index == regs::OPERATION_BAR
-            && page.is_multiple_of(regs::PAGE)
-            && portal < self.shared.cells.len();
-        (self.shared.threaded && is_doorbell).then_some(portal)
+        let portal = usize::from(regs::banks::PORTAL_PAGE.at(self.index, offset)?);
+        (self.shared.threaded && portal < self.shared.cells.len()).then_some(portal)
     }
 }
 

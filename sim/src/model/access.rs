@@ -72,11 +72,8 @@ impl Model {
 
     /// Finds the portal whose doorbell an access writes.
     fn doorbell_at(&self, bar: u8, offset: u64, width: u8) -> Option<usize> {
-        let page = offset.checked_sub(regs::PORTAL_PAGES)?;
-        let q = (page / regs::PAGE) as usize;
-        let is_doorbell =
-            bar == regs::OPERATION_BAR && width == 8 && page.is_multiple_of(regs::PAGE);
-        (is_doorbell && q < self.cells.len()).then_some(q)
+        let q = usize::from(regs::banks::PORTAL_PAGE.at(bar, offset)?);
+        (width == 8 && q < self.cells.len()).then_some(q)
     }
 
     fn post(&mut self, bar: u8, offset: u64, width: u8, value: u64, bytes: u64) {
@@ -169,7 +166,7 @@ impl Model {
         let Some(slot) = self.decode(bar, offset, width, 0) else {
             return Ok(0);
         };
-        let (name, index) = (slot.row.name, slot.index);
+        let (name, index) = (&*slot.row.name, slot.index);
         self.strike(slot);
         if self.w.gone {
             return Ok(ones);
@@ -217,7 +214,7 @@ impl Model {
 
     /// Faults that any register access can set off.
     pub(super) fn strike(&mut self, slot: Slot) {
-        let (name, index) = (slot.row.name, slot.index);
+        let (name, index) = (&*slot.row.name, slot.index);
         if self.w.faults.hit(FaultKind::Gone, name, index).is_some() {
             self.w.gone = true;
             self.bmu.vanish();
@@ -299,7 +296,7 @@ impl Model {
 
     /// A doorbell has reached the device: faults may hold it back.
     pub(super) fn take_doorbell(&mut self, slot: Slot, value: u64) {
-        let (name, portal) = (slot.row.name, slot.index);
+        let (name, portal) = (&*slot.row.name, slot.index);
         match self.w.faults.hit(FaultKind::DelayedDoorbell, name, portal) {
             None => self.bmu.write(&mut self.w, slot, value),
             Some(0) => {}

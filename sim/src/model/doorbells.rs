@@ -79,7 +79,7 @@ impl Model {
         }
         self.taken[q] = rings;
         let value = self.cells[q].value.load(Ordering::Acquire);
-        let offset = regs::PORTAL_PAGES + q as u64 * regs::PAGE;
+        let offset = regs::banks::PORTAL_PAGE.offset_of(q as u16);
         if let Some(slot) = find(regs::OPERATION_BAR, offset).filter(|_| !self.w.gone)
             && self.claims(regs::OPERATION_BAR, offset, value)
         {

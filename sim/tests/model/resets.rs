@@ -24,8 +24,8 @@ fn busy() -> Bench {
 
 fn is_fresh(bench: &Bench) {
     for row in hwpool_devices::bmu::regs::TABLE {
-        for index in 0..row.count {
-            let value = row.peek(&bench.control, index).filter(|_| row.bar == 0);
+        for index in 0..row.count() {
+            let value = row.peek(&bench.control, index).filter(|_| row.bar() == 0);
             if let (Some(value), Some(reset)) = (value, row.reset) {
                 assert_eq!(value, Ok(reset), "{}[{index}]", row.name);
             }

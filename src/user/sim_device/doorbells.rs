@@ -34,7 +34,7 @@ impl Doorbells {
         fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
         let memory = SharedMemory::map(file.as_fd(), 0, regs::OPERATION_BAR_SIZE)?;
         let memory = Arc::new(memory);
-        let place = |q: u16| regs::PORTAL_PAGES + u64::from(q) * regs::PAGE;
+        let place = |q: u16| regs::banks::PORTAL_PAGE.offset_of(q);
         let words = (0..portals).filter_map(|q| HotWord::new(Arc::clone(&memory), place(q)));
         Ok(Doorbells {
             words: words.collect(),
@@ -114,7 +114,7 @@ mod tests {
     fn a_doorbell_is_taken_once_and_cleared_for_a_new_life() {
         let doorbells = Doorbells::new(3).unwrap();
         let client = SharedMemory::map(doorbells.file(), 0, regs::OPERATION_BAR_SIZE).unwrap();
-        let place = regs::PORTAL_PAGES + 2 * regs::PAGE;
+        let place = regs::banks::PORTAL_PAGE.offset_of(2);
         client.store64(place, 7).unwrap();
         assert!(doorbells.have_rung(u64::MAX) && !doorbells.have_rung(0b011));
         let mut taken = Vec::new();
@@ -130,7 +130,7 @@ mod tests {
     fn a_new_life_keeps_what_was_written_since_the_last_look() {
         let doorbells = Doorbells::new(2).unwrap();
         let client = SharedMemory::map(doorbells.file(), 0, regs::OPERATION_BAR_SIZE).unwrap();
-        let place = |q| regs::PORTAL_PAGES + q * regs::PAGE;
+        let place = |q| regs::banks::PORTAL_PAGE.offset_of(q);
         client.store64(place(0), 5).unwrap();
         client.store64(place(1), 6).unwrap();
         doorbells.take(0b01, |_, _| ());

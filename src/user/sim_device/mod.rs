@@ -234,7 +234,7 @@ enum Portals {
 }
 
 fn ring(model: &mut Model, portal: usize, value: u64) {
-    let offset = regs::PORTAL_PAGES + portal as u64 * regs::PAGE;
+    let offset = regs::banks::PORTAL_PAGE.offset_of(portal as u16);
     // In range and aligned, so it can't fail.
     let _ = model.bar_write(regs::OPERATION_BAR, offset, 8, value);
 }
@@ -261,8 +261,8 @@ impl Device for SimDevice {
                 file: doorbells.file(),
                 offset: 0,
                 areas: vec![SparseArea {
-                    offset: regs::PORTAL_PAGES,
-                    size: doorbells.count() as u64 * regs::PAGE,
+                    offset: regs::banks::PORTAL_PAGE.base,
+                    size: doorbells.count() as u64 * regs::banks::PORTAL_PAGE.stride,
                 }],
             }),
         })

@@ -1,9 +1,9 @@
 //! Entries through the rings: waiting for room and for entries, and what is made of them.
 
 use super::Portal;
-use super::life::HALTED;
 use crate::bmu::error::{Fault, PathError};
 use crate::bmu::list::FreeList;
+use crate::bmu::regs::PortalState;
 use crate::bmu::rings::Status;
 use crate::bus::{DmaBuffer, Transport};
 use crate::wait::Deadline;
@@ -217,7 +217,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         };
         let fault = match self.state() {
             Err(error) => error.into(),
-            Ok(HALTED) => self.halted(),
+            Ok(PortalState::Halted) => self.halted(),
             Ok(_) => late.into(),
         };
         Err(list.fault(fault))

@@ -3,7 +3,7 @@
 use super::{Portal, PortalConfig};
 use crate::bmu::device::Bmu;
 use crate::bmu::error::{ErrorBits, Fault, SetupError};
-use crate::bmu::regs;
+use crate::bmu::regs::{self, PortalState};
 use crate::bus::{BusError, DmaBuffer, Transport};
 use crate::reg::{Reg, access};
 
@@ -25,14 +25,14 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     /// Disables the portal and waits until the device has stopped serving it.
     pub(super) fn stop(&mut self) -> Result<(), Fault> {
         let state = self.state()?;
-        if state == HALTED {
+        if state == PortalState::Halted {
             return Err(self.halted());
         }
         self.write(regs::PORTAL_CONTROL, 0)?;
         self.bmu
             .wait("stop of the portal", || match self.state()? {
-                DISABLED => Ok(Some(())),
-                HALTED => Err(self.halted()),
+                PortalState::Disabled => Ok(Some(())),
+                PortalState::Halted => Err(self.halted()),
                 _ => Ok(None),
             })?;
         self.enabled = false;
@@ -43,15 +43,15 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     fn disable(&self) -> Result<(), Fault> {
         self.write(regs::PORTAL_CONTROL, 0)?;
         self.bmu.wait("stop of the portal", || match self.state()? {
-            DISABLED => Ok(Some(())),
-            HALTED => Ok(self.write(regs::PORTAL_CONTROL, 0).map(|()| None)?),
+            PortalState::Disabled => Ok(Some(())),
+            PortalState::Halted => Ok(self.write(regs::PORTAL_CONTROL, 0).map(|()| None)?),
             _ => Ok(None),
         })
     }
 
-    pub(super) fn state(&self) -> Result<u64, BusError> {
+    pub(super) fn state(&self) -> Result<PortalState, BusError> {
         let status = self.bmu.read_at(regs::PORTAL_STATUS, self.id.0)?;
-        Ok(regs::portal_status::STATE.of(status.into()))
+        Ok(PortalState::of(status))
     }
 
     pub(super) fn configure(&mut self, config: &PortalConfig) -> Result<(), SetupError> {
@@ -113,9 +113,6 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         reg.write_at(self.bmu.control(), self.id.0, value)
     }
 }
-
-const DISABLED: u64 = 0;
-pub(super) const HALTED: u64 = 3;
 
 impl<T: Transport, D: DmaBuffer> Drop for Portal<T, D> {
     /// Disables the portal, waits for it, and gives its number back; the rings' memory goes after that.

@@ -1,0 +1,3 @@
+//! The FIFO: the small free list, a queue of buffer numbers behind 32-bit registers (`SPEC.md`).
+
+pub mod regs;

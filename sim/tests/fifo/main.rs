@@ -1,0 +1,3 @@
+//! The model of the FIFO against SPEC.md.
+
+mod registers;
