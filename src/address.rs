@@ -5,6 +5,9 @@
 //! user:/run/bmu.sock             a vfio-user socket (?timeout-ms=N: how long its server may take to answer)
 //! vfio:0000:01:00.0              a PCI function bound to vfio-pci
 //! ```
+//!
+//! `?driver=NAME` on any of them names the driver, where hwpool would not recognise the device; `?driver=none` keeps
+//! hwpool from reading any register to find out.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -87,6 +90,14 @@ pub enum AddressError {
         /// The key.
         key: String,
     },
+}
+
+impl Address {
+    /// Takes an option out of those behind the question mark; what is displayed stays.
+    pub(crate) fn take_option(&mut self, key: &str) -> Option<String> {
+        let place = self.options.iter().position(|(known, _)| known == key)?;
+        Some(self.options.remove(place).1)
+    }
 }
 
 impl FromStr for Address {

@@ -1,48 +1,149 @@
 //! Opening devices by their address.
 //!
-//! Everything below is generic over the transport; the one `match` on the address is here.
+//! Everything below is generic over the transport, and the one `match` on the address is here. What kind of device it is
+//! is found out once, by [`recognition`], for everybody who asks.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hwpool_devices::bmu::{Bmu, OpenError, OpenReset};
 use hwpool_devices::bus::Transport;
+use hwpool_devices::family::{
+    About, Choice, Driver, FreeList, Limits, ListConfig, OpenError, OpenReset, Recognition,
+    Rejected, SetupError, recognise,
+};
+use hwpool_devices::{modules, pci};
 use hwpool_sim::{InProcess, MODELS, SimConfig};
 
 use crate::address::{Address, AddressError, TransportKind};
-use crate::dma::{Domain, DomainError, Pages};
+use crate::dma::{
+    Domain, DomainError, MapError, Memory, MemoryError, MemoryRequest, Pages, Placement, Slice,
+};
 use crate::{user, vfio};
+
+/// The driver of a device of any kind, over one transport, with its rings in memory of ours.
+pub type AnyDriver<T> = dyn Driver<T, Slice<T>>;
 
 /// A device that was opened: its driver and the domain that its DMA memory is mapped into.
 pub struct Session<T: Transport> {
     /// The driver.
-    pub bmu: Arc<Bmu<T>>,
+    pub driver: Arc<AnyDriver<T>>,
     /// Where memory is mapped for it.
     pub domain: Arc<Domain<T>>,
 }
 
 impl<T: Transport> Session<T> {
-    /// Identifies, resets and enables the device behind `transport`.
-    pub fn open(transport: Arc<T>) -> Result<Session<T>, DeviceError> {
+    /// Recognises, resets and enables the device behind `transport`; `choice` is what its address says of the driver.
+    pub fn open(transport: Arc<T>, choice: &Choice) -> Result<Session<T>, DeviceError> {
         let device = transport.name().to_string();
-        let bmu =
-            Bmu::open(transport.clone(), OpenReset::Best).map_err(|source| DeviceError::Open {
-                device: device.clone(),
-                source,
-            })?;
-        let width = bmu.capabilities().address_width;
+        let refused = |source| DeviceError::Open {
+            device: device.clone(),
+            source,
+        };
+        let module = match recognition(&*transport, choice).map_err(refused)? {
+            Recognition::Known(module, _) => module,
+            Recognition::Unknown(rejected) => return Err(unknown(&*transport, rejected)),
+        };
+        let driver = module
+            .open(transport.clone(), OpenReset::Best)
+            .map_err(refused)?;
+        let width = driver.identity().limits.address_width;
         let domain =
             Domain::new(transport, width).map_err(|source| DeviceError::Dma { device, source })?;
-        Ok(Session {
-            bmu: Arc::new(bmu),
-            domain,
-        })
+        Ok(Session { driver, domain })
+    }
+
+    /// Returns the driver as that of one kind of device, such as `Bmu<T>`; `None` where it is another.
+    pub fn driver_as<K: Any + Send + Sync>(&self) -> Option<Arc<K>> {
+        self.driver.clone().into_any().downcast().ok()
+    }
+
+    /// Takes a free list of the device into use, whose objects travel `way`, with memory for its rings on `node`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory for the rings, it can't be mapped, or the device won't have such a list.
+    pub fn open_list(
+        &self,
+        config: &ListConfig,
+        way: &str,
+        node: Option<u32>,
+    ) -> Result<Box<dyn FreeList>, ListError> {
+        let rings = match self.driver.ring_bytes(config, way) {
+            0 => None,
+            size => Some(self.rings(size, node)?),
+        };
+        Ok(self.driver.clone().open_list(config, way, rings)?)
+    }
+
+    /// Maps memory of its own for rings of `size` bytes.
+    fn rings(&self, size: usize, node: Option<u32>) -> Result<Slice<T>, ListError> {
+        let wanted = MemoryRequest::new(size)
+            .pages(self.domain.pages())
+            .node(node)
+            .label("hwpool-rings");
+        let memory = Arc::new(Memory::allocate(&wanted)?);
+        let mapping = self.domain.map(memory, Placement::Anywhere { align: 64 })?;
+        let rings = Arc::new(mapping).slice(0..size);
+        rings.ok_or(ListError::RingsTooSmall { size })
     }
 }
 
-/// A transport that was opened, of whatever kind the address named, with no driver on it yet.
+impl<T: Transport> fmt::Debug for Session<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("device", &self.driver.transport().name())
+            .field("driver", &self.driver.about().name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a free list could not be taken into use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListError {
+    /// There is no memory for its rings.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The rings can't be mapped for the device.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// The device, or its driver, refuses it.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The memory that was allocated is smaller than what was asked for.
+    #[error("the memory for rings of {size} bytes is too small")]
+    RingsTooSmall {
+        /// What was asked for.
+        size: usize,
+    },
+}
+
+/// Finds out what kind of device is behind `transport`; see [`recognise`].
+///
+/// # Errors
+///
+/// Where the function does not answer.
+pub fn recognition<T: Transport>(
+    transport: &T,
+    choice: &Choice,
+) -> Result<Recognition<T, Slice<T>>, OpenError> {
+    recognise(transport, modules::all(), choice)
+}
+
+fn unknown<T: Transport>(transport: &T, rejected: Vec<Rejected>) -> DeviceError {
+    let ids = pci::identity(transport).map(|ids| format!("{:04x}:{:04x}", ids.vendor, ids.device));
+    DeviceError::Unknown {
+        device: transport.name().to_string(),
+        ids: ids.unwrap_or_else(|error| error.to_string()),
+        rejected,
+    }
+}
+
+/// A transport that was opened, of whatever kind its address named.
 #[derive(Clone)]
-pub enum Link {
+pub enum AnyTransport {
     /// The model in this process.
     Sim(Arc<InProcess>),
     /// A PCI function through the kernel's VFIO.
@@ -51,7 +152,16 @@ pub enum Link {
     User(Arc<user::Client>),
 }
 
-/// A device of whatever kind the address named. Clones share it; it is closed with the last one.
+/// A transport that was opened, with what its address says of the driver; there is no driver on it yet.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// The transport.
+    pub transport: AnyTransport,
+    /// Which driver it shall have.
+    pub choice: Choice,
+}
+
+/// A device of whatever kind, over whatever transport its address named. Clones share it; it is closed with the last one.
 #[derive(Clone)]
 pub enum Device {
     /// The model in this process.
@@ -60,6 +170,19 @@ pub enum Device {
     Vfio(Arc<Session<vfio::Function>>),
     /// A device behind a vfio-user socket.
     User(Arc<Session<user::Client>>),
+}
+
+/// Does something with what is in an [`AnyTransport`] or a [`Device`](crate::Device), whatever the transport is.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! on_any {
+    ($kind:ident, $what:expr, $inside:ident => $do:expr) => {
+        match $what {
+            $crate::device::$kind::Sim($inside) => $do,
+            $crate::device::$kind::Vfio($inside) => $do,
+            $crate::device::$kind::User($inside) => $do,
+        }
+    };
 }
 
 /// Why a device can't be opened.
@@ -101,6 +224,27 @@ pub enum DeviceError {
         /// Why.
         source: Box<user::ClientError>,
     },
+    /// There is no such driver.
+    #[error("{device}: no driver `{driver}`; there is {}, or none", modules::kinds().iter().map(|kind| kind.name).collect::<Vec<_>>().join(", "))]
+    NoDriver {
+        /// The address.
+        device: Address,
+        /// The name in it.
+        driver: String,
+    },
+    /// No module knows the device.
+    #[error(
+        "{device}: hwpool does not know this device ({ids}){}; a driver can be named: ?driver=NAME",
+        because(rejected)
+    )]
+    Unknown {
+        /// The address.
+        device: String,
+        /// Its vendor and device ids.
+        ids: String,
+        /// Why each module does not.
+        rejected: Vec<Rejected>,
+    },
     /// The driver refuses the device.
     #[error("{device}")]
     Open {
@@ -123,7 +267,10 @@ impl DeviceError {
     /// Tells whether the mistake is in the address, not with the device.
     pub fn is_usage(&self) -> bool {
         match self {
-            DeviceError::Address(_) | DeviceError::NoModel { .. } | DeviceError::Sim { .. } => true,
+            DeviceError::Address(_)
+            | DeviceError::NoModel { .. }
+            | DeviceError::NoDriver { .. }
+            | DeviceError::Sim { .. } => true,
             DeviceError::Vfio { source, .. } => source.is_usage(),
             DeviceError::User { source, .. } => {
                 matches!(**source, user::ClientError::Option { .. })
@@ -133,39 +280,117 @@ impl DeviceError {
     }
 }
 
-impl Link {
+/// Says why no module knows a device: first what the one says whose ids it has.
+fn because(rejected: &[Rejected]) -> String {
+    let by_ids = rejected.iter().filter(|no| no.has_its_ids);
+    let reasons: Vec<String> = match by_ids.clone().count() {
+        0 => rejected.iter().map(ToString::to_string).collect(),
+        _ => by_ids.map(|no| no.why.to_string()).collect(),
+    };
+    match reasons.is_empty() {
+        true => String::new(),
+        false => format!(": {}", reasons.join("; ")),
+    }
+}
+
+impl AnyTransport {
     /// Opens the transport that `address` names, and touches no register.
-    pub fn open(address: &str) -> Result<Link, DeviceError> {
-        let address: Address = address.parse()?;
-        match address.transport {
-            TransportKind::Sim => open_sim(address),
-            TransportKind::User => open_user(address),
-            TransportKind::Vfio => open_vfio(address),
-        }
+    pub fn open(address: &str) -> Result<AnyTransport, DeviceError> {
+        Ok(Attached::open(address)?.transport)
+    }
+
+    /// Returns the address that it was opened by, as people may see it: a VF token is hidden.
+    pub fn name(&self) -> &str {
+        on_any!(AnyTransport, self, transport => transport.name())
     }
 
     /// Returns the NUMA node of the device, where it is a PCI function and the kernel knows.
     pub fn node(&self) -> Option<u32> {
         match self {
-            Link::Vfio(function) => function.node(),
-            Link::Sim(_) | Link::User(_) => None,
+            AnyTransport::Vfio(function) => function.node(),
+            AnyTransport::Sim(_) | AnyTransport::User(_) => None,
         }
     }
 
     /// Returns what tells that the kernel wants the device back or that it broke; `None` where no kernel is between.
     pub fn notices(&self) -> Option<vfio::Notices> {
         match self {
-            Link::Vfio(function) => Some(function.notices()),
-            Link::Sim(_) | Link::User(_) => None,
+            AnyTransport::Vfio(function) => Some(function.notices()),
+            AnyTransport::Sim(_) | AnyTransport::User(_) => None,
         }
     }
 }
 
+impl fmt::Debug for AnyTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AnyTransport({})", self.name())
+    }
+}
+
+impl Attached {
+    /// Opens the transport that `address` names, and touches no register.
+    pub fn open(address: &str) -> Result<Attached, DeviceError> {
+        let mut address: Address = address.parse()?;
+        let choice = take_choice(&mut address)?;
+        let transport = match address.transport {
+            TransportKind::Sim => open_sim(address),
+            TransportKind::User => open_user(address),
+            TransportKind::Vfio => open_vfio(address),
+        }?;
+        Ok(Attached { transport, choice })
+    }
+}
+
+/// Takes the option that names the driver out of an address.
+fn take_choice(address: &mut Address) -> Result<Choice, DeviceError> {
+    let Some(driver) = address.take_option("driver") else {
+        return Ok(Choice::Recognised);
+    };
+    match driver.as_str() {
+        "none" => Ok(Choice::None),
+        name if modules::kind(name).is_some() => Ok(Choice::Named(driver)),
+        _ => Err(DeviceError::NoDriver {
+            device: address.clone(),
+            driver,
+        }),
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({}, {})", self.name(), self.about().name)
+    }
+}
+
 impl Device {
+    /// Opens the device at `address`: recognised, reset, verified and enabled.
+    ///
+    /// Blocks for a reset.
+    pub fn open(address: &str) -> Result<Device, DeviceError> {
+        let Attached { transport, choice } = Attached::open(address)?;
+        Ok(match transport {
+            AnyTransport::Sim(model) => Device::Sim(Arc::new(Session::open(model, &choice)?)),
+            AnyTransport::Vfio(function) => {
+                Device::Vfio(Arc::new(Session::open(function, &choice)?))
+            }
+            AnyTransport::User(client) => Device::User(Arc::new(Session::open(client, &choice)?)),
+        })
+    }
+
+    /// Returns what is known of its kind.
+    pub fn about(&self) -> &About {
+        on_any!(Device, self, session => session.driver.about())
+    }
+
+    /// Returns what it can do.
+    pub fn limits(&self) -> &Limits {
+        on_any!(Device, self, session => &session.driver.identity().limits)
+    }
+
     /// Returns the NUMA node of the device, where it is a PCI function and the kernel knows.
     pub fn node(&self) -> Option<u32> {
         match self {
-            Device::Vfio(session) => session.bmu.transport().node(),
+            Device::Vfio(session) => session.driver.transport().node(),
             Device::Sim(_) | Device::User(_) => None,
         }
     }
@@ -173,41 +398,18 @@ impl Device {
     /// Returns the pages that memory has to be of to be mapped for the device: hugepages, where the IOMMU has no smaller
     /// ones or where there is none.
     pub fn pages(&self) -> Pages {
-        match self {
-            Device::Sim(session) => session.domain.pages(),
-            Device::Vfio(session) => session.domain.pages(),
-            Device::User(session) => session.domain.pages(),
-        }
-    }
-
-    /// Opens the device at `address`: identified, reset, verified and enabled.
-    ///
-    /// Blocks for a reset.
-    pub fn open(address: &str) -> Result<Device, DeviceError> {
-        match Link::open(address)? {
-            Link::Sim(model) => Session::open(model).map(|session| Device::Sim(Arc::new(session))),
-            Link::Vfio(function) => {
-                Session::open(function).map(|session| Device::Vfio(Arc::new(session)))
-            }
-            Link::User(client) => {
-                Session::open(client).map(|session| Device::User(Arc::new(session)))
-            }
-        }
+        on_any!(Device, self, session => session.domain.pages())
     }
 
     /// Returns the address that the device was opened by, as people may see it: a VF token is hidden.
     pub fn name(&self) -> &str {
-        match self {
-            Device::Sim(session) => session.bmu.transport().name(),
-            Device::Vfio(session) => session.bmu.transport().name(),
-            Device::User(session) => session.bmu.transport().name(),
-        }
+        on_any!(Device, self, session => session.driver.transport().name())
     }
 
-    /// Returns what tells that the kernel wants the device back or that it broke, as [`Link::notices`].
+    /// Returns what tells that the kernel wants the device back or that it broke, as [`AnyTransport::notices`].
     pub fn notices(&self) -> Option<vfio::Notices> {
         match self {
-            Device::Vfio(session) => Some(session.bmu.transport().notices()),
+            Device::Vfio(session) => Some(session.driver.transport().notices()),
             Device::Sim(_) | Device::User(_) => None,
         }
     }
@@ -215,14 +417,13 @@ impl Device {
     /// Returns the model behind the device, where it is one in this process: its counters, faults and violations.
     pub fn model(&self) -> Option<&InProcess> {
         match self {
-            Device::Sim(session) => Some(session.bmu.transport()),
-            Device::Vfio(_) => None,
-            Device::User(_) => None,
+            Device::Sim(session) => Some(session.driver.transport()),
+            Device::Vfio(_) | Device::User(_) => None,
         }
     }
 }
 
-fn open_sim(device: Address) -> Result<Link, DeviceError> {
+fn open_sim(device: Address) -> Result<AnyTransport, DeviceError> {
     if !MODELS.iter().any(|model| model.name == device.target) {
         let model = device.target.clone();
         return Err(DeviceError::NoModel { device, model });
@@ -235,7 +436,7 @@ fn open_sim(device: Address) -> Result<Link, DeviceError> {
         InProcess::open(&device.target, &device.to_string(), config)
     };
     match open() {
-        Ok(model) => Ok(Link::Sim(Arc::new(model))),
+        Ok(model) => Ok(AnyTransport::Sim(Arc::new(model))),
         Err(source) => Err(DeviceError::Sim {
             device,
             source: Box::new(source),
@@ -243,12 +444,12 @@ fn open_sim(device: Address) -> Result<Link, DeviceError> {
     }
 }
 
-fn open_user(device: Address) -> Result<Link, DeviceError> {
+fn open_user(device: Address) -> Result<AnyTransport, DeviceError> {
     let name = device.to_string();
     let patience = patience(&device.options);
     let open = |patience| user::Client::open(&device.target, &name, patience);
     match patience.and_then(open) {
-        Ok(client) => Ok(Link::User(Arc::new(client))),
+        Ok(client) => Ok(AnyTransport::User(Arc::new(client))),
         Err(source) => Err(DeviceError::User {
             device,
             source: Box::new(source),
@@ -272,13 +473,13 @@ fn patience(options: &[(String, String)]) -> Result<Duration, user::ClientError>
     Ok(patience)
 }
 
-fn open_vfio(device: Address) -> Result<Link, DeviceError> {
+fn open_vfio(device: Address) -> Result<AnyTransport, DeviceError> {
     let open = || {
         let options = vfio::Options::parse(&device.options)?;
         vfio::Function::open(device.target.parse()?, &device.to_string(), options)
     };
     match open() {
-        Ok(function) => Ok(Link::Vfio(Arc::new(function))),
+        Ok(function) => Ok(AnyTransport::Vfio(Arc::new(function))),
         Err(source) => Err(DeviceError::Vfio {
             device,
             source: Box::new(source),

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use hwpool::device::Link;
+use hwpool::device::AnyTransport;
 use hwpool::devices::bus::Transport;
 use hwpool::sim::SimConfig;
 use hwpool::user::{Client, PATIENCE, SimDevice, SimMonitor, server};
@@ -23,20 +23,20 @@ fn conforms<T: Transport>(open: impl Fn() -> Arc<T>, look: impl Fn(&T)) {
 }
 
 fn conforms_at(address: &str) {
-    match Link::open(address).expect("the address opens") {
-        Link::Sim(_) => conforms(
-            || match Link::open(address) {
-                Ok(Link::Sim(model)) => model,
+    match AnyTransport::open(address).expect("the address opens") {
+        AnyTransport::Sim(_) => conforms(
+            || match AnyTransport::open(address) {
+                Ok(AnyTransport::Sim(model)) => model,
                 other => panic!("{address} opened as a model: {:?}", other.err()),
             },
             |model| assert_eq!(model.violations(), [], "the driver broke a rule"),
         ),
         // A function belongs to one opener, and a case may leave its transport open for ever: they share one.
-        Link::Vfio(function) => conforms(|| function.clone(), |_| {}),
-        Link::User(client) => {
+        AnyTransport::Vfio(function) => conforms(|| function.clone(), |_| {}),
+        AnyTransport::User(client) => {
             drop(client);
-            let open = || match Link::open(address) {
-                Ok(Link::User(client)) => client,
+            let open = || match AnyTransport::open(address) {
+                Ok(AnyTransport::User(client)) => client,
                 other => panic!("{address} opened as a client: {:?}", other.err()),
             };
             conforms(open, |_| ());

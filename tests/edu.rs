@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hwpool::device::{DeviceError, Link};
+use hwpool::device::{AnyTransport, DeviceError};
 use hwpool::devices::bus::{Bar, BusError, DmaBuffer, DmaError, Doorbell, Iova, Irq, Transport};
 use hwpool::devices::pci;
 use hwpool::dma::{Domain, Mapping, Memory, MemoryRequest, PageSize, Pages, Placement};
@@ -45,8 +45,8 @@ fn edu() -> Option<Edu> {
         eprintln!("skipped: HWPOOL_EDU names no device");
         return None;
     };
-    let function = match Link::open(&address) {
-        Ok(Link::Vfio(function)) => function,
+    let function = match AnyTransport::open(&address) {
+        Ok(AnyTransport::Vfio(function)) => function,
         other => panic!("{address} does not open: {:?}", other.err()),
     };
     let registers = function.bar(0).expect("BAR 0");
@@ -339,13 +339,13 @@ fn descriptors_that_were_handed_over_lead_to_the_function() {
     let handed = files(&bdf, backend);
     let [fd, iommu] = handed.each_ref().map(AsRawFd::as_raw_fd);
     let address = format!("vfio:{bdf}?fd={fd}&iommu={iommu}");
-    let Ok(Link::Vfio(function)) = Link::open(&address) else {
+    let Ok(AnyTransport::Vfio(function)) = AnyTransport::open(&address) else {
         panic!("{address} does not open");
     };
     assert_eq!(function.backend(), backend, "told by the file");
     let registers = function.bar(0).unwrap();
     assert_eq!(registers.read32(IDENTIFICATION), Ok(0x0100_00ed));
-    let refusal = |address: &str| match Link::open(address).err() {
+    let refusal = |address: &str| match AnyTransport::open(address).err() {
         Some(DeviceError::Vfio { source, .. }) => source.to_string(),
         other => panic!("{other:?}"),
     };
@@ -353,11 +353,11 @@ fn descriptors_that_were_handed_over_lead_to_the_function() {
     assert!(again.contains("taken already"), "{again}");
     drop((registers, function));
     // The number still stands for something, but for nothing that keeps the function open.
-    Link::open(&format!("vfio:{bdf}")).expect("nobody else has it open");
+    AnyTransport::open(&format!("vfio:{bdf}")).expect("nobody else has it open");
     // A context of the parent's serves again: what the function had in it went with it.
     let [again, _] = files(&bdf, backend);
     let fd = again.as_raw_fd();
-    Link::open(&format!("vfio:{bdf}?fd={fd}&iommu={iommu}")).expect("the same context");
+    AnyTransport::open(&format!("vfio:{bdf}?fd={fd}&iommu={iommu}")).expect("the same context");
     let closed = refusal(&format!("vfio:{bdf}?fd=999&iommu={iommu}"));
     assert!(closed.contains("close-on-exec"), "{closed}");
 }
@@ -367,7 +367,7 @@ fn a_token_that_nobody_asked_for_is_refused() {
     let Some(edu) = edu() else { return };
     let address = format!("{}&token=14d63f20-8445-11ea-8900-1f9ce7d5650d", edu.address);
     drop(edu);
-    let Some(DeviceError::Vfio { source, .. }) = Link::open(&address).err() else {
+    let Some(DeviceError::Vfio { source, .. }) = AnyTransport::open(&address).err() else {
         panic!("edu has no virtual functions")
     };
     let text = source.to_string();
@@ -377,7 +377,7 @@ fn a_token_that_nobody_asked_for_is_refused() {
 #[test]
 fn a_function_has_one_owner_at_a_time() {
     let Some(edu) = edu() else { return };
-    let second = Link::open(&edu.address).err();
+    let second = AnyTransport::open(&edu.address).err();
     let text = match &second {
         Some(DeviceError::Vfio { source, .. }) => source.to_string(),
         other => panic!("{other:?}"),
@@ -386,7 +386,7 @@ fn a_function_has_one_owner_at_a_time() {
     assert!(is_named, "{text}");
     let address = edu.address.clone();
     drop(edu);
-    Link::open(&address).expect("it opens again once it was closed");
+    AnyTransport::open(&address).expect("it opens again once it was closed");
 }
 
 #[test]
@@ -425,7 +425,7 @@ fn unbinding_asks_for_the_function_back() {
     let address = edu.address.clone();
     drop(edu);
     unbind.join().unwrap().expect("unbound");
-    let unbound = Link::open(&address).err().expect("nobody's now");
+    let unbound = AnyTransport::open(&address).err().expect("nobody's now");
     let DeviceError::Vfio { source, .. } = unbound else {
         panic!("{unbound:?}")
     };
@@ -434,7 +434,7 @@ fn unbinding_asks_for_the_function_back() {
         "{source}"
     );
     std::fs::write(format!("{driver}/bind"), bdf).expect("bound again");
-    Link::open(&address).expect("it opens again");
+    AnyTransport::open(&address).expect("it opens again");
 }
 
 #[test]

@@ -203,7 +203,7 @@ impl Run {
         let (portal, list) = self.parts();
         let refused = PathError::Refused {
             index: inside,
-            why: Refusal::DoubleFree,
+            why: Misuse::DoubleFree,
         };
         assert_eq!(portal.enqueue(list, &some), Err(refused.clone()));
         assert_eq!(list.free_all(&some), Err(refused));

@@ -1,8 +1,9 @@
 //! Drivers of hardware buffer managers.
 //!
 //! Start reading at [`bus`]: the traits that a driver needs and that everything else in hwpool provides. [`reg`] makes
-//! typed registers from one table per device; [`pci`] reads configuration space; [`wait`] ends every wait; each device
-//! has a folder of its own, such as [`bmu`].
+//! typed registers from one table per device; [`pci`] reads configuration space; [`wait`] ends every wait. [`family`] has
+//! what every kind of device has in common, [`modules`] lists the kinds, and each has a folder of its own, such as
+//! [`bmu`].
 //!
 //! This crate has no unsafe code, makes no system call and depends on nothing but an error macro.
 
@@ -10,7 +11,9 @@
 
 pub mod bmu;
 pub mod bus;
+pub mod family;
 pub mod fifo;
+pub mod modules;
 pub mod pci;
 pub mod reg;
 mod sync;

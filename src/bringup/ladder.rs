@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use hwpool_devices::bmu::Bmu;
 use hwpool_devices::bus::Transport;
+use hwpool_devices::family::Choice as DriverChoice;
 
 use super::causes::causes;
 use super::choice::Named;
@@ -13,7 +15,25 @@ use super::deltas::Snapshot;
 use super::owner::{self, Kill};
 use super::{Choice, Class, Evidence, Failure, NoRung, Options, Outcome, Progress, Report, Status};
 use super::{host, interrupts, lists, pci, portal, registers, reset, soak, unmapped};
-use crate::device::Session;
+use crate::device;
+use crate::dma::Domain;
+
+/// A BMU that was opened.
+pub(super) struct Session<T: Transport> {
+    pub(super) bmu: Arc<Bmu<T>>,
+    pub(super) domain: Arc<Domain<T>>,
+}
+
+impl<T: Transport> Session<T> {
+    pub(super) fn open(transport: Arc<T>) -> Result<Session<T>, Failure> {
+        let session = device::Session::open(transport, &DriverChoice::Named("bmu".into()))?;
+        let not_ours = || Failure::Fail("the device is no BMU".into());
+        Ok(Session {
+            bmu: session.driver_as().ok_or_else(not_ours)?,
+            domain: session.domain,
+        })
+    }
+}
 
 /// What the rungs work on.
 pub(super) struct Board<'a, T: Transport> {

@@ -4,15 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hwpool_devices::bmu::{Bmu, FreeList, ListConfig, regs};
+use hwpool_devices::bmu::{Bmu, regs};
 use hwpool_devices::bus::{Iova, Irq, Transport};
+use hwpool_devices::family::{FreeList, ListConfig};
 use hwpool_devices::reg::Field;
 
 use super::Board;
 use super::evidence::{Evidence, Failure, ensure};
+use super::ladder::Session;
 use super::portal::RingMemory;
-use crate::device::Session;
+use crate::dma::Slice;
 use crate::report::{Plot, Series};
+
+/// A list of the device, with rings in memory of ours.
+pub(super) type List<T> = hwpool_devices::bmu::List<T, Slice<T>>;
 
 /// Objects of the small pools that these rungs use, where the device takes as many.
 const OBJECTS: u32 = 64;
@@ -158,7 +163,7 @@ fn refusals<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<String, Failure> {
 
 /// Expects exactly one kind of error in pool and device, with its address and record, and clears it.
 fn expect_error<T: Transport>(
-    list: &FreeList<T>,
+    list: &List<T>,
     what: &str,
     kind: Field,
     address: u64,
@@ -261,7 +266,7 @@ fn fill_level(levels: &[u32]) -> Series {
 }
 
 fn run_dry<T: Transport>(
-    list: &mut FreeList<T>,
+    list: &mut List<T>,
     objects: u32,
     levels: &mut Vec<u32>,
 ) -> Result<Vec<u32>, Failure> {
@@ -280,7 +285,7 @@ fn run_dry<T: Transport>(
 }
 
 fn expect_event<T: Transport>(
-    list: &FreeList<T>,
+    list: &List<T>,
     irq: &T::Irq,
     expected: (bool, bool),
     name: &str,
@@ -307,20 +312,20 @@ fn starve_portal<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     let list = &mut full_list(&session.bmu, objects)?;
     let memory = RingMemory::small(session)?;
     let mut portal = memory.open_portal(list)?;
-    let all = portal.drain(list)?;
+    let all = portal.drain()?;
     ensure!(
         all.len() == objects as usize,
         "a portal drained {} of {objects} buffers",
         all.len()
     );
     ensure!(
-        !portal.dequeue(list, &mut [0])?,
+        !portal.dequeue(&mut [0])?,
         "a pool that ran dry gave one more"
     );
     portal.take_event()?;
     let irq = portal.event_interrupt(0)?;
-    portal.enqueue(list, &all[..1])?;
-    portal.flush(list)?;
+    portal.enqueue(&all[..1])?;
+    portal.flush()?;
     let fired = irq.wait(INTERRUPT)?;
     ensure!(
         fired == 1,
@@ -332,12 +337,12 @@ fn starve_portal<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     );
     let mut one = [0];
     ensure!(
-        portal.dequeue(list, &mut one)?,
+        portal.dequeue(&mut one)?,
         "AVAILABLE was raised and there is no buffer"
     );
     ensure!(one[0] == all[0], "gave object {}, took {}", all[0], one[0]);
-    portal.enqueue(list, &all)?;
-    portal.close(list)?;
+    portal.enqueue(&all)?;
+    list.close_portals()?;
     Ok(())
 }
 
@@ -347,13 +352,18 @@ pub(super) fn objects<T: Transport>(bmu: &Bmu<T>, wanted: u32) -> u32 {
 }
 
 /// Opens a small pool at the bottom of the address space.
-pub(super) fn small_list<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<FreeList<T>, Failure> {
+pub(super) fn small_list<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<List<T>, Failure> {
+    Ok(List::open(bmu, &small_list_config(bmu))?)
+}
+
+/// What a small pool at the bottom of the address space is to be.
+pub(super) fn small_list_config<T: Transport>(bmu: &Bmu<T>) -> ListConfig {
     let objects = objects(bmu, OBJECTS);
-    open_list(bmu, low_base(bmu), objects, objects)
+    list_config(bmu, low_base(bmu), objects, objects)
 }
 
 /// Opens a pool at the bottom of the address space, and frees all its objects into it.
-fn full_list<T: Transport>(bmu: &Arc<Bmu<T>>, objects: u32) -> Result<FreeList<T>, Failure> {
+fn full_list<T: Transport>(bmu: &Arc<Bmu<T>>, objects: u32) -> Result<List<T>, Failure> {
     let mut list = open_list(bmu, low_base(bmu), objects, objects)?;
     for index in 0..objects {
         list.free(index)?;
@@ -367,17 +377,17 @@ pub(super) fn open_list<T: Transport>(
     base: Iova,
     objects: u32,
     capacity: u32,
-) -> Result<FreeList<T>, Failure> {
-    let stride = stride(bmu);
-    Ok(FreeList::open(
-        bmu,
-        &ListConfig {
-            base,
-            stride,
-            objects,
-            capacity,
-        },
-    )?)
+) -> Result<List<T>, Failure> {
+    Ok(List::open(bmu, &list_config(bmu, base, objects, capacity))?)
+}
+
+fn list_config<T: Transport>(bmu: &Bmu<T>, base: Iova, objects: u32, capacity: u32) -> ListConfig {
+    ListConfig {
+        base,
+        stride: stride(bmu),
+        objects,
+        capacity,
+    }
 }
 
 /// The lowest base that leaves room for a free below the range.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hwpool_devices::bus::Transport;
 
 use super::evidence::{Evidence, Failure};
+use super::ladder::Session;
 use super::{Board, lists, portal};
-use crate::device::Session;
 
 /// Has another process drive the device, kills it in the middle of its traffic, and opens the device again.
 ///

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use hwpool_devices::bmu::{FreeList, Layout, Portal, PortalConfig, SetupError, regs};
+use hwpool_devices::bmu::{Layout, PortalConfig, PortalRef, regs};
 use hwpool_devices::bus::{DmaBuffer, Transport};
+use hwpool_devices::family::{FreeList, SetupError};
 
 use super::Board;
 use super::evidence::{Evidence, Failure, ensure};
-use super::lists::{low_base, objects, open_list, small_list};
-use crate::device::Session;
+use super::ladder::Session;
+use super::lists::{List, low_base, objects, open_list, small_list};
 use crate::dma::{Mapping, Memory, MemoryRequest, Placement, Slice};
 
 /// Memory for a portal's rings, mapped for the device.
@@ -41,12 +42,14 @@ impl<T: Transport> RingMemory<T> {
     }
 
     /// Opens a portal on `list` with its rings at the start of the memory.
-    pub(super) fn open_portal(&self, list: &FreeList<T>) -> Result<Portal<T, Slice<T>>, Failure> {
-        Ok(Portal::open(
-            list,
-            slice(&self.mapping, 0, self.config.layout.size())?,
-            &self.config,
-        )?)
+    pub(super) fn open_portal<'a>(
+        &self,
+        list: &'a mut List<T>,
+    ) -> Result<PortalRef<'a, T, Slice<T>>, Failure> {
+        let rings = slice(&self.mapping, 0, self.config.layout.size())?;
+        let id = list.open_portal(rings, &self.config)?;
+        let missing = || Failure::Fail("the portal is gone".into());
+        list.portal(id).ok_or_else(missing)
     }
 }
 
@@ -63,19 +66,19 @@ pub(super) fn unique<T: Transport>(
     let objects = objects(&session.bmu, board.options.buffers.clamp(64, 1 << 24));
     let mut list = open_list(&session.bmu, low_base(&session.bmu), objects, objects)?;
     let memory = RingMemory::new(session, PortalConfig::for_pool(objects, can.ring_log2))?;
-    let mut portal = memory.open_portal(&list)?;
+    memory.open_portal(&mut list)?;
     let all: Vec<u32> = (0..objects).collect();
-    portal.enqueue(&mut list, &all)?;
+    list.give(&all)?;
     for lap in 0..board.options.laps {
         board.go_on(|| format!("after {lap} laps"))?;
-        let drained = drain_in_bursts(&mut portal, &mut list, lap as usize + 1)?;
+        let drained = drain_in_bursts(&mut list, lap as usize + 1)?;
         exactly_once(&drained, objects)?;
         for part in drained.chunks(1 + lap as usize * 31) {
-            portal.enqueue(&mut list, part)?;
+            list.give(part)?;
         }
     }
-    let doorbells = portal.doorbells();
-    let parked = portal.close(&mut list)?.len() as u32;
+    let doorbells = list.first_portal().map_or(0, |portal| portal.doorbells());
+    let parked = list.close_portals()?.len() as u32;
     let held = list.available()?;
     ensure!(
         parked + held == objects,
@@ -92,11 +95,7 @@ pub(super) fn unique<T: Transport>(
 }
 
 /// Takes everything out in bursts of `first`, `first` + 1, … objects, starting over at 1 after the largest.
-fn drain_in_bursts<T: Transport>(
-    portal: &mut Portal<T, Slice<T>>,
-    list: &mut FreeList<T>,
-    first: usize,
-) -> Result<Vec<u32>, Failure> {
+fn drain_in_bursts<T: Transport>(list: &mut List<T>, first: usize) -> Result<Vec<u32>, Failure> {
     const LARGEST: usize = 256;
     let mut drained = Vec::with_capacity(list.ledger().held() as usize);
     let mut burst = first;
@@ -104,7 +103,7 @@ fn drain_in_bursts<T: Transport>(
         let n = burst.min(list.ledger().held() as usize);
         let from = drained.len();
         drained.resize(from + n, 0);
-        let taken = portal.dequeue(list, &mut drained[from..])?;
+        let taken = list.take(&mut drained[from..])?;
         ensure!(
             taken,
             "the device holds {} buffers and gave not even {n}",
@@ -113,7 +112,7 @@ fn drain_in_bursts<T: Transport>(
         burst = if burst >= LARGEST { 1 } else { burst + 1 };
     }
     ensure!(
-        !portal.dequeue(list, &mut [0])?,
+        !list.take(&mut [0])?,
         "a pool that was drained gave one more"
     );
     Ok(drained)
@@ -186,16 +185,16 @@ fn guarded<T: Transport>(session: &Session<T>, log2: u32) -> Result<u64, Failure
         hysteresis: entries / 4,
         batch: 1,
     };
-    let mut portal = Portal::open(&list, slice(&mapping, start, layout.size())?, &config)?;
+    list.open_portal(slice(&mapping, start, layout.size())?, &config)?;
     let all: Vec<u32> = (0..objects).collect();
-    portal.enqueue(&mut list, &all)?;
+    list.give(&all)?;
     // Twice round the rings, or as often as a small pool takes for that.
     for _ in 0..(4 * entries).div_ceil(objects).max(2) {
-        let drained = drain_in_bursts(&mut portal, &mut list, 1)?;
+        let drained = drain_in_bursts(&mut list, 1)?;
         exactly_once(&drained, objects)?;
-        portal.enqueue(&mut list, &drained)?;
+        list.give(&drained)?;
     }
-    portal.close(&mut list)?;
+    list.close_portals()?;
     for offset in (0..start)
         .step_by(8)
         .chain((end..mapping.size()).step_by(8))
@@ -212,7 +211,7 @@ fn guarded<T: Transport>(session: &Session<T>, log2: u32) -> Result<u64, Failure
 /// Asks for rings 8 bytes off, past the driver's own check: the device must refuse to enable the portal.
 fn misaligned<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     let bmu = &session.bmu;
-    let list = small_list(bmu)?;
+    let mut list = small_list(bmu)?;
     let memory = RingMemory::small(session)?;
     let (bar, last) = (bmu.control(), bmu.capabilities().portals - 1);
     let base = memory.mapping.iova().0 + 8;
@@ -237,7 +236,7 @@ fn misaligned<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
         hysteresis: 1,
         batch: 1,
     };
-    let driver = Portal::open(&list, shifted, &config);
+    let driver = list.open_portal(shifted, &config);
     let refused = matches!(driver, Err(SetupError::Invalid { .. }));
     ensure!(refused, "the driver accepts a misaligned ring");
     Ok(())

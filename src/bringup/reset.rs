@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use hwpool_devices::bmu::{OpenReset, regs};
+use hwpool_devices::bmu::regs;
 use hwpool_devices::bus::{Bar, Transport};
+use hwpool_devices::family::OpenReset;
 use hwpool_devices::pci;
 use hwpool_devices::wait::wait_for;
 
 use super::Board;
 use super::evidence::{Evidence, Failure, ensure};
-use crate::device::Session;
+use super::ladder::Session;
 
 /// How often each kind of reset is tried.
 const TIMES: u32 = 10;

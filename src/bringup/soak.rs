@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hwpool_devices::bmu::{FreeList, Portal, PortalConfig};
+use hwpool_devices::bmu::PortalConfig;
 use hwpool_devices::bus::Transport;
+use hwpool_devices::family::FreeList;
 
 use super::Board;
 use super::evidence::{Evidence, Failure, ensure};
-use super::lists::{low_base, objects, open_list};
+use super::ladder::Session;
+use super::lists::{List, low_base, objects, open_list};
 use super::portal::RingMemory;
-use crate::device::Session;
-use crate::dma::Slice;
 use crate::report::{Plot, Series};
 
 /// Objects in each pool.
@@ -126,54 +126,33 @@ fn one_thread<T: Transport>(
     Ok(sum)
 }
 
-/// How objects go to the device and come back. Field order is drop order.
+/// How objects go to the device and come back.
 struct Way<T: Transport> {
-    portal: Option<Portal<T, Slice<T>>>,
-    list: FreeList<T>,
-    _memory: Option<RingMemory<T>>,
+    list: List<T>,
 }
 
 impl<T: Transport> Way<T> {
     fn open(session: &Session<T>, objects: u32, node: Option<u32>) -> Result<Way<T>, Failure> {
         let bmu = &session.bmu;
-        let list = open_list(bmu, low_base(bmu), objects, objects)?;
-        if bmu.capabilities().portals == 0 {
-            return Ok(Way {
-                portal: None,
-                list,
-                _memory: None,
-            });
+        let mut list = open_list(bmu, low_base(bmu), objects, objects)?;
+        if bmu.capabilities().portals > 0 {
+            let config = PortalConfig::for_pool(objects, bmu.capabilities().ring_log2);
+            RingMemory::on_node(session, config, node)?.open_portal(&mut list)?;
         }
-        let config = PortalConfig::for_pool(objects, bmu.capabilities().ring_log2);
-        let memory = RingMemory::on_node(session, config, node)?;
-        Ok(Way {
-            portal: Some(memory.open_portal(&list)?),
-            list,
-            _memory: Some(memory),
-        })
+        Ok(Way { list })
     }
 
     fn take(&mut self, burst: &mut [u32]) -> Result<bool, Failure> {
-        Ok(match &mut self.portal {
-            Some(portal) => portal.dequeue(&mut self.list, burst)?,
-            None => self.list.alloc_all(burst)?,
-        })
+        Ok(self.list.take(burst)?)
     }
 
     fn give(&mut self, burst: &[u32]) -> Result<(), Failure> {
-        match &mut self.portal {
-            Some(portal) => portal.enqueue(&mut self.list, burst)?,
-            None => self.list.free_all(burst)?,
-        }
-        Ok(())
+        Ok(self.list.give(burst)?)
     }
 
     /// Finds all objects in the list, or parked by the portal.
     fn close(mut self, objects: u32) -> Result<(), Failure> {
-        let parked = match self.portal.take() {
-            Some(portal) => portal.close(&mut self.list)?.len() as u32,
-            None => 0,
-        };
+        let parked = self.list.close_portals()?.len() as u32;
         let held = self.list.available()?;
         ensure!(
             parked + held == objects,

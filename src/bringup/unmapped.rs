@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hwpool_devices::bmu::{Layout, Portal, PortalConfig, regs};
+use hwpool_devices::bmu::{Layout, List, PortalConfig, regs};
 use hwpool_devices::bus::{DmaBuffer, Iova, Transport};
+use hwpool_devices::family::{FreeList, OpenReset};
 use hwpool_devices::wait::wait_for;
 
 use super::Board;
 use super::evidence::{Evidence, Failure, ensure};
-use super::lists::small_list;
-use crate::device::Session;
+use super::ladder::Session;
+use super::lists::small_list_config;
 use crate::dma::{Mapping, Memory, MemoryRequest, Placement};
 
 const CANARY: u64 = 0xca9a_121e_57a9_d5fe;
@@ -46,7 +47,7 @@ pub(super) fn reported<T: Transport>(
     drop(mapping);
     let result = provoke(session, iova, config, evidence);
     // Whatever happened, what follows finds a device in order.
-    session.bmu.reset(hwpool_devices::bmu::OpenReset::Best)?;
+    session.bmu.reset(OpenReset::Best)?;
     session.bmu.start()?;
     result?;
     let mapping = map(session, &memory, Placement::Anywhere { align: 4096 })?;
@@ -70,13 +71,11 @@ fn provoke<T: Transport>(
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let bmu = &session.bmu;
-    let mut list = small_list(bmu)?;
+    let mut list = List::open(bmu, &small_list_config(bmu))?;
     let rings = Nowhere::new(iova, config.layout);
-    let mut portal = Portal::open(&list, rings, &config)?;
+    list.open_portal(rings, &config)?;
     // The driver may notice as well; what counts is what the device says.
-    let _ = portal
-        .enqueue(&mut list, &[0])
-        .and_then(|()| portal.flush(&mut list));
+    let _ = list.give(&[0]).and_then(|()| list.flush());
     let fault = regs::error::DMA_FAULT.mask();
     let what = "DMA_FAULT in ERR_STATUS after DMA to where nothing is mapped";
     wait_for::<_, _, Failure>(&**bmu.transport(), what, REPORT, || {

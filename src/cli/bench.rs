@@ -10,6 +10,7 @@ use clap::Args;
 use hwpool::address::shown;
 use hwpool::device::Device;
 use hwpool::devices::bus::Transport;
+use hwpool::devices::family::Way;
 use hwpool::pool::{Pool, Slot, Worker};
 use serde_json::{Value, json};
 
@@ -44,56 +45,66 @@ const SIZE: usize = 2048;
 
 /// One way to move buffers.
 struct Case {
-    name: &'static str,
-    about: &'static str,
+    name: String,
+    about: String,
+    /// The pool's backend.
     backend: &'static str,
     cache: usize,
     /// Buffers that a thread holds before it gives them back; 0: it gives each bulk back at once.
     keep: usize,
 }
 
-const CASES: [Case; 4] = [
-    Case {
-        name: "cached",
-        about: "take a bulk, give it back: the thread's cache serves it",
-        backend: "bmu",
-        cache: 512,
-        keep: 0,
-    },
-    Case {
-        name: "portal-cached",
-        about: "take 2048 in bulks, give them back in bulks: the cache refills and flushes through the rings",
-        backend: "bmu",
-        cache: 512,
-        keep: 2048,
-    },
-    Case {
-        name: "portal",
-        about: "rings and doorbells, no cache",
-        backend: "bmu",
-        cache: 0,
-        keep: 0,
-    },
-    Case {
-        name: "register",
-        about: "one register access a buffer, no cache",
-        backend: "bmu-registers",
-        cache: 0,
-        keep: 0,
-    },
-];
+/// What is measured on a device: its best way with a cache, and each of its ways without.
+fn cases(device: &Device) -> Vec<Case> {
+    let ways = device.about().ways.iter();
+    let ways = ways.filter(|way| device.limits().ways.contains(&way.name));
+    let ways: Vec<&Way> = ways.collect();
+    let Some(best) = ways.first() else {
+        return Vec::new();
+    };
+    let case = |name: String, about: String, way: &Way, cache, keep| Case {
+        name,
+        about,
+        backend: way.backend,
+        cache,
+        keep,
+    };
+    let mut cases = vec![
+        case(
+            "cached".into(),
+            "take a bulk, give it back: the thread's cache serves it".into(),
+            best,
+            512,
+            0,
+        ),
+        case(
+            format!("{}-cached", best.name),
+            format!(
+                "take 2048 in bulks, give them back in bulks: the cache refills and flushes, by {}",
+                best.doc
+            ),
+            best,
+            512,
+            2048,
+        ),
+    ];
+    let bare = |way: &&Way| case(way.name.into(), format!("{}, no cache", way.doc), way, 0, 0);
+    cases.extend(ways.iter().map(bare));
+    cases
+}
 
 pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     let slice = Duration::from_millis(args.time) / SLICES;
-    let cases: Vec<&Case> = CASES
-        .iter()
+    let stop = Stop::on_signal()?;
+    let all = cases(&Device::open(&args.device.device)?);
+    let cases: Vec<&Case> = (all.iter())
         .filter(|case| case.name.contains(&args.only))
         .collect();
     if cases.is_empty() {
-        let names = CASES.map(|case| case.name).join(", ");
+        let names: Vec<&str> = all.iter().map(|case| case.name.as_str()).collect();
+        let names = names.join(", ");
         return Err(super::Usage(format!("no case `{}`: there are {names}", args.only)).into());
     }
-    let stop = Stop::on_signal()?;
     let mut lines = Vec::new();
     'cases: for case in cases {
         let line = |text: &str| output.line(output.fold(text, INDENT));
@@ -110,10 +121,13 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
             }
         }
     }
-    let ratio = portal_advantage(&lines);
+    let advantage = advantage(&all, &lines);
     output.print(
-        || document(&shown(&args.device.device), &lines, ratio),
-        || output.fold(&ratio_text(ratio), INDENT),
+        || document(&shown(&args.device.device), &lines, advantage.as_ref()),
+        || {
+            let text = advantage.as_ref().map_or(String::new(), Advantage::text);
+            output.fold(&text, INDENT)
+        },
     )?;
     stop.verdict()
 }
@@ -125,7 +139,7 @@ const HEADER: &str =
 
 /// What was measured of one case at one bulk size.
 struct Line {
-    case: &'static str,
+    case: String,
     cache: usize,
     threads: usize,
     bulk: usize,
@@ -174,32 +188,58 @@ impl Line {
     }
 }
 
-fn document(device: &str, lines: &[Line], ratio: Option<f64>) -> Value {
-    json!({
+fn document(device: &str, lines: &[Line], advantage: Option<&Advantage>) -> Value {
+    let mut document = json!({
         "schema": "hwpool.bench/1",
         "device": device,
         "objects": OBJECTS,
         "object_bytes": SIZE,
         "modelled_link": "PCIe Gen3 x8",
-        "portal_over_register_modelled": ratio,
         "results": lines.iter().map(Line::json).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(advantage) = advantage {
+        document[advantage.key()] = json!(advantage.ratio);
+    }
+    document
 }
 
-/// How many times more pairs a second the portal path moves than the register path, on the modelled link at bulk 32.
-fn portal_advantage(lines: &[Line]) -> Option<f64> {
-    let modelled = |case| {
-        let line = lines
-            .iter()
-            .find(|l| l.case == case && l.bulk == 32 && l.threads == 1)?;
-        Some(line.counted?.modelled_ns)
+/// How many times more pairs a second one way moves than another, on the modelled link at bulk 32.
+struct Advantage {
+    better: String,
+    worse: String,
+    ratio: f64,
+}
+
+impl Advantage {
+    fn key(&self) -> String {
+        format!("{}_over_{}_modelled", self.better, self.worse)
+    }
+
+    fn text(&self) -> String {
+        let Advantage {
+            better,
+            worse,
+            ratio,
+        } = self;
+        format!(
+            "modelled on PCIe Gen3 x8 at bulk 32: the {better} path moves {ratio:.0} times the {worse} path's pairs\n"
+        )
+    }
+}
+
+/// Compares the best way of a device with its last one, where it has several and both were counted.
+fn advantage(cases: &[Case], lines: &[Line]) -> Option<Advantage> {
+    let modelled = |case: &Case| {
+        let is_it = |line: &&Line| line.case == case.name && line.bulk == 32 && line.threads == 1;
+        Some(lines.iter().find(is_it)?.counted?.modelled_ns)
     };
-    Some(modelled("register")? / modelled("portal")?)
-}
-
-fn ratio_text(ratio: Option<f64>) -> String {
-    ratio.map_or(String::new(), |ratio| {
-        format!("modelled on PCIe Gen3 x8 at bulk 32: the portal path moves {ratio:.0} times the register path's pairs\n")
+    let bare: Vec<&Case> = cases.iter().filter(|case| case.cache == 0).collect();
+    let (best, last) = (bare.first()?, bare.last()?);
+    let ratio = modelled(last)? / modelled(best)?;
+    (bare.len() > 1).then(|| Advantage {
+        better: best.name.clone(),
+        worse: last.name.clone(),
+        ratio,
     })
 }
 
@@ -224,7 +264,7 @@ fn measure(
         false => None,
     };
     Ok(Line {
-        case: case.name,
+        case: case.name.clone(),
         cache: case.cache,
         threads,
         bulk,
@@ -243,8 +283,9 @@ fn with_mode(device: &str, mode: &str) -> String {
 }
 
 fn pool(device: &Device, case: &Case) -> anyhow::Result<Pool> {
+    let objects = OBJECTS.min(device.limits().objects.try_into().unwrap_or(OBJECTS));
     let builder = Pool::builder("bench")
-        .objects(OBJECTS)
+        .objects(objects)
         .size(SIZE)
         .cache(case.cache);
     Ok(builder.backend(case.backend).device(device).build()?)

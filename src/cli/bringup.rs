@@ -12,7 +12,7 @@ use hwpool::address::{Address, TransportKind};
 use hwpool::bringup::{
     Choice, Class, Failure, Kill, Options, PINNED, Plan, Progress, Report, run as climb, rungs,
 };
-use hwpool::device::{DeviceError, Link};
+use hwpool::device::{AnyTransport, DeviceError};
 use hwpool::devices::bus::Transport;
 use hwpool::host::Tree;
 use hwpool::host::doctor::{Question, Row, examine};
@@ -93,7 +93,7 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
     options.nodes = tree.nodes();
     let stop = Stop::on_signal()?;
     options.stop = stop.flag();
-    let link = Link::open(&text)?;
+    let link = AnyTransport::open(&text)?;
     stop.on_notice(&address.to_string(), link.notices());
     options.near = link.node();
     let run = Run {
@@ -104,9 +104,9 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
         is_streamed: sink.is_text(),
     };
     let report = match link {
-        Link::Sim(model) => run.climb(model, Some(kill::owner_of_served(&address))),
-        Link::Vfio(function) => run.climb(function, run.owner(&address, vfio)),
-        Link::User(client) => run.climb(client, run.owner(&address, user)),
+        AnyTransport::Sim(model) => run.climb(model, Some(kill::owner_of_served(&address))),
+        AnyTransport::Vfio(function) => run.climb(function, run.owner(&address, vfio)),
+        AnyTransport::User(client) => run.climb(client, run.owner(&address, user)),
     }?;
     let good = report.is_good();
     sink.write(&report.document(about))?;
@@ -203,16 +203,16 @@ fn machine(tree: &Tree, address: &Address) -> Option<Vec<Row>> {
     }
 }
 
-fn vfio(link: Link) -> Option<Arc<hwpool::vfio::Function>> {
+fn vfio(link: AnyTransport) -> Option<Arc<hwpool::vfio::Function>> {
     match link {
-        Link::Vfio(function) => Some(function),
+        AnyTransport::Vfio(function) => Some(function),
         _ => None,
     }
 }
 
-fn user(link: Link) -> Option<Arc<hwpool::user::Client>> {
+fn user(link: AnyTransport) -> Option<Arc<hwpool::user::Client>> {
     match link {
-        Link::User(client) => Some(client),
+        AnyTransport::User(client) => Some(client),
         _ => None,
     }
 }
@@ -232,12 +232,12 @@ impl Run<'_> {
     fn owner<'a, T: Transport>(
         &'a self,
         address: &'a Address,
-        of: impl Fn(Link) -> Option<Arc<T>> + 'a,
+        of: impl Fn(AnyTransport) -> Option<Arc<T>> + 'a,
     ) -> Option<Kill<'a, T>> {
         // Descriptors that were handed over are used up, and another process has none of them.
         let is_handed = |(key, _): &(String, String)| matches!(key.as_str(), "fd" | "iommu");
         let open = move || {
-            let link = Link::open(self.text)?;
+            let link = AnyTransport::open(self.text)?;
             self.stop.on_notice(&address.to_string(), link.notices());
             of(link).ok_or_else(|| Failure::Fail(format!("{address} is another device now")))
         };

@@ -1,8 +1,8 @@
 //! `hwpool info`: what a device is and can do.
 
-use hwpool::device::Link;
-use hwpool::devices::bmu::{Capabilities, OpenError, identify};
+use hwpool::device::{AnyTransport, Attached, recognition};
 use hwpool::devices::bus::{Bar, BusError, DmaLimits, Transport};
+use hwpool::devices::family::{Choice, Fact, Identity, OpenError, Recognition, Rejected};
 use hwpool::devices::pci;
 use hwpool::vfio::{Backend, Function};
 use serde_json::{Value, json};
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::{Output, on};
 
 pub(crate) fn run(device: &str, output: Output) -> anyhow::Result<()> {
-    let link = Link::open(device)?;
-    let way = match &link {
-        Link::Vfio(function) => Some(Way::of(function)),
-        Link::Sim(_) | Link::User(_) => None,
+    let Attached { transport, choice } = Attached::open(device)?;
+    let way = match &transport {
+        AnyTransport::Vfio(function) => Some(Way::of(function)),
+        AnyTransport::Sim(_) | AnyTransport::User(_) => None,
     };
-    on!(link, transport => report(&*transport, way.as_ref(), output))
+    on!(transport, transport => report(&*transport, &choice, way.as_ref(), output))
 }
 
 /// How the kernel leads to a function.
@@ -67,9 +67,61 @@ impl Way {
 /// Where values stand, behind names.
 const VALUE_COLUMN: usize = 13;
 
-/// Reads identity and capabilities. Nothing is written and nothing is reset. Of a function that is no BMU it shows
+/// What a device is, as a module sees it, or why none knows it.
+enum Who {
+    Known(&'static str, Identity),
+    Unknown(Vec<Rejected>),
+}
+
+impl Who {
+    fn of<T: Transport>(transport: &T, choice: &Choice) -> Result<Who, OpenError> {
+        Ok(match recognition(transport, choice)? {
+            Recognition::Known(module, identity) => Who::Known(module.about().name, identity?),
+            Recognition::Unknown(rejected) => Who::Unknown(rejected),
+        })
+    }
+
+    /// Adds what the module says to a document, by the module's name.
+    fn add_to(&self, document: &mut Value) {
+        document["driver"] = Value::Null;
+        if let Who::Known(name, identity) = self {
+            document["driver"] = json!(name);
+            document[*name] = identity.facts.iter().map(fact_json).collect();
+        }
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Who::Known(_, identity) => identity.rows.clone(),
+            Who::Unknown(rejected) if rejected.is_empty() => {
+                vec![("driver", "none: no register was read to find one".into())]
+            }
+            Who::Unknown(rejected) => {
+                let row = |no: &Rejected| ("driver", no.to_string());
+                rejected.iter().map(row).collect()
+            }
+        }
+    }
+}
+
+fn fact_json((name, fact): &(&'static str, Fact)) -> (String, Value) {
+    let value = match fact {
+        Fact::Number(number) => json!(number),
+        Fact::Range(low, high) => json!([low, high]),
+        Fact::Flag(flag) => json!(flag),
+        Fact::Text(text) => json!(text),
+    };
+    (name.to_string(), value)
+}
+
+/// Reads identity and capabilities. Nothing is written and nothing is reset. Of a function that no module knows it shows
 /// what PCI tells.
-fn report<T: Transport>(transport: &T, way: Option<&Way>, output: Output) -> anyhow::Result<()> {
+fn report<T: Transport>(
+    transport: &T,
+    choice: &Choice,
+    way: Option<&Way>,
+    output: Output,
+) -> anyhow::Result<()> {
     let identity = pci::identity(transport)?;
     let link = pci::link(transport)?;
     let msix = pci::msix(transport)?;
@@ -78,15 +130,11 @@ fn report<T: Transport>(transport: &T, way: Option<&Way>, output: Output) -> any
         .map(|n| (n, transport.bar(n).map(|bar| bar.size())))
         .filter(|(_, bar)| !matches!(bar, Err(BusError::NoBar { .. })))
         .collect();
-    let can = match identify(transport) {
-        Ok(can) => Ok(can),
-        Err(error @ (OpenError::NotABmu { .. } | OpenError::BarSize { .. })) => Err(error),
-        Err(error) => return Err(error.into()),
-    };
+    let who = Who::of(transport, choice)?;
     let dma = transport.dma_limits()?;
     let ids = format!("{:04x}:{:04x}", identity.vendor, identity.device);
     let document = || {
-        json!({
+        let mut document = json!({
             "schema": "hwpool.info/1",
             "device": transport.name(),
             "pci": {
@@ -97,9 +145,10 @@ fn report<T: Transport>(transport: &T, way: Option<&Way>, output: Output) -> any
                 "bars": bars.iter().map(|(n, bar)| bar_json(*n, bar)).collect::<Vec<_>>(),
             },
             "vfio": way.map(Way::json),
-            "bmu": can.as_ref().ok().map(capabilities_json),
             "dma": dma_json(&dma),
-        })
+        });
+        who.add_to(&mut document);
+        document
     };
     let text = || {
         let mut rows = vec![
@@ -117,17 +166,14 @@ fn report<T: Transport>(transport: &T, way: Option<&Way>, output: Output) -> any
                     format!("Gen{} x{}", l.generation, l.lanes)
                 }),
             ),
-            ("reset", resets(flr, can.is_ok()).into()),
+            ("reset", resets(flr, &who).into()),
         ];
         rows.extend(way.into_iter().flat_map(Way::rows));
         rows.extend(bars.iter().map(|(n, bar)| match bar {
             Ok(size) => ("BAR", format!("{n}: {} KiB", size >> 10)),
             Err(error) => ("BAR", format!("{n}: {error}")),
         }));
-        match &can {
-            Ok(can) => rows.extend(capabilities_text(can)),
-            Err(error) => rows.push(("BMU", format!("no: {error}"))),
-        }
+        rows.extend(who.rows());
         rows.extend(dma_text(&dma));
         let lines = rows
             .iter()
@@ -138,8 +184,8 @@ fn report<T: Transport>(transport: &T, way: Option<&Way>, output: Output) -> any
 }
 
 /// Names the resets of the function itself.
-fn resets(flr: bool, is_bmu: bool) -> &'static str {
-    match (flr, is_bmu) {
+fn resets(flr: bool, who: &Who) -> &'static str {
+    match (flr, matches!(who, Who::Known(..))) {
         (true, true) => "FLR and soft reset",
         (true, false) => "FLR",
         (false, true) => "soft reset only",
@@ -152,73 +198,6 @@ fn bar_json(bar: u8, size: &Result<u64, BusError>) -> Value {
         Ok(size) => json!({ "bar": bar, "bytes": size }),
         Err(error) => json!({ "bar": bar, "error": error.to_string() }),
     }
-}
-
-fn capabilities_json(can: &Capabilities) -> Value {
-    json!({
-        "specification": format!("1.{}", can.minor),
-        "implementer": can.implementer, "revision": can.revision,
-        "pools": can.pools, "portals": can.portals, "vectors": can.vectors,
-        "buffers_per_pool": can.buffers, "address_width": can.address_width,
-        "stride_bytes": [can.stride.0, can.stride.1],
-        "ring_entries": [1u64 << can.ring_log2.0, 1u64 << can.ring_log2.1],
-        "timeout_ms": can.timeout.as_millis() as u64,
-        "register_path": can.register_path, "thresholds": can.thresholds,
-        "natural_align": can.natural_align, "injection": can.injection,
-    })
-}
-
-fn capabilities_text(can: &Capabilities) -> Vec<(&'static str, String)> {
-    let maker = if can.implementer == 1 {
-        " (the software model)"
-    } else {
-        ""
-    };
-    let features = [
-        (can.register_path, "register path"),
-        (can.portals > 0, "portals"),
-        (can.thresholds, "thresholds"),
-        (can.natural_align, "natural alignment"),
-        (can.injection, "error injection"),
-    ];
-    let features: Vec<_> = features
-        .iter()
-        .filter(|(has, _)| *has)
-        .map(|(_, name)| *name)
-        .collect();
-    vec![
-        (
-            "BMU",
-            format!(
-                "specification 1.{}, implementer {}{maker}",
-                can.minor, can.implementer
-            ),
-        ),
-        (
-            "has",
-            format!(
-                "{} pools, {} portals, {} vectors",
-                can.pools, can.portals, can.vectors
-            ),
-        ),
-        (
-            "pool",
-            format!(
-                "up to {} buffers of {} to {} bytes",
-                can.buffers, can.stride.0, can.stride.1
-            ),
-        ),
-        (
-            "rings",
-            format!(
-                "{} to {} entries",
-                1u64 << can.ring_log2.0,
-                1u64 << can.ring_log2.1
-            ),
-        ),
-        ("addresses", format!("{} bits", can.address_width)),
-        ("features", features.join(", ")),
-    ]
 }
 
 fn dma_json(dma: &DmaLimits) -> Value {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hwpool::address::Address;
 use hwpool::bringup::{self, Choice, Evidence, Failure, Kill, Options, Status, TRAFFIC_RUNS};
-use hwpool::device::Link;
+use hwpool::device::AnyTransport;
 use hwpool::devices::bus::Transport;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -68,7 +68,7 @@ fn kill_traffic(address: &str, evidence: &mut Evidence) -> Result<(), Failure> {
 
 /// Opens a served model again, and has the rungs of lists and portals pass on it.
 fn is_in_order(address: &str) -> Result<(), Failure> {
-    let Link::User(client) = Link::open(address)? else {
+    let AnyTransport::User(client) = AnyTransport::open(address)? else {
         return Err(Failure::Fail(format!("{address} is no served model")));
     };
     let only = ["lists.stale", "lists.capacity", "portal.unique"];

@@ -31,6 +31,8 @@ use nix::unistd::{Pid, getppid};
 
 pub(crate) use output::{Output, ReaderGone};
 
+/// The device that verbs work on where none is named.
+const DEFAULT_DEVICE: &str = "sim:bmu";
 /// The exit code of a command that was given something it can't use.
 const USAGE: u8 = 2;
 /// The exit code of a device or an environment that refused.
@@ -58,7 +60,7 @@ pub(crate) struct Cli {
 const ONE_SCREEN: &str = "{about}\n{usage-heading} {usage}\n{subcommands}\n{options}{after-help}";
 
 const AFTER_HELP: &str = "\
-DEVICE: sim:bmu (a model in this process), user:SOCKET, vfio:0000:01:00.0
+DEVICE: sim:bmu, sim:fifo (models in this process), user:SOCKET, vfio:0000:01:00.0
 Exit codes: 0 done, 1 a check failed, 2 usage, 3 device or machine refused";
 
 /// The verbs; each says with its arguments what it does.
@@ -90,14 +92,10 @@ enum Verb {
     },
 }
 
-/// Does something with the transport behind a [`Link`](hwpool::device::Link), of whatever kind it is.
+/// Does something with an opened transport, of whatever kind it is.
 macro_rules! on {
-    ($link:expr, $transport:ident => $do:expr) => {
-        match $link {
-            hwpool::device::Link::Sim($transport) => $do,
-            hwpool::device::Link::Vfio($transport) => $do,
-            hwpool::device::Link::User($transport) => $do,
-        }
+    ($transport:expr, $inside:ident => $do:expr) => {
+        hwpool::on_any!(AnyTransport, $transport, $inside => $do)
     };
 }
 use on;
@@ -106,7 +104,7 @@ use on;
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArg {
     /// Address of the device.
-    #[arg(value_name = "DEVICE", default_value = "sim:bmu")]
+    #[arg(value_name = "DEVICE", default_value = DEFAULT_DEVICE)]
     device: String,
 }
 

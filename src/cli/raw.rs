@@ -1,10 +1,10 @@
 //! Registers by their place, for functions whose registers hwpool does not know.
 
 use anyhow::Context;
-use hwpool::devices::bmu::regs::{DEVICE_ID, TABLE, VENDOR_ID};
+use hwpool::device::recognition;
 use hwpool::devices::bus::{Bar, BusError, Transport};
-use hwpool::devices::pci;
-use hwpool::devices::reg::{Access, Register, decode};
+use hwpool::devices::family::{Choice, Recognition};
+use hwpool::devices::reg::{Access, Register};
 use serde_json::{Value, json};
 
 use super::Usage;
@@ -80,12 +80,27 @@ impl Place {
     }
 
     /// Refuses a read that can't be made, or one that, on a device that hwpool knows, takes something from it.
-    fn check_read<T: Transport>(&self, transport: &T, with_effect: bool) -> anyhow::Result<()> {
+    fn check_read<T: Transport>(
+        &self,
+        transport: &T,
+        choice: &Choice,
+        with_effect: bool,
+    ) -> anyhow::Result<()> {
         if self.space == Space::Config && self.width != 32 {
             return Err(usage("configuration space is read by 32 bits".into()));
         }
-        match self.known(transport)? {
-            Some(row) if row.access == Access::ReadEffect && !with_effect => Err(usage(format!(
+        let Space::Bar(bar) = self.space else {
+            return Ok(());
+        };
+        let Recognition::Known(module, _) = recognition(transport, choice)? else {
+            tracing::warn!(
+                "{}: hwpool does not know this device, so it can't know what a read of {self} does to it",
+                transport.name()
+            );
+            return Ok(());
+        };
+        match self.taken_by(module.about().registers, bar) {
+            Some(row) if !with_effect => Err(usage(format!(
                 "{self} is {}, and a read takes a buffer from the device (SPEC {}): add --with-effect to do that",
                 row.name, row.section
             ))),
@@ -93,17 +108,18 @@ impl Place {
         }
     }
 
-    /// Finds what hwpool knows to be there. The ids tell which device it is; no register is read for it.
-    fn known<T: Transport>(&self, transport: &T) -> Result<Option<&'static Register>, BusError> {
-        let Space::Bar(bar) = self.space else {
-            return Ok(None);
+    /// Finds a register whose read acts among the bytes of the access.
+    fn taken_by<'t>(&self, table: &'t [Register], bar: u8) -> Option<&'t Register> {
+        let end = self.offset.saturating_add(u64::from(self.width / 8));
+        let touches = |row: &Register| {
+            (0..row.count()).any(|index| {
+                let at = row.offset_of(index);
+                at < end && self.offset < at + u64::from(row.width)
+            })
         };
-        let ids = pci::identity(transport)?;
-        if (ids.vendor, ids.device) != (VENDOR_ID, DEVICE_ID) {
-            return Ok(None);
-        }
-        // Registers whose read acts have 64 bits: an access of half of one is guarded too.
-        Ok(decode(TABLE, bar, self.offset & !7).map(|(row, _)| row))
+        table
+            .iter()
+            .find(|row| row.bar() == bar && row.access == Access::ReadEffect && touches(row))
     }
 
     fn read<T: Transport>(&self, transport: &T) -> Result<u64, BusError> {
@@ -164,11 +180,12 @@ impl std::fmt::Display for Place {
 /// Reads the register at `place` with exactly one access.
 pub(super) fn get<T: Transport>(
     transport: &T,
+    choice: &Choice,
     place: Place,
     with_effect: bool,
     readings: &Readings<'_>,
 ) -> anyhow::Result<()> {
-    place.check_read(transport, with_effect)?;
+    place.check_read(transport, choice, with_effect)?;
     let read = |place: &Place| {
         let value = place.read(transport);
         value.with_context(|| format!("{}: reading {place}", transport.name()))

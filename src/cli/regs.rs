@@ -3,16 +3,16 @@
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use hwpool::address::Address;
-use hwpool::device::{DeviceError, Link};
-use hwpool::devices::bmu::regs::{DEVICE_ID, TABLE, VENDOR_ID};
+use hwpool::device::{Attached, DeviceError, recognition};
 use hwpool::devices::bus::Transport;
-use hwpool::devices::pci;
-use hwpool::devices::reg::{Access, Register};
+use hwpool::devices::family::{About, Choice, Identity, Recognition};
+use hwpool::devices::modules;
+use hwpool::devices::reg::{Access, Field, Register};
 use serde_json::{Value, json};
 
 use super::raw::{self, Place, number};
 use super::watch::{Readings, Shown, Watch};
-use super::{DeviceArg, Output, Usage, on};
+use super::{DEFAULT_DEVICE, DeviceArg, Output, Usage, on};
 
 /// List, read and write registers, by name or by place.
 #[derive(Debug, Args)]
@@ -30,6 +30,9 @@ enum Action {
         /// Only names that contain this.
         #[arg(value_name = "PART")]
         part: Option<String>,
+        /// The kind of device, by the name of its driver [default: that of the default device].
+        #[arg(long, value_name = "NAME")]
+        driver: Option<String>,
     },
     /// Read a register and decode its fields, with exactly one access.
     #[command(after_help = "\
@@ -87,7 +90,9 @@ Examples:
 
 pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
     match regs.action {
-        Action::List { part } => list(part.as_deref().unwrap_or(""), output),
+        Action::List { part, driver } => {
+            list(part.as_deref().unwrap_or(""), driver.as_deref(), output)
+        }
         Action::Get {
             device,
             register,
@@ -95,14 +100,16 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             with_effect,
             watch,
         } => {
-            if let Some(place) = Place::parse(&register, width)? {
-                let (link, readings) = watch.open(&device, output)?;
-                return on!(link, t => raw::get(&*t, place, with_effect, &readings));
+            let place = Place::parse(&register, width)?;
+            if place.is_none() {
+                check_name(&register)?;
             }
-            let target = find(&register)?;
-            refuse_effect(target.row, with_effect)?;
-            let (link, readings) = watch.open(&device, output)?;
-            on!(link, t => get(&*t, target, &readings))
+            let (attached, readings) = watch.open(&device, output)?;
+            let choice = &attached.choice;
+            on!(attached.transport, transport => match place {
+                Some(place) => raw::get(&*transport, choice, place, with_effect, &readings),
+                None => get(&*transport, choice, &register, with_effect, &readings),
+            })
         }
         Action::Set {
             device,
@@ -112,21 +119,77 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             dry_run,
         } => {
             let value = number(&value)?;
-            let write = Write::parse(&register, width, value)?;
-            if dry_run {
-                let address: Address = device.parse().map_err(DeviceError::from)?;
-                return write.print(&address.to_string(), false, output);
+            let place = Place::parse(&register, width)?;
+            match place {
+                Some(place) => place.check_value(value)?,
+                None => check_name(&register)?,
             }
-            let link = Link::open(&device)?;
-            on!(link, t => write.make(&*t).and_then(|()| write.print(t.name(), true, output)))
+            if dry_run {
+                let (name, about) = by_address(&device)?;
+                let write = Write::find(place, &register, about.registers, value)?;
+                return write.print(&name, false, output);
+            }
+            let Attached { transport, choice } = Attached::open(&device)?;
+            on!(transport, transport => {
+                let table = match place {
+                    Some(_) => &[],
+                    None => known(&*transport, &choice)?.0.registers,
+                };
+                let write = Write::find(place, &register, table, value)?;
+                write.make(&*transport)?;
+                write.print(transport.name(), true, output)
+            })
         }
         Action::Dump {
             device,
             changed,
             watch,
         } => {
-            let (link, readings) = watch.open(&device.device, output)?;
-            on!(link, t => dump(&*t, changed, &readings))
+            let (attached, readings) = watch.open(&device.device, output)?;
+            let choice = &attached.choice;
+            on!(attached.transport, transport => dump(&*transport, choice, changed, &readings))
+        }
+    }
+}
+
+/// Finds out what kind of device an address names without opening it: by the driver that it names, by its model, or the
+/// default one.
+fn by_address(device: &str) -> anyhow::Result<(String, &'static About)> {
+    let address: Address = device.parse().map_err(DeviceError::from)?;
+    let driver = address.options.iter().find(|(key, _)| key == "driver");
+    let name = driver.map_or(address.target.as_str(), |(_, name)| name);
+    let about = kind(name).or_else(|| kind(default_kind()));
+    let about = about.context("there is no kind of device")?;
+    Ok((address.to_string(), about))
+}
+
+fn default_kind() -> &'static str {
+    DEFAULT_DEVICE.trim_start_matches("sim:")
+}
+
+fn kind(name: &str) -> Option<&'static About> {
+    modules::kinds().into_iter().find(|kind| kind.name == name)
+}
+
+/// Finds out what kind of device is there, and what it can do, or why that can't be told.
+fn known<T: Transport>(
+    transport: &T,
+    choice: &Choice,
+) -> anyhow::Result<(&'static About, Option<Identity>)> {
+    let named = |about: &About| kind(about.name);
+    match recognition(transport, choice)? {
+        Recognition::Known(module, identity) => {
+            let about = named(module.about()).context("a kind of device without registers")?;
+            Ok((about, identity.ok()))
+        }
+        Recognition::Unknown(rejected) => {
+            let reasons: Vec<String> = rejected.iter().map(ToString::to_string).collect();
+            anyhow::bail!(
+                "{}: hwpool does not know the registers of this device by name ({}): write a place such as 0:0x10 and \
+                 --width, or name the driver: ?driver=NAME",
+                transport.name(),
+                reasons.join("; ")
+            )
         }
     }
 }
@@ -144,14 +207,16 @@ enum To {
 
 impl Write {
     /// Refuses what can't be written.
-    fn parse(register: &str, width: Option<u32>, value: u64) -> anyhow::Result<Write> {
-        let to = match Place::parse(register, width)? {
-            Some(place) => {
-                place.check_value(value)?;
-                To::Place(place)
-            }
+    fn find(
+        place: Option<Place>,
+        register: &str,
+        table: &'static [Register],
+        value: u64,
+    ) -> anyhow::Result<Write> {
+        let to = match place {
+            Some(place) => To::Place(place),
             None => {
-                let target = find(register)?;
+                let target = find(table, register)?;
                 check_writable(target.row, value)?;
                 To::Name(target)
             }
@@ -233,51 +298,52 @@ impl Shown for Target {
     }
 }
 
-/// Finds a register by `NAME` or `NAME[INDEX]`, in any case.
-fn find(text: &str) -> anyhow::Result<Target> {
-    let (name, index) = match text.split_once('[') {
-        None => (text, None),
-        Some((name, rest)) => {
-            let index = rest
-                .strip_suffix(']')
-                .and_then(|index| index.parse::<u16>().ok());
-            let message = || {
-                Usage(format!(
-                    "`{text}`: an index is a number in brackets: {name}[0]"
-                ))
-            };
-            (name, Some(index.ok_or_else(message)?))
-        }
+/// Splits `NAME[INDEX]`.
+fn parse_name(text: &str) -> anyhow::Result<(&str, Option<u16>)> {
+    let Some((name, rest)) = text.split_once('[') else {
+        return Ok((text, None));
     };
-    let row = TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name));
-    let row = row.ok_or_else(|| Usage(unknown(name)))?;
-    let index = match (row.count(), index) {
-        (1, None) => 0,
-        (count, Some(index)) if index < count => index,
-        (1, Some(_)) => {
-            return Err(Usage(format!("there is one {name} only: leave the index out")).into());
-        }
-        (count, None) => {
-            return Err(Usage(format!("there are {count} of {name}: write {name}[0]")).into());
-        }
-        (count, Some(index)) => {
-            return Err(Usage(format!(
-                "{name} has indices 0 to {}, not {index}",
-                count - 1
-            ))
-            .into());
-        }
+    let digits = rest.strip_suffix(']');
+    let index = digits.and_then(|index| index.parse::<u16>().ok());
+    let message = || {
+        Usage(format!(
+            "`{text}`: an index is a number in brackets: {name}[0]"
+        ))
     };
-    Ok(Target { row, index })
+    Ok((name, Some(index.ok_or_else(message)?)))
 }
 
-fn unknown(name: &str) -> String {
+/// Refuses, before any device is opened, a name that no device of any kind has.
+fn check_name(text: &str) -> anyhow::Result<()> {
+    let (name, _) = parse_name(text)?;
+    let rows = || (modules::kinds().into_iter()).flat_map(|kind| kind.registers);
+    match rows().any(|row| row.name.eq_ignore_ascii_case(name)) {
+        true => Ok(()),
+        false => Err(Usage(unknown(rows(), name)).into()),
+    }
+}
+
+/// Finds a register by `NAME` or `NAME[INDEX]`, in any case.
+fn find(table: &'static [Register], text: &str) -> anyhow::Result<Target> {
+    let (name, index) = parse_name(text)?;
+    let row = table.iter().find(|row| row.name.eq_ignore_ascii_case(name));
+    let row = row.ok_or_else(|| Usage(unknown(table.iter(), name)))?;
+    let message = match (row.count(), index) {
+        (1, None) => return Ok(Target { row, index: 0 }),
+        (1, Some(_)) => format!("there is one {name} only: leave the index out"),
+        (count, Some(index)) if index < count => return Ok(Target { row, index }),
+        (count, Some(index)) => {
+            format!("{name} has indices 0 to {}, not {index}", count - 1)
+        }
+        (count, None) => format!("there are {count} of {name}: write {name}[0]"),
+    };
+    Err(Usage(message).into())
+}
+
+fn unknown<'t>(table: impl Iterator<Item = &'t Register>, name: &str) -> String {
     let wanted = name.to_ascii_uppercase();
-    let similar: Vec<_> = TABLE
-        .iter()
-        .map(|row| &*row.name)
-        .filter(|known| known.contains(&wanted))
-        .collect();
+    let names = table.map(|row| &*row.name);
+    let similar: Vec<_> = names.filter(|known| known.contains(&wanted)).collect();
     if similar.is_empty() || wanted.is_empty() {
         return format!("no register `{name}`: `hwpool regs list` names them all");
     }
@@ -319,14 +385,17 @@ fn check_writable(row: &Register, value: u64) -> anyhow::Result<()> {
 /// Where the meaning of a register stands in the list.
 const DOC_COLUMN: usize = 51;
 
-fn list(part: &str, output: Output) -> anyhow::Result<()> {
+fn list(part: &str, driver: Option<&str>, output: Output) -> anyhow::Result<()> {
+    let name = driver.unwrap_or(default_kind());
+    let table = kind(name).map(|kind| kind.registers).ok_or_else(|| {
+        let names: Vec<_> = modules::kinds().iter().map(|kind| kind.name).collect();
+        Usage(format!("no driver `{name}`: there is {}", names.join(", ")))
+    })?;
     let wanted = part.to_ascii_uppercase();
-    let rows: Vec<&Register> = TABLE
-        .iter()
-        .filter(|row| row.name.contains(&wanted))
-        .collect();
+    let rows = table.iter().filter(|row| row.name.contains(&wanted));
+    let rows: Vec<&Register> = rows.collect();
     if rows.is_empty() {
-        return Err(Usage(unknown(part)).into());
+        return Err(Usage(unknown(table.iter(), part)).into());
     }
     output.print(
         || json!({ "schema": "hwpool.regs/1", "registers": rows.iter().map(|row| row_json(row)).collect::<Vec<_>>() }),
@@ -335,7 +404,7 @@ fn list(part: &str, output: Output) -> anyhow::Result<()> {
 }
 
 fn row_json(row: &Register) -> Value {
-    let field = |f: &hwpool::devices::reg::Field| json!({ "name": f.name, "low": f.low, "high": f.high, "doc": f.doc });
+    let field = |f: &Field| json!({ "name": f.name, "low": f.low, "high": f.high, "doc": f.doc });
     json!({
         "name": row.name, "bar": row.bar(), "offset": row.offset(), "width": row.width,
         "access": row.access.mnemonic(), "reset": row.reset, "count": row.count(),
@@ -369,33 +438,23 @@ fn read<T: Transport>(transport: &T, target: Target) -> anyhow::Result<u64> {
     read().with_context(|| format!("{}: reading {}", transport.name(), target.name()))
 }
 
-/// Refuses to take the registers of another device for ours. The ids tell; no register is read for it.
-fn need_ours<T: Transport>(transport: &T) -> anyhow::Result<()> {
-    let ids = pci::identity(transport)?;
-    if (ids.vendor, ids.device) == (VENDOR_ID, DEVICE_ID) {
-        return Ok(());
-    }
-    anyhow::bail!(
-        "{} is {:04x}:{:04x}, whose registers hwpool does not know by name: write a place such as 0:0x10 and --width",
-        transport.name(),
-        ids.vendor,
-        ids.device
-    )
-}
-
-fn get<T: Transport>(transport: &T, target: Target, readings: &Readings<'_>) -> anyhow::Result<()> {
-    need_ours(transport)?;
+fn get<T: Transport>(
+    transport: &T,
+    choice: &Choice,
+    register: &str,
+    with_effect: bool,
+    readings: &Readings<'_>,
+) -> anyhow::Result<()> {
+    let (about, _) = known(transport, choice)?;
+    let target = find(about.registers, register)?;
+    refuse_effect(target.row, with_effect)?;
     let read = |target: &Target| read(transport, *target);
     readings.show(transport.name(), &[target], read, |_, _| true)
 }
 
 fn set<T: Transport>(transport: &T, target: Target, value: u64) -> anyhow::Result<()> {
-    need_ours(transport)?;
-    let write = || {
-        target
-            .row
-            .poke(&transport.bar(target.row.bar())?, target.index, value)
-    };
+    let row = target.row;
+    let write = || row.poke(&transport.bar(row.bar())?, target.index, value);
     write().with_context(|| format!("{}: writing {}", transport.name(), target.name()))
 }
 
@@ -413,10 +472,23 @@ impl Shown for Line {
     }
 }
 
-fn dump<T: Transport>(transport: &T, changed: bool, readings: &Readings<'_>) -> anyhow::Result<()> {
-    need_ours(transport)?;
-    let rows = TABLE.iter().filter(|row| row.access.is_pure_read());
-    let lines = rows.flat_map(|row| (0..row.count()).map(move |index| Line(Target { row, index })));
+/// Reads the registers that the device has; a device that can't be used tells nothing of that, and is read whole.
+fn dump<T: Transport>(
+    transport: &T,
+    choice: &Choice,
+    changed: bool,
+    readings: &Readings<'_>,
+) -> anyhow::Result<()> {
+    let (about, identity) = known(transport, choice)?;
+    let count = |row: &Register| {
+        let has = identity
+            .as_ref()
+            .and_then(|identity| identity.count(row.scope()));
+        has.map_or(row.count(), |has| has.min(row.count()))
+    };
+    let rows = about.registers.iter();
+    let rows = rows.filter(|row| row.access.is_pure_read());
+    let lines = rows.flat_map(|row| (0..count(row)).map(move |index| Line(Target { row, index })));
     let lines: Vec<Line> = lines.collect();
     let read = |line: &Line| read(transport, line.0);
     let is_worth = |line: &Line, value| !changed || line.0.row.reset != Some(value);

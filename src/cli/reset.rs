@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use clap::Args;
-use hwpool::device::Link;
-use hwpool::devices::bmu::{Bmu, OpenReset, identify, regs};
+use hwpool::device::{AnyTransport, Attached, recognition};
 use hwpool::devices::bus::{BusError, Transport};
+use hwpool::devices::family::{Choice, Module, OpenReset, Recognition};
 use hwpool::devices::pci;
+use hwpool::devices::reg::Register;
+use hwpool::dma::Slice;
 use serde_json::json;
 
 use super::{DeviceArg, Output, Usage, on};
 
 /// Reset a device, and see that it answers again.
 ///
-/// A BMU is reset by its function level reset, else by its reset register, and has to count that. Of any other function
-/// only PCI's side is seen. Bus mastering is off afterwards.
+/// A device that hwpool knows is reset by its function level reset, else by its reset register, and has to count that.
+/// Of any other function only PCI's side is seen. Bus mastering is off afterwards.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,19 +34,19 @@ pub(crate) struct Reset {
 /// What was seen of a reset.
 struct Seen {
     ids: String,
-    /// RESET_COUNT of a BMU, before and after.
-    count: Option<(u32, u32)>,
+    /// The count of resets of a device that hwpool knows, before and after.
+    count: Option<(u64, u64)>,
 }
 
 pub(crate) fn run(args: &Reset, output: Output) -> anyhow::Result<()> {
-    let link = Link::open(&args.device.device)?;
-    let seen = match (&link, args.slot) {
-        (_, false) => on!(&link, transport => of_function(transport))?,
-        (Link::Vfio(function), true) => of_slot(function)?,
+    let Attached { transport, choice } = Attached::open(&args.device.device)?;
+    let seen = match (&transport, args.slot) {
+        (_, false) => on!(&transport, transport => of_function(transport, &choice))?,
+        (AnyTransport::Vfio(function), true) => of_slot(function, &choice)?,
         (_, true) => return Err(Usage("--slot goes with vfio: addresses".into()).into()),
     };
     let what = if args.slot { "slot" } else { "function" };
-    let name = on!(&link, transport => transport.name().to_string());
+    let name = transport.name();
     let document = || {
         let count = seen.count.map(|(before, after)| [before, after]);
         json!({ "schema": "hwpool.reset/1", "device": name, "reset": what, "ids": seen.ids, "reset_count": count })
@@ -61,19 +63,19 @@ pub(crate) fn run(args: &Reset, output: Output) -> anyhow::Result<()> {
     output.print(document, text)
 }
 
-fn of_function<T: Transport>(transport: &Arc<T>) -> anyhow::Result<Seen> {
-    let before = reset_count(&**transport)?;
-    match before {
-        Some(_) => Bmu::open(transport.clone(), OpenReset::Best)?.close()?,
+fn of_function<T: Transport>(transport: &Arc<T>, choice: &Choice) -> anyhow::Result<Seen> {
+    let before = reset_count(&**transport, choice)?;
+    match known(&**transport, choice) {
+        Some(module) => module.open(transport.clone(), OpenReset::Best)?.close()?,
         None => transport.reset()?,
     }
-    seen(&**transport, before)
+    seen(&**transport, choice, before)
 }
 
-fn of_slot(function: &Arc<hwpool::vfio::Function>) -> anyhow::Result<Seen> {
-    let before = reset_count(&**function)?;
+fn of_slot(function: &Arc<hwpool::vfio::Function>, choice: &Choice) -> anyhow::Result<Seen> {
+    let before = reset_count(&**function, choice)?;
     function.hot_reset()?;
-    let seen = seen(&**function, before)?;
+    let seen = seen(&**function, choice, before)?;
     if let Some((before, after)) = seen.count.filter(|(before, after)| before == after) {
         anyhow::bail!(
             "{}: the reset of its slot did nothing: RESET_COUNT reads {before} before and {after} after",
@@ -83,21 +85,26 @@ fn of_slot(function: &Arc<hwpool::vfio::Function>) -> anyhow::Result<Seen> {
     Ok(seen)
 }
 
-fn seen<T: Transport>(transport: &T, before: Option<u32>) -> anyhow::Result<Seen> {
+fn seen<T: Transport>(transport: &T, choice: &Choice, before: Option<u64>) -> anyhow::Result<Seen> {
     let identity = pci::identity(transport)?;
-    let after = reset_count(transport)?;
+    let after = reset_count(transport, choice)?;
     Ok(Seen {
         ids: format!("{:04x}:{:04x}", identity.vendor, identity.device),
         count: before.zip(after),
     })
 }
 
-/// Returns how often the device was reset; `None` of a function that is no BMU.
-fn reset_count<T: Transport>(transport: &T) -> Result<Option<u32>, BusError> {
-    match identify(transport) {
-        Ok(_) => Ok(Some(
-            regs::RESET_COUNT.read(&transport.bar(regs::CONTROL_BAR)?)?,
-        )),
-        Err(_) => Ok(None),
+/// Returns the module that drives the device, unless none knows it or it does not answer: a reset may mend that.
+fn known<T: Transport>(transport: &T, choice: &Choice) -> Option<Arc<dyn Module<T, Slice<T>>>> {
+    match recognition(transport, choice) {
+        Ok(Recognition::Known(module, Ok(_))) => Some(module),
+        _ => None,
     }
+}
+
+/// Returns how often the device was reset; `None` where hwpool does not know it, or it does not count.
+fn reset_count<T: Transport>(transport: &T, choice: &Choice) -> Result<Option<u64>, BusError> {
+    let counter = known(transport, choice).and_then(|module| module.about().reset_count);
+    let read = |register: &Register| register.read_raw(&transport.bar(register.bar())?, 0);
+    counter.map(read).transpose()
 }

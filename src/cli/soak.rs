@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use hwpool::address::shown;
 use hwpool::device::Device;
+use hwpool::devices::family::Way;
 use hwpool::pool::{Buffer, CloseReport, Pool, Worker};
 use serde_json::json;
 
@@ -35,13 +36,42 @@ pub(crate) struct Soak {
     seed: u64,
 }
 
-/// Pools that run side by side on the device: name, backend, cache, objects. One is far too small for its threads.
-const POOLS: [(&str, &str, usize, u32); 4] = [
-    ("portal-cached", "bmu", 256, 8192),
-    ("portal", "bmu", 0, 1024),
-    ("portal-short", "bmu", 8, 48),
-    ("registers", "bmu-registers", 32, 512),
-];
+/// A pool that runs beside others on the device.
+struct Plan {
+    name: String,
+    backend: &'static str,
+    cache: usize,
+    objects: u32,
+}
+
+/// Plans pools on each way of the device, as many as it has lists for: on the best way one with a cache, one without,
+/// and one that is far too small for its threads.
+fn plans(device: &Device) -> Vec<Plan> {
+    let limits = device.limits();
+    let most = u32::try_from(limits.objects).unwrap_or(u32::MAX);
+    let plan = |way: &Way, suffix: &str, cache, objects: u32| Plan {
+        name: format!("{}{suffix}", way.name),
+        backend: way.backend,
+        cache,
+        objects: objects.min(most),
+    };
+    let ways = device.about().ways.iter();
+    let mut ways = ways.filter(|way| limits.ways.contains(&way.name));
+    let best = ways.next();
+    let on_best = best.into_iter().flat_map(|way| {
+        [
+            plan(way, "-cached", 256, 8192),
+            plan(way, "", 0, 1024),
+            plan(way, "-short", 8, 48),
+        ]
+    });
+    let mut plans: Vec<Plan> = on_best
+        .chain(ways.map(|way| plan(way, "", 32, 512)))
+        .collect();
+    plans.truncate(limits.lists.into());
+    plans
+}
+
 const SIZE: usize = 256;
 /// Most buffers that a thread holds.
 const HOLD: usize = 96;
@@ -59,11 +89,12 @@ pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
     let stop = Stop::on_signal()?;
     let device = Device::open(&args.device.device)?;
     stop.on_notice(device.name(), device.notices());
-    let pools = POOLS.map(|(name, backend, cache, objects)| {
-        let builder = Pool::builder(name).objects(objects).size(SIZE).cache(cache);
-        builder.backend(backend).device(&device).build()
+    let pools = plans(&device).into_iter().map(|plan| {
+        let builder = Pool::builder(&plan.name).objects(plan.objects).size(SIZE);
+        let builder = builder.cache(plan.cache.min(plan.objects as usize / 2));
+        builder.backend(plan.backend).device(&device).build()
     });
-    let pools = pools.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let pools = pools.collect::<Result<Vec<_>, _>>()?;
     let started = Instant::now();
     let end = started + Duration::from_secs(args.seconds);
     let tallies = traffic(&pools, &args, || stop.is_wanted() || Instant::now() >= end)?;

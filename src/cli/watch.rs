@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use hwpool::address::shown;
-use hwpool::device::Link;
+use hwpool::device::Attached;
 use serde_json::{Value, json};
 
 use super::Output;
@@ -117,15 +117,15 @@ impl Watch {
         &self,
         device: &str,
         output: Output,
-    ) -> anyhow::Result<(Link, Readings<'_>)> {
+    ) -> anyhow::Result<(Attached, Readings<'_>)> {
         let stop = self.watch.map(|_| Stop::on_signal()).transpose()?;
-        let link = Link::open(device)?;
+        let attached = Attached::open(device)?;
         if let Some(stop) = &stop {
-            stop.on_notice(&shown(device), link.notices());
+            stop.on_notice(&shown(device), attached.transport.notices());
         }
         let watch = self;
         Ok((
-            link,
+            attached,
             Readings {
                 watch,
                 stop,

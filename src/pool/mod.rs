@@ -47,12 +47,12 @@
 
 mod backend;
 mod batch;
-mod bmu;
 mod buffer;
 mod builder;
 mod cache;
 mod checked;
 mod close;
+mod device;
 mod direct;
 mod error;
 mod handle;

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hwpool_devices::bus::Iova;
+use hwpool_devices::family::Way;
+use hwpool_devices::modules;
 
 use crate::device::Device;
 use crate::dma::Memory;
 use crate::pool::backend::Backend;
-use crate::pool::bmu::{self, Path};
+use crate::pool::device;
 use crate::pool::error::{BoxError, CreateError, RegisterError};
 use crate::pool::ring::Ring;
 use crate::pool::stack::Stack;
@@ -69,12 +71,6 @@ static REGISTERED: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
 const RING: &str = "ring";
 const STACK: &str = "stack";
-const BMU: &str = "bmu";
-const BMU_REGISTERS: &str = "bmu-registers";
-const BUILT_IN: [&str; 4] = [RING, STACK, BMU, BMU_REGISTERS];
-
-/// The device of pools that name a hardware backend and no device.
-const DEFAULT_DEVICE: &str = "sim:bmu";
 
 /// Registers a backend for pools to name.
 ///
@@ -108,8 +104,8 @@ where
 /// Lists the names that pools can be built with, the built-in ones first.
 pub fn backends() -> Vec<String> {
     let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    BUILT_IN
-        .into_iter()
+    let ways = hardware().map(|(_, way)| way.backend);
+    ([RING, STACK].into_iter().chain(ways))
         .map(str::to_owned)
         .chain(registered.iter().map(|entry| entry.name.clone()))
         .collect()
@@ -137,7 +133,7 @@ fn add(name: &str, maker: Maker) -> Result<(), RegisterError> {
 /// Finds the maker of `backend` for `pool`.
 pub(super) fn find(pool: &str, backend: &str) -> Result<Maker, CreateError> {
     if backend.contains(':') {
-        return Ok(device(backend));
+        return Ok(on_device_at(backend));
     }
     let registered = || {
         let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,31 +151,51 @@ pub(super) fn find(pool: &str, backend: &str) -> Result<Maker, CreateError> {
         })
 }
 
-/// Makes backends on the device at `address`, such as `sim:bmu`, opened for the pool alone.
-fn device(address: &str) -> Maker {
+/// Makes backends on the device at `address`, such as `user:/run/board.sock`, opened for the pool alone.
+fn on_device_at(address: &str) -> Maker {
     let address = address.to_owned();
     // Trusted: the driver's ledger has checked each object that the device hands out.
     Maker::new(
-        move |request| bmu::make(&Device::open(&address)?, Path::Portal, request),
+        move |request| device::make(&Device::open(&address)?, None, request),
         true,
     )
 }
 
-/// Makes backends on the device that the pool was given, or on the model where it was given none.
-fn on_device(path: Path) -> Factory {
-    Arc::new(move |request| match &request.device {
-        Some(device) => bmu::make(device, path, request).map(Store::Other),
-        None => bmu::make(&Device::open(DEFAULT_DEVICE)?, path, request).map(Store::Other),
+/// Makes backends on the device that the pool was given, or on a model where it was given none.
+fn on_device(kind: &'static str, way: &'static str) -> Factory {
+    Arc::new(move |request| {
+        let device = match &request.device {
+            Some(device) => device.clone(),
+            None => model_of(kind, request.pool)?,
+        };
+        device::make(&device, Some(way), request).map(Store::Other)
     })
+}
+
+/// Opens a model for a pool whose owner named no device, and says so: who has a board would not know otherwise.
+fn model_of(kind: &str, pool: &str) -> Result<Device, BoxError> {
+    let address = format!("sim:{kind}");
+    tracing::warn!(
+        "pool `{pool}` has no device: it runs on a model in this process ({address}), not on hardware; \
+         name a device, or `{address}` as the backend"
+    );
+    Ok(Device::open(&address)?)
+}
+
+/// Lists every way in which objects can travel to a device, with the kind of device.
+fn hardware() -> impl Iterator<Item = (&'static str, &'static Way)> {
+    let kinds = modules::kinds().into_iter();
+    kinds.flat_map(|kind| kind.ways.iter().map(|way| (kind.name, way)))
 }
 
 fn built_in(name: &str) -> Option<Maker> {
     let make: Factory = match name {
         RING => Arc::new(|request| Ok(Store::Ring(Ring::new(request.capacity)))),
         STACK => Arc::new(|request| Ok(Store::Stack(Stack::new(request.capacity)))),
-        BMU => on_device(Path::Portal),
-        BMU_REGISTERS => on_device(Path::Registers),
-        _ => return None,
+        _ => {
+            let (kind, way) = hardware().find(|(_, way)| way.backend == name)?;
+            on_device(kind, way.name)
+        }
     };
     // Trusted: the software ones copy words in and out under a reservation or a lock and invent none; of those in
     // a device the driver's ledger has checked each.

@@ -6,12 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hwpool::device::{Link, Session};
-use hwpool::devices::bmu::{
-    FreeList, Layout, ListConfig, OpenReset, PathError, Portal, PortalConfig, regs,
-};
+use hwpool::device::AnyTransport;
+use hwpool::devices::bmu::{Bmu, Layout, List, PortalConfig, PortalId, PortalRef, regs};
 use hwpool::devices::bus::{Iova, Transport};
-use hwpool::dma::{Memory, MemoryRequest, Placement, Slice};
+use hwpool::devices::family::{FreeList, ListConfig, OpenError, OpenReset, PathError};
+use hwpool::dma::{Domain, Memory, MemoryRequest, Placement, Slice};
 use hwpool::sim::{Fault, InProcess};
 
 /// Bytes from object to object.
@@ -24,20 +23,35 @@ pub(crate) const GIVEN: u32 = 32;
 /// What is in an output that must stay as it is.
 pub(crate) const UNTOUCHED: u32 = 0xdead_beef;
 
-pub(crate) type SimList = FreeList<InProcess>;
-pub(crate) type SimPortal = Portal<InProcess, Slice<InProcess>>;
+pub(crate) type SimList = List<InProcess, Slice<InProcess>>;
+
+/// A BMU that was opened, as its driver, with the domain of its memory.
+pub(crate) struct Session<T: Transport> {
+    pub(crate) bmu: Arc<Bmu<T>>,
+    pub(crate) domain: Arc<Domain<T>>,
+}
+
+impl<T: Transport> Session<T> {
+    pub(crate) fn open(transport: Arc<T>) -> Result<Session<T>, OpenError> {
+        let bmu = Bmu::open(transport.clone(), OpenReset::Best)?;
+        let width = bmu.capabilities().address_width;
+        let domain = Domain::new(transport, width).expect("the IOMMU tells what it maps");
+        let bmu = Arc::new(bmu);
+        Ok(Session { bmu, domain })
+    }
+}
 
 /// Opens a model by the options of its address, such as `seed=3`.
 pub(crate) fn model(options: &str) -> Arc<InProcess> {
-    match Link::open(&format!("sim:bmu?{options}")).expect("the model opens") {
-        Link::Sim(model) => model,
+    match AnyTransport::open(&format!("sim:bmu?{options}")).expect("the model opens") {
+        AnyTransport::Sim(model) => model,
         _ => panic!("sim: opens a model"),
     }
 }
 
 /// Opens a list of `objects` on `session`.
 pub(crate) fn list(session: &Session<InProcess>, objects: u32) -> SimList {
-    FreeList::open(&session.bmu, &list_config(objects)).expect("a list opens")
+    List::open(&session.bmu, &list_config(objects)).expect("a list opens")
 }
 
 pub(crate) fn list_config(objects: u32) -> ListConfig {
@@ -74,17 +88,15 @@ pub(crate) fn rings(session: &Session<InProcess>, layout: Layout) -> Slice<InPro
 /// Opens a portal on `list`.
 pub(crate) fn portal(
     session: &Session<InProcess>,
-    list: &SimList,
+    list: &mut SimList,
     config: &PortalConfig,
-) -> SimPortal {
-    Portal::open(list, rings(session, config.layout), config).expect("a portal opens")
+) -> PortalId {
+    list.open_portal(rings(session, config.layout), config)
+        .expect("a portal opens")
 }
 
 /// A pool, with or without a portal, and the set of the objects that the test holds.
-///
-/// Field order is drop order.
 pub(crate) struct Bench {
-    pub(crate) portal: Option<SimPortal>,
     pub(crate) list: SimList,
     pub(crate) session: Session<InProcess>,
     pub(crate) model: Arc<InProcess>,
@@ -97,7 +109,6 @@ impl Bench {
         let model = model(options);
         let session = Session::open(model.clone()).expect("the device opens");
         let mut bench = Bench {
-            portal: None,
             list: list(&session, OBJECTS),
             session,
             model,
@@ -110,9 +121,14 @@ impl Bench {
     /// A bench with a portal of 16 entries: [`GIVEN`] objects are given, and one is taken so that the rings run.
     pub(crate) fn rings(options: &str) -> Bench {
         let mut bench = Bench::registers(options);
-        bench.portal = Some(portal(&bench.session, &bench.list, &portal_config(4)));
+        portal(&bench.session, &mut bench.list, &portal_config(4));
         assert_eq!(bench.take(1), Ok(true));
         bench
+    }
+
+    /// Returns the portal of the bench's pool.
+    pub(crate) fn portal(&mut self) -> PortalRef<'_, InProcess, Slice<InProcess>> {
+        self.list.first_portal().expect("the bench has a portal")
     }
 
     pub(crate) fn inject(&self, fault: Fault) {
@@ -128,10 +144,7 @@ impl Bench {
     pub(crate) fn give(&mut self, n: u32) -> Result<(), PathError> {
         let objects: Vec<u32> = self.held.iter().copied().take(n as usize).collect();
         assert_eq!(objects.len(), n as usize, "the test holds as many");
-        match &mut self.portal {
-            Some(portal) => portal.enqueue(&mut self.list, &objects)?,
-            None => self.list.free_all(&objects)?,
-        }
+        self.list.give(&objects)?;
         for object in objects {
             self.held.remove(&object);
         }
@@ -141,10 +154,7 @@ impl Bench {
     /// Takes `n` objects, sees that nobody has them, and that an output without success is untouched.
     pub(crate) fn take(&mut self, n: u32) -> Result<bool, PathError> {
         let mut out = vec![UNTOUCHED; n as usize];
-        let result = match &mut self.portal {
-            Some(portal) => portal.dequeue(&mut self.list, &mut out),
-            None => self.list.alloc_all(&mut out),
-        };
+        let result = self.list.take(&mut out);
         if result == Ok(true) {
             self.hold(&out);
         } else {
@@ -162,8 +172,7 @@ impl Bench {
     }
 
     /// Closes everything, resets the device, and cycles every object through a fresh pool and portal.
-    pub(crate) fn recovers(mut self) {
-        self.portal = None;
+    pub(crate) fn recovers(self) {
         let Bench {
             list: old,
             session,
@@ -174,22 +183,22 @@ impl Bench {
         session.bmu.reset(OpenReset::Best).expect("resets");
         session.bmu.start().expect("starts");
         let mut list = list(&session, OBJECTS);
-        let mut portal = portal(&session, &list, &portal_config(4));
-        assert_eq!(portal.drain(&mut list), Ok(vec![]), "nothing after a reset");
+        portal(&session, &mut list, &portal_config(4));
+        let portal = |list: &mut SimList| list.first_portal().expect("a portal").drain();
+        assert_eq!(portal(&mut list), Ok(vec![]), "nothing after a reset");
         let all: Vec<u32> = (0..OBJECTS).collect();
-        portal.enqueue(&mut list, &all).expect("enqueues");
-        let mut drained = portal.drain(&mut list).expect("drains");
+        list.give(&all).expect("enqueues");
+        let mut drained = portal(&mut list).expect("drains");
         drained.sort_unstable();
         assert_eq!(drained, all, "each object exactly once");
-        assert_eq!(portal.close(&mut list), Ok(vec![]));
+        assert_eq!(list.close_portals(), Ok(vec![]));
         drop(list);
         session.bmu.close().expect("closes");
         drop(model);
     }
 
     /// Resets the device after faults that go on for ever, where only the reset itself can be asked for.
-    pub(crate) fn resets(mut self) {
-        self.portal = None;
+    pub(crate) fn resets(self) {
         let Bench { list, session, .. } = self;
         drop(list);
         session.bmu.reset(OpenReset::Best).expect("resets");

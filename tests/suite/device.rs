@@ -194,17 +194,17 @@ fn quiesce_stops_portals_and_resume_goes_on<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 64);
     let mut portal = portal(&session, &list, 4);
-    portal.enqueue(&mut list, &super::all(16)).unwrap();
+    list.give(&super::all(16)).unwrap();
     let mut out = [0; 16];
-    assert!(portal.dequeue(&mut list, &mut out).unwrap());
+    assert!(list.take(&mut out).unwrap());
     session.bmu.quiesce().expect("quiesces");
-    portal.enqueue(&mut list, &out).unwrap();
+    list.give(&out).unwrap();
     assert_eq!(
         list.available().unwrap(),
         0,
         "a quiesced device reads no ring"
     );
     session.bmu.resume().unwrap();
-    assert!(portal.dequeue(&mut list, &mut out).unwrap());
+    assert!(list.take(&mut out).unwrap());
     super::assert_each_once(out.to_vec(), 16);
 }

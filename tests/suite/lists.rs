@@ -53,18 +53,18 @@ fn the_driver_refuses_what_is_not_the_hosts<T: Transport>(transport: Arc<T>) {
     list.free(5).unwrap();
     let double = PathError::Refused {
         index: 5,
-        why: Refusal::DoubleFree,
+        why: Misuse::DoubleFree,
     };
     assert_eq!(list.free(5), Err(double.clone()));
     assert_eq!(list.free_all(&[6, 7, 5]), Err(double));
     let twice = PathError::Refused {
         index: 6,
-        why: Refusal::DoubleFree,
+        why: Misuse::DoubleFree,
     };
     assert_eq!(list.free_all(&[6, 6]), Err(twice));
     let foreign = PathError::Refused {
         index: 100,
-        why: Refusal::Foreign { objects: 100 },
+        why: Misuse::Foreign { objects: 100 },
     };
     assert_eq!(list.free(100), Err(foreign));
     assert_eq!(list.available().unwrap(), 1, "nothing was changed");

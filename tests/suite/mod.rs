@@ -8,10 +8,29 @@ mod portals;
 
 use std::sync::Arc;
 
-use hwpool::device::Session;
-use hwpool::devices::bmu::{FreeList, Layout, ListConfig, Portal, PortalConfig};
+use hwpool::devices::bmu::{Bmu, Layout, PortalConfig, PortalId};
 use hwpool::devices::bus::{Iova, Transport};
-use hwpool::dma::{Memory, MemoryRequest, Placement, Slice};
+use hwpool::devices::family::{ListConfig, OpenError, OpenReset};
+use hwpool::dma::{Domain, Memory, MemoryRequest, Placement, Slice};
+
+/// A BMU that was opened, as its driver, with the domain of its memory.
+pub(crate) struct Session<T: Transport> {
+    pub(crate) bmu: Arc<Bmu<T>>,
+    pub(crate) domain: Arc<Domain<T>>,
+}
+
+impl<T: Transport> Session<T> {
+    pub(crate) fn open(transport: Arc<T>) -> Result<Session<T>, OpenError> {
+        let bmu = Bmu::open(transport.clone(), OpenReset::Best)?;
+        let width = bmu.capabilities().address_width;
+        let domain = Domain::new(transport, width).expect("the IOMMU tells what it maps");
+        let bmu = Arc::new(bmu);
+        Ok(Session { bmu, domain })
+    }
+}
+
+/// A list of the device, with rings in memory of ours.
+pub(crate) type List<T> = hwpool::devices::bmu::List<T, Slice<T>>;
 
 /// A case by name.
 pub(crate) type Case<T> = (&'static str, fn(Arc<T>));
@@ -40,22 +59,22 @@ pub(crate) fn open<T: Transport>(transport: Arc<T>) -> Session<T> {
     Session::open(transport).expect("the device opens")
 }
 
-pub(crate) fn list<T: Transport>(session: &Session<T>, objects: u32) -> FreeList<T> {
+pub(crate) fn list<T: Transport>(session: &Session<T>, objects: u32) -> List<T> {
     let config = ListConfig {
         base: Iova(BASE),
         stride: STRIDE,
         objects,
         capacity: objects,
     };
-    FreeList::open(&session.bmu, &config).expect("a pool opens")
+    List::open(&session.bmu, &config).expect("a pool opens")
 }
 
 /// Opens a portal with rings of 2^`log2` entries that announces every call at once.
 pub(crate) fn portal<T: Transport>(
     session: &Session<T>,
-    list: &FreeList<T>,
+    list: &mut List<T>,
     log2: u32,
-) -> Portal<T, Slice<T>> {
+) -> PortalId {
     let layout = Layout::new(log2, log2);
     let entries = layout.acquire_entries();
     let config = PortalConfig {
@@ -64,7 +83,8 @@ pub(crate) fn portal<T: Transport>(
         hysteresis: entries / 4,
         batch: 1,
     };
-    Portal::open(list, rings(session, layout), &config).expect("a portal opens")
+    list.open_portal(rings(session, layout), &config)
+        .expect("a portal opens")
 }
 
 pub(crate) fn rings<T: Transport>(session: &Session<T>, layout: Layout) -> Slice<T> {

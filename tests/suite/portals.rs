@@ -29,49 +29,43 @@ fn everything_comes_back_once_over_many_laps<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 100);
     let mut portal = portal(&session, &list, 4);
-    portal.enqueue(&mut list, &all(100)).unwrap();
+    list.give(&all(100)).unwrap();
     for burst in 1..40 {
         let mut taken = Vec::new();
         let mut out = vec![0; burst];
-        while portal.dequeue(&mut list, &mut out).unwrap() {
+        while list.take(&mut out).unwrap() {
             taken.extend_from_slice(&out);
         }
         assert_eq!(taken.len(), 100 / burst * burst);
         assert_eq!(list.ledger().held() as usize, 100 - taken.len());
-        portal.enqueue(&mut list, &taken).unwrap();
+        list.give(&taken).unwrap();
     }
-    assert_each_once(portal.drain(&mut list).unwrap(), 100);
+    assert_each_once(list.first_portal().unwrap().drain().unwrap(), 100);
 }
 
 fn a_short_dequeue_leaves_all_as_it_was<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 64);
     let mut portal = portal(&session, &list, 6);
-    assert!(
-        !portal.dequeue(&mut list, &mut [7]).unwrap(),
-        "an empty pool"
-    );
-    portal.enqueue(&mut list, &all(9)).unwrap();
+    assert!(!list.take(&mut [7]).unwrap(), "an empty pool");
+    list.give(&all(9)).unwrap();
     let mut out = [u32::MAX; 10];
-    assert!(!portal.dequeue(&mut list, &mut out).unwrap());
+    assert!(!list.take(&mut out).unwrap());
     assert_eq!(out, [u32::MAX; 10], "untouched");
     assert_eq!(list.ledger().held(), 9);
-    assert!(portal.dequeue(&mut list, &mut out[..9]).unwrap());
+    assert!(list.take(&mut out[..9]).unwrap());
     assert_each_once(out[..9].to_vec(), 9);
-    assert!(
-        portal.dequeue(&mut list, &mut []).unwrap(),
-        "nothing can always be had"
-    );
+    assert!(list.take(&mut []).unwrap(), "nothing can always be had");
 }
 
 fn a_dequeue_larger_than_the_ring_is_all_or_nothing<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 100);
     let mut portal = portal(&session, &list, 3);
-    portal.enqueue(&mut list, &all(50)).unwrap();
+    list.give(&all(50)).unwrap();
     let mut out = vec![u32::MAX; 51];
     for _ in 0..3 {
-        assert!(!portal.dequeue(&mut list, &mut out).unwrap());
+        assert!(!list.take(&mut out).unwrap());
         assert_eq!(out, [u32::MAX; 51], "untouched");
         assert_eq!(
             list.ledger().held(),
@@ -79,7 +73,7 @@ fn a_dequeue_larger_than_the_ring_is_all_or_nothing<T: Transport>(transport: Arc
             "what was taken before it ran short is back"
         );
     }
-    assert!(portal.dequeue(&mut list, &mut out[..50]).unwrap());
+    assert!(list.take(&mut out[..50]).unwrap());
     assert_each_once(out[..50].to_vec(), 50);
     assert_eq!(list.ledger().held(), 0);
 }
@@ -88,26 +82,26 @@ fn an_enqueue_larger_than_the_ring_goes_through<T: Transport>(transport: Arc<T>)
     let session = open(transport);
     let mut list = list(&session, 1000);
     let mut portal = portal(&session, &list, 3);
-    portal.enqueue(&mut list, &all(1000)).unwrap();
-    assert_each_once(portal.drain(&mut list).unwrap(), 1000);
+    list.give(&all(1000)).unwrap();
+    assert_each_once(list.first_portal().unwrap().drain().unwrap(), 1000);
 }
 
 fn refused_objects_change_nothing<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 10);
     let mut portal = portal(&session, &list, 3);
-    portal.enqueue(&mut list, &[1, 2]).unwrap();
+    list.give(&[1, 2]).unwrap();
     let double = PathError::Refused {
         index: 2,
-        why: Refusal::DoubleFree,
+        why: Misuse::DoubleFree,
     };
-    assert_eq!(portal.enqueue(&mut list, &[3, 2]), Err(double));
+    assert_eq!(list.give(&[3, 2]), Err(double));
     let foreign = PathError::Refused {
         index: 10,
-        why: Refusal::Foreign { objects: 10 },
+        why: Misuse::Foreign { objects: 10 },
     };
-    assert_eq!(portal.enqueue(&mut list, &[3, 10]), Err(foreign));
-    let mut taken = portal.drain(&mut list).unwrap();
+    assert_eq!(list.give(&[3, 10]), Err(foreign));
+    let mut taken = list.first_portal().unwrap().drain().unwrap();
     taken.sort_unstable();
     assert_eq!(taken, [1, 2]);
     assert!(session.bmu.errors().unwrap().is_empty());
@@ -124,19 +118,20 @@ fn withheld_doorbells_never_withhold_buffers<T: Transport>(transport: Arc<T>) {
         batch: 32,
     };
     let mut portal = Portal::open(&list, rings(&session, layout), &config).unwrap();
-    portal.enqueue(&mut list, &all(31)).unwrap();
-    assert_eq!(portal.doorbells(), 0, "31 of 32 wait for company");
-    let mut out = [0; 31];
-    assert!(
-        portal.dequeue(&mut list, &mut out).unwrap(),
-        "a shortage rings"
+    list.give(&all(31)).unwrap();
+    assert_eq!(
+        list.first_portal().unwrap().doorbells(),
+        0,
+        "31 of 32 wait for company"
     );
-    portal.enqueue(&mut list, &[31]).unwrap();
-    let before = portal.doorbells();
-    portal.flush(&mut list).unwrap();
-    portal.flush(&mut list).unwrap();
-    assert_eq!(portal.doorbells(), before + 1);
-    assert!(portal.dequeue(&mut list, &mut out[..1]).unwrap());
+    let mut out = [0; 31];
+    assert!(list.take(&mut out).unwrap(), "a shortage rings");
+    list.give(&[31]).unwrap();
+    let before = list.first_portal().unwrap().doorbells();
+    list.flush().unwrap();
+    list.flush().unwrap();
+    assert_eq!(list.first_portal().unwrap().doorbells(), before + 1);
+    assert!(list.take(&mut out[..1]).unwrap());
     assert_eq!(out[0], 31);
 }
 
@@ -180,10 +175,10 @@ fn close_returns_what_was_parked<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 100);
     let mut portal = portal(&session, &list, 4);
-    portal.enqueue(&mut list, &all(100)).unwrap();
+    list.give(&all(100)).unwrap();
     let mut out = [0; 5];
-    assert!(portal.dequeue(&mut list, &mut out).unwrap());
-    let mut found = portal.close(&mut list).unwrap();
+    assert!(list.take(&mut out).unwrap());
+    let mut found = list.close_portals().unwrap();
     assert!(found.len() <= 16, "no more than the ring holds");
     let inside = list.available().unwrap();
     assert_eq!(inside as usize + found.len() + out.len(), 100);
@@ -197,13 +192,13 @@ fn available_is_raised_once_after_starvation<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 8);
     let mut portal = portal(&session, &list, 3);
-    assert!(!portal.dequeue(&mut list, &mut [0]).unwrap());
+    assert!(!list.take(&mut [0]).unwrap());
     portal.take_event().unwrap();
     let irq = portal.event_interrupt(0).unwrap();
-    portal.enqueue(&mut list, &all(8)).unwrap();
+    list.give(&all(8)).unwrap();
     assert_eq!(irq.wait(SOON).unwrap(), 1);
     assert!(portal.take_event().unwrap());
-    assert_each_once(portal.drain(&mut list).unwrap(), 8);
+    assert_each_once(list.first_portal().unwrap().drain().unwrap(), 8);
     assert_eq!(irq.wait(Duration::ZERO).unwrap(), 0);
 }
 
@@ -257,9 +252,9 @@ fn a_portal_is_opened_again_and_again<T: Transport>(transport: Arc<T>) {
     for _ in 0..5 {
         let mut portal = portal(&session, &list, 3);
         assert_eq!(portal.id().number(), 0);
-        portal.enqueue(&mut list, &outside).unwrap();
-        outside = portal.drain(&mut list).unwrap();
-        assert!(portal.close(&mut list).unwrap().is_empty());
+        list.give(&outside).unwrap();
+        outside = list.first_portal().unwrap().drain().unwrap();
+        assert!(list.close_portals().unwrap().is_empty());
         assert_each_once(outside.clone(), 20);
     }
 }

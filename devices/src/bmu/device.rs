@@ -1,25 +1,18 @@
 //! The function as a whole: identity, capabilities, reset, errors, interrupts, quiesce.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bmu::claims::{Claims, PoolId, PortalId};
-use crate::bmu::error::{ErrorBits, OpenError, ResetError, SetupError};
-use crate::bmu::identity::{Capabilities, bar, check_alive, read_at, read_identity};
+use crate::bmu::errors::ErrorBits;
+use crate::bmu::identity::{Capabilities, check_alive, read_at, read_identity};
 use crate::bmu::regs;
 use crate::bus::{BusError, Transport};
+use crate::family::life::{self, ResetSteps, expect_reset};
+use crate::family::{Identity, OpenError, OpenReset, ResetError, SetupError, sized_bar};
 use crate::pci;
 use crate::reg::{Reg, Word, access};
 use crate::wait::{TimedOut, wait_for};
-
-/// Which reset a device gets when it is opened.
-#[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
-pub enum OpenReset {
-    /// A function level reset where the function offers one, else a soft reset.
-    #[default]
-    Best,
-    /// The device's own reset register; for functions whose FLR is slow or must not be used.
-    Soft,
-}
 
 /// The first error that the device recorded (SPEC 4.4).
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -44,6 +37,7 @@ pub struct Bmu<T: Transport> {
     control: T::Bar,
     operation: T::Bar,
     capabilities: Capabilities,
+    identity: Identity,
     claims: Mutex<Claims>,
 }
 
@@ -55,13 +49,14 @@ impl<T: Transport> Bmu<T> {
         pci::identity(&*transport)?;
         // A former owner may have left the device running: keep it from memory until it was reset.
         pci::set_bus_master(&*transport, false)?;
-        let control = bar(&*transport, regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE)?;
-        let operation = bar(&*transport, regs::OPERATION_BAR, regs::OPERATION_BAR_SIZE)?;
+        let control = sized_bar(&*transport, regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE)?;
+        let operation = sized_bar(&*transport, regs::OPERATION_BAR, regs::OPERATION_BAR_SIZE)?;
         let capabilities = read_identity(&control)?;
         let bmu = Bmu {
             transport,
             control,
             operation,
+            identity: capabilities.identity(),
             capabilities,
             claims: Mutex::default(),
         };
@@ -74,6 +69,11 @@ impl<T: Transport> Bmu<T> {
     /// Returns what the device can do.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// Returns what the device is and can do, in terms that every kind of device has.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Returns the transport.
@@ -96,24 +96,13 @@ impl<T: Transport> Bmu<T> {
     /// The reset is verified by RESET_COUNT and by what it must have cleared.
     pub fn reset(&self, kind: OpenReset) -> Result<(), ResetError> {
         self.refuse_while_in_use()?;
-        let before = self.read(regs::RESET_COUNT)?;
-        let name = match kind {
-            OpenReset::Best if pci::has_flr(&*self.transport)? => {
-                self.transport.reset()?;
-                "the function level reset"
-            }
-            _ => {
-                regs::RESET.write(&self.control, regs::RESET_KEY)?;
-                "the soft reset"
-            }
+        let steps = ResetSteps {
+            soft: || regs::RESET.write(&self.control, regs::RESET_KEY),
+            count: || self.read(regs::RESET_COUNT),
+            ready: || self.status_bit(regs::status::READY),
+            timeout: self.capabilities.timeout,
         };
-        self.wait("STATUS.READY after a reset", || {
-            self.status_bit(regs::status::READY)
-        })?;
-        let after = self.read(regs::RESET_COUNT)?;
-        if after == before {
-            return Err(ResetError::NoEffect { kind: name, after });
-        }
+        life::reset(&*self.transport, kind, steps)?;
         self.check_clean()?;
         let mut claims = self.claims();
         claims.pools.stuck = 0;
@@ -133,10 +122,7 @@ impl<T: Transport> Bmu<T> {
     pub fn close(&self) -> Result<(), ResetError> {
         self.refuse_while_in_use()?;
         self.quiesce()?;
-        if pci::set_bus_master(&*self.transport, false)? {
-            return Err(ResetError::BusMasterStuck);
-        }
-        pci::wait_transactions_done::<T, ResetError>(&*self.transport, self.capabilities.timeout)?;
+        life::stop_dma(&*self.transport, self.capabilities.timeout)?;
         self.reset(OpenReset::Best)
     }
 
@@ -257,7 +243,10 @@ impl<T: Transport> Bmu<T> {
             .pools
             .take(count)
             .map(PoolId)
-            .ok_or(SetupError::NoPool { count })
+            .ok_or(SetupError::AllInUse {
+                what: "pools",
+                count,
+            })
     }
 
     /// Takes a portal that nobody uses.
@@ -267,7 +256,10 @@ impl<T: Transport> Bmu<T> {
             .portals
             .take(count)
             .map(PortalId)
-            .ok_or(SetupError::NoPortal { count })
+            .ok_or(SetupError::AllInUse {
+                what: "portals",
+                count,
+            })
     }
 
     /// Gives a pool back: for others to use where the device let go of it (`clean`), else after a reset.
@@ -301,7 +293,9 @@ impl<T: Transport> Bmu<T> {
             claims.portals.live.count_ones(),
         );
         if pools + portals > 0 {
-            Err(ResetError::InUse { pools, portals })
+            Err(ResetError::InUse {
+                what: format!("{pools} pools and {portals} portals"),
+            })
         } else {
             Ok(())
         }
@@ -313,23 +307,15 @@ impl<T: Transport> Bmu<T> {
 
     /// Verifies that the reset has left no pool and no portal enabled and CONTROL at its reset value.
     fn check_clean(&self) -> Result<(), ResetError> {
-        let expect = |register: String, value: u32| match value {
-            0 => Ok(()),
-            value => Err(ResetError::NotClean {
-                register,
-                value: value.into(),
-                expected: 0,
-            }),
-        };
-        expect("CONTROL".into(), self.read(regs::CONTROL)?)?;
+        expect_reset("CONTROL", self.read(regs::CONTROL)?)?;
         for pool in 0..self.capabilities.pools {
-            expect(
+            expect_reset(
                 format!("POOL_STATUS[{pool}]"),
                 self.read_at(regs::POOL_STATUS, pool)?,
             )?;
         }
         for portal in 0..self.capabilities.portals {
-            expect(
+            expect_reset(
                 format!("PORTAL_STATUS[{portal}]"),
                 self.read_at(regs::PORTAL_STATUS, portal)?,
             )?;
@@ -342,5 +328,14 @@ impl<T: Transport> Drop for Bmu<T> {
     /// Takes the device's right to DMA away, whatever state it is in. An orderly end is [`Bmu::close`].
     fn drop(&mut self) {
         let _ = pci::set_bus_master(&*self.transport, false);
+    }
+}
+
+impl<T: Transport> fmt::Debug for Bmu<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bmu")
+            .field("device", &self.transport.name())
+            .field("capabilities", &self.capabilities)
+            .finish_non_exhaustive()
     }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::bmu::error::OpenError;
 use crate::bmu::regs;
 use crate::bus::{Bar, BusError, Transport};
-use crate::reg::{Reg, Word, access};
+use crate::family::life::read_alive;
+use crate::family::{Fact, Identity, Limits, OpenError, sized_bar};
+use crate::reg::{Reg, Scope, Word, access};
 
 /// What a device can do (SPEC 4.1, 4.2), checked against what the specification allows.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -42,42 +43,125 @@ pub struct Capabilities {
     pub injection: bool,
 }
 
+impl Capabilities {
+    /// Returns the same in terms that every kind of device has.
+    pub(super) fn identity(&self) -> Identity {
+        Identity {
+            limits: Limits {
+                lists: self.pools,
+                vectors: self.vectors,
+                objects: self.buffers,
+                stride: self.stride.0..=self.stride.1,
+                address_width: self.address_width,
+                timeout: self.timeout,
+                ways: self.ways(),
+            },
+            counts: vec![(Scope::Pool, self.pools), (Scope::Portal, self.portals)],
+            facts: self.facts(),
+            rows: self.rows(),
+        }
+    }
+
+    fn ways(&self) -> Vec<&'static str> {
+        let portal = (self.portals > 0).then_some(super::PORTAL.name);
+        let register = self.register_path.then_some(super::REGISTER.name);
+        portal.into_iter().chain(register).collect()
+    }
+
+    fn facts(&self) -> Vec<(&'static str, Fact)> {
+        let number = |n: u64| Fact::Number(n);
+        let (low, high) = self.ring_log2;
+        vec![
+            (
+                "specification",
+                Fact::Text(format!("1.{}", self.minor).into()),
+            ),
+            ("implementer", number(self.implementer.into())),
+            ("revision", number(self.revision.into())),
+            ("pools", number(self.pools.into())),
+            ("portals", number(self.portals.into())),
+            ("vectors", number(self.vectors.into())),
+            ("buffers_per_pool", number(self.buffers)),
+            ("address_width", number(self.address_width.into())),
+            ("stride_bytes", Fact::Range(self.stride.0, self.stride.1)),
+            ("ring_entries", Fact::Range(1 << low, 1 << high)),
+            ("timeout_ms", number(self.timeout.as_millis() as u64)),
+            ("register_path", Fact::Flag(self.register_path)),
+            ("thresholds", Fact::Flag(self.thresholds)),
+            ("natural_align", Fact::Flag(self.natural_align)),
+            ("injection", Fact::Flag(self.injection)),
+        ]
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let maker = match self.implementer {
+            1 => " (the software model)",
+            _ => "",
+        };
+        let (low, high) = self.ring_log2;
+        let (smallest, largest) = self.stride;
+        vec![
+            (
+                "BMU",
+                format!(
+                    "specification 1.{}, implementer {}{maker}",
+                    self.minor, self.implementer
+                ),
+            ),
+            (
+                "has",
+                format!(
+                    "{} pools, {} portals, {} vectors",
+                    self.pools, self.portals, self.vectors
+                ),
+            ),
+            (
+                "pool",
+                format!(
+                    "up to {} buffers of {smallest} to {largest} bytes",
+                    self.buffers
+                ),
+            ),
+            (
+                "rings",
+                format!("{} to {} entries", 1u64 << low, 1u64 << high),
+            ),
+            ("addresses", format!("{} bits", self.address_width)),
+            ("features", self.features().join(", ")),
+        ]
+    }
+
+    fn features(&self) -> Vec<&'static str> {
+        let all = [
+            (self.register_path, "register path"),
+            (self.portals > 0, "portals"),
+            (self.thresholds, "thresholds"),
+            (self.natural_align, "natural alignment"),
+            (self.injection, "error injection"),
+        ];
+        all.iter()
+            .filter(|(has, _)| *has)
+            .map(|(_, name)| *name)
+            .collect()
+    }
+}
+
 /// Reads a control register and tells a device that is gone from one that says all ones (SPEC 4).
 pub(super) fn read_at<A: access::PureRead, W: Word>(
     control: &impl Bar,
     reg: Reg<A, W>,
     index: u16,
 ) -> Result<W, BusError> {
-    let value = reg.read_at(control, index)?;
-    if value == W::ALL_ONES && regs::MAGIC.read(control)? == u32::MAX {
-        return Err(BusError::Gone {
-            evidence: format!("{} and MAGIC read all ones", reg.row().name),
-        });
-    }
-    Ok(value)
-}
-
-/// Opens a BAR and checks its size.
-pub(super) fn bar<T: Transport>(
-    transport: &T,
-    index: u8,
-    expected: u64,
-) -> Result<T::Bar, OpenError> {
-    let bar = transport.bar(index)?;
-    let found = bar.size();
-    if found < expected {
-        return Err(OpenError::BarSize {
-            bar: index,
-            found,
-            expected,
-        });
-    }
-    Ok(bar)
+    read_alive(control, reg, index, regs::MAGIC)
 }
 
 /// Reads what the device behind `transport` is and can do. Writes nothing and resets nothing.
 pub fn identify<T: Transport>(transport: &T) -> Result<Capabilities, OpenError> {
-    read_identity(&bar(transport, regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE)?)
+    read_identity(&sized_bar(
+        transport,
+        regs::CONTROL_BAR,
+        regs::CONTROL_BAR_SIZE,
+    )?)
 }
 
 /// Checks magic number and version, and only then looks at anything else (SPEC 3.1).
@@ -90,7 +174,13 @@ pub(super) fn read_identity(control: &impl Bar) -> Result<Capabilities, OpenErro
         .into());
     }
     if found != regs::MAGIC_VALUE {
-        return Err(OpenError::NotABmu { found });
+        return Err(OpenError::Stranger {
+            device: "BMU",
+            register: &regs::MAGIC.row().name,
+            bar: regs::CONTROL_BAR,
+            found,
+            expected: regs::MAGIC_VALUE,
+        });
     }
     let version = read_at(control, regs::VERSION, 0)?.into();
     let (major, minor) = (
@@ -98,7 +188,11 @@ pub(super) fn read_identity(control: &impl Bar) -> Result<Capabilities, OpenErro
         regs::version::MINOR.of(version) as u32,
     );
     if major != regs::VERSION_MAJOR {
-        return Err(OpenError::Version { major, minor });
+        return Err(OpenError::Version {
+            major,
+            minor,
+            known: regs::VERSION_MAJOR,
+        });
     }
     capabilities(control, minor)
 }
@@ -154,6 +248,7 @@ fn check_capabilities(
             Ok(())
         } else {
             Err(OpenError::Capability {
+                section: "4.2",
                 register,
                 value,
                 rule,
@@ -203,7 +298,13 @@ pub(super) fn check_alive(control: &impl Bar) -> Result<(), OpenError> {
         regs::LIVENESS.write(control, written)?;
         let found = read_at(control, regs::LIVENESS, 0)?;
         if found != !written {
-            return Err(OpenError::NotAlive { written, found });
+            return Err(OpenError::NotAlive {
+                register: &regs::LIVENESS.row().name,
+                bar: regs::CONTROL_BAR,
+                expected: "its complement",
+                written,
+                found,
+            });
         }
     }
     Ok(())

@@ -1,358 +1,284 @@
-//! A pool of the device: its free list, configured, with the ledger of what the device holds, and the register path.
+//! A free list of the device: one pool, and the portals that serve it.
 
+use std::fmt;
 use std::sync::Arc;
 
-use crate::bmu::claims::PoolId;
+use crate::bmu::claims::{PoolId, PortalId};
 use crate::bmu::device::Bmu;
-use crate::bmu::error::{ErrorBits, Fault, PathError, Refusal, SetupError};
-use crate::bmu::ledger::{Geometry, Ledger};
-use crate::bmu::regs;
-use crate::bus::{BusError, Iova, Transport};
-use crate::reg::{Reg, access};
+use crate::bmu::errors::ErrorBits;
+use crate::bmu::pool::Pool;
+use crate::bmu::portal::{Portal, PortalConfig};
+use crate::bmu::rings::Status;
+use crate::bus::{BusError, DmaBuffer, Transport};
+use crate::family::{Breach, FreeList, Geometry, Ledger, ListConfig, PathError, SetupError};
 
-/// What a pool is to be.
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub struct ListConfig {
-    /// Where the device finds object 0; a multiple of 64, not 0.
-    pub base: Iova,
-    /// Bytes from one object to the next; a multiple of 64.
-    pub stride: u64,
-    /// How many objects there are, at least 1.
-    pub objects: u32,
-    /// How many the list may hold; the number of objects, as a rule.
-    pub capacity: u32,
-}
-
-/// A free list in the device, in use by this driver alone.
+/// A free list in the device, in use by this driver alone, with its portals; `D` is the memory of their rings.
 ///
-/// It knows which objects the device holds and believes nothing else. After the first fault it is *poisoned*: the
-/// device's list is in an unknown state, every call fails with the same cause, and only closing the list and resetting
-/// the device helps. Dropping it disables the pool.
-pub struct FreeList<T: Transport> {
-    bmu: Arc<Bmu<T>>,
-    id: PoolId,
-    operation: T::Bar,
-    ledger: Ledger,
-    poison: Option<Fault>,
+/// As a [`FreeList`] it moves objects through its first portal, or by registers where it has none. Dropping it disables
+/// its portals and then its pool.
+pub struct List<T: Transport, D: DmaBuffer> {
+    // Field order is drop order: a pool can't be disabled while a portal serves it.
+    portals: Vec<Portal<T, D>>,
+    pool: Pool<T>,
 }
 
-impl<T: Transport> FreeList<T> {
-    /// Takes a free pool of the device, configures it, reads its range back and enables it, empty.
+impl<T: Transport, D: DmaBuffer> List<T, D> {
+    /// Takes a free pool of the device, configures it, reads its range back and enables it, empty and without portals.
     ///
     /// All objects are with the host until they are given.
-    pub fn open(bmu: &Arc<Bmu<T>>, config: &ListConfig) -> Result<FreeList<T>, SetupError> {
-        let geometry = check(bmu, config)?;
-        let id = bmu.claim_pool()?;
-        // From here on dropping the list gives the pool back.
-        let list = FreeList {
-            bmu: bmu.clone(),
-            id,
-            operation: bmu.operation().clone(),
-            ledger: Ledger::new(geometry),
-            poison: None,
-        };
-        list.configure(config)?;
-        Ok(list)
+    pub fn open(bmu: &Arc<Bmu<T>>, config: &ListConfig) -> Result<List<T, D>, SetupError> {
+        Ok(List {
+            portals: Vec::new(),
+            pool: Pool::open(bmu, config)?,
+        })
+    }
+
+    /// Takes a free portal of the device, lays its rings out in `memory` and starts it.
+    ///
+    /// `memory` has at least [`Layout::size`](crate::bmu::Layout::size) bytes, is reachable by the device and starts at a
+    /// multiple of 64.
+    ///
+    /// # Panics
+    ///
+    /// When `memory` is too small.
+    pub fn open_portal(
+        &mut self,
+        memory: D,
+        config: &PortalConfig,
+    ) -> Result<PortalId, SetupError> {
+        let portal = Portal::open(&self.pool, memory, config)?;
+        let id = portal.id();
+        self.portals.push(portal);
+        Ok(id)
+    }
+
+    /// Returns one of the list's portals, by which objects can be moved where there are several.
+    pub fn portal(&mut self, id: PortalId) -> Option<PortalRef<'_, T, D>> {
+        let portal = self.portals.iter_mut().find(|portal| portal.id() == id)?;
+        let pool = &mut self.pool;
+        Some(PortalRef { portal, pool })
+    }
+
+    /// Returns the list's first portal.
+    pub fn first_portal(&mut self) -> Option<PortalRef<'_, T, D>> {
+        let portal = self.portals.first_mut()?;
+        let pool = &mut self.pool;
+        Some(PortalRef { portal, pool })
+    }
+
+    /// Stops every portal and returns the objects that were in their acquire rings: they are the host's now.
+    ///
+    /// What was given is in the device's list afterwards. Blocks for at most the device's timeout a portal. After an
+    /// error the portals are gone all the same.
+    pub fn close_portals(&mut self) -> Result<Vec<u32>, PathError> {
+        let mut parked = Vec::new();
+        for portal in std::mem::take(&mut self.portals) {
+            parked.extend(portal.close(&mut self.pool)?);
+        }
+        Ok(parked)
+    }
+
+    /// Disables every portal without asking what is in its rings: the device keeps it until a reset.
+    pub fn abandon_portals(&mut self) {
+        self.portals.clear();
     }
 
     /// Returns the pool's number.
     pub fn id(&self) -> PoolId {
-        self.id
+        self.pool.id()
     }
 
     /// Returns the device.
     pub fn bmu(&self) -> &Arc<Bmu<T>> {
-        &self.bmu
+        self.pool.bmu()
     }
 
     /// Returns where the objects lie.
     pub fn geometry(&self) -> &Geometry {
-        self.ledger.geometry()
-    }
-
-    /// Returns which objects the device holds.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Returns what poisoned the list.
-    pub fn poison(&self) -> Option<&Fault> {
-        self.poison.as_ref()
+        self.pool.ledger().geometry()
     }
 
     /// Takes one object by the register path: `None` where the list is empty.
     ///
     /// Costs one round trip to the device. Objects that a portal keeps in its acquire ring are not in the list.
     pub fn alloc(&mut self) -> Result<Option<u32>, PathError> {
-        self.usable()?;
-        let address = match regs::POOL_ALLOC.take_at(&mut self.operation, self.id.0) {
-            Ok(0) => return Ok(None),
-            Ok(u64::MAX) => return Err(self.all_ones()),
-            Ok(address) => address,
-            Err(error) => return Err(self.fault(error.into())),
-        };
-        self.ledger
-            .take(address)
-            .map(Some)
-            .map_err(|fault| self.fault(fault))
+        self.pool.alloc()
     }
 
     /// Gives one object by the register path: one posted write.
     ///
     /// Refuses an object that the device has already or that does not exist; then nothing is changed.
     pub fn free(&mut self, index: u32) -> Result<(), PathError> {
-        self.free_all(&[index])
+        self.pool.free_all(&[index])
     }
 
     /// Fills `objects` by the register path, all of it (`true`) or, where there are not as many, nothing.
     ///
     /// Costs one round trip an object. On `false` and on an error `objects` is untouched.
     pub fn alloc_all(&mut self, objects: &mut [u32]) -> Result<bool, PathError> {
-        let mut taken = Vec::with_capacity(objects.len());
-        while taken.len() < objects.len() {
-            match self.alloc()? {
-                Some(index) => taken.push(index),
-                None => {
-                    self.free_all(&taken)?;
-                    return Ok(false);
-                }
-            }
-        }
-        objects.copy_from_slice(&taken);
-        Ok(true)
+        self.pool.alloc_all(objects)
     }
 
     /// Gives all of `objects` by the register path, one posted write each, or refuses them all.
     pub fn free_all(&mut self, objects: &[u32]) -> Result<(), PathError> {
-        self.usable()?;
-        self.give_all(objects)?;
-        for &index in objects {
-            let address = self.ledger.geometry().address(index);
-            regs::POOL_FREE
-                .write_at(&self.operation, self.id.0, address)
-                .map_err(|error| self.fault(error.into()))?;
-        }
-        Ok(())
+        self.pool.free_all(objects)
     }
 
     /// Fails, and poisons the list, where the device should still hold objects after it said that it is empty.
     pub fn expect_empty(&mut self) -> Result<(), PathError> {
-        self.usable()?;
-        match self.ledger.held() {
-            0 => Ok(()),
-            held => Err(self.fault(Fault::Lost { held })),
-        }
-    }
-
-    /// Reads how many objects are in the device's list; those in acquire rings are not.
-    ///
-    /// Costs a round trip, and is exact only while nobody moves objects.
-    pub fn available(&self) -> Result<u32, BusError> {
-        self.bmu.read_at(regs::POOL_AVAILABLE, self.id.0)
+        self.pool.expect_empty()
     }
 
     /// Sets the thresholds (SPEC 5.2): DEPLETED below `low` (0: off), RECOVERED from `high` on.
     pub fn set_thresholds(&self, low: u32, high: u32) -> Result<(), SetupError> {
-        if low > high {
-            return Err(invalid(
-                "low threshold",
-                low.into(),
-                format!("at most the high one, {high}"),
-            ));
-        }
-        self.write(regs::POOL_HIGH, high)?;
-        self.write(regs::POOL_LOW, low)?;
-        Ok(())
+        self.pool.set_thresholds(low, high)
     }
 
     /// Lets threshold events raise `vector` and returns its interrupt.
     pub fn event_interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
-        let irq = self.bmu.interrupt(vector)?;
-        self.write(regs::POOL_VECTOR, vector.into())?;
-        self.write(
-            regs::POOL_EVENT_ENABLE,
-            regs::pool_event_enable::EVENTS.mask() as u32,
-        )?;
-        Ok(irq)
+        self.pool.event_interrupt(vector)
     }
 
     /// Reads and clears the threshold events: `(depleted, recovered)`.
     pub fn take_events(&self) -> Result<(bool, bool), BusError> {
-        let events = self.bmu.read_at(regs::POOL_EVENT, self.id.0)?;
-        self.write(regs::POOL_EVENT, events)?;
-        let is_set = |field: crate::reg::Field| field.of(events.into()) != 0;
-        Ok((
-            is_set(regs::pool_event::DEPLETED),
-            is_set(regs::pool_event::RECOVERED),
-        ))
+        self.pool.take_events()
     }
 
     /// Reads and clears the pool's errors and the address of the first.
     pub fn take_errors(&self) -> Result<(ErrorBits, u64), BusError> {
-        let errors = self.bmu.read_at(regs::POOL_ERROR, self.id.0)?;
-        let address = self.bmu.read_at(regs::POOL_ERROR_ADDRESS, self.id.0)?;
-        self.write(regs::POOL_ERROR, errors)?;
-        Ok((ErrorBits(errors), address))
-    }
-
-    /// Fails when the list is poisoned.
-    #[inline]
-    pub(crate) fn usable(&self) -> Result<(), PathError> {
-        match &self.poison {
-            None => Ok(()),
-            Some(fault) => Err(PathError::Poisoned {
-                pool: self.id,
-                fault: fault.clone(),
-            }),
-        }
-    }
-
-    /// Poisons the list, unless it is already, and returns the error that every call fails with from now on.
-    #[cold]
-    pub(crate) fn fault(&mut self, fault: Fault) -> PathError {
-        let fault = self.poison.get_or_insert(fault).clone();
-        PathError::Poisoned {
-            pool: self.id,
-            fault,
-        }
-    }
-
-    /// An allocation read all ones: the device is gone, or it handed out an address that no buffer has (SPEC 4).
-    #[cold]
-    fn all_ones(&mut self) -> PathError {
-        let fault = match self.bmu.read(regs::MAGIC) {
-            Err(BusError::Gone { .. }) => Fault::Gone("POOL_ALLOC"),
-            Err(error) => error.into(),
-            Ok(_) => Fault::OutOfRange {
-                address: u64::MAX,
-                base: self.geometry().base(),
-                end: self.geometry().end(),
-            },
-        };
-        self.fault(fault)
-    }
-
-    /// Notes that all of `objects` go to the device; refuses them all when one can't.
-    #[inline]
-    pub(crate) fn give_all(&mut self, objects: &[u32]) -> Result<(), PathError> {
-        self.ledger
-            .give_all(objects)
-            .map_err(|(index, why): (u32, Refusal)| PathError::Refused { index, why })
-    }
-
-    /// The ledger, for a portal that serves this list.
-    #[inline]
-    pub(crate) fn ledger_mut(&mut self) -> &mut Ledger {
-        &mut self.ledger
-    }
-
-    fn configure(&self, config: &ListConfig) -> Result<(), SetupError> {
-        self.forget()?;
-        let end = self.geometry().end();
-        regs::POOL_BASE.write_at(self.bmu.control(), self.id.0, config.base.0)?;
-        regs::POOL_END.write_at(self.bmu.control(), self.id.0, end)?;
-        self.write(regs::POOL_STRIDE, config.stride as u32)?;
-        self.write(regs::POOL_CAPACITY, config.capacity)?;
-        // SPEC 5.1: a free must not overtake the range, and a device that drops address bits shows here.
-        self.read_back(regs::POOL_BASE, config.base.0)?;
-        self.read_back(regs::POOL_END, end)?;
-        self.write(regs::POOL_CONTROL, regs::pool_control::ENABLE.mask() as u32)?;
-        self.check_enabled()
-    }
-
-    /// Clears what the last list of this number left: thresholds, interrupts, events and errors.
-    fn forget(&self) -> Result<(), BusError> {
-        self.write(regs::POOL_EVENT_ENABLE, 0)?;
-        self.write(regs::POOL_LOW, 0)?;
-        self.write(regs::POOL_HIGH, 0)?;
-        self.write(regs::POOL_EVENT, regs::POOL_EVENT.row().bits as u32)?;
-        self.write(regs::POOL_ERROR, regs::POOL_ERROR.row().bits as u32)
-    }
-
-    fn check_enabled(&self) -> Result<(), SetupError> {
-        let control = self.bmu.read_at(regs::POOL_CONTROL, self.id.0)?;
-        if regs::pool_control::ENABLE.of(control.into()) != 0 {
-            return Ok(());
-        }
-        let (errors, value) = self.take_errors()?;
-        Err(SetupError::Refused {
-            of: self.id.to_string(),
-            errors,
-            value,
-        })
-    }
-
-    fn read_back(&self, reg: Reg<access::Rw, u64>, written: u64) -> Result<(), SetupError> {
-        let found = self.bmu.read_at(reg, self.id.0)?;
-        if found == written {
-            return Ok(());
-        }
-        let register = &*reg.row().name;
-        Err(SetupError::ReadBack {
-            register,
-            of: self.id.to_string(),
-            written,
-            found,
-        })
-    }
-
-    fn write<A: access::Write>(&self, reg: Reg<A, u32>, value: u32) -> Result<(), BusError> {
-        reg.write_at(self.bmu.control(), self.id.0, value)
+        self.pool.take_errors()
     }
 }
 
-impl<T: Transport> Drop for FreeList<T> {
-    /// Disables the pool and gives its number back. A pool that stays enabled is never used again before a reset.
-    fn drop(&mut self) {
-        let disabled = self
-            .write(regs::POOL_CONTROL, 0)
-            .and_then(|()| self.bmu.read_at(regs::POOL_CONTROL, self.id.0))
-            .is_ok_and(|control| regs::pool_control::ENABLE.of(control.into()) == 0);
-        self.bmu.release_pool(self.id, disabled);
+impl<T: Transport, D: DmaBuffer> FreeList for List<T, D> {
+    fn name(&self) -> String {
+        self.pool.id().to_string()
+    }
+
+    fn ledger(&self) -> &Ledger {
+        self.pool.ledger()
+    }
+
+    fn poison(&self) -> Option<&Breach> {
+        self.pool.poison()
+    }
+
+    fn give(&mut self, objects: &[u32]) -> Result<(), PathError> {
+        match self.portals.first_mut() {
+            Some(portal) => portal.enqueue(&mut self.pool, objects),
+            None => self.pool.free_all(objects),
+        }
+    }
+
+    fn take(&mut self, objects: &mut [u32]) -> Result<bool, PathError> {
+        match self.portals.first_mut() {
+            Some(portal) => portal.dequeue(&mut self.pool, objects),
+            None => self.pool.alloc_all(objects),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), PathError> {
+        self.portals
+            .iter_mut()
+            .try_for_each(|portal| portal.flush(&mut self.pool))
+    }
+
+    fn available(&self) -> Result<u32, BusError> {
+        self.pool.available()
+    }
+
+    /// Takes everything out: through the portals first, then what they leave, one by one.
+    fn drain(&mut self) -> Result<Vec<u32>, PathError> {
+        let mut drained = Vec::with_capacity(self.pool.ledger().held() as usize);
+        if let Some(portal) = self.portals.first_mut() {
+            drained.extend(portal.drain(&mut self.pool)?);
+        }
+        drained.extend(self.close_portals()?);
+        if self.pool.bmu().capabilities().register_path {
+            while let Some(index) = self.pool.alloc()? {
+                drained.push(index);
+            }
+        }
+        self.pool.expect_empty()?;
+        Ok(drained)
     }
 }
 
-/// Checks a configuration against the device and SPEC 5.1 before anything is written.
-fn check<T: Transport>(bmu: &Bmu<T>, config: &ListConfig) -> Result<Geometry, SetupError> {
-    let can = bmu.capabilities();
-    let (min, max) = can.stride;
-    if !(min..=max).contains(&config.stride) || !config.stride.is_multiple_of(Geometry::GRANULE) {
-        return Err(invalid(
-            "stride",
-            config.stride,
-            format!("{min} to {max} bytes in steps of 64"),
-        ));
-    }
-    let most = can.buffers.min(u32::MAX.into());
-    if config.objects == 0 || u64::from(config.objects) > most {
-        return Err(invalid(
-            "number of objects",
-            config.objects.into(),
-            format!("1 to {most}"),
-        ));
-    }
-    if config.capacity == 0 || config.capacity > config.objects {
-        let allowed = format!("1 to the number of objects, {}", config.objects);
-        return Err(invalid("capacity", config.capacity.into(), allowed));
-    }
-    let misplaced = || {
-        let bits = can.address_width;
-        invalid(
-            "base address",
-            config.base.0,
-            format!("a multiple of 64, not 0, with the pool below 2^{bits}"),
-        )
-    };
-    let geometry =
-        Geometry::new(config.base, config.stride, config.objects).ok_or_else(misplaced)?;
-    let fits = can.address_width >= 64 || geometry.end() <= 1 << can.address_width;
-    if fits { Ok(geometry) } else { Err(misplaced()) }
+/// A portal of a list, with the pool that it serves.
+pub struct PortalRef<'a, T: Transport, D: DmaBuffer> {
+    portal: &'a mut Portal<T, D>,
+    pool: &'a mut Pool<T>,
 }
 
-fn invalid(what: &'static str, value: u64, allowed: String) -> SetupError {
-    SetupError::Invalid {
-        what,
-        value,
-        allowed,
+impl<T: Transport, D: DmaBuffer> PortalRef<'_, T, D> {
+    /// Returns the portal's number.
+    pub fn id(&self) -> PortalId {
+        self.portal.id()
+    }
+
+    /// Returns how often the doorbell was rung since the portal was opened.
+    pub fn doorbells(&self) -> u64 {
+        self.portal.doorbells()
+    }
+
+    /// Returns the device's last status line, as it is.
+    pub fn status(&self) -> Status {
+        self.portal.status()
+    }
+
+    /// Gives all of `objects` to the device, as [`FreeList::give`].
+    ///
+    /// Does not block while the release ring has room.
+    pub fn enqueue(&mut self, objects: &[u32]) -> Result<(), PathError> {
+        self.portal.enqueue(self.pool, objects)
+    }
+
+    /// Fills `objects` with objects from the device, as [`FreeList::take`].
+    ///
+    /// Reads no register. Does not block while the acquire ring has enough. What others give at this moment, as by the
+    /// register path, may be missed: `false` is what the device said last.
+    pub fn dequeue(&mut self, objects: &mut [u32]) -> Result<bool, PathError> {
+        self.portal.dequeue(self.pool, objects)
+    }
+
+    /// Announces what was given and taken and not announced yet.
+    pub fn flush(&mut self) -> Result<(), PathError> {
+        self.portal.flush(self.pool)
+    }
+
+    /// Takes all objects that the device has to give through this portal, in the order in which it hands them out.
+    pub fn drain(&mut self) -> Result<Vec<u32>, PathError> {
+        self.portal.drain(self.pool)
+    }
+
+    /// Lets the event "buffers available" raise `vector` and returns its interrupt (SPEC 6.6).
+    pub fn event_interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
+        self.portal.event_interrupt(vector)
+    }
+
+    /// Reads and clears the event "buffers available".
+    pub fn take_event(&self) -> Result<bool, BusError> {
+        self.portal.take_event()
+    }
+}
+
+impl<T: Transport, D: DmaBuffer> fmt::Debug for List<T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("List")
+            .field("pool", &self.pool.id())
+            .field("held", &self.pool.ledger().held())
+            .field("portals", &self.portals.len())
+            .field("poison", &self.pool.poison())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Transport, D: DmaBuffer> fmt::Debug for PortalRef<'_, T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PortalRef")
+            .field("portal", &self.portal.id())
+            .field("pool", &self.pool.id())
+            .field("status", &self.portal.status())
+            .finish_non_exhaustive()
     }
 }

@@ -5,23 +5,25 @@
 //!
 //! # Theory of operation
 //!
-//! The device keeps free lists of buffers. [`Bmu`] is the function as a whole, [`FreeList`] one list with the driver's
-//! own [`Ledger`] of what the device holds, [`Portal`] a pair of rings that moves objects in bulk:
+//! The device keeps free lists of buffers. [`Bmu`] is the function as a whole, [`List`] one list with the driver's own
+//! [`Ledger`](crate::family::Ledger) of what the device holds, and with its portals, each a pair of rings that moves
+//! objects in bulk:
 //!
 //! ```text
-//!            FreeList::free (1 posted write)           ┌────────────────┐
+//!            List::free (1 posted write)               ┌────────────────┐
 //!   host ───────────────────────────────────────────► │                │
 //!        ◄─────────────────────────────────────────── │   free list    │
-//!            FreeList::alloc (1 round trip)            │   in the       │
+//!            List::alloc (1 round trip)                │   in the       │
 //!                                                      │   device       │
-//!        Portal::enqueue ► release ring ── DMA read ─► │                │
-//!        Portal::dequeue ◄ acquire ring ◄─ DMA write ─ │                │
+//!        List::give ─────► release ring ── DMA read ─► │                │
+//!        List::take ◄───── acquire ring ◄─ DMA write ─ │                │
 //!                 ▲        status line  ◄─ DMA write ─ │                │
 //!                 └──── doorbell: 1 posted write ────► └────────────────┘
 //! ```
 //!
-//! Objects are numbers from 0; [`Geometry`] turns them into addresses and back. An address from the device becomes an
-//! object in [`Ledger::take`] alone, which checks range, stride and that the device can have it.
+//! Objects are numbers from 0; [`Geometry`](crate::family::Geometry) turns them into addresses and back. An address from
+//! the device becomes an object in [`Ledger::take`](crate::family::Ledger::take) alone, which checks range, stride and
+//! that the device can have it.
 //!
 //! # Life of an object
 //!
@@ -33,31 +35,32 @@
 //!
 //! | step | allowed | otherwise |
 //! | --- | --- | --- |
-//! | open a [`FreeList`] | pools are left | [`SetupError::NoPool`] |
-//! | give an object | it is the host's | [`Refusal`], nothing changed |
-//! | take an object | the ledger says that the device has it | the list is poisoned ([`Fault`]) |
-//! | reset | no list and no portal is open | [`ResetError::InUse`]: a reset forgets every buffer |
+//! | open a [`List`] | pools are left | [`AllInUse`](crate::family::SetupError::AllInUse) |
+//! | give an object | it is the host's | [`Misuse`](crate::family::Misuse), nothing changed |
+//! | take an object | the ledger says that the device has it | the list is poisoned ([`Breach`](crate::family::Breach)) |
+//! | reset | no list is open | [`InUse`](crate::family::ResetError::InUse): a reset forgets every buffer |
 //! | close a portal | any time; its acquire ring's objects come back | |
-//! | drop a list | after its portals, which the types do not enforce: the device refuses to disable it | the number stays taken until a reset |
+//! | drop a list | any time: its portals go first, which [`List`] keeps with it | a pool that the device keeps enabled is not used again before a reset |
 //!
-//! After the first fault a list is poisoned: an access with effect that failed, or a device that lied, leaves the
-//! device's list in a state that nobody knows.
+//! After the first breach of trust a list is poisoned: an access with effect that failed, or a device that lied, leaves
+//! the device's list in a state that nobody knows.
 
 mod claims;
 mod device;
-mod error;
+mod errors;
 mod identity;
-mod ledger;
 mod list;
+mod module;
+mod pool;
 mod portal;
 pub mod regs;
 mod rings;
 
 pub use claims::{PoolId, PortalId};
-pub use device::{Bmu, ErrorRecord, OpenReset};
-pub use error::{ErrorBits, Fault, OpenError, PathError, Refusal, ResetError, SetupError};
+pub use device::{Bmu, ErrorRecord};
+pub use errors::ErrorBits;
 pub use identity::{Capabilities, identify};
-pub use ledger::{Geometry, Ledger};
-pub use list::{FreeList, ListConfig};
-pub use portal::{Portal, PortalConfig};
+pub use list::{List, PortalRef};
+pub use module::{ABOUT, Module, PORTAL, REGISTER};
+pub use portal::PortalConfig;
 pub use rings::{Layout, Rings, Status};

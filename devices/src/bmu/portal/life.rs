@@ -1,21 +1,23 @@
 //! The life of a portal: configuration, states, stop (SPEC 6.1, 6.2).
 
 use super::{Portal, PortalConfig};
+use crate::bmu::claims::PoolId;
 use crate::bmu::device::Bmu;
-use crate::bmu::error::{ErrorBits, Fault, SetupError};
+use crate::bmu::errors::ErrorBits;
 use crate::bmu::regs::{self, PortalState};
 use crate::bus::{BusError, DmaBuffer, Transport};
+use crate::family::{Breach, SetupError};
 use crate::reg::{Reg, access};
 
 impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     #[cold]
-    pub(super) fn halted(&self) -> Fault {
+    pub(super) fn halted(&self) -> Breach {
         let errors = self.bmu.read_at(regs::PORTAL_ERROR, self.id.0);
         let value = self.bmu.read_at(regs::PORTAL_ERROR_ADDRESS, self.id.0);
         match (errors, value) {
-            (Ok(errors), Ok(value)) => Fault::Halted {
-                portal: self.id,
-                errors: ErrorBits(errors),
+            (Ok(errors), Ok(value)) => Breach::Halted {
+                of: self.id.to_string(),
+                errors: ErrorBits(errors).into(),
                 value,
             },
             (Err(error), _) | (_, Err(error)) => error.into(),
@@ -23,7 +25,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     }
 
     /// Disables the portal and waits until the device has stopped serving it.
-    pub(super) fn stop(&mut self) -> Result<(), Fault> {
+    pub(super) fn stop(&mut self) -> Result<(), Breach> {
         let state = self.state()?;
         if state == PortalState::Halted {
             return Err(self.halted());
@@ -40,7 +42,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     }
 
     /// Disables the portal whatever state it is in: one that halts while it stops is disabled by another write.
-    fn disable(&self) -> Result<(), Fault> {
+    fn disable(&self) -> Result<(), Breach> {
         self.write(regs::PORTAL_CONTROL, 0)?;
         self.bmu.wait("stop of the portal", || match self.state()? {
             PortalState::Disabled => Ok(Some(())),
@@ -54,14 +56,18 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         Ok(PortalState::of(status))
     }
 
-    pub(super) fn configure(&mut self, config: &PortalConfig) -> Result<(), SetupError> {
+    pub(super) fn configure(
+        &mut self,
+        pool: PoolId,
+        config: &PortalConfig,
+    ) -> Result<(), SetupError> {
         let base = self.rings.memory().iova().0;
         let layout = config.layout;
         let (release, acquire) = layout.log2();
         let sizes = regs::portal_sizes::RELEASE_LOG2.set(0, release.into())
             | regs::portal_sizes::ACQUIRE_LOG2.set(0, acquire.into());
         self.forget()?;
-        self.write(regs::PORTAL_POOL, self.pool.into())?;
+        self.write(regs::PORTAL_POOL, pool.number().into())?;
         self.write(regs::PORTAL_SIZES, sizes as u32)?;
         self.write64(regs::PORTAL_RELEASE_BASE, base)?;
         self.write64(
@@ -89,7 +95,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         self.write(regs::PORTAL_ERROR, errors.0)?;
         Err(SetupError::Refused {
             of: self.id.to_string(),
-            errors,
+            errors: errors.into(),
             value,
         })
     }

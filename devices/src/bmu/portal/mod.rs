@@ -1,7 +1,7 @@
 //! A portal: bulk enqueue and dequeue through rings in host memory, without a register read in steady state.
 //!
 //! Every call names the [`FreeList`] that the portal serves, whose ledger is the only judge of what the device may
-//! hand out. A call either does all of what it was asked or changes nothing, or it poisons the list.
+//! hand out. A call either does all of what it was asked or changes nothing, or it poisons the pool.
 
 mod entries;
 mod life;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use crate::bmu::claims::PortalId;
 use crate::bmu::device::Bmu;
-use crate::bmu::error::{PathError, SetupError};
-use crate::bmu::list::FreeList;
+use crate::bmu::pool::Pool;
 use crate::bmu::regs;
 use crate::bmu::rings::{Layout, Rings, Status};
 use crate::bus::{Bar, BusError, DmaBuffer, Transport};
+use crate::family::{PathError, SetupError};
 
 type DoorbellOf<T> = <<T as Transport>::Bar as Bar>::Doorbell;
 
@@ -28,7 +28,7 @@ pub struct PortalConfig {
     /// Entries between two writes of the status line, 1 to half of the smaller ring.
     pub hysteresis: u32,
     /// Given objects that may wait for the next doorbell; 1 rings on every call. They are announced at the latest
-    /// when the portal runs short, on [`Portal::flush`] and when it is closed.
+    /// when the portal runs short, on a flush and when it is closed.
     pub batch: u32,
 }
 
@@ -55,10 +55,9 @@ impl PortalConfig {
 ///
 /// `D` is the memory of its rings. Dropping it disables the portal; an orderly end, which accounts for every object,
 /// is [`Portal::close`].
-pub struct Portal<T: Transport, D: DmaBuffer> {
+pub(super) struct Portal<T: Transport, D: DmaBuffer> {
     bmu: Arc<Bmu<T>>,
     id: PortalId,
-    pool: u16,
     rings: Rings<D, DoorbellOf<T>>,
     credits: u32,
     batch: u32,
@@ -70,19 +69,19 @@ pub struct Portal<T: Transport, D: DmaBuffer> {
 }
 
 impl<T: Transport, D: DmaBuffer> Portal<T, D> {
-    /// Takes a free portal of the device, lays its rings out in `memory` and starts it for `list`.
+    /// Takes a free portal of the device, lays its rings out in `memory` and starts it for `pool`.
     ///
     /// `memory` has at least [`Layout::size`] bytes, is reachable by the device and starts at a multiple of 64.
     ///
     /// # Panics
     ///
     /// When `memory` is too small.
-    pub fn open(
-        list: &FreeList<T>,
+    pub(super) fn open(
+        pool: &Pool<T>,
         memory: D,
         config: &PortalConfig,
     ) -> Result<Portal<T, D>, SetupError> {
-        let bmu = list.bmu();
+        let bmu = pool.bmu();
         life::check(bmu, config, &memory)?;
         let id = bmu.claim_portal()?;
         let doorbell = bmu
@@ -93,7 +92,6 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
         let mut portal = Portal {
             bmu: bmu.clone(),
             id,
-            pool: list.id().number(),
             rings: Rings::new(memory, doorbell, config.layout),
             credits: config.credits,
             batch: config.batch.max(1),
@@ -101,38 +99,37 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
             entries: Vec::with_capacity(config.credits as usize),
             enabled: false,
         };
-        portal.configure(config)?;
+        portal.configure(pool.id(), config)?;
         Ok(portal)
     }
 
     /// Returns the portal's number.
-    pub fn id(&self) -> PortalId {
+    pub(super) fn id(&self) -> PortalId {
         self.id
     }
 
     /// Returns how often the doorbell was rung since the portal was opened.
-    pub fn doorbells(&self) -> u64 {
+    pub(super) fn doorbells(&self) -> u64 {
         self.rings.doorbells()
     }
 
     /// Returns the device's last status line, as it is.
-    pub fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         self.rings.status()
     }
 
     /// Gives all of `objects` to the device, or refuses them all.
     ///
     /// Does not block while the release ring has room; else waits for the device, at most for its timeout.
-    pub fn enqueue(&mut self, list: &mut FreeList<T>, objects: &[u32]) -> Result<(), PathError> {
-        self.serves(list);
-        list.usable()?;
-        list.give_all(objects)?;
+    pub(super) fn enqueue(&mut self, pool: &mut Pool<T>, objects: &[u32]) -> Result<(), PathError> {
+        pool.usable()?;
+        pool.give_all(objects)?;
         // The device reports room for half of the ring at least, and not always for more (SPEC 6.5).
         for part in objects.chunks(self.rings.layout().release_entries() as usize / 2) {
-            self.store(list, part)?;
+            self.store(pool, part)?;
         }
         if self.rings.unannounced() >= self.batch {
-            self.ring(list)?;
+            self.ring(pool)?;
         }
         self.rings.expect_room(objects.len());
         Ok(())
@@ -143,41 +140,40 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     /// Reads no register. Does not block while the acquire ring has enough; else lets the device catch up, at most
     /// for its timeout. On `false` and on an error `objects` is untouched. What others give at this moment, as by the
     /// register path, may be missed: `false` is what the device said last.
-    pub fn dequeue(
+    pub(super) fn dequeue(
         &mut self,
-        list: &mut FreeList<T>,
+        pool: &mut Pool<T>,
         objects: &mut [u32],
     ) -> Result<bool, PathError> {
-        self.serves(list);
-        list.usable()?;
+        pool.usable()?;
         self.scratch.clear();
         while self.scratch.len() < objects.len() {
             let part = (objects.len() - self.scratch.len()).min(self.credits as usize) as u32;
-            if !self.await_entries(list, part)? {
-                self.roll_back(list)?;
+            if !self.await_entries(pool, part)? {
+                self.roll_back(pool)?;
                 return Ok(false);
             }
         }
         objects.copy_from_slice(&self.scratch);
         self.rings.expect_entries(objects.len());
         if self.rings.untold() >= self.credits.div_ceil(2) {
-            self.ring(list)?;
+            self.ring(pool)?;
         }
         Ok(true)
     }
 
     /// Announces what was given and taken and not announced yet.
-    pub fn flush(&mut self, list: &mut FreeList<T>) -> Result<(), PathError> {
-        list.usable()?;
-        self.ring(list)
+    pub(super) fn flush(&mut self, pool: &mut Pool<T>) -> Result<(), PathError> {
+        pool.usable()?;
+        self.ring(pool)
     }
 
     /// Takes all objects that the device has, in the order in which it hands them out.
-    pub fn drain(&mut self, list: &mut FreeList<T>) -> Result<Vec<u32>, PathError> {
-        let mut drained = Vec::with_capacity(list.ledger().held() as usize);
+    pub(super) fn drain(&mut self, pool: &mut Pool<T>) -> Result<Vec<u32>, PathError> {
+        let mut drained = Vec::with_capacity(pool.ledger().held() as usize);
         let mut part = vec![0; self.credits as usize];
         while !part.is_empty() {
-            if self.dequeue(list, &mut part)? {
+            if self.dequeue(pool, &mut part)? {
                 drained.extend_from_slice(&part);
             } else {
                 part.truncate(part.len() / 2);
@@ -187,7 +183,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     }
 
     /// Lets the event "buffers available" raise `vector` and returns its interrupt (SPEC 6.6).
-    pub fn event_interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
+    pub(super) fn event_interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
         let irq = self.bmu.interrupt(vector)?;
         self.write(regs::PORTAL_VECTOR, vector.into())?;
         self.write(
@@ -198,7 +194,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     }
 
     /// Reads and clears the event "buffers available".
-    pub fn take_event(&self) -> Result<bool, BusError> {
+    pub(super) fn take_event(&self) -> Result<bool, BusError> {
         let events = self.bmu.read_at(regs::PORTAL_EVENT, self.id.0)?;
         self.write(regs::PORTAL_EVENT, events)?;
         Ok(regs::portal_event::AVAILABLE.of(events.into()) != 0)
@@ -207,36 +203,22 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
     /// Stops the portal and returns the objects that were in its acquire ring: they are the host's now.
     ///
     /// What was given is in the device's list afterwards. Blocks for at most the device's timeout.
-    pub fn close(mut self, list: &mut FreeList<T>) -> Result<Vec<u32>, PathError> {
-        self.serves(list);
-        list.usable()?;
-        self.ring(list)?;
-        self.stop().map_err(|fault| list.fault(fault))?;
-        let status = self.plausible_status(list)?;
+    pub(super) fn close(mut self, pool: &mut Pool<T>) -> Result<Vec<u32>, PathError> {
+        pool.usable()?;
+        self.ring(pool)?;
+        self.stop().map_err(|breach| pool.breach(breach))?;
+        let status = self.plausible_status(pool)?;
         let left = status.acquire_tail.wrapping_sub(self.rings.acquire_head());
         if left > self.rings.layout().acquire_entries() {
-            return Err(list.fault(self.bad_tail(status)));
+            return Err(pool.breach(self.bad_tail(status)));
         }
         self.scratch.clear();
-        self.take(list, left)?;
+        self.take(pool, left)?;
         let found = self.scratch.len() as u32;
         if found < left {
             let entry = self.rings.acquire_head();
-            return Err(list.fault(entries::missing(entry, &status)));
+            return Err(pool.breach(entries::missing(entry, &status)));
         }
         Ok(std::mem::take(&mut self.scratch))
-    }
-
-    /// # Panics
-    ///
-    /// When the portal serves another pool: its objects would go to the wrong list.
-    #[inline]
-    fn serves(&self, list: &FreeList<T>) {
-        let same_device = Arc::ptr_eq(&self.bmu, list.bmu());
-        assert!(
-            same_device && list.id().number() == self.pool,
-            "{} serves another pool",
-            self.id
-        );
     }
 }

@@ -1,58 +1,22 @@
-//! What can go wrong with a BMU, one enum an operation.
+//! What can go wrong with a device of any kind, one enum an operation.
 
 use std::fmt;
 
-use crate::bmu::claims::{PoolId, PortalId};
-use crate::bmu::regs;
 use crate::bus::BusError;
-use crate::reg::Field;
 use crate::wait::TimedOut;
 
-/// Kinds of error as the device reports them, a bit a kind (SPEC 4.4).
-#[derive(Copy, Clone, PartialEq, Eq, Default)]
-pub struct ErrorBits(pub u32);
-
-impl ErrorBits {
-    /// The fields that name the bits.
-    pub const KINDS: &[Field] = &[
-        regs::error::RANGE,
-        regs::error::ALIGN,
-        regs::error::DOUBLE_FREE,
-        regs::error::OVERFLOW,
-        regs::error::DISABLED,
-        regs::error::CONFIG,
-        regs::error::DMA_FAULT,
-        regs::error::BAD_DOORBELL,
-        regs::error::STALE_ENTRY,
-    ];
-
-    /// Tells whether no error is set.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Returns the mnemonics of the kinds that are set.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::KINDS
-            .iter()
-            .filter(move |kind| kind.of(self.0.into()) != 0)
-            .map(|kind| &*kind.name)
-    }
+/// What a device says is wrong, as its error register has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// The register's value.
+    pub bits: u64,
+    /// The mnemonics of the bits that are set, or that none is.
+    pub names: String,
 }
 
-impl fmt::Display for ErrorBits {
+impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_empty() {
-            return f.write_str("no error bit");
-        }
-        let names: Vec<_> = self.names().collect();
-        write!(f, "{}", names.join("+"))
-    }
-}
-
-impl fmt::Debug for ErrorBits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ErrorBits({:#x}: {self})", self.0)
+        f.write_str(&self.names)
     }
 }
 
@@ -63,32 +27,45 @@ pub enum OpenError {
     /// An access failed.
     #[error(transparent)]
     Bus(#[from] BusError),
-    /// BAR 0 does not begin with the BMU's magic number.
+    /// The register that identifies the device has another value.
     #[error(
-        "MAGIC reads {found:#010x} instead of {:#010x}: BAR 0 is not a BMU's, or the board's logic is not loaded",
-        regs::MAGIC_VALUE
+        "{register} reads {found:#010x} instead of {expected:#010x}: BAR {bar} is not a {device}'s, \
+         or the board's logic is not loaded"
     )]
-    NotABmu {
+    Stranger {
+        /// What the device should be.
+        device: &'static str,
+        /// The register.
+        register: &'static str,
+        /// Its BAR.
+        bar: u8,
         /// What was read.
         found: u32,
+        /// What a device of this kind reads.
+        expected: u32,
     },
     /// The device follows another major version of the specification.
-    #[error(
-        "the device follows specification {major}.{minor}, this driver {}.x",
-        regs::VERSION_MAJOR
-    )]
+    #[error("the device follows specification {major}.{minor}, this driver {known}.x")]
     Version {
         /// Its major version.
         major: u32,
         /// Its minor version.
         minor: u32,
+        /// The major version that the driver knows.
+        known: u32,
     },
-    /// LIVENESS does not answer with the complement.
+    /// A register that is there to prove that writes arrive does not answer as it should.
     #[error(
-        "LIVENESS reads {found:#010x} after {written:#010x} was written, not its complement: \
-         writes to BAR 0 get lost or reach something else"
+        "{register} reads {found:#010x} after {written:#010x} was written, not {expected}: \
+         writes to BAR {bar} get lost or reach something else"
     )]
     NotAlive {
+        /// The register.
+        register: &'static str,
+        /// Its BAR.
+        bar: u8,
+        /// What it answers with, in words.
+        expected: &'static str,
         /// What was written.
         written: u32,
         /// What was read.
@@ -105,8 +82,10 @@ pub enum OpenError {
         expected: u64,
     },
     /// A capability register holds a value that the specification does not allow.
-    #[error("{register} reads {value:#x}, which SPEC 4.2 does not allow: {rule}")]
+    #[error("{register} reads {value:#x}, which SPEC {section} does not allow: {rule}")]
     Capability {
+        /// The section of the device's specification.
+        section: &'static str,
         /// The register.
         register: &'static str,
         /// What was read.
@@ -150,39 +129,39 @@ pub enum ResetError {
         /// Its reset value.
         expected: u64,
     },
-    /// Pools or portals are in use.
-    #[error(
-        "{pools} pools and {portals} portals are in use: close them first, a reset forgets every buffer"
-    )]
+    /// Lists are in use.
+    #[error("{what} are in use: close them first, a reset forgets every buffer")]
     InUse {
-        /// Pools in use.
-        pools: u32,
-        /// Portals in use.
-        portals: u32,
+        /// How many of what.
+        what: String,
     },
     /// Bus mastering could not be turned off.
     #[error("the command register keeps Bus Master set: the device may still write to memory")]
     BusMasterStuck,
 }
 
-/// Why a pool or a portal could not be set up.
+/// Why a free list, or what moves its objects, could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
     /// An access failed.
     #[error(transparent)]
     Bus(#[from] BusError),
-    /// All pools are taken.
-    #[error("all {count} pools of the device are in use")]
-    NoPool {
+    /// The device has no more of them.
+    #[error("all {count} {what} of the device are in use")]
+    AllInUse {
+        /// What: pools, portals, lists.
+        what: &'static str,
         /// How many it has.
         count: u16,
     },
-    /// All portals are taken.
-    #[error("all {count} portals of the device are in use")]
-    NoPortal {
-        /// How many it has.
-        count: u16,
+    /// The device, or this kind of device, does not move objects that way.
+    #[error("the device has no way `{way}` to move objects: it has {}", known.join(", "))]
+    NoWay {
+        /// The way that was asked for.
+        way: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
     },
     /// A value is outside of what the device or the specification allows.
     #[error("{what} is {value}, allowed is {allowed}")]
@@ -193,6 +172,14 @@ pub enum SetupError {
         value: u64,
         /// What is allowed, in words.
         allowed: String,
+    },
+    /// The list holds something before anything was given.
+    #[error("{of} holds {found} buffers that nobody gave it: reset the device")]
+    NotEmpty {
+        /// The list.
+        of: String,
+        /// How many.
+        found: u32,
     },
     /// A register does not keep what was written.
     #[error(
@@ -213,9 +200,9 @@ pub enum SetupError {
     Refused {
         /// The pool or portal.
         of: String,
-        /// Its error bits.
-        errors: ErrorBits,
-        /// Its error address.
+        /// What it complains of.
+        errors: Complaint,
+        /// The offending value, as far as it tells.
         value: u64,
     },
 }
@@ -223,7 +210,7 @@ pub enum SetupError {
 /// What broke the trust in a free list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum Breach {
     /// An access failed, so that it is not known whether it acted.
     #[error("an access failed, so that it is not known what the device did: {0}")]
     Bus(#[from] BusError),
@@ -258,6 +245,14 @@ pub enum Fault {
         /// The object.
         index: u32,
     },
+    /// The device handed out the number of no buffer.
+    #[error("the device handed out number {number}, there are 0 to {}", objects - 1)]
+    NoSuchNumber {
+        /// The number.
+        number: u32,
+        /// How many objects there are, at least 1.
+        objects: u32,
+    },
     /// A count that the device wrote is impossible.
     #[error("the device wrote {what} {found}, possible is {low} to {high} (modulo 2^32)")]
     BadCount {
@@ -287,24 +282,29 @@ pub enum Fault {
         /// How many it should hold.
         held: u32,
     },
-    /// The portal halted.
-    #[error("{portal} halted: {errors}, offending value {value:#x}")]
+    /// What moves the list's objects has halted.
+    #[error("{of} halted: {errors}, offending value {value:#x}")]
     Halted {
-        /// The portal.
-        portal: PortalId,
-        /// Its error bits.
-        errors: ErrorBits,
-        /// Its error address.
+        /// What halted.
+        of: String,
+        /// What it complains of.
+        errors: Complaint,
+        /// The offending value.
         value: u64,
     },
     /// The function no longer answers.
-    #[error("the device is gone: {0} and MAGIC read all ones")]
-    Gone(&'static str),
+    #[error("the device is gone: {register} and {witness} read all ones")]
+    Gone {
+        /// The register that was to hand out a buffer.
+        register: &'static str,
+        /// The register that never reads so while the device is there.
+        witness: &'static str,
+    },
 }
 
 /// Why an object was not accepted. Nothing was changed.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum Misuse {
     /// No such object.
     Foreign {
         /// Objects in the pool.
@@ -314,17 +314,18 @@ pub enum Refusal {
     DoubleFree,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Foreign { objects } => write!(f, "the pool has objects 0 to {}", objects - 1),
-            Refusal::DoubleFree => f.write_str("it is free already (double free)"),
+            Misuse::Foreign { objects } => write!(f, "the pool has objects 0 to {}", objects - 1),
+            Misuse::DoubleFree => f.write_str("it is free already (double free)"),
         }
     }
 }
 
 /// Why taking from or giving to a free list failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PathError {
     /// An object was not accepted; nothing was changed.
     #[error("object {index} refused: {why}")]
@@ -332,14 +333,22 @@ pub enum PathError {
         /// The object.
         index: u32,
         /// Why.
-        why: Refusal,
+        why: Misuse,
+    },
+    /// The device does not move objects that way; nothing was changed.
+    #[error("{list}: the device has no {way}")]
+    NoWay {
+        /// The list, as the device's specification calls it.
+        list: String,
+        /// The way.
+        way: &'static str,
     },
     /// The list's state is not known any more. It stays out of use until it is closed and the device reset.
-    #[error("{pool} is out of use until the device is reset: {fault}")]
+    #[error("{list} is out of use until the device is reset: {breach}")]
     Poisoned {
-        /// The pool.
-        pool: PoolId,
+        /// The list, as the device's specification calls it.
+        list: String,
         /// What happened first.
-        fault: Fault,
+        breach: Breach,
     },
 }

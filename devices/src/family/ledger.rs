@@ -4,8 +4,8 @@
 //! whether the device can have the object at all. They are the only place where an address from the device becomes
 //! an object, so what passes here may be trusted from then on.
 
-use crate::bmu::error::{Fault, Refusal};
 use crate::bus::Iova;
+use crate::family::error::{Breach, Misuse};
 
 /// Where the objects of a pool lie: `objects` pieces of `stride` bytes from `base` on.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Granule of bases and strides in bytes (SPEC 5.1).
+    /// Granule of bases and strides in bytes: the low bits of an address are free for marks in a ring's entry.
     pub const GRANULE: u64 = 64;
 
     /// Describes a pool, or returns `None` where base or stride is 0 or no multiple of 64, there are no objects, or the
@@ -64,7 +64,7 @@ impl Geometry {
     }
 
     /// Returns the object that starts at `address`, or what is wrong with the address.
-    pub fn index(&self, address: u64) -> Result<u32, Fault> {
+    pub fn index(&self, address: u64) -> Result<u32, Breach> {
         match self.divide(address) {
             Some(index) if index < u64::from(self.objects) => Ok(index as u32),
             _ => Err(self.no_object(address)),
@@ -83,13 +83,13 @@ impl Geometry {
 
     /// Tells why no object starts at `address`.
     #[cold]
-    fn no_object(&self, address: u64) -> Fault {
+    fn no_object(&self, address: u64) -> Breach {
         let (base, end) = (self.base, self.end());
         if !(base..end).contains(&address) {
-            return Fault::OutOfRange { address, base, end };
+            return Breach::OutOfRange { address, base, end };
         }
         let offset = address - base;
-        Fault::Misaligned {
+        Breach::Misaligned {
             address,
             index: (offset / self.stride) as u32,
             excess: offset % self.stride,
@@ -139,12 +139,12 @@ impl Ledger {
     }
 
     /// Notes that the host gives object `index` to the device; refuses what it can't have to give.
-    pub fn give(&mut self, index: u32) -> Result<(), Refusal> {
+    pub fn give(&mut self, index: u32) -> Result<(), Misuse> {
         self.give_all(&[index]).map_err(|(_, why)| why)
     }
 
     /// Gives all of `objects` or, refusing, none; returns the first that is refused.
-    pub fn give_all(&mut self, objects: &[u32]) -> Result<(), (u32, Refusal)> {
+    pub fn give_all(&mut self, objects: &[u32]) -> Result<(), (u32, Misuse)> {
         for (done, &index) in objects.iter().enumerate() {
             match self.inside.get_mut(index as usize) {
                 Some(inside) if !*inside => *inside = true,
@@ -159,12 +159,12 @@ impl Ledger {
     }
 
     #[cold]
-    fn refusal(&self, index: u32) -> Refusal {
+    fn refusal(&self, index: u32) -> Misuse {
         let objects = self.geometry.objects;
         if index < objects {
-            Refusal::DoubleFree
+            Misuse::DoubleFree
         } else {
-            Refusal::Foreign { objects }
+            Misuse::Foreign { objects }
         }
     }
 
@@ -172,7 +172,7 @@ impl Ledger {
     ///
     /// Fails where the address is outside of the pool, not the start of an object, or of an object that the device
     /// does not have; then nothing is changed.
-    pub fn take(&mut self, address: u64) -> Result<u32, Fault> {
+    pub fn take(&mut self, address: u64) -> Result<u32, Breach> {
         let mut object = [0];
         self.take_all(&[address], &mut object)?;
         Ok(object[0])
@@ -185,7 +185,7 @@ impl Ledger {
     /// # Panics
     ///
     /// When there are not as many `objects` as `addresses`.
-    pub fn take_all(&mut self, addresses: &[u64], objects: &mut [u32]) -> Result<(), Fault> {
+    pub fn take_all(&mut self, addresses: &[u64], objects: &mut [u32]) -> Result<(), Breach> {
         assert_eq!(addresses.len(), objects.len(), "an object an address");
         let geometry = self.geometry;
         for (done, (&address, object)) in addresses.iter().zip(&mut *objects).enumerate() {
@@ -205,12 +205,33 @@ impl Ledger {
         Ok(())
     }
 
+    /// Notes that the device hands out object `number`, which is the host's now.
+    ///
+    /// Fails where there is no such object, or the device does not have it; then nothing is changed.
+    pub fn take_number(&mut self, number: u32) -> Result<u32, Breach> {
+        match self.inside.get_mut(number as usize) {
+            Some(inside) if *inside => *inside = false,
+            Some(_) => {
+                return Err(Breach::Duplicate {
+                    address: number.into(),
+                    index: number,
+                });
+            }
+            None => {
+                let objects = self.geometry.objects;
+                return Err(Breach::NoSuchNumber { number, objects });
+            }
+        }
+        self.held -= 1;
+        Ok(number)
+    }
+
     /// Tells why the device can't have handed out `address`.
     #[cold]
-    fn lie(&self, address: u64) -> Fault {
+    fn lie(&self, address: u64) -> Breach {
         match self.geometry.index(address) {
-            Ok(index) => Fault::Duplicate { address, index },
-            Err(fault) => fault,
+            Ok(index) => Breach::Duplicate { address, index },
+            Err(breach) => breach,
         }
     }
 
@@ -261,7 +282,7 @@ mod tests {
                 );
                 assert!(matches!(
                     pool.index(pool.address(index) + 1),
-                    Err(Fault::Misaligned { excess: 1, .. })
+                    Err(Breach::Misaligned { excess: 1, .. })
                 ));
             }
         }
@@ -272,13 +293,13 @@ mod tests {
         let pool = geometry(0x1000, 192, 10);
         for address in [0, 0xfff, 0x1000 - 192, pool.end(), u64::MAX, !63, 1 << 63] {
             assert!(
-                matches!(pool.index(address), Err(Fault::OutOfRange { .. })),
+                matches!(pool.index(address), Err(Breach::OutOfRange { .. })),
                 "{address:#x}"
             );
         }
         for offset in [1, 63, 64, 128, 191, 193] {
             assert!(
-                matches!(pool.index(0x1000 + offset), Err(Fault::Misaligned { .. })),
+                matches!(pool.index(0x1000 + offset), Err(Breach::Misaligned { .. })),
                 "{offset}"
             );
         }
@@ -308,19 +329,19 @@ mod tests {
         let mut ledger = Ledger::new(geometry(0x1000, 64, 100));
         assert_eq!(
             ledger.take(0x1000),
-            Err(Fault::Duplicate {
+            Err(Breach::Duplicate {
                 address: 0x1000,
                 index: 0
             })
         );
         assert_eq!(ledger.give(0), Ok(()));
-        assert_eq!(ledger.give(0), Err(Refusal::DoubleFree));
-        assert_eq!(ledger.give(100), Err(Refusal::Foreign { objects: 100 }));
+        assert_eq!(ledger.give(0), Err(Misuse::DoubleFree));
+        assert_eq!(ledger.give(100), Err(Misuse::Foreign { objects: 100 }));
         assert_eq!(ledger.held(), 1);
         assert_eq!(ledger.take(0x1000), Ok(0));
         assert_eq!(
             ledger.take(0x1000),
-            Err(Fault::Duplicate {
+            Err(Breach::Duplicate {
                 address: 0x1000,
                 index: 0
             })
@@ -331,13 +352,10 @@ mod tests {
     #[test]
     fn a_batch_with_a_bad_object_changes_nothing() {
         let mut ledger = Ledger::new(geometry(0x1000, 64, 100));
-        assert_eq!(
-            ledger.give_all(&[1, 2, 3, 2]),
-            Err((2, Refusal::DoubleFree))
-        );
+        assert_eq!(ledger.give_all(&[1, 2, 3, 2]), Err((2, Misuse::DoubleFree)));
         assert_eq!(
             ledger.give_all(&[1, 2, 100]),
-            Err((100, Refusal::Foreign { objects: 100 }))
+            Err((100, Misuse::Foreign { objects: 100 }))
         );
         assert_eq!(ledger.held(), 0);
         assert_eq!(ledger.outside().count(), 100);
@@ -350,29 +368,29 @@ mod tests {
         let mut ledger = Ledger::new(geometry(0x1000, 64, 100));
         ledger.give_all(&[1, 2, 3]).unwrap();
         let at = |index: u64| 0x1000 + 64 * index;
-        let duplicate = |index: u32| Fault::Duplicate {
+        let duplicate = |index: u32| Breach::Duplicate {
             address: at(index.into()),
             index,
         };
-        let misaligned = Fault::Misaligned {
+        let misaligned = Breach::Misaligned {
             address: at(2) + 1,
             index: 2,
             excess: 1,
         };
-        let beyond = Fault::OutOfRange {
+        let beyond = Breach::OutOfRange {
             address: at(100),
             base: at(0),
             end: at(100),
         };
         let mut objects = [0; 3];
-        for (lie, fault) in [
+        for (lie, breach) in [
             (at(1), duplicate(1)), // it was true a moment ago
             (at(4), duplicate(4)),
             (at(2) + 1, misaligned),
             (at(100), beyond),
         ] {
             let taken = ledger.take_all(&[at(3), at(1), lie], &mut objects);
-            assert_eq!(taken, Err(fault));
+            assert_eq!(taken, Err(breach));
             assert_eq!(ledger.held(), 3);
             assert!((1..=3).all(|index| ledger.is_inside(index)), "{lie:#x}");
         }

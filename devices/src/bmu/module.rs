@@ -1,0 +1,184 @@
+//! The BMU as a member of the family of devices.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::bmu::device::Bmu;
+use crate::bmu::identity::identify;
+use crate::bmu::list::List;
+use crate::bmu::portal::PortalConfig;
+use crate::bmu::regs;
+use crate::bus::{BusError, DmaBuffer, Transport};
+use crate::family;
+use crate::family::{
+    About, Driver, FreeList, Identity, Kind, ListConfig, OpenError, OpenReset, ResetError,
+    SetupError, Way,
+};
+use crate::reg::Register;
+
+/// Objects travel through rings in host memory.
+pub const PORTAL: Way = Way {
+    name: "portal",
+    backend: "bmu",
+    doc: "rings and doorbells",
+};
+/// Objects travel by register accesses.
+pub const REGISTER: Way = Way {
+    name: "register",
+    backend: "bmu-registers",
+    doc: "one register access a buffer",
+};
+
+/// What is known of the BMU.
+pub static ABOUT: About = About {
+    name: "bmu",
+    doc: "hwpool's open buffer management unit: pools, portals, thresholds, MSI-X",
+    ids: &[(regs::VENDOR_ID, regs::DEVICE_ID)],
+    bars: &[
+        (regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE),
+        (regs::OPERATION_BAR, regs::OPERATION_BAR_SIZE),
+    ],
+    registers: regs::TABLE,
+    identity: (regs::MAGIC.row(), regs::MAGIC_VALUE),
+    scratch: Some(regs::SCRATCH.row()),
+    reset_count: Some(regs::RESET_COUNT.row()),
+    watched: &[
+        regs::STATUS.row(),
+        regs::RESET_COUNT.row(),
+        regs::ERR_STATUS.row(),
+        regs::ERR_COUNT.row(),
+        regs::IRQ_PENDING.row(),
+    ],
+    ways: &[PORTAL, REGISTER],
+};
+
+/// The module of the BMU.
+#[derive(Debug, Copy, Clone)]
+pub struct Module;
+
+impl Kind for Module {
+    fn about(&self) -> &About {
+        &ABOUT
+    }
+
+    fn harmless(&self, row: &Register, identity: &Identity) -> u64 {
+        // Turning these on with nothing configured is an error, rightly; LIVENESS answers with the complement.
+        let acts = [
+            regs::POOL_CONTROL.row(),
+            regs::PORTAL_CONTROL.row(),
+            regs::LIVENESS.row(),
+        ];
+        let addresses = [
+            regs::POOL_BASE.row(),
+            regs::POOL_END.row(),
+            regs::PORTAL_RELEASE_BASE.row(),
+            regs::PORTAL_ACQUIRE_BASE.row(),
+            regs::PORTAL_STATUS_BASE.row(),
+        ];
+        let is_one_of = |rows: &[&Register]| rows.iter().any(|known| known.name == row.name);
+        if is_one_of(&acts) {
+            return 0;
+        }
+        if is_one_of(&addresses) {
+            let width = identity.limits.address_width.clamp(1, 64);
+            return u64::MAX >> (64 - width) & !0x3f;
+        }
+        row.bits
+    }
+}
+
+impl<T: Transport, D: DmaBuffer> family::Module<T, D> for Module {
+    fn identify(&self, transport: &T) -> Result<Identity, OpenError> {
+        identify(transport).map(|capabilities| capabilities.identity())
+    }
+
+    fn open(
+        &self,
+        transport: Arc<T>,
+        reset: OpenReset,
+    ) -> Result<Arc<dyn Driver<T, D>>, OpenError> {
+        Ok(Arc::new(Bmu::open(transport, reset)?))
+    }
+}
+
+impl<T: Transport, D: DmaBuffer> Driver<T, D> for Bmu<T> {
+    fn about(&self) -> &About {
+        &ABOUT
+    }
+
+    fn identity(&self) -> &Identity {
+        Bmu::identity(self)
+    }
+
+    fn transport(&self) -> &Arc<T> {
+        Bmu::transport(self)
+    }
+
+    fn ring_bytes(&self, config: &ListConfig, way: &str) -> usize {
+        match way {
+            way if way == PORTAL.name => portal_config(self, config).layout.size(),
+            _ => 0,
+        }
+    }
+
+    fn open_list(
+        self: Arc<Self>,
+        config: &ListConfig,
+        way: &str,
+        rings: Option<D>,
+    ) -> Result<Box<dyn FreeList>, SetupError> {
+        let portal = match way {
+            way if way == PORTAL.name => Some(portal_config(&self, config)),
+            way if way == REGISTER.name && self.capabilities().register_path => None,
+            _ => {
+                return Err(SetupError::NoWay {
+                    way: way.into(),
+                    known: Bmu::identity(&self).limits.ways.clone(),
+                });
+            }
+        };
+        let mut list = List::open(&self, config)?;
+        if let Some(portal) = portal {
+            let rings = rings.filter(|rings| rings.size() >= portal.layout.size());
+            let rings = rings.ok_or_else(|| SetupError::Invalid {
+                what: "memory for the rings in bytes",
+                value: 0,
+                allowed: format!("at least {}", portal.layout.size()),
+            })?;
+            list.open_portal(rings, &portal)?;
+        }
+        Ok(Box::new(list))
+    }
+
+    fn reset(&self, reset: OpenReset) -> Result<(), ResetError> {
+        Bmu::reset(self, reset)
+    }
+
+    fn start(&self) -> Result<(), BusError> {
+        Bmu::start(self)
+    }
+
+    fn close(&self) -> Result<(), ResetError> {
+        Bmu::close(self)
+    }
+
+    fn vectors(&self) -> Result<u16, BusError> {
+        Bmu::vectors(self)
+    }
+
+    fn interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
+        Bmu::interrupt(self, vector)
+    }
+
+    fn trigger(&self, vector: u16) -> Result<bool, BusError> {
+        Bmu::trigger(self, vector).map(|()| true)
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+fn portal_config<T: Transport>(bmu: &Bmu<T>, config: &ListConfig) -> PortalConfig {
+    PortalConfig::for_pool(config.objects, bmu.capabilities().ring_log2)
+}

@@ -1,0 +1,70 @@
+//! What a device says it is and can do, in terms that every kind of device has.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// A way in which objects travel between host and device.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// Its name: `portal`.
+    pub name: &'static str,
+    /// The name of the pool backend that goes this way.
+    pub backend: &'static str,
+    /// One line for people.
+    pub doc: &'static str,
+}
+
+/// What a device can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Free lists.
+    pub lists: u16,
+    /// Interrupt vectors.
+    pub vectors: u16,
+    /// Objects that one list can hold.
+    pub objects: u64,
+    /// Bytes from one object to the next; multiples of 64.
+    pub stride: RangeInclusive<u64>,
+    /// Bits of an address that the device keeps.
+    pub address_width: u32,
+    /// Longest time that the device may take for anything.
+    pub timeout: Duration,
+    /// The names of the ways in which objects can travel on this device, the best first.
+    pub ways: Vec<&'static str>,
+}
+
+/// What a device is and can do, checked against what its specification allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// What any kind of device has.
+    pub limits: Limits,
+    /// How many of an array of registers there are, by what the index counts; see
+    /// [`Identity::count`].
+    pub counts: Vec<(crate::reg::Scope, u16)>,
+    /// All that the device says of itself, as data.
+    pub facts: Vec<(&'static str, Fact)>,
+    /// The same for people: a name and a line.
+    pub rows: Vec<(&'static str, String)>,
+}
+
+impl Identity {
+    /// Returns how many there are of what `scope` counts on this device, or `None` where only the table knows.
+    pub fn count(&self, scope: crate::reg::Scope) -> Option<u16> {
+        let found = self.counts.iter().find(|(counted, _)| *counted == scope);
+        found.map(|(_, count)| *count)
+    }
+}
+
+/// One thing that a device says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A number.
+    Number(u64),
+    /// Smallest and largest.
+    Range(u64, u64),
+    /// It has it, or it has not.
+    Flag(bool),
+    /// Anything else.
+    Text(Cow<'static, str>),
+}

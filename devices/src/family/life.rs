@@ -1,0 +1,102 @@
+//! What drivers of all kinds do alike with a device as a whole: reads that tell a device that is gone, and resets that
+//! are verified.
+
+use std::time::Duration;
+
+use crate::bus::{Bar, BusError, Transport};
+use crate::family::{OpenReset, ResetError};
+use crate::pci;
+use crate::reg::{Reg, Word, access};
+use crate::wait::wait_for;
+
+/// Reads a register and tells a device that is gone from one that says all ones: then `witness`, which never reads so,
+/// reads all ones too.
+pub(crate) fn read_alive<A: access::PureRead, W: Word>(
+    bar: &impl Bar,
+    reg: Reg<A, W>,
+    index: u16,
+    witness: Reg<access::Ro, u32>,
+) -> Result<W, BusError> {
+    let value = reg.read_at(bar, index)?;
+    if value == W::ALL_ONES && witness.read(bar)? == u32::MAX {
+        return Err(BusError::Gone {
+            evidence: format!(
+                "{} and {} read all ones",
+                reg.row().name,
+                witness.row().name
+            ),
+        });
+    }
+    Ok(value)
+}
+
+/// How one device is reset by its own register, and how its reset shows.
+pub(crate) struct ResetSteps<S, C, R> {
+    /// Starts a soft reset.
+    pub(crate) soft: S,
+    /// Reads the count of resets.
+    pub(crate) count: C,
+    /// Looks whether the reset is over.
+    pub(crate) ready: R,
+    /// The time that the device may take.
+    pub(crate) timeout: Duration,
+}
+
+/// Resets a device, waits until that is over, and sees that it was counted.
+pub(crate) fn reset<T, S, C, R>(
+    transport: &T,
+    kind: OpenReset,
+    steps: ResetSteps<S, C, R>,
+) -> Result<(), ResetError>
+where
+    T: Transport,
+    S: FnOnce() -> Result<(), BusError>,
+    C: Fn() -> Result<u32, BusError>,
+    R: FnMut() -> Result<Option<()>, ResetError>,
+{
+    let before = (steps.count)()?;
+    let kind = match kind {
+        OpenReset::Best if pci::has_flr(transport)? => {
+            transport.reset()?;
+            "the function level reset"
+        }
+        _ => {
+            (steps.soft)()?;
+            "the soft reset"
+        }
+    };
+    wait_for(
+        transport,
+        "STATUS.READY after a reset",
+        steps.timeout,
+        steps.ready,
+    )?;
+    let after = (steps.count)()?;
+    match after == before {
+        true => Err(ResetError::NoEffect { kind, after }),
+        false => Ok(()),
+    }
+}
+
+/// Takes the right to DMA away, waits until none is under way, and fails where either can't be had.
+pub(crate) fn stop_dma<T: Transport>(transport: &T, timeout: Duration) -> Result<(), ResetError> {
+    if pci::set_bus_master(transport, false)? {
+        return Err(ResetError::BusMasterStuck);
+    }
+    pci::wait_transactions_done::<T, ResetError>(transport, timeout)
+}
+
+/// Fails where a register is not at the value that a reset leaves.
+pub(crate) fn expect_reset(
+    register: impl Into<String>,
+    value: impl Into<u64>,
+) -> Result<(), ResetError> {
+    match value.into() {
+        0 => Ok(()),
+        value => Err(ResetError::NotClean {
+            register: register.into(),
+            value,
+            expected: 0,
+        }),
+    }
+}

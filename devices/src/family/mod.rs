@@ -1,0 +1,209 @@
+//! What every kind of device has in common: the traits of a device module, and what its drivers share.
+//!
+//! A *device module* is everything hwpool knows of one kind of buffer manager. [`Kind`] and [`Module`] recognise a
+//! device and open it, [`Driver`] is the device as a whole, [`FreeList`] one list of free buffers in it. Nobody above
+//! learns which kind it is.
+//!
+//! ```text
+//!   recognise ──► Module ──open──► Driver ──open_list──► FreeList
+//!   (who is it?)  (one a kind)     (one a device)        (give, take, drain)
+//! ```
+//!
+//! The traits can be made objects for one transport: a call through them costs one hop a bulk, and everything below the
+//! hop is compiled for the transport, so that a doorbell on a mapped BAR is one store.
+//!
+//! [`Ledger`] is the driver's own knowledge of where each buffer is. Every list has one, and what a device hands out
+//! becomes an object there and nowhere else.
+
+mod claims;
+mod error;
+mod identity;
+mod ledger;
+pub(crate) mod life;
+mod recognise;
+
+use std::any::Any;
+use std::sync::Arc;
+
+pub(crate) use claims::Claim;
+pub use error::{Breach, Complaint, Misuse, OpenError, PathError, ResetError, SetupError};
+pub use identity::{Fact, Identity, Limits, Way};
+pub use ledger::{Geometry, Ledger};
+pub(crate) use recognise::sized_bar;
+pub use recognise::{Choice, Recognition, Rejected, recognise};
+
+use crate::bus::{BusError, DmaBuffer, Iova, Transport};
+use crate::reg::Register;
+
+/// What is known of a kind of device before one is there.
+#[derive(Debug)]
+pub struct About {
+    /// Its name in options and addresses, in small letters: `bmu`.
+    pub name: &'static str,
+    /// One line for people.
+    pub doc: &'static str,
+    /// Vendor and device ids that devices of this kind use. A device with others may be one as well.
+    pub ids: &'static [(u16, u16)],
+    /// Memory BARs that a device must have, with the least bytes of each.
+    pub bars: &'static [(u8, u64)],
+    /// Its registers.
+    pub registers: &'static [Register],
+    /// The register that identifies it, and what it reads.
+    pub identity: (&'static Register, u32),
+    /// A register that keeps what is written and has no effect.
+    pub scratch: Option<&'static Register>,
+    /// Counts resets.
+    pub reset_count: Option<&'static Register>,
+    /// Registers that tell what happened to a device: reading them has no effect.
+    pub watched: &'static [&'static Register],
+    /// Every way in which objects can travel; the first is the usual one.
+    pub ways: &'static [Way],
+}
+
+/// A kind of device, without anything that depends on a transport.
+pub trait Kind: Send + Sync {
+    /// Returns what is known of the kind.
+    fn about(&self) -> &About;
+
+    /// Returns the bits of register `index` of `row` that may be written without starting anything: those that a test of
+    /// the register may change.
+    fn harmless(&self, row: &Register, identity: &Identity) -> u64 {
+        let _ = identity;
+        row.bits
+    }
+}
+
+/// A kind of device, as it is driven over the transport `T` with rings in memory `D`.
+pub trait Module<T: Transport, D: DmaBuffer>: Kind {
+    /// Reads what the device behind `transport` is and can do. Writes nothing and resets nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Stranger`] where it is another kind of device, others where it is one that can't be used.
+    fn identify(&self, transport: &T) -> Result<Identity, OpenError>;
+
+    /// Identifies the device, resets it, verifies the reset, and enables it and its bus mastering.
+    ///
+    /// Blocks for a reset.
+    fn open(&self, transport: Arc<T>, reset: OpenReset)
+    -> Result<Arc<dyn Driver<T, D>>, OpenError>;
+}
+
+/// Which reset a device gets.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
+pub enum OpenReset {
+    /// A function level reset where the function offers one, else a soft reset.
+    #[default]
+    Best,
+    /// The device's own reset register; for functions whose FLR is slow or must not be used.
+    Soft,
+}
+
+/// What a free list is to be.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct ListConfig {
+    /// Where the device finds object 0; a multiple of 64, not 0.
+    pub base: Iova,
+    /// Bytes from one object to the next; a multiple of 64.
+    pub stride: u64,
+    /// How many objects there are, at least 1.
+    pub objects: u32,
+    /// How many the list may hold; the number of objects, as a rule.
+    pub capacity: u32,
+}
+
+/// A device that was identified, reset and enabled. Every method may be called from any thread.
+pub trait Driver<T: Transport, D: DmaBuffer>: Send + Sync {
+    /// Returns what is known of its kind.
+    fn about(&self) -> &About;
+
+    /// Returns what it is and can do.
+    fn identity(&self) -> &Identity;
+
+    /// Returns the transport.
+    fn transport(&self) -> &Arc<T>;
+
+    /// Returns how many bytes of memory a list needs for itself to move its objects that way; 0 where it needs none.
+    fn ring_bytes(&self, config: &ListConfig, way: &str) -> usize;
+
+    /// Takes a free list of the device into use, empty: all objects are with the host until they are given.
+    ///
+    /// `way` is the name of one of [`Limits::ways`]. `rings` has at least [`Driver::ring_bytes`] bytes, is reachable by
+    /// the device, and starts at a multiple of 64.
+    ///
+    /// # Errors
+    ///
+    /// Where the device has no list left, does not move objects that way, or can't have the list like this.
+    fn open_list(
+        self: Arc<Self>,
+        config: &ListConfig,
+        way: &str,
+        rings: Option<D>,
+    ) -> Result<Box<dyn FreeList>, SetupError>;
+
+    /// Resets the device and leaves it disabled, until [`Driver::start`]: refused while lists are in use. The reset is
+    /// verified by what it must change.
+    fn reset(&self, reset: OpenReset) -> Result<(), ResetError>;
+
+    /// Lets the device work: bus mastering on, lists enabled.
+    fn start(&self) -> Result<(), BusError>;
+
+    /// Stops the device, takes its right to DMA away, then resets it and verifies that. Refused while lists are in use.
+    fn close(&self) -> Result<(), ResetError>;
+
+    /// Returns how many interrupt vectors there are to use: those of the device, as far as the transport has them.
+    fn vectors(&self) -> Result<u16, BusError>;
+
+    /// Enables interrupt `vector`, in the function and in the device, and returns it.
+    fn interrupt(&self, vector: u16) -> Result<T::Irq, BusError>;
+
+    /// Makes the device raise `vector`; `false` where it can't be told to.
+    fn trigger(&self, vector: u16) -> Result<bool, BusError>;
+
+    /// Returns the driver as what it is, for those who know its kind.
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// A free list in a device, in use by this driver alone.
+///
+/// It knows which objects the device holds and believes nothing else. After the first breach of trust it is *poisoned*:
+/// the device's list is in an unknown state, every call fails with the same cause, and only closing the list and
+/// resetting the device helps. Dropping it gives the list back to the device.
+pub trait FreeList: Send {
+    /// Returns the list's name in messages, as the device's specification calls it: `pool 3`.
+    fn name(&self) -> String;
+
+    /// Returns which objects the device holds.
+    fn ledger(&self) -> &Ledger;
+
+    /// Returns what poisoned the list.
+    fn poison(&self) -> Option<&Breach>;
+
+    /// Gives all of `objects` to the device, or refuses them all.
+    ///
+    /// Blocks at most for the device's timeout, where it has to make room.
+    ///
+    /// # Errors
+    ///
+    /// [`PathError::Refused`] for an object that does not exist or that the device has already; nothing was changed.
+    /// [`PathError::Poisoned`] where the list is out of use.
+    fn give(&mut self, objects: &[u32]) -> Result<(), PathError>;
+
+    /// Fills `objects` with objects from the device, all of it (`true`) or, where there are not as many, nothing.
+    ///
+    /// On `false` and on an error `objects` is untouched. Blocks at most for the device's timeout.
+    fn take(&mut self, objects: &mut [u32]) -> Result<bool, PathError>;
+
+    /// Tells the device what was given and taken and was not told yet.
+    fn flush(&mut self) -> Result<(), PathError>;
+
+    /// Reads how many objects the device says are in its list. Those that are on their way to the host are not among
+    /// them. Costs a round trip, and is exact only while nobody moves objects.
+    fn available(&self) -> Result<u32, BusError>;
+
+    /// Takes all objects that the device has, and stops what moves them: from then on objects travel by registers, or not
+    /// at all.
+    ///
+    /// Fails, and poisons the list, where the device should still hold objects after it said that it has none.
+    fn drain(&mut self) -> Result<Vec<u32>, PathError>;
+}

@@ -1,0 +1,139 @@
+//! Which kind of device is behind a transport: one answer for everybody who asks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::bus::{Bar, BusError, DmaBuffer, Transport};
+use crate::family::{Identity, Module, OpenError};
+use crate::pci;
+
+/// Which module shall drive a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The one that recognises it.
+    #[default]
+    Recognised,
+    /// The one of this name, whatever the device says.
+    Named(String),
+    /// None: not a register is read to find out.
+    None,
+}
+
+/// What was found out of a device.
+pub enum Recognition<T: Transport, D: DmaBuffer> {
+    /// A module knows it, or was named; whether the device can be used, and what it can do.
+    Known(Arc<dyn Module<T, D>>, Result<Identity, OpenError>),
+    /// No module knows it: why each does not, by the module's name.
+    Unknown(Vec<Rejected>),
+}
+
+impl<T: Transport, D: DmaBuffer> fmt::Debug for Recognition<T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Recognition::Known(module, identity) => f
+                .debug_tuple("Known")
+                .field(&module.about().name)
+                .field(identity)
+                .finish(),
+            Recognition::Unknown(rejected) => f.debug_tuple("Unknown").field(rejected).finish(),
+        }
+    }
+}
+
+/// Why a module says that a device is none of its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// The module.
+    pub name: &'static str,
+    /// Its ids are those of this kind of device.
+    pub has_its_ids: bool,
+    /// Why.
+    pub why: OpenError,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no {}: {}", self.name, self.why)
+    }
+}
+
+/// Finds out which of `modules` knows the device behind `transport`: by what the device says, those first whose ids it
+/// has. Ids alone decide nothing, for boards have ids of their own.
+///
+/// Reads configuration space and, of a device whose BARs fit, the register that identifies each kind; writes nothing.
+/// With [`Choice::Named`] only that module is asked, and with [`Choice::None`] no register is read.
+///
+/// # Errors
+///
+/// Where the function does not answer, or its identity can't be read for another reason than what it is.
+pub fn recognise<T: Transport, D: DmaBuffer>(
+    transport: &T,
+    mut modules: Vec<Arc<dyn Module<T, D>>>,
+    choice: &Choice,
+) -> Result<Recognition<T, D>, OpenError> {
+    let ids = pci::identity(transport)?;
+    let ids = (ids.vendor, ids.device);
+    match choice {
+        Choice::None => return Ok(Recognition::Unknown(Vec::new())),
+        Choice::Named(name) => {
+            modules.retain(|module| module.about().name == name);
+            if let Some(module) = modules.pop() {
+                let identity = module.identify(transport);
+                return Ok(Recognition::Known(module, identity));
+            }
+        }
+        Choice::Recognised => {}
+    }
+    let has_its_ids = |module: &Arc<dyn Module<T, D>>| module.about().ids.contains(&ids);
+    modules.sort_by_key(|module| !has_its_ids(module));
+    let mut rejected = Vec::new();
+    for module in modules {
+        let claimed =
+            has_bars(transport, module.about().bars).and_then(|()| module.identify(transport));
+        match claimed {
+            Err(why) if is_another(&why) => rejected.push(Rejected {
+                name: module.about().name,
+                has_its_ids: has_its_ids(&module),
+                why,
+            }),
+            identity => return Ok(Recognition::Known(module, identity)),
+        }
+    }
+    Ok(Recognition::Unknown(rejected))
+}
+
+/// Finds that the BARs of a kind of device are there, so that no register of something smaller is read.
+fn has_bars<T: Transport>(transport: &T, bars: &[(u8, u64)]) -> Result<(), OpenError> {
+    for &(bar, least) in bars {
+        sized_bar(transport, bar, least)?;
+    }
+    Ok(())
+}
+
+/// Opens a BAR and checks its size.
+pub(crate) fn sized_bar<T: Transport>(
+    transport: &T,
+    index: u8,
+    expected: u64,
+) -> Result<T::Bar, OpenError> {
+    let bar = transport.bar(index)?;
+    let found = bar.size();
+    match found < expected {
+        true => Err(OpenError::BarSize {
+            bar: index,
+            found,
+            expected,
+        }),
+        false => Ok(bar),
+    }
+}
+
+/// Tells whether a device is of another kind, rather than one of this kind that can't be used.
+fn is_another(why: &OpenError) -> bool {
+    matches!(
+        why,
+        OpenError::Stranger { .. }
+            | OpenError::BarSize { .. }
+            | OpenError::Bus(BusError::NoBar { .. })
+    )
+}

@@ -1,0 +1,29 @@
+//! Every kind of device that hwpool knows: the one list.
+
+use std::sync::Arc;
+
+use crate::bus::{DmaBuffer, Transport};
+use crate::family::{About, Kind, Module};
+
+macro_rules! modules {
+    ($($module:ident),+ $(,)?) => {
+        /// Returns the modules, ready to drive devices over the transport `T`.
+        pub fn all<T: Transport, D: DmaBuffer>() -> Vec<Arc<dyn Module<T, D>>> {
+            vec![$(Arc::new(crate::$module::Module)),+]
+        }
+
+        /// Returns what is known of each kind.
+        pub fn kinds() -> Vec<&'static About> {
+            vec![$(&crate::$module::ABOUT),+]
+        }
+
+        /// Returns the kind of this name.
+        pub fn kind(name: &str) -> Option<&'static dyn Kind> {
+            let kinds: [&'static dyn Kind; _] = [$(&crate::$module::Module),+];
+            kinds.into_iter().find(|kind| kind.about().name == name)
+        }
+    };
+}
+
+// A kind of device: its folder, named here and as a `mod` of the crate.
+modules!(bmu, fifo);
