@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hwpool::devices::bmu::{Bmu, ErrorBits, OpenReset, ResetError, SetupError, identify, regs};
-use hwpool::devices::bus::{BusError, Irq, Transport};
+use hwpool::devices::bmu::{Bmu, ErrorBits, Layout, PortalConfig, identify, regs};
+use hwpool::devices::bus::{BusError, Iova, Irq, Transport};
+use hwpool::devices::family::{FreeList, ListConfig, OpenReset, ResetError, SetupError};
 use hwpool::devices::pci;
 
-use super::{BASE, list, name_cases, open, portal};
+use super::{BASE, List, list, name_cases, open, portal};
 
 name_cases!(
     identifies_without_touching,
@@ -66,8 +67,7 @@ fn a_reset_is_refused_while_in_use<T: Transport>(transport: Arc<T>) {
     assert_eq!(
         refused,
         Err(ResetError::InUse {
-            pools: 1,
-            portals: 0
+            what: "1 pools and 0 portals".into()
         })
     );
     drop(list);
@@ -161,31 +161,31 @@ fn close_takes_the_right_to_dma_away<T: Transport>(transport: Arc<T>) {
 fn pools_and_portals_run_out_by_number<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let can = *session.bmu.capabilities();
-    let lists: Vec<_> = (0..can.pools).map(|_| list(&session, 8)).collect();
+    let mut lists: Vec<_> = (0..can.pools).map(|_| list(&session, 8)).collect();
     let numbers: Vec<u16> = lists.iter().map(|list| list.id().number()).collect();
     assert_eq!(numbers, (0..can.pools).collect::<Vec<_>>());
-    let config = hwpool::devices::bmu::ListConfig {
-        base: hwpool::devices::bus::Iova(BASE),
+    let config = ListConfig {
+        base: Iova(BASE),
         stride: 64,
         objects: 1,
         capacity: 1,
     };
-    let refused = hwpool::devices::bmu::FreeList::open(&session.bmu, &config).err();
-    assert_eq!(refused, Some(SetupError::NoPool { count: can.pools }));
-    let portals: Vec<_> = (0..can.portals)
-        .map(|_| portal(&session, &lists[0], 3))
-        .collect();
-    let layout = hwpool::devices::bmu::Layout::new(3, 3);
-    let config = hwpool::devices::bmu::PortalConfig {
+    let refused = List::open(&session.bmu, &config).err();
+    let all_in_use = |what, count| Some(SetupError::AllInUse { what, count });
+    assert_eq!(refused, all_in_use("pools", can.pools));
+    for number in 0..can.portals {
+        assert_eq!(portal(&session, &mut lists[0], 3).number(), number);
+    }
+    let layout = Layout::new(3, 3);
+    let config = PortalConfig {
         layout,
         credits: 8,
         hysteresis: 1,
         batch: 1,
     };
     let rings = super::rings(&session, layout);
-    let refused = hwpool::devices::bmu::Portal::open(&lists[0], rings, &config).err();
-    assert_eq!(refused, Some(SetupError::NoPortal { count: can.portals }));
-    drop(portals);
+    let refused = lists[0].open_portal(rings, &config).err();
+    assert_eq!(refused, all_in_use("portals", can.portals));
     drop(lists);
     assert_eq!(list(&session, 8).id().number(), 0, "numbers are used again");
 }
@@ -193,7 +193,7 @@ fn pools_and_portals_run_out_by_number<T: Transport>(transport: Arc<T>) {
 fn quiesce_stops_portals_and_resume_goes_on<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 64);
-    let mut portal = portal(&session, &list, 4);
+    portal(&session, &mut list, 4);
     list.give(&super::all(16)).unwrap();
     let mut out = [0; 16];
     assert!(list.take(&mut out).unwrap());

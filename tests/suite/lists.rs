@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hwpool::devices::bmu::{FreeList, ListConfig, PathError, Refusal, SetupError, regs};
+use hwpool::devices::bmu::regs;
 use hwpool::devices::bus::{Iova, Irq, Transport};
+use hwpool::devices::family::{FreeList, ListConfig, Misuse, PathError, SetupError};
 
-use super::{BASE, STRIDE, all, assert_each_once, list, name_cases, open};
+use super::{BASE, List, STRIDE, all, assert_each_once, list, name_cases, open};
 
 name_cases!(
     what_was_freed_is_allocated_once,
@@ -84,7 +85,7 @@ fn the_device_refuses_bad_frees<T: Transport>(transport: Arc<T>) {
         objects: 4,
         capacity: 2,
     };
-    let list = FreeList::open(bmu, &config).unwrap();
+    let list = List::open(bmu, &config).unwrap();
     let free = |address| regs::POOL_FREE.write_at(bmu.operation(), list.id().number(), address);
     free(BASE).unwrap();
     let cases = [
@@ -205,13 +206,13 @@ fn configurations_are_checked<T: Transport>(transport: Arc<T>) {
         ),
     ];
     for (expected, config) in bad {
-        match FreeList::open(&session.bmu, &config).err() {
+        match List::open(&session.bmu, &config).err() {
             Some(SetupError::Invalid { what, .. }) => assert_eq!(what, expected, "{config:?}"),
             other => panic!("{config:?}: {other:?}"),
         }
     }
     assert_eq!(
-        FreeList::open(&session.bmu, &good).unwrap().id().number(),
+        List::open(&session.bmu, &good).unwrap().id().number(),
         0
     );
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hwpool::devices::bmu::{Layout, PathError, Portal, PortalConfig, Refusal, SetupError};
+use hwpool::devices::bmu::{Layout, PortalConfig};
 use hwpool::devices::bus::{Irq, Transport};
+use hwpool::devices::family::{FreeList, Misuse, PathError, SetupError};
 
 use super::{all, assert_each_once, list, name_cases, open, portal, rings};
 
@@ -28,7 +29,7 @@ const SOON: Duration = Duration::from_secs(2);
 fn everything_comes_back_once_over_many_laps<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 100);
-    let mut portal = portal(&session, &list, 4);
+    portal(&session, &mut list, 4);
     list.give(&all(100)).unwrap();
     for burst in 1..40 {
         let mut taken = Vec::new();
@@ -46,7 +47,7 @@ fn everything_comes_back_once_over_many_laps<T: Transport>(transport: Arc<T>) {
 fn a_short_dequeue_leaves_all_as_it_was<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 64);
-    let mut portal = portal(&session, &list, 6);
+    portal(&session, &mut list, 6);
     assert!(!list.take(&mut [7]).unwrap(), "an empty pool");
     list.give(&all(9)).unwrap();
     let mut out = [u32::MAX; 10];
@@ -61,7 +62,7 @@ fn a_short_dequeue_leaves_all_as_it_was<T: Transport>(transport: Arc<T>) {
 fn a_dequeue_larger_than_the_ring_is_all_or_nothing<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 100);
-    let mut portal = portal(&session, &list, 3);
+    portal(&session, &mut list, 3);
     list.give(&all(50)).unwrap();
     let mut out = vec![u32::MAX; 51];
     for _ in 0..3 {
@@ -81,7 +82,7 @@ fn a_dequeue_larger_than_the_ring_is_all_or_nothing<T: Transport>(transport: Arc
 fn an_enqueue_larger_than_the_ring_goes_through<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 1000);
-    let mut portal = portal(&session, &list, 3);
+    portal(&session, &mut list, 3);
     list.give(&all(1000)).unwrap();
     assert_each_once(list.first_portal().unwrap().drain().unwrap(), 1000);
 }
@@ -89,7 +90,7 @@ fn an_enqueue_larger_than_the_ring_goes_through<T: Transport>(transport: Arc<T>)
 fn refused_objects_change_nothing<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 10);
-    let mut portal = portal(&session, &list, 3);
+    portal(&session, &mut list, 3);
     list.give(&[1, 2]).unwrap();
     let double = PathError::Refused {
         index: 2,
@@ -117,7 +118,7 @@ fn withheld_doorbells_never_withhold_buffers<T: Transport>(transport: Arc<T>) {
         hysteresis: 8,
         batch: 32,
     };
-    let mut portal = Portal::open(&list, rings(&session, layout), &config).unwrap();
+    list.open_portal(rings(&session, layout), &config).unwrap();
     list.give(&all(31)).unwrap();
     assert_eq!(
         list.first_portal().unwrap().doorbells(),
@@ -141,12 +142,12 @@ fn two_pools_on_two_portals<T: Transport>(transport: Arc<T>) {
         return;
     }
     let (mut one, mut two) = (list(&session, 16), list(&session, 16));
-    let mut first = portal(&session, &one, 4);
-    let mut second = portal(&session, &two, 4);
-    first.enqueue(&mut one, &all(8)).unwrap();
-    second.enqueue(&mut two, &[8, 9]).unwrap();
-    assert_each_once(first.drain(&mut one).unwrap(), 8);
-    let mut taken = second.drain(&mut two).unwrap();
+    portal(&session, &mut one, 4);
+    portal(&session, &mut two, 4);
+    one.give(&all(8)).unwrap();
+    two.give(&[8, 9]).unwrap();
+    assert_each_once(one.first_portal().unwrap().drain().unwrap(), 8);
+    let mut taken = two.first_portal().unwrap().drain().unwrap();
     taken.sort_unstable();
     assert_eq!(taken, [8, 9]);
 }
@@ -157,16 +158,15 @@ fn two_portals_on_one_pool<T: Transport>(transport: Arc<T>) {
         return;
     }
     let mut list = list(&session, 64);
-    let mut first = portal(&session, &list, 3);
-    let mut second = portal(&session, &list, 3);
-    first.enqueue(&mut list, &all(64)).unwrap();
+    let first = portal(&session, &mut list, 3);
+    let second = portal(&session, &mut list, 3);
+    list.portal(first).unwrap().enqueue(&all(64)).unwrap();
     let mut taken = Vec::new();
     let mut out = [0; 4];
-    while first.dequeue(&mut list, &mut out).unwrap() {
-        taken.extend_from_slice(&out);
-    }
-    while second.dequeue(&mut list, &mut out).unwrap() {
-        taken.extend_from_slice(&out);
+    for portal in [first, second] {
+        while list.portal(portal).unwrap().dequeue(&mut out).unwrap() {
+            taken.extend_from_slice(&out);
+        }
     }
     assert_each_once(taken, 64);
 }
@@ -174,7 +174,7 @@ fn two_portals_on_one_pool<T: Transport>(transport: Arc<T>) {
 fn close_returns_what_was_parked<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 100);
-    let mut portal = portal(&session, &list, 4);
+    portal(&session, &mut list, 4);
     list.give(&all(100)).unwrap();
     let mut out = [0; 5];
     assert!(list.take(&mut out).unwrap());
@@ -191,20 +191,21 @@ fn close_returns_what_was_parked<T: Transport>(transport: Arc<T>) {
 fn available_is_raised_once_after_starvation<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
     let mut list = list(&session, 8);
-    let mut portal = portal(&session, &list, 3);
+    portal(&session, &mut list, 3);
     assert!(!list.take(&mut [0]).unwrap());
+    let portal = list.first_portal().unwrap();
     portal.take_event().unwrap();
     let irq = portal.event_interrupt(0).unwrap();
     list.give(&all(8)).unwrap();
     assert_eq!(irq.wait(SOON).unwrap(), 1);
-    assert!(portal.take_event().unwrap());
+    assert!(list.first_portal().unwrap().take_event().unwrap());
     assert_each_once(list.first_portal().unwrap().drain().unwrap(), 8);
     assert_eq!(irq.wait(Duration::ZERO).unwrap(), 0);
 }
 
 fn configurations_are_checked<T: Transport>(transport: Arc<T>) {
     let session = open(transport);
-    let list = list(&session, 8);
+    let mut list = list(&session, 8);
     let layout = Layout::new(4, 5);
     let good = PortalConfig {
         layout,
@@ -237,12 +238,13 @@ fn configurations_are_checked<T: Transport>(transport: Arc<T>) {
         ),
     ];
     for (expected, config) in bad {
-        match Portal::open(&list, rings(&session, layout), &config).err() {
+        match list.open_portal(rings(&session, layout), &config).err() {
             Some(SetupError::Invalid { what, .. }) => assert_eq!(what, expected, "{config:?}"),
             other => panic!("{config:?}: {other:?}"),
         }
     }
-    Portal::open(&list, rings(&session, layout), &good).expect("the good one opens");
+    list.open_portal(rings(&session, layout), &good)
+        .expect("the good one opens");
 }
 
 fn a_portal_is_opened_again_and_again<T: Transport>(transport: Arc<T>) {
@@ -250,8 +252,8 @@ fn a_portal_is_opened_again_and_again<T: Transport>(transport: Arc<T>) {
     let mut list = list(&session, 20);
     let mut outside = all(20);
     for _ in 0..5 {
-        let mut portal = portal(&session, &list, 3);
-        assert_eq!(portal.id().number(), 0);
+        let portal = portal(&session, &mut list, 3);
+        assert_eq!(portal.number(), 0);
         list.give(&outside).unwrap();
         outside = list.first_portal().unwrap().drain().unwrap();
         assert!(list.close_portals().unwrap().is_empty());
