@@ -8,13 +8,13 @@ mod rig;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hwpool::device::Session;
-use hwpool::devices::bmu::{Layout, OpenReset, PathError, PortalConfig, Refusal};
+use hwpool::devices::bmu::{Layout, PortalConfig};
 use hwpool::devices::bus::Transport;
+use hwpool::devices::family::{FreeList, Misuse, OpenReset, PathError};
 use hwpool::sim::InProcess;
 use proptest::prelude::*;
 
-use rig::{SimList, SimPortal, UNTOUCHED};
+use rig::{Session, SimList, UNTOUCHED};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -25,6 +25,7 @@ enum Step {
     /// Gives an object that the device has, among some that it has not.
     FreeTwice(usize),
     Flush,
+    DrainPortal,
     Drain,
     Close,
     Reopen,
@@ -40,6 +41,7 @@ fn step(objects: usize) -> impl Strategy<Value = Step> {
         3 => n.clone().prop_map(Step::Alloc),
         2 => n.prop_map(Step::FreeTwice),
         2 => Just(Step::Flush),
+        1 => Just(Step::DrainPortal),
         1 => Just(Step::Drain),
         1 => Just(Step::Close),
         1 => Just(Step::Reopen),
@@ -84,7 +86,6 @@ fn plan() -> impl Strategy<Value = Plan> {
 
 /// The driver and the reference beside it. Field order is drop order.
 struct Run {
-    portal: Option<SimPortal>,
     list: Option<SimList>,
     session: Session<InProcess>,
     model: Arc<InProcess>,
@@ -99,7 +100,6 @@ impl Run {
         let model = rig::model(&format!("seed={}", plan.seed));
         let session = Session::open(model.clone()).expect("the device opens");
         let mut run = Run {
-            portal: None,
             list: None,
             session,
             model,
@@ -118,8 +118,8 @@ impl Run {
     }
 
     fn open_portal(&mut self) {
-        let list = self.list.as_ref().expect("a list");
-        self.portal = Some(rig::portal(&self.session, list, &self.config));
+        let list = self.list.as_mut().expect("a list");
+        rig::portal(&self.session, list, &self.config);
     }
 
     fn act(&mut self, step: &Step) -> Result<(), PathError> {
@@ -129,10 +129,8 @@ impl Run {
             Step::Dequeue(n) => self.take(n, true),
             Step::Alloc(n) => self.take(n, false),
             Step::FreeTwice(n) => self.give_twice(n),
-            Step::Flush => {
-                let (portal, list) = self.parts();
-                portal.flush(list)
-            }
+            Step::Flush => self.running().flush(),
+            Step::DrainPortal => self.drain_portal(),
             Step::Drain => self.drain(),
             Step::Close => self.close(),
             Step::Reopen => {
@@ -144,22 +142,23 @@ impl Run {
         }
     }
 
-    /// The portal, opened if it is closed, and the list.
-    fn parts(&mut self) -> (&mut SimPortal, &mut SimList) {
-        if self.portal.is_none() {
+    fn list(&mut self) -> &mut SimList {
+        self.list.as_mut().expect("a list")
+    }
+
+    /// The list, with its portal opened if it is closed.
+    fn running(&mut self) -> &mut SimList {
+        if self.list().first_portal().is_none() {
             self.open_portal();
         }
-        match (&mut self.portal, &mut self.list) {
-            (Some(portal), Some(list)) => (portal, list),
-            _ => unreachable!("both were opened"),
-        }
+        self.list()
     }
 
     fn give(&mut self, n: usize, by_portal: bool) -> Result<(), PathError> {
         let some: Vec<u32> = self.host.iter().rev().copied().take(n).collect();
-        let (portal, list) = self.parts();
+        let list = self.running();
         match by_portal {
-            true => portal.enqueue(list, &some)?,
+            true => list.give(&some)?,
             false => {
                 list.free_all(&some)?;
                 self.let_pass();
@@ -178,9 +177,9 @@ impl Run {
     fn take(&mut self, n: usize, by_portal: bool) -> Result<(), PathError> {
         let inside = self.objects as usize - self.host.len();
         let mut out = vec![UNTOUCHED; n];
-        let (portal, list) = self.parts();
+        let list = self.running();
         let full = match by_portal {
-            true => portal.dequeue(list, &mut out)?,
+            true => list.take(&mut out)?,
             false => list.alloc_all(&mut out)?,
         };
         match full {
@@ -200,29 +199,38 @@ impl Run {
         };
         let mut some: Vec<u32> = self.host.iter().copied().take(n).collect();
         some.push(inside);
-        let (portal, list) = self.parts();
+        let list = self.running();
         let refused = PathError::Refused {
             index: inside,
             why: Misuse::DoubleFree,
         };
-        assert_eq!(portal.enqueue(list, &some), Err(refused.clone()));
+        assert_eq!(list.give(&some), Err(refused.clone()));
         assert_eq!(list.free_all(&some), Err(refused));
         Ok(())
     }
 
-    fn drain(&mut self) -> Result<(), PathError> {
-        let (portal, list) = self.parts();
-        let drained = portal.drain(list)?;
+    fn drain_portal(&mut self) -> Result<(), PathError> {
+        let drained = drain_portal(self.running())?;
         self.receive(&drained);
         assert_eq!(self.host.len(), self.objects as usize, "drained of all");
         Ok(())
     }
 
+    /// Drains the list, whether its portal is open or not.
+    fn drain(&mut self) -> Result<(), PathError> {
+        let drained = self.list().drain()?;
+        self.receive(&drained);
+        assert_eq!(self.host.len(), self.objects as usize, "drained of all");
+        assert!(self.list().first_portal().is_none(), "by registers now");
+        Ok(())
+    }
+
     fn close(&mut self) -> Result<(), PathError> {
-        let (Some(portal), Some(list)) = (self.portal.take(), &mut self.list) else {
+        let list = self.list();
+        if list.first_portal().is_none() {
             return Ok(());
-        };
-        let parked = portal.close(list)?;
+        }
+        let parked = list.close_portals()?;
         let inside = list.available().expect("a count");
         self.receive(&parked);
         assert_eq!(inside as usize + self.host.len(), self.objects as usize);
@@ -230,14 +238,13 @@ impl Run {
     }
 
     fn reset(&mut self, kind: OpenReset) -> Result<(), PathError> {
-        self.portal = None;
         self.list = None;
         self.session.bmu.reset(kind).expect("resets");
         self.session.bmu.start().expect("starts");
         self.open_list();
-        let (portal, list) = self.parts();
+        let list = self.running();
         assert!(
-            portal.drain(list)?.is_empty(),
+            drain_portal(list)?.is_empty(),
             "nothing is left after a reset"
         );
         assert_eq!(list.alloc()?, None);
@@ -277,6 +284,11 @@ impl Run {
         assert_eq!(self.model.violations(), []);
         Ok(())
     }
+}
+
+/// Takes all that the list's portal reaches.
+fn drain_portal(list: &mut SimList) -> Result<Vec<u32>, PathError> {
+    list.first_portal().expect("a portal").drain()
 }
 
 proptest! {

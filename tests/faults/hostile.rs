@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hwpool::device::Session;
-use hwpool::devices::bmu::{FreeList, OpenReset, PathError, Portal, regs};
+use hwpool::devices::bmu::regs;
 use hwpool::devices::bus::Transport;
+use hwpool::devices::family::{FreeList, OpenReset, PathError};
 use hwpool::sim::{Fault, FaultKind, InProcess};
 use proptest::prelude::*;
 
-use crate::rig::{self, OBJECTS, SimList, SimPortal, UNTOUCHED};
+use crate::rig::{self, OBJECTS, Session, SimList, UNTOUCHED};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -21,6 +21,7 @@ enum Step {
     Free(u32),
     Alloc(u32),
     Flush,
+    DrainPortal,
     Drain,
     Look,
     ClosePortal,
@@ -39,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (1..5u32).prop_map(Step::Free),
         3 => (1..5u32).prop_map(Step::Alloc),
         1 => Just(Step::Flush),
+        1 => Just(Step::DrainPortal),
         1 => Just(Step::Drain),
         1 => Just(Step::Look),
         1 => Just(Step::ClosePortal),
@@ -92,7 +94,6 @@ fn fault() -> impl Strategy<Value = Fault> {
 
 /// The driver in whatever state it is; field order is drop order.
 struct Host {
-    portal: Option<SimPortal>,
     list: Option<SimList>,
     session: Option<Session<InProcess>>,
     model: Arc<InProcess>,
@@ -103,7 +104,6 @@ struct Host {
 impl Host {
     fn new(model: Arc<InProcess>) -> Host {
         let mut host = Host {
-            portal: None,
             list: None,
             session: None,
             model,
@@ -114,7 +114,6 @@ impl Host {
     }
 
     fn open_device(&mut self) {
-        self.portal = None;
         self.list = None;
         self.session = None;
         self.session = Session::open(self.model.clone()).ok();
@@ -122,19 +121,21 @@ impl Host {
     }
 
     fn open_list(&mut self) {
-        self.portal = None;
         self.list = None;
         let bmu = self.session.as_ref().map(|session| session.bmu.clone());
-        self.list = bmu.and_then(|bmu| FreeList::open(&bmu, &rig::list_config(OBJECTS)).ok());
+        self.list = bmu.and_then(|bmu| SimList::open(&bmu, &rig::list_config(OBJECTS)).ok());
         self.held = (0..OBJECTS).collect();
     }
 
     fn open_portal(&mut self, log2: u32) {
-        let (Some(session), Some(list), None) = (&self.session, &self.list, &self.portal) else {
+        let (Some(session), Some(list)) = (&self.session, &mut self.list) else {
             return;
         };
+        if list.first_portal().is_some() {
+            return;
+        }
         let config = rig::portal_config(log2);
-        self.portal = Portal::open(list, rig::rings(session, config.layout), &config).ok();
+        let _ = list.open_portal(rig::rings(session, config.layout), &config);
     }
 
     fn act(&mut self, step: Step) {
@@ -150,7 +151,6 @@ impl Host {
     }
 
     fn reset(&mut self, best: bool) {
-        self.portal = None;
         self.list = None;
         let kind = if best {
             OpenReset::Best
@@ -177,7 +177,6 @@ impl Host {
             return;
         };
         let was_sound = list.poison().is_none();
-        let portal = &mut self.portal;
         let some: Vec<u32> = match step {
             Step::Enqueue(n) | Step::Free(n) => {
                 self.held.iter().copied().take(n as usize).collect()
@@ -189,17 +188,15 @@ impl Host {
             _ => vec![],
         };
         let given = |result: Result<(), PathError>| result.map(|()| vec![]);
-        let result = match (&step, portal.as_mut()) {
-            (Step::Enqueue(_), Some(portal)) => given(portal.enqueue(list, &some)),
-            (Step::Enqueue(_) | Step::Free(_), _) => given(list.free_all(&some)),
-            (Step::Dequeue(_), Some(portal)) => filled(portal.dequeue(list, &mut out), out),
-            (Step::Dequeue(_) | Step::Alloc(_), _) => filled(list.alloc_all(&mut out), out),
-            (Step::Flush, Some(portal)) => given(portal.flush(list)),
-            (Step::Drain, Some(portal)) => portal.drain(list),
-            (Step::ClosePortal, Some(_)) => match portal.take() {
-                Some(portal) => portal.close(list),
-                None => Ok(vec![]),
-            },
+        let result = match (&step, list.first_portal()) {
+            (Step::Enqueue(_), _) => given(list.give(&some)),
+            (Step::Free(_), _) => given(list.free_all(&some)),
+            (Step::Dequeue(_), _) => filled(list.take(&mut out), out),
+            (Step::Alloc(_), _) => filled(list.alloc_all(&mut out), out),
+            (Step::Flush, _) => given(list.flush()),
+            (Step::DrainPortal, Some(mut portal)) => portal.drain(),
+            (Step::Drain, _) => list.drain(),
+            (Step::ClosePortal, _) => list.close_portals(),
             _ => {
                 let _ = (list.available(), list.take_errors(), list.take_events());
                 Ok(vec![])
@@ -224,10 +221,11 @@ impl Host {
                 }
             }
             Err(PathError::Refused { index, why }) => panic!("{index} was held: {why}"),
-            Err(PathError::Poisoned { fault, .. }) => {
+            Err(PathError::Poisoned { breach, .. }) => {
                 let poison = self.list.as_ref().and_then(|list| list.poison().cloned());
-                assert_eq!(poison, Some(fault));
+                assert_eq!(poison, Some(breach));
             }
+            Err(other) => panic!("{other}"),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Faults on the register path.
 
-use hwpool::devices::bmu::{Fault as Cause, FreeList, SetupError};
 use hwpool::devices::bus::{BusError, Iova};
+use hwpool::devices::family::{Breach, FreeList, SetupError};
 use hwpool::sim::{Fault, FaultKind};
 
-use crate::rig::{self, BASE, Bench, GIVEN, OBJECTS, STRIDE};
+use crate::rig::{self, BASE, Bench, GIVEN, OBJECTS, STRIDE, SimList};
 use crate::{in_time, poisoned};
 
 crate::cases! {
@@ -27,7 +27,7 @@ fn an_allocation_that_fails_poisons(options: &str) {
     let cause = poisoned(&mut bench, result, &telling);
     assert!(matches!(
         cause,
-        Cause::Bus(BusError::Failed { width: 8, .. })
+        Breach::Bus(BusError::Failed { width: 8, .. })
     ));
     bench.recovers();
 }
@@ -52,7 +52,7 @@ fn an_allocation_of_all_ones_is_a_lie_while_the_magic_stands(options: &str) {
     let cause = poisoned(&mut bench, result, &["0xffffffffffffffff, outside of"]);
     assert!(matches!(
         cause,
-        Cause::OutOfRange {
+        Breach::OutOfRange {
             address: u64::MAX,
             ..
         }
@@ -67,7 +67,7 @@ fn a_range_that_does_not_read_back_is_refused(options: &str) {
         ("POOL_END", BASE + STRIDE * u64::from(OBJECTS)),
     ] {
         bench.inject(Fault::new(FaultKind::Stuck).on(name).times(1).with(0x40));
-        let refused = FreeList::open(&bench.session.bmu, &rig::list_config(OBJECTS));
+        let refused = SimList::open(&bench.session.bmu, &rig::list_config(OBJECTS));
         let expected = SetupError::ReadBack {
             register: name,
             of: "pool 1".into(),
@@ -85,7 +85,7 @@ fn a_range_that_does_not_read_back_is_refused(options: &str) {
 fn a_pool_that_is_not_enabled_is_refused(options: &str) {
     let bench = Bench::registers(options);
     bench.inject(Fault::new(FaultKind::Stuck).on("POOL_CONTROL").times(1));
-    let refused = FreeList::open(&bench.session.bmu, &rig::list_config(OBJECTS));
+    let refused = SimList::open(&bench.session.bmu, &rig::list_config(OBJECTS));
     assert!(
         matches!(refused.as_ref().err(), Some(SetupError::Refused { of, .. }) if of == "pool 1")
     );
@@ -100,7 +100,7 @@ fn address_bits_that_are_dropped_show_before_the_first_free(options: &str) {
     bench.inject(fault);
     let mut config = rig::list_config(OBJECTS);
     config.base = Iova(BASE | 0x4000_0000);
-    let refused = FreeList::open(&bench.session.bmu, &config).err();
+    let refused = SimList::open(&bench.session.bmu, &config).err();
     let expected = SetupError::ReadBack {
         register: "POOL_BASE",
         of: "pool 1".into(),
@@ -122,7 +122,7 @@ fn a_buffer_that_is_out_already_poisons(options: &str) {
     let cause = poisoned(&mut bench, result, &[&telling]);
     let address = BASE + u64::from(first) * STRIDE;
     let index = first;
-    assert_eq!(cause, Cause::Duplicate { address, index });
+    assert_eq!(cause, Breach::Duplicate { address, index });
     bench.recovers();
 }
 
@@ -135,7 +135,7 @@ fn a_buffer_outside_of_the_pool_poisons(options: &str) {
         let result = in_time(&mut bench, |bench| bench.take(3));
         let telling = format!("{address:#x}, outside of {BASE:#x}..{end:#x}");
         let cause = poisoned(&mut bench, result, &[&telling]);
-        assert!(matches!(cause, Cause::OutOfRange { address: a, .. } if a == address));
+        assert!(matches!(cause, Breach::OutOfRange { address: a, .. } if a == address));
         bench.recovers();
     }
 }
@@ -145,7 +145,7 @@ fn an_address_inside_of_a_buffer_poisons(options: &str) {
     bench.inject(Fault::new(FaultKind::MisalignedBuffer).on("POOL_ALLOC"));
     let result = in_time(&mut bench, |bench| bench.take(1));
     let cause = poisoned(&mut bench, result, &["64 bytes past the start of object"]);
-    assert!(matches!(cause, Cause::Misaligned { excess: 64, .. }));
+    assert!(matches!(cause, Breach::Misaligned { excess: 64, .. }));
     bench.recovers();
 }
 
@@ -167,9 +167,9 @@ fn a_device_that_is_gone_is_told_from_data(options: &str) {
     let result = in_time(&mut bench, |bench| bench.take(2));
     let telling = ["the device is gone", "POOL_ALLOC"];
     let cause = poisoned(&mut bench, result, &telling);
-    assert_eq!(cause, Cause::Gone("POOL_ALLOC"));
+    assert_eq!(cause, Breach::Gone { register: "POOL_ALLOC", witness: "MAGIC" });
     assert!(matches!(bench.list.available(), Err(BusError::Gone { .. })));
-    let refused = FreeList::open(&bench.session.bmu, &rig::list_config(8)).err();
+    let refused = SimList::open(&bench.session.bmu, &rig::list_config(8)).err();
     assert!(matches!(
         refused,
         Some(SetupError::Bus(BusError::Gone { .. }))

@@ -11,8 +11,8 @@ mod rig;
 
 use std::time::Duration;
 
-use hwpool::devices::bmu::{Fault as Cause, PathError};
 use hwpool::devices::bus::Transport;
+use hwpool::devices::family::{Breach, FreeList, PathError};
 use hwpool::sim::FaultKind;
 
 use rig::{Bench, UNTOUCHED};
@@ -77,22 +77,22 @@ fn poisoned<R: std::fmt::Debug>(
     bench: &mut Bench,
     result: Result<R, PathError>,
     telling: &[&str],
-) -> Cause {
+) -> Breach {
     let error = result.expect_err("the fault shows");
-    let PathError::Poisoned { pool, fault } = error.clone() else {
+    let PathError::Poisoned { list, breach } = error.clone() else {
         panic!("{error:?} does not poison");
     };
-    assert_eq!(pool, bench.list.id());
+    assert_eq!(list, bench.list.name());
     let text = error.to_string();
     for word in telling.iter().chain(&["pool 0 is out of use"]) {
         assert!(text.contains(word), "`{text}` does not say `{word}`");
     }
     stays_poisoned(bench, &error);
-    fault
+    breach
 }
 
 fn stays_poisoned(bench: &mut Bench, error: &PathError) {
-    let Bench { list, portal, .. } = bench;
+    let list = &mut bench.list;
     let mut out = [UNTOUCHED; 2];
     let mut later = vec![
         list.alloc().err(),
@@ -100,13 +100,16 @@ fn stays_poisoned(bench: &mut Bench, error: &PathError) {
         list.free_all(&[62, 63]).err(),
         list.alloc_all(&mut out).err(),
         list.expect_empty().err(),
+        list.give(&[63]).err(),
+        list.take(&mut out).err(),
+        list.flush().err(),
     ];
-    if let Some(portal) = portal {
+    if let Some(mut portal) = list.first_portal() {
         later.extend([
-            portal.enqueue(list, &[63]).err(),
-            portal.dequeue(list, &mut out).err(),
-            portal.flush(list).err(),
-            portal.drain(list).err(),
+            portal.enqueue(&[63]).err(),
+            portal.dequeue(&mut out).err(),
+            portal.flush().err(),
+            portal.drain().err(),
         ]);
     }
     assert!(

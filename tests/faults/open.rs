@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use hwpool::device::{DeviceError, Session};
-use hwpool::devices::bmu::{OpenError, OpenReset, ResetError, regs};
+use hwpool::devices::bmu::regs;
 use hwpool::devices::bus::{BusError, Irq, Transport};
+use hwpool::devices::family::{OpenError, OpenReset, ResetError};
 use hwpool::devices::wait::Deadline;
 use hwpool::sim::{Fault, FaultKind, InProcess};
 
-use crate::rig::{self, Bench};
+use crate::rig::{self, Bench, Session};
 
 crate::cases! {
     ReadFails: any_read_at_open_may_fail a_read_in_a_reset_fails;
@@ -28,10 +28,7 @@ fn open(options: &str, fault: Fault) -> Result<Session<InProcess>, OpenError> {
     let session = Session::open(model.clone());
     let took = model.now() - before;
     assert!(took < Duration::from_secs(10), "open took {took:?}");
-    session.map_err(|error| match error {
-        DeviceError::Open { source, .. } => source,
-        other => panic!("{other:?}"),
-    })
+    session
 }
 
 fn any_read_at_open_may_fail(options: &str) {
@@ -92,16 +89,28 @@ fn identity_and_capabilities_are_checked(options: &str) {
         let fault = Fault::new(FaultKind::Stuck).on(register).with(value);
         open(options, fault).err().expect(register)
     };
-    assert_eq!(stuck("MAGIC", 0x1234), OpenError::NotABmu { found: 0x1234 });
-    assert_eq!(
-        stuck("VERSION", 0x0002_0007),
-        OpenError::Version { major: 2, minor: 7 }
-    );
-    let written = 0x5555_5555;
-    assert_eq!(
-        stuck("LIVENESS", 0),
-        OpenError::NotAlive { written, found: 0 }
-    );
+    let stranger = OpenError::Stranger {
+        device: "BMU",
+        register: "MAGIC",
+        bar: 0,
+        found: 0x1234,
+        expected: regs::MAGIC_VALUE,
+    };
+    assert_eq!(stuck("MAGIC", 0x1234), stranger);
+    let version = OpenError::Version {
+        major: 2,
+        minor: 7,
+        known: 1,
+    };
+    assert_eq!(stuck("VERSION", 0x0002_0007), version);
+    let dead = OpenError::NotAlive {
+        register: "LIVENESS",
+        bar: 0,
+        expected: "its complement",
+        written: 0x5555_5555,
+        found: 0,
+    };
+    assert_eq!(stuck("LIVENESS", 0), dead);
     for bad in [
         "CAP_COUNTS",
         "CAP_RINGS",
@@ -111,7 +120,10 @@ fn identity_and_capabilities_are_checked(options: &str) {
     ] {
         match stuck(bad, 0) {
             OpenError::Capability {
-                register, value: 0, ..
+                section: "4.2",
+                register,
+                value: 0,
+                ..
             } => assert_eq!(register, bad),
             other => panic!("{bad}: {other:?}"),
         }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use hwpool::devices::bmu::{
-    ErrorBits, Fault as Cause, PathError, Portal, ResetError, SetupError, regs,
-};
+use hwpool::devices::bmu::{ErrorBits, regs};
 use hwpool::devices::bus::{BusError, Irq, Transport};
+use hwpool::devices::family::{Breach, FreeList, PathError, ResetError, SetupError};
 use hwpool::sim::{Fault, FaultKind};
 
 use crate::rig::{self, BASE, Bench, GIVEN, OBJECTS, STRIDE};
@@ -31,8 +30,7 @@ crate::cases! {
 
 /// Closes the bench's portal, as a case of its own.
 fn close(bench: &mut Bench) -> Result<Vec<u32>, PathError> {
-    let portal = bench.portal.take().expect("a portal");
-    portal.close(&mut bench.list)
+    bench.list.close_portals()
 }
 
 fn ring_fault(kind: FaultKind) -> Fault {
@@ -44,7 +42,7 @@ fn a_status_that_fails_spoils_the_close(options: &str) {
     bench.inject(Fault::new(FaultKind::ReadFails).on("PORTAL_STATUS").at(0));
     let result = in_time(&mut bench, close);
     let cause = poisoned(&mut bench, result, &["access of 4 bytes at 0x8004"]);
-    assert!(matches!(cause, Cause::Bus(BusError::Failed { .. })));
+    assert!(matches!(cause, Breach::Bus(BusError::Failed { .. })));
     bench.recovers();
 }
 
@@ -53,7 +51,7 @@ fn a_control_of_all_ones_spoils_nothing(options: &str) {
     let fault = Fault::new(FaultKind::ReadAllOnes).on("PORTAL_CONTROL");
     bench.inject(fault);
     let config = rig::portal_config(4);
-    bench.portal = Some(rig::portal(&bench.session, &bench.list, &config));
+    rig::portal(&bench.session, &mut bench.list, &config);
     assert_eq!(bench.take(16), Ok(true));
     bench.recovers();
 }
@@ -63,7 +61,7 @@ fn a_portal_that_is_not_enabled_is_stopped_all_the_same(options: &str) {
     bench.inject(Fault::new(FaultKind::Stuck).on("PORTAL_CONTROL").times(1));
     let config = rig::portal_config(4);
     let rings = rig::rings(&bench.session, config.layout);
-    let refused = Portal::open(&bench.list, rings, &config).err();
+    let refused = bench.list.open_portal(rings, &config).err();
     assert!(
         matches!(&refused, Some(SetupError::Refused { of, .. }) if of == "portal 0"),
         "{refused:?}"
@@ -71,7 +69,7 @@ fn a_portal_that_is_not_enabled_is_stopped_all_the_same(options: &str) {
     // It said that it is disabled and runs: it must not run on in memory that is somebody else's by now.
     let state = bench.session.bmu.read_at(regs::PORTAL_STATUS, 0);
     assert_eq!(state, Ok(0), "disabled");
-    bench.portal = Some(rig::portal(&bench.session, &bench.list, &config));
+    rig::portal(&bench.session, &mut bench.list, &config);
     assert_eq!(bench.take(1), Ok(true));
     bench.recovers();
 }
@@ -91,11 +89,11 @@ fn a_portal_that_never_stops_ends_the_close(options: &str) {
     });
     let telling = ["stop of the portal did not happen within"];
     let cause = poisoned(&mut bench, result, &telling);
-    assert!(matches!(cause, Cause::TimedOut(_)));
+    assert!(matches!(cause, Breach::TimedOut(_)));
     let next = rig::portal_config(4);
     let rings = rig::rings(&bench.session, next.layout);
-    match Portal::open(&bench.list, rings, &next) {
-        Ok(portal) => assert_eq!(portal.id().number(), 1, "number 0 is not used again"),
+    match bench.list.open_portal(rings, &next) {
+        Ok(portal) => assert_eq!(portal.number(), 1, "number 0 is not used again"),
         Err(error) => panic!("{error}"),
     }
 }
@@ -125,7 +123,7 @@ fn a_lost_doorbell_ends_the_wait(options: &str) {
     assert!(bench.now() - before >= Duration::from_millis(100));
     let telling = ["entries in the acquire ring did not happen within"];
     let cause = poisoned(&mut bench, result, &telling);
-    assert!(matches!(cause, Cause::TimedOut(_)));
+    assert!(matches!(cause, Breach::TimedOut(_)));
     bench.recovers();
 }
 
@@ -133,14 +131,17 @@ fn a_lost_event_leaves_its_bit(options: &str) {
     let mut bench = Bench::rings(options);
     assert_eq!(bench.take(GIVEN - 1), Ok(true));
     assert_eq!(bench.take(1), Ok(false));
-    let portal = bench.portal.as_ref().unwrap();
+    let portal = bench.portal();
     portal.take_event().unwrap();
     let irq = portal.event_interrupt(1).unwrap();
     bench.inject(Fault::new(FaultKind::LostInterrupt).at(1));
     bench.give(4).unwrap();
     assert_eq!(irq.wait(Duration::from_millis(5)), Ok(0));
-    let portal = bench.portal.as_ref().unwrap();
-    assert_eq!(portal.take_event(), Ok(true), "the event is there to read");
+    assert_eq!(
+        bench.portal().take_event(),
+        Ok(true),
+        "the event is there to read"
+    );
     assert_eq!(bench.take(4), Ok(true));
     bench.recovers();
 }
@@ -163,7 +164,7 @@ fn spoiled(options: &str, fault: Fault) -> (Bench, Result<bool, PathError>) {
 fn an_entry_that_is_out_already_poisons(options: &str) {
     let (mut bench, result) = spoiled(options, ring_fault(FaultKind::DuplicateBuffer));
     let cause = poisoned(&mut bench, result, &["which is out already"]);
-    let Cause::Duplicate { address, index } = cause else {
+    let Breach::Duplicate { address, index } = cause else {
         panic!("{cause:?}");
     };
     assert_eq!(address, BASE + u64::from(index) * STRIDE);
@@ -175,14 +176,14 @@ fn an_entry_outside_of_the_pool_poisons(options: &str) {
     let (mut bench, result) = spoiled(options, ring_fault(FaultKind::OutOfRangeBuffer));
     let telling = format!("{end:#x}, outside of {BASE:#x}..{end:#x}");
     let cause = poisoned(&mut bench, result, &[&telling]);
-    assert!(matches!(cause, Cause::OutOfRange { .. }));
+    assert!(matches!(cause, Breach::OutOfRange { .. }));
     bench.recovers();
 }
 
 fn an_entry_inside_of_a_buffer_poisons(options: &str) {
     let (mut bench, result) = spoiled(options, ring_fault(FaultKind::MisalignedBuffer));
     let cause = poisoned(&mut bench, result, &["64 bytes past the start of object"]);
-    assert!(matches!(cause, Cause::Misaligned { excess: 64, .. }));
+    assert!(matches!(cause, Breach::Misaligned { excess: 64, .. }));
     bench.recovers();
 }
 
@@ -198,7 +199,7 @@ fn missing(options: &str, kind: FaultKind) {
     let (mut bench, result) = spoiled(options, ring_fault(kind));
     let telling = ["is not in the acquire ring", "the device counts"];
     let cause = poisoned(&mut bench, result, &telling);
-    let Cause::MissingEntry { entry, tail } = cause else {
+    let Breach::MissingEntry { entry, tail } = cause else {
         panic!("{cause:?}");
     };
     assert!(entry < tail && tail - entry <= 16, "{entry} of {tail}");
@@ -217,11 +218,11 @@ fn missing_at_close(options: &str, kind: FaultKind) {
     let mut bench = Bench::registers(options);
     bench.inject(ring_fault(kind).from(3));
     let config = rig::portal_config(4);
-    bench.portal = Some(rig::portal(&bench.session, &bench.list, &config));
+    rig::portal(&bench.session, &mut bench.list, &config);
     assert_eq!(bench.take(2), Ok(true));
     let result = in_time(&mut bench, close);
     let cause = poisoned(&mut bench, result, &["entry 2 is not in the acquire ring"]);
-    assert!(matches!(cause, Cause::MissingEntry { entry: 2, .. }));
+    assert!(matches!(cause, Breach::MissingEntry { entry: 2, .. }));
     bench.recovers();
 }
 
@@ -247,7 +248,7 @@ fn counts_of_the_status_line_are_checked(options: &str) {
         });
         let telling = format!("the device wrote {what} ");
         let cause = poisoned(&mut bench, result, &[&telling, "possible is"]);
-        let Cause::BadCount {
+        let Breach::BadCount {
             what: found_in,
             found,
             low,
@@ -284,10 +285,11 @@ fn a_refused_dma_halts_the_portal(options: &str) {
         result,
         &["portal 0 halted: DMA_FAULT, offending value 0x"],
     );
-    let Cause::Halted { errors, value, .. } = cause else {
+    let Breach::Halted { errors, value, .. } = cause else {
         panic!("{cause:?}");
     };
-    assert_eq!(errors, ErrorBits(regs::error::DMA_FAULT.mask() as u32));
+    let expected = ErrorBits(regs::error::DMA_FAULT.mask() as u32);
+    assert_eq!(errors, expected.into());
     assert_ne!(value, 0, "the IOVA that was refused");
     assert_eq!(bench.session.bmu.error_counts().unwrap()[6], 1);
     bench.recovers();
@@ -301,7 +303,7 @@ fn a_refused_dma_on_every_access_is_found(options: &str) {
             let mut bench = Bench::registers(options);
             bench.inject(ring_fault(FaultKind::DmaFault).from(nth).times(times));
             let config = rig::portal_config(4);
-            bench.portal = Some(rig::portal(&bench.session, &bench.list, &config));
+            rig::portal(&bench.session, &mut bench.list, &config);
             let mut result = Ok(true);
             for _ in 0..20 {
                 result = in_time(&mut bench, |bench| bench.take(9));
@@ -311,7 +313,7 @@ fn a_refused_dma_on_every_access_is_found(options: &str) {
                 result = bench.give(9).map(|()| true);
             }
             let cause = poisoned(&mut bench, result, &["DMA_FAULT"]);
-            assert!(matches!(cause, Cause::Halted { .. }));
+            assert!(matches!(cause, Breach::Halted { .. }));
             if times == 1 {
                 bench.recovers();
             }
@@ -322,8 +324,7 @@ fn a_refused_dma_on_every_access_is_found(options: &str) {
 /// A bench whose portal halts when it stops: what the bus refuses next is the status line of the stop.
 fn halts_at_its_stop(options: &str) -> Bench {
     let mut bench = Bench::rings(options);
-    let portal = bench.portal.as_mut().expect("a portal");
-    portal.flush(&mut bench.list).expect("flushes");
+    bench.portal().flush().expect("flushes");
     bench.settle();
     (0..100).for_each(|_| bench.model.relax());
     bench.inject(ring_fault(FaultKind::DmaFault));
@@ -334,7 +335,7 @@ fn a_halt_while_stopping_is_told(options: &str) {
     let mut bench = halts_at_its_stop(options);
     let result = in_time(&mut bench, close);
     let cause = poisoned(&mut bench, result, &["portal 0 halted: DMA_FAULT"]);
-    assert!(matches!(cause, Cause::Halted { .. }));
+    assert!(matches!(cause, Breach::Halted { .. }));
     let state = bench.session.bmu.read_at(regs::PORTAL_STATUS, 0);
     assert_eq!(state, Ok(0), "disabled once it is dropped");
     bench.recovers();
@@ -342,13 +343,13 @@ fn a_halt_while_stopping_is_told(options: &str) {
 
 fn a_halt_while_dropping_leaves_it_disabled(options: &str) {
     let mut bench = halts_at_its_stop(options);
-    in_time(&mut bench, |bench| bench.portal = None);
+    in_time(&mut bench, |bench| bench.list.abandon_portals());
     let state = bench.session.bmu.read_at(regs::PORTAL_STATUS, 0);
     assert_eq!(state, Ok(0), "disabled, and its number free");
     let config = rig::portal_config(4);
-    let next = rig::portal(&bench.session, &bench.list, &config);
-    assert_eq!(next.id().number(), 0);
-    drop(next);
+    let next = rig::portal(&bench.session, &mut bench.list, &config);
+    assert_eq!(next.number(), 0);
+    bench.list.abandon_portals();
     bench.recovers();
 }
 
@@ -361,7 +362,6 @@ fn a_poisoned_list_outlives_a_reset_that_does_nothing(options: &str) {
     assert!(in_use.contains("1 pools and 1 portals"), "{in_use}");
     assert_eq!(bench.take(1), Err(error));
     let refused = {
-        bench.portal = None;
         let Bench { list, session, .. } = bench;
         drop(list);
         let refused = session.bmu.reset(Default::default());
@@ -382,7 +382,7 @@ fn rings_of_a_device_that_is_gone_end_their_waits(options: &str) {
     let result = in_time(&mut bench, |bench| bench.take(GIVEN - 1));
     let telling = ["device is gone: PORTAL_STATUS and MAGIC read all ones"];
     let cause = poisoned(&mut bench, result, &telling);
-    assert!(matches!(cause, Cause::Bus(BusError::Gone { .. })));
+    assert!(matches!(cause, Breach::Bus(BusError::Gone { .. })));
 }
 
 fn a_close_of_a_device_that_is_gone_ends(options: &str) {
@@ -391,7 +391,7 @@ fn a_close_of_a_device_that_is_gone_ends(options: &str) {
     assert!(bench.list.available().is_err());
     let result = in_time(&mut bench, close);
     let cause = poisoned(&mut bench, result, &["device is gone"]);
-    assert!(matches!(cause, Cause::Bus(BusError::Gone { .. })));
+    assert!(matches!(cause, Breach::Bus(BusError::Gone { .. })));
     let closed = bench.session.bmu.close();
     assert!(closed.is_err(), "nobody says that it closed");
 }

@@ -178,6 +178,7 @@ impl<T: Transport, D: DmaBuffer> FreeList for List<T, D> {
     }
 
     fn flush(&mut self) -> Result<(), PathError> {
+        self.pool.usable()?;
         self.portals
             .iter_mut()
             .try_for_each(|portal| portal.flush(&mut self.pool))
