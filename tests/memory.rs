@@ -8,8 +8,9 @@ use std::alloc::{GlobalAlloc, Layout as Shape, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hwpool::Pool;
-use hwpool::devices::bmu::{Geometry, Ledger, PortalConfig};
+use hwpool::devices::bmu::PortalConfig;
 use hwpool::devices::bus::Iova;
+use hwpool::devices::family::{Geometry, Ledger};
 
 /// Counts the bytes that are allocated.
 struct Counting;

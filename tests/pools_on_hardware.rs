@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use hwpool::device::Device;
-use hwpool::devices::bmu::{FreeList, ListConfig, regs};
+use hwpool::devices::bmu::{Bmu, List, regs};
 use hwpool::devices::bus::Iova;
-use hwpool::dma::{Memory, MemoryRequest, PageSize, Pages};
+use hwpool::devices::family::ListConfig;
+use hwpool::dma::{Memory, MemoryRequest, PageSize, Pages, Slice};
 use hwpool::pool::{Buffer, CloseError, CreateError, Pool, PoolBuilder, PoolError};
-use hwpool::sim::{Fault, FaultKind};
+use hwpool::sim::{Fault, FaultKind, InProcess};
 
 /// The backends that keep their list in the device they are given.
 const BACKENDS: [&str; 2] = ["bmu", "bmu-registers"];
@@ -49,6 +50,14 @@ fn closes_clean(pool: &Pool) {
     let report = pool.close().expect("closes");
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.returned, pool.objects());
+}
+
+/// The driver of a model, as what it is.
+fn bmu(device: &Device) -> Arc<Bmu<InProcess>> {
+    let Device::Sim(session) = device else {
+        panic!("sim: opens a model")
+    };
+    session.driver_as().expect("a BMU")
 }
 
 fn no_violations(device: &Device) {
@@ -300,10 +309,7 @@ fn a_device_that_goes_under_load_fails_every_thread() {
             let model = device.model().expect("a model");
             model.inject(Fault::new(FaultKind::Gone)).unwrap();
             // In the rings' steady state nobody reads a register: something else touches the device.
-            let Device::Sim(session) = device else {
-                panic!("sim: opens a model")
-            };
-            assert!(session.bmu.read(regs::SCRATCH).is_err());
+            assert!(bmu(device).read(regs::SCRATCH).is_err());
         });
         for text in errors {
             assert!(text.contains("device is gone"), "{backend}: {text}");
@@ -403,16 +409,15 @@ fn memory_that_the_iommu_or_the_device_cannot_address_is_refused() {
     let coarse = device("iommu-page=2097152");
     let pages = builder(&coarse, "bmu", 8).pages(Pages::Exactly(PageSize::Base));
     refused(pages, &["no multiple of the IOMMU page of 0x200000 bytes"]);
-    let Device::Sim(narrow) = device("address-width=32") else {
-        panic!("sim: opens a model")
-    };
+    let narrow = bmu(&device("address-width=32"));
     let config = ListConfig {
         base: Iova((1 << 32) - 4 * 64),
         stride: 64,
         objects: 5,
         capacity: 5,
     };
-    let error = FreeList::open(&narrow.bmu, &config).err().expect("refused");
+    let open = |config| List::<_, Slice<InProcess>>::open(&narrow, config);
+    let error = open(&config).err().expect("refused");
     let text = error.to_string();
     assert!(text.contains("base address is 4294967040"), "{text}");
     assert!(text.contains("with the pool below 2^32"), "{text}");
@@ -421,7 +426,7 @@ fn memory_that_the_iommu_or_the_device_cannot_address_is_refused() {
         capacity: 4,
         ..config
     };
-    FreeList::open(&narrow.bmu, &fits).expect("the last one ends at 2^32");
+    open(&fits).expect("the last one ends at 2^32");
 }
 
 #[test]

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
 use hwpool::device::Session;
-use hwpool::devices::bmu::regs;
+use hwpool::devices::bmu::{Bmu, regs};
 use hwpool::devices::bus::{Bar, BusError, DmaError, Transport};
+use hwpool::devices::family::Choice;
 use hwpool::dma::{Domain, Memory, MemoryRequest, PageSize, Pages, Placement};
 use hwpool::sim::SimConfig;
 use hwpool::user::codec::{Command, Header, RegionAccess};
@@ -106,7 +107,8 @@ fn a_client_outlives_its_server_and_the_next_server_has_a_fresh_device() {
     let Device::User(session) = &device else {
         panic!("a socket's device");
     };
-    match session.bmu.read(regs::SCRATCH) {
+    let bmu: Arc<Bmu<Client>> = session.driver_as().expect("a BMU");
+    match bmu.read(regs::SCRATCH) {
         Err(BusError::Gone { evidence }) => assert!(evidence.contains("closed"), "{evidence}"),
         other => panic!("{other:?} from a server that is gone"),
     }
@@ -120,7 +122,7 @@ fn a_client_outlives_its_server_and_the_next_server_has_a_fresh_device() {
     let served = Served::at(&path);
     assert_works(&served.open());
     assert!(
-        session.bmu.read(regs::SCRATCH).is_err(),
+        bmu.read(regs::SCRATCH).is_err(),
         "the old client does not come back to life"
     );
     served.end();
@@ -225,7 +227,7 @@ fn a_client_that_dies_with_rings_running_leaves_a_device_that_the_next_resets() 
     let stream = served.connect();
     let mut wire = stream.try_clone().unwrap();
     let client = Arc::new(Client::from_stream(stream, "user:dying", PATIENCE).unwrap());
-    let session = Session::open(Arc::clone(&client)).unwrap();
+    let session = Session::open(Arc::clone(&client), &Choice::default()).unwrap();
     let device = Device::User(Arc::new(session));
     let dying = pool(&device);
     let mut worker = dying.worker("dying").unwrap();
