@@ -7,8 +7,8 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use hwpool::device::{Device, DeviceError};
-use hwpool::devices::bmu::{PathError, SetupError};
 use hwpool::devices::bus::{BusError, DmaError};
+use hwpool::devices::family::{PathError, SetupError};
 use hwpool::dma::{MapError, Memory, MemoryError, PageSize};
 use hwpool::pool::{BackendError, CreateError, Pool, PoolBuilder, PoolError, RawError, RawPool};
 use libc::{EINVAL, ENODEV, ENOMEM, ENOTCONN};
