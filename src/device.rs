@@ -104,13 +104,13 @@ impl<T: Transport> fmt::Debug for Session<T> {
 #[non_exhaustive]
 pub enum ListError {
     /// There is no memory for its rings.
-    #[error(transparent)]
+    #[error("there is no memory for the list's rings")]
     Memory(#[from] MemoryError),
     /// The rings can't be mapped for the device.
-    #[error(transparent)]
+    #[error("the list's rings can't be mapped")]
     Map(#[from] MapError),
     /// The device, or its driver, refuses it.
-    #[error(transparent)]
+    #[error("the device can't have such a list")]
     Setup(#[from] SetupError),
     /// The memory that was allocated is smaller than what was asked for.
     #[error("the memory for rings of {size} bytes is too small")]

@@ -5,11 +5,13 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use hwpool::device::recognition;
+use hwpool::devices::family::Choice;
 use hwpool::sim::SimConfig;
-use hwpool::user::SimDevice;
 use hwpool::user::server::{
     Device, DmaMapping, Lines, Peer, RegionDescription, Server, StopHandle,
 };
+use hwpool::user::{Client, PATIENCE, SimDevice};
 use nix::errno::Errno;
 
 /// Index of configuration space among the regions (linux/vfio.h).
@@ -124,16 +126,29 @@ impl Served {
 
     /// Runs a command, and another after it that reads configuration space: clients are served one after the other, so
     /// that a posted write of the first has arrived then.
-    fn settled(&self, verb: &str, arguments: &[&str]) -> Output {
-        let output = self.regs(verb, arguments);
+    fn settled(&self, option: &str, verb: &str, arguments: &[&str]) -> Output {
+        let output = self.regs_as(option, verb, arguments);
         let next = self.regs("get", &["config:0", "--width", "32"]);
         assert!(next.status.success(), "{next:?}");
         output
     }
 
+    /// Finds out who the device is, as every command does that has to know.
+    fn recognise(&self) {
+        let path = self.address.trim_start_matches("user:");
+        let client = Client::open(path, &self.address, PATIENCE).expect("the client opens");
+        recognition(&client, &Choice::Recognised).expect("the device answers");
+    }
+
     fn regs(&self, verb: &str, arguments: &[&str]) -> Output {
+        self.regs_as("", verb, arguments)
+    }
+
+    /// Runs a command on the device, whose address has `option`.
+    fn regs_as(&self, option: &str, verb: &str, arguments: &[&str]) -> Output {
+        let address = format!("{}{option}", self.address);
         let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
-        command.args(["regs", verb, &self.address]).args(arguments);
+        command.args(["regs", verb, &address]).args(arguments);
         command
             .stdin(Stdio::null())
             .output()
@@ -155,25 +170,37 @@ fn a_register_of_ours_is_read_and_written_once_and_nothing_beside_it() {
     let model = SimDevice::new("bmu", SimConfig::default()).expect("a model");
     let monitor = model.monitor();
     let served = Served::start(model);
-    let each: [(&str, &[&str], (u64, u64)); 6] = [
-        ("get", &["SCRATCH"], (1, 0)),
-        ("set", &["SCRATCH", "7"], (0, 1)),
-        ("get", &["0:0x10", "--width", "64"], (1, 0)),
-        ("set", &["0:0x10", "8", "--width", "64"], (0, 1)),
-        ("get", &["POOL_ALLOC[0]", "--with-effect"], (1, 0)),
-        ("set", &["SCRATCH", "9", "--dry-run"], (0, 0)),
-    ];
-    for (verb, arguments, expected) in each {
+    let made = |act: &dyn Fn()| {
         let before = monitor.counters();
-        let output = served.settled(verb, arguments);
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        act();
         let made = monitor.counters().since(&before);
-        let found = (made.mmio_reads, made.mmio_writes);
-        assert_eq!(
-            (found, made.doorbells),
-            (expected, 0),
-            "{verb} {arguments:?}"
-        );
+        assert_eq!(made.doorbells, 0);
+        (made.mmio_reads, made.mmio_writes)
+    };
+    let (to_recognise, written) = made(&|| served.recognise());
+    assert!(to_recognise > 0 && written == 0, "{written} writes");
+    let place = ["0:0x10", "--width", "64"];
+    // With the reads that find out who it is, where the command has to know and its address does not say.
+    let each: [(&str, &str, &[&str], (u64, u64)); 7] = [
+        ("", "get", &["SCRATCH"], (to_recognise + 1, 0)),
+        ("", "set", &["SCRATCH", "7"], (to_recognise, 1)),
+        ("", "get", &place, (to_recognise + 1, 0)),
+        ("?driver=none", "get", &place, (1, 0)),
+        ("", "set", &["0:0x10", "8", "--width", "64"], (0, 1)),
+        (
+            "",
+            "get",
+            &["POOL_ALLOC[0]", "--with-effect"],
+            (to_recognise + 1, 0),
+        ),
+        ("", "set", &["SCRATCH", "9", "--dry-run"], (0, 0)),
+    ];
+    for (option, verb, arguments, expected) in each {
+        let found = made(&|| {
+            let output = served.settled(option, verb, arguments);
+            assert!(output.status.success(), "{arguments:?}: {output:?}");
+        });
+        assert_eq!(found, expected, "{option} {verb} {arguments:?}");
     }
 }
 
@@ -207,11 +234,22 @@ fn a_foreign_device_is_reached_by_every_width_with_one_access() {
             "write [05, 00, 00, 00, 00, 00, 00, 00] at 0x28",
         ),
     ];
+    let taken = || std::mem::take(&mut *log.lock().unwrap());
+    served.recognise();
+    let to_recognise = taken();
+    assert!(to_recognise.iter().all(|made| made.starts_with("read 4")));
     for (verb, arguments, expected) in each {
-        let output = served.settled(verb, arguments);
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        let made = std::mem::take(&mut *log.lock().unwrap());
-        assert_eq!(made, [expected], "{verb} {arguments:?}");
+        for option in ["", "?driver=none"] {
+            let output = served.settled(option, verb, arguments);
+            assert!(output.status.success(), "{arguments:?}: {output:?}");
+            // A read has to know whether it takes something from the device, unless its address says that nobody knows.
+            let mut made = match (verb, option) {
+                ("get", "") => to_recognise.clone(),
+                _ => vec![],
+            };
+            made.push(expected.into());
+            assert_eq!(taken(), made, "{option} {verb} {arguments:?}");
+        }
     }
     let narrow = served.regs("get", &["0:0x11", "--width", "8"]);
     let text = String::from_utf8_lossy(&narrow.stdout).into_owned();
@@ -234,6 +272,8 @@ fn names_of_our_registers_are_not_used_on_a_foreign_device() {
         ("set", &["SCRATCH", "1"]),
         ("dump", &[]),
     ];
+    served.recognise();
+    let to_recognise = std::mem::take(&mut *log.lock().unwrap());
     for (verb, arguments) in each {
         let output = served.regs(verb, arguments);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -242,6 +282,14 @@ fn names_of_our_registers_are_not_used_on_a_foreign_device() {
             message.contains("is 10ee:9038") && message.contains("--width"),
             "{message}"
         );
+        assert!(
+            message.contains("no bmu: BAR 0 has 0x1000 bytes"),
+            "{message}"
+        );
+        let made = std::mem::take(&mut *log.lock().unwrap());
+        assert_eq!(made, to_recognise, "nothing beside who it is");
+        let output = served.regs_as("?driver=none", verb, arguments);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
     }
     assert!(log.lock().unwrap().is_empty(), "{log:?}");
 }

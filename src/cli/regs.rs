@@ -6,8 +6,8 @@ use hwpool::address::Address;
 use hwpool::device::{Attached, DeviceError, recognition};
 use hwpool::devices::bus::Transport;
 use hwpool::devices::family::{About, Choice, Identity, Recognition};
-use hwpool::devices::modules;
 use hwpool::devices::reg::{Access, Field, Register};
+use hwpool::devices::{modules, pci};
 use serde_json::{Value, json};
 
 use super::raw::{self, Place, number};
@@ -183,12 +183,14 @@ fn known<T: Transport>(
             Ok((about, identity.ok()))
         }
         Recognition::Unknown(rejected) => {
-            let reasons: Vec<String> = rejected.iter().map(ToString::to_string).collect();
+            let ids = pci::identity(transport)?;
+            let reasons: String = rejected.iter().map(|no| format!("; {no}")).collect();
             anyhow::bail!(
-                "{}: hwpool does not know the registers of this device by name ({}): write a place such as 0:0x10 and \
-                 --width, or name the driver: ?driver=NAME",
+                "{} is {:04x}:{:04x}, whose registers hwpool does not know by name{reasons}: write a place such as \
+                 0:0x10 and --width, or name the driver: ?driver=NAME",
                 transport.name(),
-                reasons.join("; ")
+                ids.vendor,
+                ids.device,
             )
         }
     }

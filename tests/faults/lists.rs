@@ -167,7 +167,13 @@ fn a_device_that_is_gone_is_told_from_data(options: &str) {
     let result = in_time(&mut bench, |bench| bench.take(2));
     let telling = ["the device is gone", "POOL_ALLOC"];
     let cause = poisoned(&mut bench, result, &telling);
-    assert_eq!(cause, Breach::Gone { register: "POOL_ALLOC", witness: "MAGIC" });
+    assert_eq!(
+        cause,
+        Breach::Gone {
+            register: "POOL_ALLOC",
+            witness: "MAGIC"
+        }
+    );
     assert!(matches!(bench.list.available(), Err(BusError::Gone { .. })));
     let refused = SimList::open(&bench.session.bmu, &rig::list_config(8)).err();
     assert!(matches!(

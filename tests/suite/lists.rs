@@ -211,10 +211,7 @@ fn configurations_are_checked<T: Transport>(transport: Arc<T>) {
             other => panic!("{config:?}: {other:?}"),
         }
     }
-    assert_eq!(
-        List::open(&session.bmu, &good).unwrap().id().number(),
-        0
-    );
+    assert_eq!(List::open(&session.bmu, &good).unwrap().id().number(), 0);
 }
 
 fn thresholds_fire_once_an_excursion<T: Transport>(transport: Arc<T>) {
