@@ -23,12 +23,11 @@ use hwpool::devices::bus::{Bar, BusError, Doorbell, Transport};
 use hwpool::sim::SimConfig;
 use hwpool::user::codec::SparseArea;
 use hwpool::user::server::{
-    Device as Served, DmaMapping, Lines, Peer, RegionDescription, RegionMapping, Server, StopHandle,
+    DmaMapping, Errno, Lines, Peer, RegionDescription, RegionMapping, Served, Server, StopHandle,
 };
 use hwpool::user::{Client, PATIENCE, SimDevice, UserDoorbell};
 use hwpool::{Device, Pool};
 use memmap2::{MmapOptions, MmapRaw};
-use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
@@ -186,12 +185,12 @@ impl Served for Memory {
         &self.lines
     }
 
-    fn read(&mut self, _: &mut Peer<'_>, _: u32, at: u64, data: &mut [u8]) -> Result<(), Errno> {
+    fn read(&mut self, _: &mut Peer, _: u32, at: u64, data: &mut [u8]) -> Result<(), Errno> {
         data.copy_from_slice(&self.bytes[at as usize..][..data.len()]);
         Ok(())
     }
 
-    fn write(&mut self, _: &mut Peer<'_>, _: u32, at: u64, data: &[u8]) -> Result<(), Errno> {
+    fn write(&mut self, _: &mut Peer, _: u32, at: u64, data: &[u8]) -> Result<(), Errno> {
         self.bytes[at as usize..][..data.len()].copy_from_slice(data);
         Ok(())
     }

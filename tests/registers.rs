@@ -9,10 +9,9 @@ use hwpool::device::recognition;
 use hwpool::devices::family::Choice;
 use hwpool::sim::SimConfig;
 use hwpool::user::server::{
-    Device, DmaMapping, Lines, Peer, RegionDescription, Server, StopHandle,
+    DmaMapping, Errno, Lines, Peer, RegionDescription, Served, Server, StopHandle,
 };
 use hwpool::user::{Client, PATIENCE, SimDevice};
-use nix::errno::Errno;
 
 /// Index of configuration space among the regions (linux/vfio.h).
 const CONFIG: u32 = 7;
@@ -54,7 +53,7 @@ impl Foreign {
     }
 }
 
-impl Device for Foreign {
+impl Served for Foreign {
     fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
         let size = match index {
             0 => BAR_SIZE,
@@ -73,19 +72,13 @@ impl Device for Foreign {
         &self.lines
     }
 
-    fn read(
-        &mut self,
-        _: &mut Peer<'_>,
-        region: u32,
-        at: u64,
-        data: &mut [u8],
-    ) -> Result<(), Errno> {
+    fn read(&mut self, _: &mut Peer, region: u32, at: u64, data: &mut [u8]) -> Result<(), Errno> {
         self.note(region, format!("read {} at {at:#x}", data.len()));
         data.copy_from_slice(&self.bytes(region)[at as usize..][..data.len()]);
         Ok(())
     }
 
-    fn write(&mut self, _: &mut Peer<'_>, region: u32, at: u64, data: &[u8]) -> Result<(), Errno> {
+    fn write(&mut self, _: &mut Peer, region: u32, at: u64, data: &[u8]) -> Result<(), Errno> {
         self.note(region, format!("write {data:02x?} at {at:#x}"));
         self.bytes(region)[at as usize..][..data.len()].copy_from_slice(data);
         Ok(())
@@ -104,20 +97,20 @@ impl Device for Foreign {
 }
 
 /// A device that is served until it is dropped.
-struct Served {
+struct Serving {
     address: String,
     stop: Option<(StopHandle, thread::JoinHandle<()>)>,
     _directory: tempfile::TempDir,
 }
 
-impl Served {
-    fn start(mut device: impl Device + Send + 'static) -> Served {
+impl Serving {
+    fn start(mut device: impl Served + Send + 'static) -> Serving {
         let directory = tempfile::tempdir().expect("a directory");
         let path: PathBuf = directory.path().join("socket");
         let server = Server::bind(&path).expect("a server");
         let handle = server.stop_handle();
         let thread = thread::spawn(move || server.run(&mut device).expect("it serves"));
-        Served {
+        Serving {
             address: format!("user:{}", path.display()),
             stop: Some((handle, thread)),
             _directory: directory,
@@ -156,7 +149,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for Serving {
     fn drop(&mut self) {
         if let Some((handle, thread)) = self.stop.take() {
             handle.stop();
@@ -169,7 +162,7 @@ impl Drop for Served {
 fn a_register_of_ours_is_read_and_written_once_and_nothing_beside_it() {
     let model = SimDevice::new("bmu", SimConfig::default()).expect("a model");
     let monitor = model.monitor();
-    let served = Served::start(model);
+    let served = Serving::start(model);
     let made = |act: &dyn Fn()| {
         let before = monitor.counters();
         act();
@@ -207,7 +200,7 @@ fn a_register_of_ours_is_read_and_written_once_and_nothing_beside_it() {
 #[test]
 fn a_foreign_device_is_reached_by_every_width_with_one_access() {
     let log = Log::default();
-    let served = Served::start(Foreign::new(&log));
+    let served = Serving::start(Foreign::new(&log));
     let each: [(&str, &[&str], &str); 8] = [
         ("get", &["0:0x11", "--width", "8"], "read 1 at 0x11"),
         ("get", &["0:0x12", "--width", "16"], "read 2 at 0x12"),
@@ -266,7 +259,7 @@ fn a_foreign_device_is_reached_by_every_width_with_one_access() {
 #[test]
 fn names_of_our_registers_are_not_used_on_a_foreign_device() {
     let log = Log::default();
-    let served = Served::start(Foreign::new(&log));
+    let served = Serving::start(Foreign::new(&log));
     let each: [(&str, &[&str]); 3] = [
         ("get", &["SCRATCH"]),
         ("set", &["SCRATCH", "1"]),

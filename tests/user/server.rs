@@ -11,10 +11,9 @@ use hwpool::devices::bus::{Bar, DmaError, DmaSource, Iova, Transport};
 use hwpool::sim::SimConfig;
 use hwpool::user::codec::*;
 use hwpool::user::server::{
-    self, Device, DmaMapping, Lines, Peer as Memory, RegionDescription, RegionMapping,
+    self, DmaMapping, Errno, Lines, Peer as Memory, RegionDescription, RegionMapping, Served,
 };
 use hwpool::user::{Client, PATIENCE, SimDevice, UserWrite};
-use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use proptest::prelude::*;
@@ -58,7 +57,7 @@ impl Scripted {
     }
 }
 
-impl Device for Scripted {
+impl Served for Scripted {
     fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
         let mapping = RegionMapping {
             file: self.file.as_fd(),
@@ -106,23 +105,17 @@ impl Device for Scripted {
         &self.lines
     }
 
-    fn read(&mut self, _: &mut Memory<'_>, _: u32, at: u64, data: &mut [u8]) -> Result<(), Errno> {
+    fn read(&mut self, _: &mut Memory, _: u32, at: u64, data: &mut [u8]) -> Result<(), Errno> {
         data.copy_from_slice(&self.bar[at as usize..][..data.len()]);
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        peer: &mut Memory<'_>,
-        region: u32,
-        at: u64,
-        data: &[u8],
-    ) -> Result<(), Errno> {
+    fn write(&mut self, peer: &mut Memory, region: u32, at: u64, data: &[u8]) -> Result<(), Errno> {
         if region == 0 {
             self.bar[at as usize..][..data.len()].copy_from_slice(data);
             return Ok(());
         }
-        let iova = u64::from_le_bytes(data.try_into().map_err(|_| Errno::EDOM)?);
+        let iova = u64::from_le_bytes(data.try_into().map_err(|_| Errno(libc::EDOM))?);
         let mut copy = [0; 16];
         peer.dma_read(iova, &mut copy)?;
         peer.dma_write(iova + 0x1000, &copy)
@@ -273,7 +266,7 @@ fn encode_write(m: &mut Vec<u8>, region: u32, offset: u64, data: &[u8]) {
 }
 
 fn errno(errno: Errno) -> i32 {
-    errno as i32
+    errno.0
 }
 
 #[test]
@@ -617,7 +610,7 @@ fn accesses_are_checked_and_done() {
     assert_eq!(rig.read(2, 0, 4).errno(), errno(Errno::EPERM), "write-only");
     assert_eq!(
         rig.write(1, 0, &[0; 4]).errno(),
-        errno(Errno::EDOM),
+        errno(Errno(libc::EDOM)),
         "the device's own errno"
     );
     rig.assert_in_step();

@@ -2,13 +2,13 @@
 //!
 //! A function appends its reply's payload to `out`, behind the header that is there, or returns the errno to refuse with.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-use nix::errno::Errno;
-
-use super::device::{Device, DmaMapping, KINDS, irq_info};
+use super::errno::Errno;
+use super::lines::KINDS;
 use super::mappings::{Entry, MAX_MAPPINGS};
-use super::session::{Answer, Peer, Session};
+use super::peer::Peer;
+use super::served::{DmaMapping, RegionDescription, Served};
 use crate::user::channel::{ANNOUNCED_FDS, MAX_DATA};
 use crate::user::codec::{
     Capabilities, CodecError, Command, DeviceInfo, DmaMap, DmaUnmap, Header, IoFds, IoFdsRequest,
@@ -16,6 +16,22 @@ use crate::user::codec::{
     multi_writes, multi_writes_reply,
 };
 use vfio_bindings::bindings::vfio;
+
+/// What a command is answered with.
+pub(super) struct Answer<'a> {
+    /// Descriptors that go along.
+    pub(super) fds: Vec<BorrowedFd<'a>>,
+    /// The connection ends after the answer.
+    pub(super) ends: bool,
+}
+
+impl Answer<'_> {
+    /// Makes an answer without descriptors.
+    pub(super) const PLAIN: Answer<'static> = Answer {
+        fds: Vec::new(),
+        ends: false,
+    };
+}
 
 type Done<'a> = Result<Answer<'a>, Errno>;
 
@@ -25,8 +41,8 @@ const MINOR: u16 = 1;
 const DEVICE_FEATURE: u16 = 16;
 
 /// Acts on a command.
-pub(super) fn perform<'d, D: Device>(
-    session: &mut Session,
+pub(super) fn perform<'d, D: Served>(
+    peer: &mut Peer,
     device: &'d mut D,
     header: &Header,
     payload: &[u8],
@@ -34,21 +50,21 @@ pub(super) fn perform<'d, D: Device>(
     out: &mut Vec<u8>,
 ) -> Done<'d> {
     let command = Command::from_number(header.command);
-    if session.client.is_none() != (command == Some(Command::Version)) {
+    if peer.capabilities.is_none() != (command == Some(Command::Version)) {
         return Err(Errno::EINVAL); // it comes first, and once
     }
     match command {
-        Some(Command::Version) => version(session, device, payload, out),
-        Some(Command::DmaMap) => dma_map(session, device, payload, fds),
-        Some(Command::DmaUnmap) => dma_unmap(session, device, payload, out),
+        Some(Command::Version) => version(peer, device, payload, out),
+        Some(Command::DmaMap) => dma_map(peer, device, payload, fds),
+        Some(Command::DmaUnmap) => dma_unmap(peer, device, payload, out),
         Some(Command::DeviceGetInfo) => device_info(device, payload, out),
         Some(Command::GetRegionInfo) => region_info(device, payload, out),
         Some(Command::GetRegionIoFds) => region_io_fds(device, payload, out),
         Some(Command::GetIrqInfo) => get_irq_info(device, payload, out),
         Some(Command::SetIrqs) => set_irqs(device, payload, fds),
-        Some(Command::RegionRead) => region_read(session, device, payload, out),
-        Some(Command::RegionWrite) => region_write(session, device, payload, out),
-        Some(Command::RegionWriteMulti) => region_write_multi(session, device, payload, out),
+        Some(Command::RegionRead) => region_read(peer, device, payload, out),
+        Some(Command::RegionWrite) => region_write(peer, device, payload, out),
+        Some(Command::RegionWriteMulti) => region_write_multi(peer, device, payload, out),
         Some(Command::DeviceReset) => device.reset().map(|()| Answer::PLAIN),
         Some(Command::DmaRead | Command::DmaWrite) => Err(Errno::EINVAL), // ours to send
         None if header.command == DEVICE_FEATURE => Err(Errno::ENOTTY),
@@ -56,14 +72,8 @@ pub(super) fn perform<'d, D: Device>(
     }
 }
 
-/// Sets the size of a reply whose payload was appended.
-pub(super) fn finish(out: &mut [u8]) {
-    let size = (out.len() as u32).to_ne_bytes();
-    out[4..8].copy_from_slice(&size);
-}
-
-fn version<D: Device>(
-    session: &mut Session,
+fn version<D: Served>(
+    peer: &mut Peer,
     device: &D,
     payload: &[u8],
     out: &mut Vec<u8>,
@@ -85,13 +95,13 @@ fn version<D: Device>(
         },
     };
     ours.encode(out);
-    session.page = ours.capabilities.smallest_page();
-    session.client = Some(theirs.capabilities);
+    peer.page = ours.capabilities.smallest_page();
+    peer.capabilities = Some(theirs.capabilities);
     Ok(Answer::PLAIN)
 }
 
-fn dma_map<D: Device>(
-    session: &mut Session,
+fn dma_map<D: Served>(
+    peer: &mut Peer,
     device: &mut D,
     payload: &[u8],
     fds: Vec<OwnedFd>,
@@ -101,8 +111,8 @@ fn dma_map<D: Device>(
     let (file, None) = (fds.next(), fds.next()) else {
         return Err(Errno::EINVAL);
     };
-    check_pages(session, map.address, map.size)?;
-    session.mappings.check(map.address, map.size)?;
+    check_pages(peer, map.address, map.size)?;
+    peer.mappings.check(map.address, map.size)?;
     device.dma_map(DmaMapping {
         iova: map.address,
         size: map.size,
@@ -115,12 +125,12 @@ fn dma_map<D: Device>(
         readable: map.readable,
         writable: map.writable,
     };
-    session.mappings.add(map.address, entry);
+    peer.mappings.add(map.address, entry);
     Ok(Answer::PLAIN)
 }
 
-fn dma_unmap<D: Device>(
-    session: &mut Session,
+fn dma_unmap<D: Served>(
+    peer: &mut Peer,
     device: &mut D,
     payload: &[u8],
     out: &mut Vec<u8>,
@@ -135,11 +145,11 @@ fn dma_unmap<D: Device>(
             address: 0,
             size: 0,
             ..
-        } => session.mappings.take_all(),
+        } => peer.mappings.take_all(),
         DmaUnmap { all: true, .. } => return Err(Errno::EINVAL),
         DmaUnmap { address, size, .. } => {
-            check_pages(session, address, size)?;
-            session.mappings.take(address, size)?
+            check_pages(peer, address, size)?;
+            peer.mappings.take(address, size)?
         }
     };
     for (iova, size) in found {
@@ -150,14 +160,14 @@ fn dma_unmap<D: Device>(
 }
 
 /// Checks that a range consists of whole pages.
-fn check_pages(session: &Session, address: u64, size: u64) -> Result<(), Errno> {
-    match (address | size).is_multiple_of(session.page) {
+fn check_pages(peer: &Peer, address: u64, size: u64) -> Result<(), Errno> {
+    match (address | size).is_multiple_of(peer.page) {
         true => Ok(()),
         false => Err(Errno::EINVAL),
     }
 }
 
-fn device_info<D: Device>(device: &D, payload: &[u8], out: &mut Vec<u8>) -> Done<'static> {
+fn device_info<D: Served>(device: &D, payload: &[u8], out: &mut Vec<u8>) -> Done<'static> {
     DeviceInfo::decode(payload).map_err(malformed)?;
     let info = DeviceInfo {
         resettable: device.is_resettable(),
@@ -169,7 +179,7 @@ fn device_info<D: Device>(device: &D, payload: &[u8], out: &mut Vec<u8>) -> Done
     Ok(Answer::PLAIN)
 }
 
-fn region_info<'d, D: Device>(device: &'d D, payload: &[u8], out: &mut Vec<u8>) -> Done<'d> {
+fn region_info<'d, D: Served>(device: &'d D, payload: &[u8], out: &mut Vec<u8>) -> Done<'d> {
     let request = RegionInfoRequest::decode(payload).map_err(malformed)?;
     if request.argsz < RegionInfo::SIZE as u32 || request.index >= vfio::VFIO_PCI_NUM_REGIONS {
         return Err(Errno::EINVAL);
@@ -198,7 +208,7 @@ fn region_info<'d, D: Device>(device: &'d D, payload: &[u8], out: &mut Vec<u8>) 
     })
 }
 
-fn region_io_fds<'d, D: Device>(device: &'d D, payload: &[u8], out: &mut Vec<u8>) -> Done<'d> {
+fn region_io_fds<'d, D: Served>(device: &'d D, payload: &[u8], out: &mut Vec<u8>) -> Done<'d> {
     let request = IoFdsRequest::decode(payload).map_err(malformed)?;
     if request.index >= vfio::VFIO_PCI_NUM_REGIONS {
         return Err(Errno::EINVAL);
@@ -215,7 +225,7 @@ fn region_io_fds<'d, D: Device>(device: &'d D, payload: &[u8], out: &mut Vec<u8>
     Ok(Answer { fds, ends: false })
 }
 
-fn get_irq_info<D: Device>(device: &D, payload: &[u8], out: &mut Vec<u8>) -> Done<'static> {
+fn get_irq_info<D: Served>(device: &D, payload: &[u8], out: &mut Vec<u8>) -> Done<'static> {
     let request = IrqInfo::decode(payload).map_err(malformed)?;
     if request.index >= KINDS {
         return Err(Errno::EINVAL);
@@ -224,7 +234,20 @@ fn get_irq_info<D: Device>(device: &D, payload: &[u8], out: &mut Vec<u8>) -> Don
     Ok(Answer::PLAIN)
 }
 
-fn set_irqs<D: Device>(device: &mut D, payload: &[u8], fds: Vec<OwnedFd>) -> Done<'static> {
+/// Describes a kind of interrupt of a PCI function.
+fn irq_info(index: u32, count: u32) -> IrqInfo {
+    let intx = match index {
+        vfio::VFIO_PCI_INTX_IRQ_INDEX => vfio::VFIO_IRQ_INFO_MASKABLE,
+        _ => 0,
+    };
+    IrqInfo {
+        flags: vfio::VFIO_IRQ_INFO_EVENTFD | intx,
+        index,
+        count,
+    }
+}
+
+fn set_irqs<D: Served>(device: &mut D, payload: &[u8], fds: Vec<OwnedFd>) -> Done<'static> {
     let request = SetIrqs::decode(payload).map_err(malformed)?;
     let lines = device.lines().clone();
     let kind = request.index;
@@ -259,8 +282,8 @@ fn set_irqs<D: Device>(device: &mut D, payload: &[u8], fds: Vec<OwnedFd>) -> Don
     Ok(Answer::PLAIN)
 }
 
-fn region_read<D: Device>(
-    session: &mut Session,
+fn region_read<D: Served>(
+    peer: &mut Peer,
     device: &mut D,
     payload: &[u8],
     out: &mut Vec<u8>,
@@ -270,26 +293,25 @@ fn region_read<D: Device>(
     access.encode(out);
     let at = out.len();
     out.resize(at + access.count as usize, 0);
-    let peer = &mut Peer { session };
     device.read(peer, access.region, access.offset, &mut out[at..])?;
     Ok(Answer::PLAIN)
 }
 
-fn region_write<D: Device>(
-    session: &mut Session,
+fn region_write<D: Served>(
+    peer: &mut Peer,
     device: &mut D,
     payload: &[u8],
     out: &mut Vec<u8>,
 ) -> Done<'static> {
     let (access, data) = RegionAccess::decode_data(payload).map_err(malformed)?;
-    write(session, device, &access, data)?;
+    write(peer, device, &access, data)?;
     access.encode(out);
     Ok(Answer::PLAIN)
 }
 
 /// Does the writes in order, up to the first that is refused; says how many were done.
-fn region_write_multi<D: Device>(
-    session: &mut Session,
+fn region_write_multi<D: Served>(
+    peer: &mut Peer,
     device: &mut D,
     payload: &[u8],
     out: &mut Vec<u8>,
@@ -297,7 +319,7 @@ fn region_write_multi<D: Device>(
     let writes = multi_writes(payload).map_err(malformed)?;
     let mut done = 0;
     for one in writes {
-        match write(session, device, &one.access, one.data) {
+        match write(peer, device, &one.access, one.data) {
             Err(errno) if done == 0 => return Err(errno),
             Err(_) => break,
             Ok(()) => done += 1,
@@ -307,22 +329,21 @@ fn region_write_multi<D: Device>(
     Ok(Answer::PLAIN)
 }
 
-fn write<D: Device>(
-    session: &mut Session,
+fn write<D: Served>(
+    peer: &mut Peer,
     device: &mut D,
     access: &RegionAccess,
     data: &[u8],
 ) -> Result<(), Errno> {
     check(device, access, |region| region.writable)?;
-    let peer = &mut Peer { session };
     device.write(peer, access.region, access.offset, data)
 }
 
 /// Checks that an access lies in its region, is not empty nor too long, and is allowed.
-fn check<D: Device>(
+fn check<D: Served>(
     device: &D,
     access: &RegionAccess,
-    allowed: impl FnOnce(&super::RegionDescription<'_>) -> bool,
+    allowed: impl FnOnce(&RegionDescription<'_>) -> bool,
 ) -> Result<(), Errno> {
     let region = device.region(access.region).ok_or(Errno::EINVAL)?;
     let end = access.offset.checked_add(access.count.into());

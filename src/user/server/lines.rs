@@ -4,9 +4,12 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use super::device::KINDS;
+use super::errno::Errno;
+
+/// Kinds of interrupts of a PCI function: INTx, MSI, MSI-X, error and request.
+pub(super) const KINDS: u32 = 5;
 
 /// The interrupts of a device, with the eventfds that its client gave.
 ///
@@ -69,7 +72,7 @@ impl Lines {
         self.kind(kind).is_some_and(|lines| {
             lines
                 .get(line as usize)
-                .is_some_and(|l| l.eventfd.is_some())
+                .is_some_and(|line| line.eventfd.is_some())
         })
     }
 
@@ -82,9 +85,9 @@ impl Lines {
     ) -> Result<(), Errno> {
         for eventfd in &eventfds {
             // A blocking counter that is full would stop the device.
-            let flags = nix::fcntl::fcntl(eventfd, nix::fcntl::FcntlArg::F_GETFL)?;
-            let flags = nix::fcntl::OFlag::from_bits_retain(flags) | nix::fcntl::OFlag::O_NONBLOCK;
-            nix::fcntl::fcntl(eventfd, nix::fcntl::FcntlArg::F_SETFL(flags))?;
+            let flags = fcntl(eventfd, FcntlArg::F_GETFL).map_err(Errno::of)?;
+            let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
+            fcntl(eventfd, FcntlArg::F_SETFL(flags)).map_err(Errno::of)?;
         }
         let range = start..start.saturating_add(eventfds.len() as u32);
         let mut eventfds = eventfds.into_iter();

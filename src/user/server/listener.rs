@@ -28,14 +28,14 @@ pub enum BindError {
         path: PathBuf,
     },
     /// A call of the operating system failed.
-    #[error("can't serve at {}: {call} failed with errno {} ({})", path.display(), *errno as i32, errno.desc())]
+    #[error("can't serve at {}: {call} failed with errno {} ({})", path.display(), errno, Errno::from_raw(*errno).desc())]
     Os {
         /// The path.
         path: PathBuf,
         /// The system call.
         call: &'static str,
         /// Its errno.
-        errno: Errno,
+        errno: i32,
     },
 }
 
@@ -55,7 +55,7 @@ impl Listener {
             move |errno: Errno| BindError::Os {
                 path: path.into(),
                 call,
-                errno,
+                errno: errno as i32,
             }
         };
         remove_stale(path)?;
@@ -86,7 +86,7 @@ impl Listener {
         BindError::Os {
             path: self.path.clone(),
             call,
-            errno,
+            errno: errno as i32,
         }
     }
 }
@@ -112,7 +112,7 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
         move |errno: Errno| BindError::Os {
             path: path.into(),
             call,
-            errno,
+            errno: errno as i32,
         }
     };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -126,7 +126,7 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
         Err(Errno::ECONNREFUSED) => fs::remove_file(path).map_err(|error| BindError::Os {
             path: path.into(),
             call: "unlink",
-            errno: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+            errno: error.raw_os_error().unwrap_or(0),
         }),
         Err(errno) => Err(os("connect")(errno)),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nix::errno::Errno;
+use super::errno::Errno;
 
 /// Mappings that one client may have at a time.
 pub(super) const MAX_MAPPINGS: usize = 65535;

@@ -1,7 +1,7 @@
-//! The server: puts a [`Device`] behind a socket, for one client after the other.
+//! The server: puts what is [`Served`] behind a socket, for one client after the other.
 //!
 //! ```text
-//!   Server::run ── accept ──► session ── commands ──► Device
+//!   Server::run ── accept ──► session ── commands ──► Served
 //!                                │  mappings             │
 //!                                └──── Lines ◄───────────┘ from any thread of the device
 //! ```
@@ -11,10 +11,12 @@
 //! off; what it gets wrong within a message is refused with an errno.
 
 mod commands;
-mod device;
+mod errno;
 mod lines;
 mod listener;
 mod mappings;
+mod peer;
+mod served;
 mod session;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -24,16 +26,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::errno::Errno;
+use nix::errno::Errno as OsErrno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{SockFlag, accept4};
 
-pub use device::{Device, DmaMapping, RegionDescription, RegionMapping};
+pub use errno::Errno;
 pub use lines::Lines;
 pub use listener::BindError;
 use listener::Listener;
-pub use session::Peer;
+pub use peer::Peer;
+pub use served::{DmaMapping, RegionDescription, RegionMapping, Served};
 
 use super::channel::{self, ChannelError};
 
@@ -69,10 +72,10 @@ impl Server {
     /// A server that lives, a file that is no socket, or what the operating system says.
     pub fn bind(path: &Path) -> Result<Server, BindError> {
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
-        let os = |errno: Errno| BindError::Os {
+        let os = |errno: OsErrno| BindError::Os {
             path: path.into(),
             call: "eventfd",
-            errno,
+            errno: errno as i32,
         };
         Ok(Server {
             stop: Arc::new(Stop {
@@ -81,7 +84,7 @@ impl Server {
                 client: Mutex::default(),
             }),
             listener: Listener::bind(path)?,
-            patience: session::PATIENCE,
+            patience: peer::PATIENCE,
         })
     }
 
@@ -101,7 +104,7 @@ impl Server {
     /// # Errors
     ///
     /// The listening socket fails. What clients do is no error of the server's.
-    pub fn run<D: Device>(&self, device: &mut D) -> Result<(), BindError> {
+    pub fn run<D: Served>(&self, device: &mut D) -> Result<(), BindError> {
         while let Some(client) = self.next_client()? {
             if !self.stop.serves(Some(&client)) {
                 break;
@@ -123,7 +126,7 @@ impl Server {
                 PollFd::new(self.stop.bell.as_fd(), PollFlags::POLLIN),
             ];
             match poll(&mut fds, PollTimeout::NONE) {
-                Ok(_) | Err(Errno::EINTR) => {}
+                Ok(_) | Err(OsErrno::EINTR) => {}
                 Err(errno) => return Err(self.listener.failed("poll", errno)),
             }
             if self.stop.wanted.load(Ordering::SeqCst) {
@@ -132,7 +135,7 @@ impl Server {
             match accept4(self.listener.socket.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
                 Ok(client) => return Ok(Some(Arc::new(channel::own(client)))),
                 // Gone before it was accepted, or one of the kernel's passing moods.
-                Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => {}
+                Err(OsErrno::EAGAIN | OsErrno::EINTR | OsErrno::ECONNABORTED) => {}
                 Err(errno) if is_shortage(errno) => self.pause(errno),
                 Err(errno) => return Err(self.listener.failed("accept", errno)),
             }
@@ -141,7 +144,7 @@ impl Server {
 
     /// Lets a moment pass in which others may give back what there is too little of, unless the server shall end. The
     /// client stays in the queue, so that without the pause the wait for it would spin.
-    fn pause(&self, errno: Errno) {
+    fn pause(&self, errno: OsErrno) {
         tracing::warn!(
             "a client waits: accept failed with errno {errno} ({}); `ulimit -n`?",
             errno.desc()
@@ -155,16 +158,16 @@ impl Server {
 }
 
 /// Tells whether a call failed for want of something that may be there a little later.
-fn is_shortage(errno: Errno) -> bool {
+fn is_shortage(errno: OsErrno) -> bool {
     matches!(
         errno,
-        Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM
+        OsErrno::EMFILE | OsErrno::ENFILE | OsErrno::ENOBUFS | OsErrno::ENOMEM
     )
 }
 
 /// Serves the client at the other end of a connected socket, until it goes.
-pub fn serve_stream<D: Device>(stream: UnixStream, device: &mut D) {
-    session::serve(Arc::new(stream.into()), device, session::PATIENCE);
+pub fn serve_stream<D: Served>(stream: UnixStream, device: &mut D) {
+    session::serve(Arc::new(stream.into()), device, peer::PATIENCE);
 }
 
 impl StopHandle {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   client's store ──► doorbell page (memfd) ◄── looked at by the model's thread ──┐
-//!   client's messages ──► Device for SimDevice ───────────── lock ──► Model ◄──────┘
+//!   client's messages ──► Served for SimDevice ───────────── lock ──► Model ◄──────┘
 //!                                                                      │ interrupts
 //!                                                                    Lines
 //! ```
@@ -46,14 +46,13 @@ use std::thread::{JoinHandle, Thread};
 use hwpool_devices::bmu::regs;
 use hwpool_devices::bus::{BusError, DmaError, DmaSource, Iova};
 use hwpool_sim::{Counters, MODELS, Mode, Model, SimConfig, SimError, Violation};
-use nix::errno::Errno;
 use vfio_bindings::bindings::vfio;
 
 use doorbells::Doorbells;
 
 use super::codec::SparseArea;
 use super::memory::{can_be_shortened, is_huge};
-use super::server::{Device, DmaMapping, Lines, Peer, RegionDescription, RegionMapping};
+use super::server::{DmaMapping, Errno, Lines, Peer, RegionDescription, RegionMapping, Served};
 
 /// Bytes of configuration space.
 const CONFIG_SIZE: u64 = 4096;
@@ -244,7 +243,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Device for SimDevice {
+impl Served for SimDevice {
     fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
         let size = match index {
             vfio::VFIO_PCI_CONFIG_REGION_INDEX => CONFIG_SIZE,
@@ -274,7 +273,7 @@ impl Device for SimDevice {
 
     fn read(
         &mut self,
-        _peer: &mut Peer<'_>,
+        _peer: &mut Peer,
         region: u32,
         offset: u64,
         data: &mut [u8],
@@ -292,7 +291,7 @@ impl Device for SimDevice {
 
     fn write(
         &mut self,
-        peer: &mut Peer<'_>,
+        peer: &mut Peer,
         region: u32,
         offset: u64,
         data: &[u8],
@@ -456,7 +455,7 @@ fn refusal(error: BusError) -> Errno {
 }
 
 fn os(error: std::io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+    error.raw_os_error().map_or(Errno::EIO, Errno)
 }
 
 fn refused_mapping(error: &DmaError) -> Errno {
@@ -464,7 +463,7 @@ fn refused_mapping(error: &DmaError) -> Errno {
     match error {
         DmaError::Exists { .. } => Errno::EEXIST,
         DmaError::NoEntries { .. } => Errno::ENOSPC,
-        DmaError::Os { errno, .. } if *errno != 0 => Errno::from_raw(*errno),
+        DmaError::Os { errno, .. } if *errno != 0 => Errno(*errno),
         _ => Errno::EINVAL,
     }
 }

@@ -3,17 +3,16 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use nix::errno::Errno;
-
+use super::errno::Errno;
 use super::lines::Lines;
-use super::session::Peer;
-use crate::user::codec::{IoFd, IrqInfo, SparseArea};
+use super::peer::Peer;
+use crate::user::codec::{IoFd, SparseArea};
 
 /// A PCI function to serve. Regions and kinds of interrupts have the indices of `linux/vfio.h`.
 ///
 /// All calls come from the thread that serves. Other threads of the device raise interrupts by [`Lines`].
-pub trait Device {
-    /// Tells whether [`Device::reset`] does anything.
+pub trait Served {
+    /// Tells whether [`Served::reset`] does anything.
     fn is_resettable(&self) -> bool {
         true
     }
@@ -36,7 +35,7 @@ pub trait Device {
     /// What the client is told, as EINVAL for an access that the region does not take.
     fn read(
         &mut self,
-        peer: &mut Peer<'_>,
+        peer: &mut Peer,
         region: u32,
         offset: u64,
         data: &mut [u8],
@@ -46,10 +45,10 @@ pub trait Device {
     ///
     /// # Errors
     ///
-    /// As for [`Device::read`]; nobody hears of it when the client wanted no reply.
+    /// As for [`Served::read`]; nobody hears of it when the client wanted no reply.
     fn write(
         &mut self,
-        peer: &mut Peer<'_>,
+        peer: &mut Peer,
         region: u32,
         offset: u64,
         data: &[u8],
@@ -61,14 +60,14 @@ pub trait Device {
         4096
     }
 
-    /// The client lets the device reach memory. Ranges never overlap, and consist of whole [pages](Device::page_sizes).
+    /// The client lets the device reach memory. Ranges never overlap, and consist of whole [pages](Served::page_sizes).
     ///
     /// # Errors
     ///
     /// What the client is told; there is no mapping then.
     fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno>;
 
-    /// The client takes back exactly what one [`Device::dma_map`] was given. The device touches it no more from the
+    /// The client takes back exactly what one [`Served::dma_map`] was given. The device touches it no more from the
     /// moment on when this returns.
     fn dma_unmap(&mut self, iova: u64, size: u64);
 
@@ -125,21 +124,4 @@ pub struct DmaMapping {
     ///
     /// A client that shortens the file later ends by SIGBUS who has mapped it: check its seals, or trust the client.
     pub file: Option<(OwnedFd, u64)>,
-}
-
-/// Kinds of interrupts of a PCI function: INTx, MSI, MSI-X, error and request.
-pub(super) const KINDS: u32 = 5;
-
-/// Describes a kind of interrupt of a PCI function.
-pub(super) fn irq_info(index: u32, count: u32) -> IrqInfo {
-    use vfio_bindings::bindings::vfio;
-    let intx = match index {
-        vfio::VFIO_PCI_INTX_IRQ_INDEX => vfio::VFIO_IRQ_INFO_MASKABLE,
-        _ => 0,
-    };
-    IrqInfo {
-        flags: vfio::VFIO_IRQ_INFO_EVENTFD | intx,
-        index,
-        count,
-    }
 }
