@@ -93,7 +93,7 @@ reset() {
 
 # ---- helpers ------------------------------------------------------------------------------------
 
-# Prints a command, and runs it unless this is a dry run.
+# Prints a command, and runs it unless this is a dry run. Not from lib/, for this script is copied to machines by itself.
 run() {
   echo "+ $*" >&2
   $dry_run || "$@"
