@@ -30,12 +30,33 @@ pub(crate) struct RteMempool {
 /// `rte_mempool_populate_obj_cb_t`.
 pub(crate) type ObjectCallback = extern "C" fn(*mut RteMempool, *mut c_void, *mut c_void, u64);
 
+/// How loud a line in DPDK's log is: RTE_LOG_ERR and RTE_LOG_NOTICE of `rte_log.h`.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Level {
+    /// Something was not done.
+    Error = 4,
+    /// Something was done in another way.
+    Notice = 6,
+}
+
 /// `rte_mempool_enqueue_t`.
 pub(crate) type Enqueue =
     unsafe extern "C" fn(*mut RteMempool, *const *mut c_void, c_uint) -> c_int;
 
 /// `rte_mempool_dequeue_t`.
 pub(crate) type Dequeue = unsafe extern "C" fn(*mut RteMempool, *mut *mut c_void, c_uint) -> c_int;
+
+/// `rte_mempool_populate_t`.
+pub(crate) type Populate = extern "C" fn(
+    *mut RteMempool,
+    c_uint,
+    *mut c_void,
+    u64,
+    usize,
+    Option<ObjectCallback>,
+    *mut c_void,
+) -> c_int;
 
 /// `struct rte_mempool_info`.
 #[repr(C, align(64))]
@@ -54,17 +75,7 @@ pub(crate) struct RteMempoolOps {
     pub(crate) get_count: Option<extern "C" fn(*const RteMempool) -> c_uint>,
     pub(crate) calc_mem_size:
         Option<extern "C" fn(*const RteMempool, u32, u32, *mut usize, *mut usize) -> isize>,
-    pub(crate) populate: Option<
-        extern "C" fn(
-            *mut RteMempool,
-            c_uint,
-            *mut c_void,
-            u64,
-            usize,
-            Option<ObjectCallback>,
-            *mut c_void,
-        ) -> c_int,
-    >,
+    pub(crate) populate: Option<Populate>,
     pub(crate) get_info: Option<extern "C" fn(*const RteMempool, *mut RteMempoolInfo) -> c_int>,
     pub(crate) dequeue_contig_blocks: Option<extern "C" fn()>,
 }

@@ -5,12 +5,8 @@ use std::ptr::null_mut;
 
 use hwpool::dma::Memory;
 
-use crate::abi::{RteMempool, RteMempoolOps};
-use crate::log::Level;
+use crate::abi::{Level, RteMempool, RteMempoolOps};
 
-/// `RTE_LOG_ERR` and `RTE_LOG_NOTICE` of `rte_log.h`.
-const LOG_ERR: u32 = 4;
-const LOG_NOTICE: u32 = 6;
 /// `RTE_LOGTYPE_USER1`: the types of DPDK's own parts change their numbers between releases.
 const LOGTYPE: u32 = 24;
 /// `RTE_PROC_PRIMARY` of `rte_eal.h`.
@@ -67,13 +63,9 @@ pub(crate) fn knows(address: *const c_void) -> bool {
 
 /// Writes a line to DPDK's log.
 pub(crate) fn log(level: Level, line: &str) {
-    let level = match level {
-        Level::Error => LOG_ERR,
-        Level::Notice => LOG_NOTICE,
-    };
     let Ok(line) = CString::new(line.replace('\0', " ")) else {
         return;
     };
     // SAFETY: the format takes one string, and both end with a zero.
-    unsafe { rte_log(level, LOGTYPE, c"%s\n".as_ptr(), line.as_ptr()) };
+    unsafe { rte_log(level as u32, LOGTYPE, c"%s\n".as_ptr(), line.as_ptr()) };
 }

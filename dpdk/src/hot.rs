@@ -6,6 +6,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 
 use crate::abi::{Dequeue, Enqueue, RteMempool};
+use crate::mempool::Mempool;
 use crate::ops;
 
 /// Returns both for each width of vectors that this processor has, the widest first.
@@ -51,7 +52,7 @@ macro_rules! operation {
             objects: $pointers,
             n: c_uint,
         ) -> c_int {
-            if let Some(state) = ops::own_state(mempool)
+            if let Some(state) = Mempool::own(mempool)
                 && state.is_uncounted_ring()
                 // SAFETY: as above.
                 && state.$quickly(unsafe { $slice(objects, 1) })
@@ -70,7 +71,7 @@ macro_rules! operation {
             n: c_uint,
         ) -> c_int {
             if n > 0
-                && let Some(state) = ops::own_state(mempool)
+                && let Some(state) = Mempool::own(mempool)
                 // SAFETY: as above.
                 && state.$quickly(unsafe { $slice(objects, n as usize) })
             {

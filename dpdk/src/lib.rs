@@ -5,9 +5,9 @@
 //! the environment variable `HWPOOL_BACKEND`: `ring`, `stack`, or the address of a device; else it is the model.
 //!
 //! ```text
-//!  rte_mempool ── ops table ──► hot.rs, ops.rs ── per mempool ──► mempool.rs ──► hwpool::pool::RawPool ──► ring, stack, device
-//!                 "hwpool"                                   │
-//!                                                            └ objects.rs: pointers ◄─► numbers
+//!  rte_mempool ── table.rs ──► hot.rs ──► ops.rs ── per mempool ──► mempool.rs ──► hwpool::pool::RawPool ──► ring, stack, device
+//!                 "hwpool"                                          │  create.rs: how it is made
+//!                                                                  └ objects.rs: pointers ◄─► numbers
 //! ```
 //!
 //! Objects lie in memory that hwpool allocates and maps for the device, so that memory and mapping outlive every object:
@@ -20,6 +20,7 @@
 
 mod abi;
 mod config;
+mod create;
 mod devices;
 #[cfg(not(test))]
 mod dpdk;
@@ -31,6 +32,8 @@ mod log;
 mod mempool;
 mod objects;
 mod ops;
+mod owner;
+mod table;
 mod totals;
 
 #[cfg(test)]
@@ -40,7 +43,7 @@ mod tests;
 #[cfg(not(test))]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static AT_LOAD: extern "C" fn() = ops::register;
+static AT_LOAD: extern "C" fn() = table::register;
 
 /// Runs when the process exits.
 #[cfg(not(test))]

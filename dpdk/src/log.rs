@@ -5,14 +5,7 @@ use std::fmt::Display;
 
 use crate::dpdk;
 
-/// How loud a line is.
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// Something was not done.
-    Error,
-    /// Something was done in another way.
-    Notice,
-}
+pub(crate) use crate::abi::Level;
 
 /// Writes a line about a mempool.
 pub(crate) fn line(level: Level, mempool: &str, text: &dyn Display) {

@@ -1,72 +1,21 @@
 //! What DPDK calls. Each function turns C into Rust, has [`Mempool`] do it, and turns the answer into an errno.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use hwpool::host::Tree;
 use libc::{EFAULT, EINVAL, EIO, ENOBUFS, ENOMEM, ENOTSUP};
 
-use crate::abi::{ObjectCallback, RteMempool, RteMempoolInfo, RteMempoolOps};
+use crate::abi::{ObjectCallback, RteMempool, RteMempoolInfo};
 use crate::config;
+use crate::create::{NotMade, Request};
 use crate::dpdk;
-use crate::hot;
 use crate::log::{self, Level};
-use crate::mempool::{Mempool, NotMade, Refusal, Request};
+use crate::mempool::{Mempool, NotDone};
+use crate::owner;
 
-/// The number of this process among those that made mempools, from 1 on; 0 where it made none, and what `pool_data` points
-/// to is not its own. A secondary process of DPDK's sees the same mempool, without the memory that it points to; a child of
-/// `fork` sees its parent's, with a list that they do not share.
-static OWNER: AtomicU32 = AtomicU32::new(0);
-/// How many forks this process is away from the one that loaded the driver.
-static FORKS: AtomicU32 = AtomicU32::new(0);
-/// Set once the log was told of a mempool of another process.
-static TOLD_FOREIGN: AtomicBool = AtomicBool::new(false);
-
-const NAME: &CStr = c"hwpool";
 /// DPDK wants a chunk of memory to hand us, and has a minimum for one.
 const TOKEN: usize = 64;
-
-/// Registers the driver, when the library is loaded. DPDK is not initialised yet, so a failure goes to stderr.
-#[cfg(not(test))]
-pub(crate) extern "C" fn register() {
-    let index = dpdk::register(&operations());
-    if index < 0 {
-        let why = match -index {
-            libc::ENOSPC => {
-                "its table of mempool drivers, which has 16 places, is full: load fewer with -d"
-            }
-            _ => "a name or a structure that it does not like",
-        };
-        let line = format_args!(
-            "HWPOOL: DPDK did not take the driver (errno {}): {why}\n",
-            -index
-        );
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), line);
-    }
-}
-
-/// The driver, as DPDK's table has it.
-pub(crate) fn operations() -> RteMempoolOps {
-    let mut name: [c_char; 32] = [0; 32];
-    for (to, from) in name.iter_mut().zip(NAME.to_bytes()) {
-        *to = *from as c_char;
-    }
-    let (enqueue, dequeue) = hot::widths()[0];
-    RteMempoolOps {
-        name,
-        alloc: Some(alloc),
-        free: Some(free),
-        enqueue: Some(enqueue),
-        dequeue: Some(dequeue),
-        get_count: Some(get_count),
-        calc_mem_size: Some(calc_mem_size),
-        populate: Some(populate),
-        get_info: Some(get_info),
-        dequeue_contig_blocks: None,
-    }
-}
 
 /// Makes the pool, empty.
 pub(crate) extern "C" fn alloc(mempool: *mut RteMempool) -> c_int {
@@ -86,7 +35,7 @@ pub(crate) extern "C" fn alloc(mempool: *mut RteMempool) -> c_int {
         match made.and_then(|request| Mempool::new(&request)) {
             Ok(made) => {
                 mempool.pool_data = Box::into_raw(Box::new(made)).cast();
-                become_owner();
+                owner::become_owner();
                 0
             }
             Err(error) => {
@@ -102,7 +51,7 @@ pub(crate) extern "C" fn free(mempool: *mut RteMempool) {
     guarded((), || {
         // What another process made stays with it, and so does the pointer to it, in memory that DPDK's processes share; a
         // child's copy ends with the child.
-        if own_state(mempool).is_none() {
+        if Mempool::own(mempool).is_none() {
             return;
         }
         // SAFETY: DPDK hands out its own mempool, which nobody uses any more.
@@ -120,7 +69,7 @@ pub(crate) extern "C" fn enqueue(
     n: c_uint,
 ) -> c_int {
     guarded(-EFAULT, || {
-        let Some(state) = state(mempool) else {
+        let Some(state) = Mempool::of(mempool) else {
             return -EINVAL;
         };
         if n == 0 {
@@ -130,7 +79,7 @@ pub(crate) extern "C" fn enqueue(
         let pointers = unsafe { std::slice::from_raw_parts(objects, n as usize) };
         match state.put(pointers) {
             Ok(()) => 0,
-            Err(refusal) => refused(state, "free", &refusal),
+            Err(error) => not_done(state, "free", &error),
         }
     })
 }
@@ -143,7 +92,7 @@ pub(crate) extern "C" fn dequeue(
     n: c_uint,
 ) -> c_int {
     guarded(-EFAULT, || {
-        let Some(state) = state(mempool) else {
+        let Some(state) = Mempool::of(mempool) else {
             return -EINVAL;
         };
         if n == 0 {
@@ -153,13 +102,13 @@ pub(crate) extern "C" fn dequeue(
         let pointers = unsafe { std::slice::from_raw_parts_mut(objects, n as usize) };
         match state.get(pointers) {
             Ok(()) => 0,
-            Err(refusal) => refused(state, "get", &refusal),
+            Err(error) => not_done(state, "get", &error),
         }
     })
 }
 
 pub(crate) extern "C" fn get_count(mempool: *const RteMempool) -> c_uint {
-    guarded(0, || state(mempool).map_or(0, Mempool::count))
+    guarded(0, || Mempool::of(mempool).map_or(0, Mempool::count))
 }
 
 /// Asks for a token: the objects lie in memory of our own.
@@ -192,13 +141,13 @@ pub(crate) extern "C" fn populate(
     argument: *mut c_void,
 ) -> c_int {
     guarded(-EFAULT, || {
-        let (Some(state), Some(callback)) = (state(mempool), callback) else {
+        let (Some(state), Some(callback)) = (Mempool::of(mempool), callback) else {
             return -EINVAL;
         };
         if !state.has(chunk) {
             if len > TOKEN {
                 if !dpdk::knows(chunk) {
-                    return refused(state, "populate", &Refusal::Chunk { chunk, len });
+                    return not_done(state, "populate", &NotDone::Chunk { chunk, len });
                 }
                 state.note_other_memory(chunk, len);
             }
@@ -219,7 +168,7 @@ pub(crate) extern "C" fn populate(
         });
         match populated {
             Ok(count) => count as c_int,
-            Err(refusal) => refused(state, "populate", &refusal),
+            Err(error) => not_done(state, "populate", &error),
         }
     })
 }
@@ -235,76 +184,17 @@ fn guarded<R>(otherwise: R, act: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or(otherwise)
 }
 
-/// Remembers that mempools of this process are its own, until a `fork`.
-fn become_owner() {
-    extern "C" fn in_child() {
-        OWNER.store(0, Ordering::Relaxed);
-        FORKS.fetch_add(1, Ordering::Relaxed);
-    }
-    static ONCE: Once = Once::new();
-    // SAFETY: the handler only changes atomics, which is allowed between `fork` and `exec`.
-    ONCE.call_once(|| _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) });
-    OWNER.store(owner(), Ordering::Relaxed);
-}
-
-/// Tells the log, once, of a mempool that this process can't use.
-#[cold]
-fn tell_foreign() {
-    if !TOLD_FOREIGN.swap(true, Ordering::Relaxed) {
-        let text = "a secondary process or a child of fork can't use this mempool: its list is that of the process that made it";
-        log::line(Level::Error, "mempool", &text);
-    }
-}
-
-/// Returns what `alloc` made; `None` where it did not, in another process, or where `free` was there already.
-fn state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
-    let state = own_state(mempool);
-    // SAFETY: DPDK hands out its own mempool.
-    if state.is_none() && !unsafe { (*mempool).pool_data }.is_null() {
-        tell_foreign();
-    }
-    state
-}
-
-/// As [`state`], and tells nobody.
-#[inline(always)]
-pub(crate) fn own_state<'a>(mempool: *const RteMempool) -> Option<&'a Mempool> {
-    let owner = OWNER.load(Ordering::Relaxed);
-    if owner == 0 {
-        return None;
-    }
-    // SAFETY: DPDK hands out its own mempool; what is in `pool_data` came from `alloc`, and stays until `free`, during
-    // and after which DPDK does not call.
-    let state = unsafe { (*mempool).pool_data.cast::<Mempool>().as_ref() }?;
-    // A branch, which is foretold: what follows need not wait for the numbers.
-    if state.owner() != owner {
-        return of_another();
-    }
-    Some(state)
-}
-
-#[cold]
-#[inline(never)]
-fn of_another<'a>() -> Option<&'a Mempool> {
-    None
-}
-
-/// Returns what [`OWNER`] is in this process once it has made a mempool.
-pub(crate) fn owner() -> u32 {
-    FORKS.load(Ordering::Relaxed) + 1
-}
-
 /// Tells the log of a mistake, the first of its kind, and returns what DPDK is told.
 #[cold]
-fn refused(state: &Mempool, what: &str, refusal: &Refusal) -> c_int {
-    if !matches!(refusal, Refusal::Short) {
-        state.complain(what, refusal);
+fn not_done(state: &Mempool, what: &str, why: &NotDone) -> c_int {
+    if !matches!(why, NotDone::Short) {
+        state.complain(what, why);
     }
-    match refusal {
-        Refusal::Short => -ENOBUFS,
-        Refusal::Foreign(_) | Refusal::Pool(_) => -EINVAL,
-        Refusal::Chunk { .. } => -ENOMEM,
-        Refusal::Broken(_) => -EIO,
+    match why {
+        NotDone::Short => -ENOBUFS,
+        NotDone::Foreign(_) | NotDone::Pool(_) => -EINVAL,
+        NotDone::Chunk { .. } => -ENOMEM,
+        NotDone::Broken(_) => -EIO,
     }
 }
 

@@ -5,16 +5,14 @@ use std::ffi::{c_int, c_void};
 
 use hwpool::dma::Memory;
 
-use crate::abi::{ObjectCallback, RteMempool};
-use crate::log::Level;
-use crate::ops;
+use crate::abi::{Level, ObjectCallback, Populate, RteMempool};
 
 thread_local! {
     pub(crate) static PRIMARY: Cell<bool> = const { Cell::new(true) };
     pub(crate) static PHYSICAL: Cell<bool> = const { Cell::new(false) };
     pub(crate) static KNOWN: Cell<bool> = const { Cell::new(false) };
-    /// What this DPDK does with each object.
-    pub(crate) static SHOW: Cell<Option<(ObjectCallback, *mut c_void)>> = const { Cell::new(None) };
+    /// The driver's `populate`, and what this DPDK does with each object.
+    pub(crate) static SHOW: Cell<Option<(Populate, ObjectCallback, *mut c_void)>> = const { Cell::new(None) };
     static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -34,7 +32,7 @@ pub(crate) fn iova_is_address() -> bool {
 
 /// Populates with all of the memory, or, where addresses are physical, page by page.
 pub(crate) fn populate(mempool: *mut RteMempool, memory: &Memory) -> c_int {
-    let (show, argument) = SHOW.get().expect("what to do with objects");
+    let (populate, show, argument) = SHOW.get().expect("what to do with objects");
     let (piece, base) = match PHYSICAL.get() {
         true => (memory.page_size().bytes(), PHYSICAL_BASE),
         false => (memory.len(), 0),
@@ -45,7 +43,7 @@ pub(crate) fn populate(mempool: *mut RteMempool, memory: &Memory) -> c_int {
         let chunk = memory.as_ptr().as_ptr().wrapping_add(offset);
         let (most, iova) = (size - count as u32, chunk.addr() as u64 ^ base);
         count
-            + ops::populate(
+            + populate(
                 mempool,
                 most,
                 chunk.cast(),

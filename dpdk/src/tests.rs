@@ -7,9 +7,10 @@ use std::ptr::null_mut;
 use libc::{EINVAL, EIO, ENOBUFS, ENODEV, ENOMEM, ENOTSUP};
 
 use crate::abi::{ObjectCallback, RteMempool, RteMempoolInfo};
+use crate::create::{OnPages, Request};
 use crate::dpdk::{self, KNOWN, PHYSICAL, PHYSICAL_BASE, PRIMARY, SHOW, errors};
-use crate::mempool::{Mempool, OnPages, Request};
-use crate::{config, hot, ops, totals};
+use crate::mempool::Mempool;
+use crate::{config, hot, ops, table, totals};
 
 /// A mempool as DPDK makes it.
 struct Dpdk(Box<RteMempool>);
@@ -86,7 +87,7 @@ impl Dpdk {
         show: ObjectCallback,
         argument: *mut c_void,
     ) -> c_int {
-        SHOW.set(Some((show, argument)));
+        SHOW.set(Some((ops::populate, show, argument)));
         let size = self.0.size;
         ops::populate(&mut *self.0, size, chunk, 0, len, Some(show), argument)
     }
@@ -578,7 +579,7 @@ fn objects_larger_than_a_page_are_refused_where_addresses_are_physical() {
 
 #[test]
 fn the_table_of_operations_is_whole() {
-    let ops = ops::operations();
+    let ops = table::operations();
     let name: Vec<u8> = ops
         .name
         .iter()

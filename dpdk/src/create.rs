@@ -1,0 +1,198 @@
+//! How a mempool's pool is made: its memory and its backend.
+
+use std::error::Error;
+use std::ffi::c_int;
+
+use hwpool::device::{Device, DeviceError};
+use hwpool::devices::family::SetupError;
+use hwpool::devices::bus::{BusError, DmaError};
+use hwpool::dma::{MapError, MemoryError, PageSize};
+use hwpool::pool::{CreateError, Pool, PoolBuilder, RawPool};
+use libc::{EINVAL, ENODEV, ENOMEM, ENOTCONN};
+
+use crate::config::{self, Choice};
+use crate::devices::Share;
+use crate::log::{self, Level, causes, chain};
+
+/// What a mempool is made for.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) name: String,
+    pub(crate) objects: u32,
+    /// Bytes from one object to the next: header, element and trailer.
+    pub(crate) stride: usize,
+    /// Bytes of the header, which lies before what DPDK calls the object.
+    pub(crate) header: usize,
+    pub(crate) node: Option<u32>,
+    /// Devices see virtual addresses in this application; else physical ones.
+    pub(crate) iova_is_address: bool,
+    pub(crate) choice: Choice,
+}
+
+/// Why there is no mempool.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotMade {
+    /// What DPDK is told.
+    pub(crate) errno: c_int,
+    /// What the log is told.
+    pub(crate) text: String,
+}
+
+/// Allocates the memory, opens the device and makes an empty pool; with it comes a share in its device, if it has one.
+pub(crate) fn pool(request: &Request) -> Result<(RawPool, Option<Share>), NotMade> {
+    let (pool, share) = match &request.choice {
+        Choice::Software(name) => (build(request, |pool| pool.backend(name))?, None),
+        Choice::Device(address) => {
+            let (share, device) = Share::of(address).map_err(|error| NotMade::no_device(&error))?;
+            (on_device(request, &device)?, Some(share))
+        }
+    };
+    for warning in pool.memory().warnings() {
+        log::line(Level::Notice, &request.name, warning);
+    }
+    Ok((pool, share))
+}
+
+fn on_device(request: &Request, device: &Device) -> Result<RawPool, NotMade> {
+    let pool = |pool: PoolBuilder| pool.backend("bmu").device(device);
+    if !request.iova_is_address {
+        return build(request, pool);
+    }
+    // As the application has it, if the IOMMU can; nothing here needs it, since the list is kept by number.
+    build(request, |builder| pool(builder).iova_is_address(true)).or_else(|error| {
+        let made = build(request, pool)?;
+        let text = format!(
+            "the device knows the objects by other addresses than the application: {}",
+            error.text
+        );
+        log::line(Level::Notice, &request.name, &text);
+        Ok(made)
+    })
+}
+
+fn build(
+    request: &Request,
+    with: impl FnOnce(PoolBuilder) -> PoolBuilder,
+) -> Result<RawPool, NotMade> {
+    let pool = Pool::builder(&request.name)
+        .node(request.node)
+        .checked(config::is_on(config::CHECKED));
+    let pool = match request.iova_is_address {
+        true => pool.size(request.stride).objects(request.objects),
+        // Devices without an IOMMU are given physical addresses, which only hugepages keep.
+        false => {
+            let on_pages = OnPages::of(request)?;
+            pool.size(on_pages.stride)
+                .objects(on_pages.objects)
+                .capacity(request.objects)
+                .pages(hwpool::dma::Pages::Exactly(PageSize::Huge2M))
+        }
+    };
+    with(pool)
+        .build_raw()
+        .map_err(|error| NotMade::no_pool(request, &error))
+}
+
+/// Objects of which as many as are wanted lie on one page each.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OnPages {
+    /// Bytes from one object to the next.
+    pub(crate) stride: usize,
+    /// With those that are left out, as they lie on two pages.
+    pub(crate) objects: u32,
+}
+
+impl OnPages {
+    /// # Errors
+    /// Where an object is larger than a page.
+    pub(crate) fn of(request: &Request) -> Result<OnPages, NotMade> {
+        let (page, stride) = (
+            PageSize::Huge2M.bytes(),
+            request.stride.next_multiple_of(64),
+        );
+        if stride > page {
+            return Err(NotMade {
+                errno: EINVAL,
+                text: format!(
+                    "objects of {stride} bytes with their headers are larger than a page of {page}, and physical addresses (--iova-mode=pa) don't go on from page to page: use smaller objects, or run with --iova-mode=va"
+                ),
+            });
+        }
+        // Were they side by side, next to none would lie on one page.
+        if stride > page / 2 {
+            return Ok(OnPages {
+                stride: page,
+                objects: request.objects,
+            });
+        }
+        let wanted = u64::from(request.objects);
+        let mut objects = wanted;
+        loop {
+            // Those that replace objects on two pages may lie on two pages again.
+            match wanted - Self::whole(objects, stride as u64, page as u64) {
+                0 => break,
+                missing => objects += missing,
+            }
+        }
+        Ok(OnPages {
+            stride,
+            objects: u32::try_from(objects).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Returns how many objects, side by side from the start of a page on, lie on one page each.
+    fn whole(objects: u64, stride: u64, page: u64) -> u64 {
+        let ends = (objects * stride).saturating_sub(1) / page;
+        // Page and object end together at each multiple of both.
+        let both = stride >> stride.trailing_zeros().min(page.trailing_zeros());
+        objects - (ends - ends / both)
+    }
+}
+
+impl NotMade {
+    fn no_device(error: &DeviceError) -> NotMade {
+        NotMade {
+            errno: if error.is_usage() { EINVAL } else { ENODEV },
+            text: chain(error),
+        }
+    }
+
+    fn no_pool(request: &Request, error: &CreateError) -> NotMade {
+        let hint = match error {
+            CreateError::Memory { .. } if !request.iova_is_address => {
+                ": where devices see physical addresses (--iova-mode=pa) memory must be hugepages, besides those of DPDK itself; or run with --iova-mode=va"
+            }
+            _ => "",
+        };
+        NotMade {
+            errno: errno(error),
+            text: chain(error) + hint,
+        }
+    }
+}
+
+/// Returns what DPDK is told of a pool that can't be made: there is no memory, or the device can't have it mapped; the
+/// device is gone; or something was asked for that can't be.
+fn errno(error: &CreateError) -> c_int {
+    let is_gone = |cause: &(dyn Error + 'static)| {
+        let access = matches!(
+            cause.downcast_ref(),
+            Some(SetupError::Bus(BusError::Gone { .. }))
+        );
+        let mapping = matches!(
+            cause.downcast_ref(),
+            Some(DmaError::Os {
+                errno: ENOTCONN,
+                ..
+            })
+        );
+        access || mapping
+    };
+    if causes(error).any(is_gone) {
+        ENODEV
+    } else if causes(error).any(|cause| cause.is::<MemoryError>() || cause.is::<MapError>()) {
+        ENOMEM
+    } else {
+        EINVAL
+    }
+}
