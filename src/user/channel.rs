@@ -61,7 +61,7 @@ pub(super) fn set_patience(
     send: Duration,
 ) -> io::Result<()> {
     let time =
-        |d: Duration| TimeVal::microseconds(i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
+        |time: Duration| TimeVal::microseconds(i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
     if let Some(receive) = receive {
         setsockopt(socket, sockopt::ReceiveTimeout, &time(receive))?;
     }

@@ -184,9 +184,11 @@ impl UserBar {
                 }),
             }
         };
-        let answer = self
-            .connection
-            .ask(Command::RegionRead, |m| access.encode(m), decode);
+        let answer = self.connection.ask(
+            Command::RegionRead,
+            |message| access.encode(message),
+            decode,
+        );
         answer.map_err(|error| error.on_access(offset, width))
     }
 
@@ -200,9 +202,9 @@ impl UserBar {
         let width = data.len() as u8;
         self.check(offset, width)?;
         let access = self.access(offset, width);
-        let encode = |m: &mut Vec<u8>| {
-            access.encode(m);
-            m.extend_from_slice(data);
+        let encode = |message: &mut Vec<u8>| {
+            access.encode(message);
+            message.extend_from_slice(data);
         };
         let answer = self
             .connection
@@ -224,7 +226,8 @@ impl UserBar {
         for write in writes {
             self.check(write.offset(), write.width())?;
         }
-        let mapped = |w: &UserWrite| self.region.mapped(w.offset(), w.width()).is_some();
+        let mapped =
+            |write: &UserWrite| self.region.mapped(write.offset(), write.width()).is_some();
         match self.connection.peer().write_multiple && !writes.iter().any(mapped) {
             true => writes
                 .chunks(BATCH)
@@ -239,12 +242,12 @@ impl UserBar {
     /// Writes a batch by one message and waits until it is done.
     fn tell_many(&self, writes: &[UserWrite]) -> Result<(), BusError> {
         let bytes: Vec<[u8; 8]> = writes.iter().map(UserWrite::bytes).collect();
-        let encode = |m: &mut Vec<u8>| {
+        let encode = |message: &mut Vec<u8>| {
             let all = writes.iter().zip(&bytes).map(|(write, bytes)| MultiWrite {
                 access: self.access(write.offset(), write.width()),
                 data: &bytes[..write.width().into()],
             });
-            encode_multi_writes(m, all);
+            encode_multi_writes(message, all);
         };
         let decode = |payload: &[u8]| match multi_writes_done(payload)? {
             done if done <= writes.len() as u64 => Ok(done as usize),
@@ -284,9 +287,9 @@ impl UserBar {
     fn post(&self, offset: u64, data: &[u8]) -> Result<(), BusError> {
         let width = data.len() as u8;
         let access = self.access(offset, width);
-        let sent = self.connection.post(Command::RegionWrite, |m| {
-            access.encode(m);
-            m.extend_from_slice(data);
+        let sent = self.connection.post(Command::RegionWrite, |message| {
+            access.encode(message);
+            message.extend_from_slice(data);
         });
         sent.map_err(|error| error.on_access(offset, width))
     }
@@ -358,8 +361,8 @@ impl Bar for UserBar {
         let mapped = self.region.mapped(offset, 8);
         let word = mapped.and_then(|(memory, at)| HotWord::new(Arc::clone(memory), at));
         Ok(UserDoorbell(match word {
-            Some(word) => Path::Mapped(word),
-            None => Path::Message(self.clone(), offset),
+            Some(word) => Target::Mapped(word),
+            None => Target::Message(self.clone(), offset),
         }))
     }
 }
@@ -369,10 +372,10 @@ impl Bar for UserBar {
 /// A store to a mapped doorbell may be seen before the message of another doorbell that is not mapped; writes by the
 /// [`Bar`] are never overtaken.
 #[derive(Debug)]
-pub struct UserDoorbell(Path);
+pub struct UserDoorbell(Target);
 
 #[derive(Debug)]
-enum Path {
+enum Target {
     Mapped(HotWord),
     Message(UserBar, u64),
 }
@@ -383,11 +386,11 @@ impl Doorbell for UserDoorbell {
     #[inline]
     fn ring(&self, value: u64) -> Result<(), BusError> {
         match &self.0 {
-            Path::Mapped(word) => {
+            Target::Mapped(word) => {
                 word.store(value);
                 Ok(())
             }
-            Path::Message(bar, offset) => bar.post(*offset, &value.to_le_bytes()),
+            Target::Message(bar, offset) => bar.post(*offset, &value.to_le_bytes()),
         }
     }
 }

@@ -11,7 +11,7 @@ use hwpool_devices::bus::{BusError, DmaError, Iova};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
 
-use super::ClientError;
+use super::error::ClientError;
 use super::windows::Windows;
 use crate::user::channel::{self, ChannelError, MAX_DATA, MAX_FDS, Message, Receiver};
 use crate::user::codec::{
@@ -140,8 +140,26 @@ impl Connection {
     ) -> Result<Connection, ClientError> {
         let timed = channel::set_patience(&socket, Some(patience), patience);
         timed.map_err(|error| ClientError::Server(format!("can't be waited for: {error}")))?;
-        let socket = Arc::new(socket);
-        let mut connection = Connection {
+        let mut connection = Connection::over(Arc::new(socket), patience);
+        let ours = Version {
+            major: MAJOR,
+            minor: MINOR,
+            capabilities: Capabilities {
+                max_msg_fds: MAX_FDS as u64,
+                max_data_xfer_size: MAX_DATA as u64,
+                write_multiple: true,
+                ..Capabilities::default()
+            },
+        };
+        let encode = |message: &mut Vec<u8>| ours.encode(message);
+        let theirs = connection.ask(Command::Version, encode, Version::decode)?;
+        connection.peer = accepted(theirs)?;
+        Ok(connection)
+    }
+
+    /// Makes a connection whose server has said nothing yet.
+    fn over(socket: Arc<OwnedFd>, patience: Duration) -> Connection {
+        Connection {
             wire: Mutex::new(Wire {
                 receiver: Receiver::new(Arc::clone(&socket), Some(patience)),
                 next_id: 0,
@@ -155,32 +173,7 @@ impl Connection {
             in_flight: AtomicBool::new(false),
             has_mappings: AtomicBool::new(false),
             gone: OnceLock::new(),
-        };
-        let ours = Version {
-            major: MAJOR,
-            minor: MINOR,
-            capabilities: Capabilities {
-                max_msg_fds: MAX_FDS as u64,
-                max_data_xfer_size: MAX_DATA as u64,
-                write_multiple: true,
-                ..Capabilities::default()
-            },
-        };
-        let theirs = connection.ask(Command::Version, |m| ours.encode(m), Version::decode)?;
-        if (theirs.major, theirs.minor) > (MAJOR, MINOR) || theirs.major != MAJOR {
-            let Version { major, minor, .. } = theirs;
-            return Err(ClientError::Version { major, minor });
         }
-        if theirs.capabilities.twin_socket {
-            let why =
-                "insists on a second socket for its commands (twin_socket), which was not proposed";
-            return Err(ClientError::Server(format!("the vfio-user server {why}")));
-        }
-        connection.peer = theirs.capabilities;
-        if connection.peer.pgsizes == 0 {
-            connection.peer.pgsizes = Capabilities::default().pgsizes;
-        }
-        Ok(connection)
     }
 
     /// What the server can take.
@@ -281,7 +274,11 @@ impl Connection {
     #[cold]
     fn flush(&self) -> Result<(), CallError> {
         let all = DeviceInfo::default();
-        self.ask(Command::DeviceGetInfo, |m| all.encode(m), |_| Ok(()))
+        self.ask(
+            Command::DeviceGetInfo,
+            |message| all.encode(message),
+            |_| Ok(()),
+        )
     }
 
     /// Answers what the server asks, if it asks and nobody waits for a reply; notices when it is gone. A server that never
@@ -429,6 +426,27 @@ impl Connection {
             _ => Err(Errno::EOPNOTSUPP),
         }
     }
+}
+
+/// Returns what a server can take that answered with this version, if it can be talked to.
+fn accepted(theirs: Version) -> Result<Capabilities, ClientError> {
+    let Version {
+        major,
+        minor,
+        mut capabilities,
+    } = theirs;
+    if major != MAJOR || minor > MINOR {
+        return Err(ClientError::Version { major, minor });
+    }
+    if capabilities.twin_socket {
+        let why =
+            "insists on a second socket for its commands (twin_socket), which was not proposed";
+        return Err(ClientError::Server(format!("the vfio-user server {why}")));
+    }
+    if capabilities.pgsizes == 0 {
+        capabilities.pgsizes = Capabilities::default().pgsizes;
+    }
+    Ok(capabilities)
 }
 
 impl Wire {

@@ -30,7 +30,12 @@ pub(super) fn enable(connection: &Connection, vector: u16) -> Result<OwnedFd, Bu
         count: 1,
     };
     let fds = [eventfd.as_fd()];
-    let answer = connection.call(command, &fds, |m| request.encode(m), |_, _| Ok(()));
+    let answer = connection.call(
+        command,
+        &fds,
+        |message| request.encode(message),
+        |_, _| Ok(()),
+    );
     answer.map_err(|error| error.on_bus(command))?;
     Ok(eventfd.into())
 }
@@ -68,7 +73,9 @@ impl Irq for UserIrq {
         let mut peer = PollFlags::POLLIN;
         loop {
             let fired = self.take()?;
-            let left = deadline.map_or(timeout, |d| d.saturating_duration_since(Instant::now()));
+            let left = deadline.map_or(timeout, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
             if fired > 0 || left.is_zero() {
                 return Ok(fired);
             }

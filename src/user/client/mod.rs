@@ -16,6 +16,7 @@
 
 mod bar;
 mod connection;
+mod error;
 mod irq;
 mod windows;
 
@@ -32,6 +33,7 @@ use vfio_bindings::bindings::vfio;
 use bar::Region;
 pub use bar::{UserBar, UserDoorbell, UserWrite};
 use connection::{CallError, Connection};
+pub use error::ClientError;
 pub use irq::UserIrq;
 use windows::Window;
 
@@ -42,44 +44,6 @@ use super::codec::{
 
 /// How long a server may take to answer unless the address says otherwise (`?timeout-ms=N`).
 pub const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why a vfio-user device could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// Nobody listens at the socket.
-    #[error(
-        "can't connect to {path}; is a server running there (`hwpool sim serve`), and may this user reach it?"
-    )]
-    Connect {
-        /// The socket's path.
-        path: String,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The server refused a request or broke the protocol.
-    #[error("{0}")]
-    Server(String),
-    /// The server speaks another version.
-    #[error("the server speaks version {major}.{minor} of vfio-user, this client 0.1")]
-    Version {
-        /// The server's.
-        major: u16,
-        /// The server's.
-        minor: u16,
-    },
-    /// What is behind the socket is no PCI function.
-    #[error("the device behind the socket is no PCI function")]
-    NotPci,
-    /// An option of the address.
-    #[error("option `{key}` can't be `{value}`: known is timeout-ms, 1 to 3600000")]
-    Option {
-        /// The key.
-        key: String,
-        /// The value.
-        value: String,
-    },
-}
 
 /// A PCI function behind a vfio-user socket.
 #[derive(Debug)]
@@ -128,7 +92,7 @@ impl Client {
     fn over(socket: OwnedFd, name: &str, patience: Duration) -> Result<Client, ClientError> {
         let connection = Arc::new(Connection::negotiate(socket, patience)?);
         let (command, all) = (Command::DeviceGetInfo, DeviceInfo::default());
-        let info = connection.ask(command, |m| all.encode(m), DeviceInfo::decode)?;
+        let info = connection.ask(command, |message| all.encode(message), DeviceInfo::decode)?;
         if !info.pci {
             return Err(ClientError::NotPci);
         }
@@ -165,7 +129,7 @@ impl Client {
         let answer = self.connection.call(
             command,
             &[],
-            |m| request.encode(m),
+            |message| request.encode(message),
             |payload, fds| Ok((IoFds::decode(payload)?, fds)),
         );
         answer.map_err(|error| error.on_bus(command))
@@ -196,7 +160,7 @@ fn region(connection: &Connection, index: u32) -> Result<Region, CallError> {
         let (info, fds) = connection.call(
             command,
             &[],
-            |m| request.encode(m),
+            |message| request.encode(message),
             |payload, fds| Ok((RegionInfo::decode(payload)?, fds)),
         )?;
         // The first answer tells how much there is. More than a page of areas is no sane device's.
@@ -216,7 +180,11 @@ fn vectors(connection: &Connection, kinds: u32) -> Result<u16, CallError> {
         index,
         ..IrqInfo::default()
     };
-    let info = connection.ask(Command::GetIrqInfo, |m| request.encode(m), IrqInfo::decode)?;
+    let info = connection.ask(
+        Command::GetIrqInfo,
+        |message| request.encode(message),
+        IrqInfo::decode,
+    )?;
     // MSI-X has 2048 vectors at most.
     Ok(info.count.min(2048) as u16)
 }
@@ -315,7 +283,7 @@ impl Transport for Client {
             size: source.len,
         };
         let command = Command::DmaMap;
-        let encode = |m: &mut Vec<u8>| request.encode(m);
+        let encode = |message: &mut Vec<u8>| request.encode(message);
         let answer = self
             .connection
             .call(command, &[source.file], encode, |_, _| Ok(()));
@@ -342,7 +310,7 @@ impl Transport for Client {
         let command = Command::DmaUnmap;
         let answer = self
             .connection
-            .ask(command, |m| request.encode(m), |_| Ok(()));
+            .ask(command, |message| request.encode(message), |_| Ok(()));
         match answer {
             Ok(()) | Err(CallError::Gone(_)) => {
                 self.connection.windows().remove(iova, len);

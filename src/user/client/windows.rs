@@ -69,7 +69,7 @@ impl Windows {
         let last = iova.0.checked_add(len - 1);
         let last = last.ok_or(DmaError::OutOfAperture { iova, len })?;
         let before = self.all.range(..=last).next_back();
-        if before.is_some_and(|(start, w)| start + (w.len - 1) >= iova.0) {
+        if before.is_some_and(|(start, window)| start + (window.len - 1) >= iova.0) {
             return Err(DmaError::Exists { iova, len });
         }
         if self.all.len() as u64 >= peer.max_dma_maps {

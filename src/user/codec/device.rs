@@ -2,7 +2,7 @@
 
 use vfio_bindings::bindings::vfio;
 
-use super::{CodecError, Fields, Put};
+use super::{CodecError, Fields, Put, flag};
 
 /// VFIO_USER_DEVICE_GET_INFO: what the device offers. The command has the same form, all zero.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
@@ -39,16 +39,8 @@ impl DeviceInfo {
 
     /// Appends the payload.
     pub fn encode(&self, message: &mut Vec<u8>) {
-        let reset = if self.resettable {
-            vfio::VFIO_DEVICE_FLAGS_RESET
-        } else {
-            0
-        };
-        let pci = if self.pci {
-            vfio::VFIO_DEVICE_FLAGS_PCI
-        } else {
-            0
-        };
+        let reset = flag(self.resettable, vfio::VFIO_DEVICE_FLAGS_RESET);
+        let pci = flag(self.pci, vfio::VFIO_DEVICE_FLAGS_PCI);
         message.put32(DeviceInfo::SIZE as u32);
         message.put32(reset | pci);
         message.put32(self.regions);
@@ -196,7 +188,6 @@ impl RegionInfo {
     pub fn encode(&self, message: &mut Vec<u8>, argsz: u32) {
         let full = self.full_size();
         let caps = !self.areas.is_empty() && full <= argsz as usize;
-        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
         message.put32(full as u32);
         message.put32(
             flag(self.readable, vfio::VFIO_REGION_INFO_FLAG_READ)

@@ -2,7 +2,7 @@
 
 use vfio_bindings::bindings::vfio;
 
-use super::{CodecError, Fields, Put};
+use super::{CodecError, Fields, Put, flag};
 
 /// VFIO_USER_DMA_MAP: what the device may reach from now on. The reply is empty.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -42,16 +42,8 @@ impl DmaMap {
 
     /// Appends the payload.
     pub fn encode(&self, message: &mut Vec<u8>) {
-        let read = if self.readable {
-            vfio::VFIO_DMA_MAP_FLAG_READ
-        } else {
-            0
-        };
-        let write = if self.writable {
-            vfio::VFIO_DMA_MAP_FLAG_WRITE
-        } else {
-            0
-        };
+        let read = flag(self.readable, vfio::VFIO_DMA_MAP_FLAG_READ);
+        let write = flag(self.writable, vfio::VFIO_DMA_MAP_FLAG_WRITE);
         message.put32(DmaMap::SIZE as u32);
         message.put32(read | write);
         message.put64(self.offset);
@@ -95,15 +87,8 @@ impl DmaUnmap {
 
     /// Appends the payload.
     pub fn encode(&self, message: &mut Vec<u8>) {
-        let all = if self.all {
-            vfio::VFIO_DMA_UNMAP_FLAG_ALL
-        } else {
-            0
-        };
-        let dirty = match self.dirty_pages {
-            true => vfio::VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
-            false => 0,
-        };
+        let all = flag(self.all, vfio::VFIO_DMA_UNMAP_FLAG_ALL);
+        let dirty = flag(self.dirty_pages, vfio::VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP);
         message.put32(DmaUnmap::SIZE as u32);
         message.put32(all | dirty);
         message.put64(self.address);

@@ -55,7 +55,9 @@ impl Command {
 
     /// Returns the command of a number, or `None` for one that is unknown here.
     pub fn from_number(number: u16) -> Option<Command> {
-        Command::ALL.into_iter().find(|c| *c as u16 == number)
+        Command::ALL
+            .into_iter()
+            .find(|command| *command as u16 == number)
     }
 
     /// Returns the protocol's name, for messages.

@@ -131,6 +131,11 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Returns a flag if it is set, else 0.
+fn flag(set: bool, flag: u32) -> u32 {
+    if set { flag } else { 0 }
+}
+
 /// Puts a structure together, field by field.
 trait Put {
     fn put(&mut self, bytes: &[u8]);

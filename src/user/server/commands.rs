@@ -261,7 +261,8 @@ fn set_irqs<D: Served>(device: &mut D, payload: &[u8], fds: Vec<OwnedFd>) -> Don
         IrqData::Bool(bools) => Some(bools),
         _ => None,
     };
-    let chosen = |i: usize| bools.is_none_or(|bools| bools.get(i).is_some_and(|b| *b != 0));
+    let chosen =
+        |line: usize| bools.is_none_or(|bools| bools.get(line).is_some_and(|chosen| *chosen != 0));
     match (request.action, request.data) {
         (IrqAction::Trigger, IrqData::None) if request.count == 0 => {
             lines.release(kind, 0..all)?;
