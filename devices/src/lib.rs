@@ -18,3 +18,8 @@ pub mod pci;
 pub mod reg;
 mod sync;
 pub mod wait;
+
+/// The README's program is compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -46,3 +46,8 @@ pub const MODELS: &[ModelInfo] = &[ModelInfo {
     name: "bmu",
     doc: "hwpool's reference buffer management unit: pools, portals, thresholds, MSI-X",
 }];
+
+/// The README's program is compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
