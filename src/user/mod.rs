@@ -1,7 +1,7 @@
 //! The vfio-user protocol: PCI functions in other processes, over a stream socket.
 //!
 //! ```text
-//!   Client ── Transport of a driver            Server ── serves a Device, one client after the other
+//!   Client ── Transport of a driver            Server ── serves what is Served, one client after the other
 //!      │                                          │
 //!      └──── codec (messages as bytes) ────┬──────┘
 //!                        channel (one socket, with descriptors)

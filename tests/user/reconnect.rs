@@ -22,21 +22,21 @@ use hwpool::{Device, Pool};
 use crate::peer::{Peer, Traced, message};
 
 /// A model behind a socket, until it is stopped.
-struct Served {
+struct Serving {
     path: PathBuf,
     stop: StopHandle,
     serving: JoinHandle<SimDevice>,
 }
 
-impl Served {
-    fn new() -> Served {
+impl Serving {
+    fn new() -> Serving {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("hwpool-reconnect-{}-{n}.sock", std::process::id());
-        Served::at(&std::env::temp_dir().join(name))
+        Serving::at(&std::env::temp_dir().join(name))
     }
 
-    fn at(path: &Path) -> Served {
+    fn at(path: &Path) -> Serving {
         let mut config = SimConfig::default();
         config.set("mode", "threaded").unwrap();
         let mut device = SimDevice::new("bmu", config).unwrap();
@@ -47,7 +47,7 @@ impl Served {
             device
         });
         let path = path.into();
-        Served {
+        Serving {
             path,
             stop,
             serving,
@@ -96,7 +96,7 @@ fn resets(client: &Client) -> u32 {
 
 #[test]
 fn a_client_outlives_its_server_and_the_next_server_has_a_fresh_device() {
-    let served = Served::new();
+    let served = Serving::new();
     let device = served.open();
     let first = pool(&device);
     let mut worker = first.worker("first").unwrap();
@@ -119,7 +119,7 @@ fn a_client_outlives_its_server_and_the_next_server_has_a_fresh_device() {
     let refused = Device::open(&address).err().expect("nobody listens");
     assert!(chain(&refused).contains("can't connect"), "{refused}");
 
-    let served = Served::at(&path);
+    let served = Serving::at(&path);
     assert_works(&served.open());
     assert!(
         bmu.read(regs::SCRATCH).is_err(),
@@ -138,7 +138,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 #[test]
 fn memory_of_a_server_that_is_gone_is_freed() {
-    let served = Served::new();
+    let served = Serving::new();
     let client = Client::from_stream(served.connect(), "user:gone", PATIENCE).unwrap();
     let client = Arc::new(client);
     let domain = Domain::new(Arc::clone(&client), 48).unwrap();
@@ -178,7 +178,7 @@ fn a_request_that_its_server_took_into_the_grave_is_not_repeated() {
     );
     assert_eq!(grave.join().unwrap(), Command::RegionRead as u16);
     // The next server takes the path over. It must see its own client's opening, and no more.
-    let served = Served::at(&path);
+    let served = Serving::at(&path);
     let next = Client::open(address, "user:next", PATIENCE).unwrap();
     let before = resets(&next);
     assert_eq!(bar.read64(8), lost, "the same error, for good");
@@ -190,7 +190,7 @@ fn a_request_that_its_server_took_into_the_grave_is_not_repeated() {
 
 #[test]
 fn a_client_that_dies_amid_a_message_is_followed_by_the_next() {
-    let served = Served::new();
+    let served = Serving::new();
     let write = message(&Header::command(3, Command::RegionWrite), |m| {
         let access = RegionAccess {
             offset: regs::SCRATCH.row().offset(),
@@ -223,7 +223,7 @@ fn a_client_that_dies_amid_a_message_is_followed_by_the_next() {
 
 #[test]
 fn a_client_that_dies_with_rings_running_leaves_a_device_that_the_next_resets() {
-    let served = Served::new();
+    let served = Serving::new();
     let stream = served.connect();
     let mut wire = stream.try_clone().unwrap();
     let client = Arc::new(Client::from_stream(stream, "user:dying", PATIENCE).unwrap());

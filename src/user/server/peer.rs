@@ -102,8 +102,10 @@ impl Peer {
         }
     }
 
-    /// Returns the next message, `payload` being an empty vector to use again. Between two messages a client may be silent for as long as it likes, for a guest may sleep; one that
-    /// has not even said which version it speaks keeps the place of others.
+    /// Returns the next message, `payload` being an empty vector to use again.
+    ///
+    /// Between two messages a client may be silent for as long as it likes, for a guest may sleep; one that has not even said
+    /// which version it speaks keeps the place of others.
     pub(super) fn next(
         &mut self,
         payload: Vec<u8>,
