@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::vfio::Bdf;
+use crate::machine::Bdf;
 
 /// The option whose value nobody shall read in a log, an error or a document.
 const SECRET: &str = "token=";

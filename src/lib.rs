@@ -9,7 +9,8 @@
 //! - [`dma`]: memory that the device reaches.
 //! - [`vfio`]: PCI functions through the kernel's VFIO.
 //! - [`user`]: devices in other processes, over vfio-user sockets.
-//! - [`host`]: the machine around a device: what there is, what is wrong, binding and giving back.
+//! - [`machine`]: what the kernel's files tell: PCI functions, groups, NUMA nodes, hugepages.
+//! - [`host`]: the machine around a device: what is wrong, binding and giving back.
 //! - [`bringup`]: checks that prove a board layer by layer.
 //! - [`report`]: what a bring-up leaves behind, as data and as files.
 //! - [`devices`] and [`sim`]: the drivers and the models themselves.
@@ -19,6 +20,7 @@ pub mod bringup;
 pub mod device;
 pub mod dma;
 pub mod host;
+pub mod machine;
 pub mod pool;
 pub mod report;
 pub mod user;

@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 use hwpool::host::Kernel;
-use hwpool::host::hugepages::{Pool, size_text};
+use hwpool::host::hugepages::size_text;
+use hwpool::machine;
 use serde_json::{Value, json};
 
 use super::Output;
@@ -51,13 +52,13 @@ pub(crate) fn run(args: &Hugepages, output: Output) -> anyhow::Result<()> {
     let tree = args.machine.tree();
     let (change, up) = match &args.action {
         Action::Status => {
-            let pools = Pool::all(&tree);
+            let pools = machine::Hugepages::all(&tree);
             return output.print(|| document(&pools), || pools.iter().map(line).collect());
         }
         Action::Reserve(change) => (change, true),
         Action::Release(change) => (change, false),
     };
-    let pool = Pool::find(&tree, change.size, change.node)?;
+    let pool = machine::Hugepages::find(&tree, change.size, change.node)?;
     let wanted = pool.number_after(up, change.pages);
     output.line(format!("echo {wanted} > {}", pool.path()))?;
     let now = match (change.dry_run, up) {
@@ -76,12 +77,12 @@ pub(crate) fn run(args: &Hugepages, output: Output) -> anyhow::Result<()> {
     output.print(all, || changed(&pool, &now, change.dry_run))
 }
 
-fn document(pools: &[Pool]) -> Value {
-    let pool = |pool: &Pool| json!({ "node": pool.node, "bytes": pool.bytes, "total": pool.total, "free": pool.free, "surplus": pool.surplus });
+fn document(pools: &[machine::Hugepages]) -> Value {
+    let pool = |pool: &machine::Hugepages| json!({ "node": pool.node, "bytes": pool.bytes, "total": pool.total, "free": pool.free, "surplus": pool.surplus });
     json!({ "schema": "hwpool.hugepages/1", "pools": pools.iter().map(pool).collect::<Vec<_>>() })
 }
 
-fn changed(before: &Pool, now: &Pool, dry_run: bool) -> String {
+fn changed(before: &machine::Hugepages, now: &machine::Hugepages, dry_run: bool) -> String {
     let place = now.place();
     match dry_run {
         true => format!(
@@ -95,7 +96,7 @@ fn changed(before: &Pool, now: &Pool, dry_run: bool) -> String {
     }
 }
 
-fn line(pool: &Pool) -> String {
+fn line(pool: &machine::Hugepages) -> String {
     let node = pool
         .node
         .map_or("all nodes".into(), |node| format!("node {node}"));

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hwpool_devices::bus::{DmaError, Iova, Transport};
 
 use super::iova::{IovaAllocator, IovaError};
-use super::mapping::Mapping;
-use super::memory::{Memory, Pages};
-use super::page::PageSize;
+use super::memory::Memory;
+use super::request::Pages;
+use crate::machine::PageSize;
 
 /// Where a mapping shall be.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub enum Placement {
 
 /// Why a domain could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DomainError {
     /// The transport does not tell what its IOMMU can map.
     #[error("{device}: asking for the limits of the IOMMU failed")]
@@ -47,6 +48,7 @@ pub enum DomainError {
 
 /// Why memory could not be mapped for a device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MapError {
     /// The memory is not made of whole IOMMU pages.
     #[error(
@@ -129,27 +131,17 @@ impl<T: Transport> Domain<T> {
         self.quarantined.load(Ordering::Relaxed)
     }
 
-    /// Lets the device reach all of `memory`, as one mapping, until the result is dropped.
-    ///
-    /// Blocks while the kernel pins the pages.
-    ///
-    /// # Errors
-    ///
-    /// [`MapError`]. A failure that leaves open whether the mapping exists ([`DmaError::Os`], as when a reply was
-    /// lost) is followed by an attempt to remove it; if that fails too, the memory is
-    /// [quarantined](Self::quarantined).
-    pub fn map(
-        self: &Arc<Self>,
-        memory: Arc<Memory>,
-        at: Placement,
-    ) -> Result<Mapping<T>, MapError> {
-        let at = self.prescribed(&memory, at)?;
-        let iova = self.place(&memory, at)?;
-        if let Err(source) = self.transport.dma_map(iova, memory.source()) {
-            self.settle(iova, &memory, at, &source);
-            return Err(self.refused(&memory, iova, source));
+    /// Maps all of `memory` and tells where; [`Domain::map`] makes the mapping's handle of it.
+    pub(super) fn map_at(&self, memory: &Arc<Memory>, at: Placement) -> Result<Iova, MapError> {
+        let at = self.prescribed(memory, at)?;
+        let iova = self.place(memory, at)?;
+        match self.transport.dma_map(iova, memory.source()) {
+            Ok(()) => Ok(iova),
+            Err(source) => {
+                self.settle(iova, memory, at, &source);
+                Err(self.refused(memory, iova, source))
+            }
         }
-        Ok(Mapping::new(Arc::clone(self), memory, iova))
     }
 
     /// Returns the pages that mappings can be made of, for a [`MemoryRequest`](super::MemoryRequest).

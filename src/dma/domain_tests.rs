@@ -5,6 +5,7 @@ use std::time::Duration;
 use hwpool_devices::bus::{Bar, BusError, DmaBuffer, DmaLimits, DmaSource, Doorbell, Irq};
 
 use super::*;
+use crate::dma::mapping::Mapping;
 use crate::dma::testing::skip;
 use crate::dma::{MemoryRequest, PageSize, Pages};
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::PageSize;
-use super::system::hugepage_directory;
+use crate::machine::{Hugepages, PageSize, Tree, hugepage_directory};
 
 /// Hugepages that were wanted, beside those that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Shortage {
     /// The size of the pages.
     pub page_size: PageSize,
@@ -21,6 +21,23 @@ pub struct Shortage {
 }
 
 impl Shortage {
+    /// Compares `wanted` hugepages with those that are there, on `node` where one is given.
+    ///
+    /// A size that the CPU lacks, or a node that is not there, has 0 pages. The numbers are old as soon as they are read:
+    /// they choose the page size and word the messages, and whether memory is there is decided by the allocation.
+    pub(super) fn of(tree: &Tree, size: PageSize, wanted: usize, node: Option<u32>) -> Shortage {
+        let found = Hugepages::count(tree, size.bytes() as u64, node);
+        let (free, total) = found.map_or((0, 0), |found| (found.available(), found.total));
+        let clamp = |pages: u64| usize::try_from(pages).unwrap_or(usize::MAX);
+        Shortage {
+            page_size: size,
+            wanted,
+            free: clamp(free),
+            total: clamp(total),
+            node,
+        }
+    }
+
     /// Tells whether there are enough pages after all.
     pub(super) fn is_none(&self) -> bool {
         self.free >= self.wanted
@@ -44,7 +61,7 @@ impl fmt::Display for Shortage {
             );
         }
         let total = self.total.saturating_add(wanted - free);
-        let directory = hugepage_directory(self.page_size, self.node);
+        let directory = hugepage_directory(self.page_size.bytes() as u64, self.node);
         write!(
             f,
             ": reserve them with `echo {total} > {directory}/nr_hugepages`"
@@ -175,6 +192,32 @@ impl fmt::Display for Warning {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::testing::FakeMachine;
+
+    #[test]
+    fn reserved_pages_are_not_free() {
+        let machine = FakeMachine::new();
+        machine.hugepages(PageSize::Huge2M, None, 10, 8, 3);
+        let found = Shortage::of(&machine.tree(), PageSize::Huge2M, 6, None);
+        assert_eq!((found.free, found.total, found.wanted), (5, 10, 6));
+    }
+
+    #[test]
+    fn a_node_has_its_own_count_but_shares_the_reservations() {
+        let machine = FakeMachine::new();
+        machine.hugepages(PageSize::Huge2M, None, 10, 10, 7);
+        machine.hugepages(PageSize::Huge2M, Some(1), 4, 4, 0);
+        let found = Shortage::of(&machine.tree(), PageSize::Huge2M, 1, Some(1));
+        assert_eq!((found.free, found.total, found.node), (3, 4, Some(1)));
+    }
+
+    #[test]
+    fn sizes_and_nodes_that_do_not_exist_have_no_pages() {
+        let machine = FakeMachine::new();
+        let free = |size, node| Shortage::of(&machine.tree(), size, 1, node).free;
+        assert_eq!(free(PageSize::Huge1G, None), 0);
+        assert_eq!(free(PageSize::Huge2M, Some(9)), 0);
+    }
 
     fn shortage(free: usize, node: Option<u32>) -> Shortage {
         Shortage {

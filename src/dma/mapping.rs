@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hwpool_devices::bus::{DmaBuffer, Iova, Transport};
 
-use super::domain::Domain;
+use super::domain::{Domain, MapError, Placement};
 use super::memory::Memory;
 
 /// Bytes of a word, the unit of access.
@@ -23,23 +23,38 @@ const WORD: usize = size_of::<u64>();
 pub struct Mapping<T: Transport> {
     // `drop` below runs before any field goes. Then in this order: nothing that needs the memory outlives it, and
     // the transport goes with the last reference to the domain.
-    words: Words,
+    cells: Cells,
     iova: Iova,
     memory: Arc<Memory>,
     domain: Arc<Domain<T>>,
 }
 
-impl<T: Transport> Mapping<T> {
-    /// Wraps a mapping that exists.
-    pub(super) fn new(domain: Arc<Domain<T>>, memory: Arc<Memory>, iova: Iova) -> Mapping<T> {
-        Mapping {
-            words: Words::of(&memory),
+impl<T: Transport> Domain<T> {
+    /// Lets the device reach all of `memory`, as one mapping, until the result is dropped.
+    ///
+    /// Blocks while the kernel pins the pages.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`]. A failure that leaves open whether the mapping exists ([`DmaError::Os`], as when a reply was
+    /// lost) is followed by an attempt to remove it; if that fails too, the memory is
+    /// [quarantined](Self::quarantined).
+    pub fn map(
+        self: &Arc<Self>,
+        memory: Arc<Memory>,
+        at: Placement,
+    ) -> Result<Mapping<T>, MapError> {
+        let iova = self.map_at(&memory, at)?;
+        Ok(Mapping {
+            cells: Cells::of(&memory),
             iova,
             memory,
-            domain,
-        }
+            domain: Arc::clone(self),
+        })
     }
+}
 
+impl<T: Transport> Mapping<T> {
     /// Returns the memory behind the mapping.
     pub fn memory(&self) -> &Arc<Memory> {
         &self.memory
@@ -61,7 +76,7 @@ impl<T: Transport> Mapping<T> {
     /// overlap.
     pub fn slice(self: &Arc<Self>, range: Range<usize>) -> Option<Slice<T>> {
         Some(Slice {
-            words: self.words.cut(&range)?,
+            cells: self.cells.cut(&range)?,
             iova: self.iova.checked_add(range.start as u64)?,
             mapping: Arc::clone(self),
         })
@@ -86,9 +101,9 @@ impl<T: Transport> fmt::Debug for Mapping<T> {
 
 /// A piece of a [`Mapping`]: a ring, a status line.
 pub struct Slice<T: Transport> {
-    words: Words,
+    cells: Cells,
     iova: Iova,
-    /// Keeps alive what `words` points to.
+    /// Keeps alive what `cells` points to.
     mapping: Arc<Mapping<T>>,
 }
 
@@ -109,7 +124,7 @@ impl<T: Transport> fmt::Debug for Slice<T> {
     }
 }
 
-/// Gives a device's view of what has `words` and an `iova`: all of a mapping, or a piece.
+/// Gives a device's view of what has `cells` and an `iova`: all of a mapping, or a piece.
 macro_rules! dma_buffer {
     ($type:ident) => {
         impl<T: Transport> DmaBuffer for $type<T> {
@@ -120,22 +135,22 @@ macro_rules! dma_buffer {
 
             #[inline]
             fn size(&self) -> usize {
-                self.words.size()
+                self.cells.size()
             }
 
             #[inline]
             fn load64(&self, offset: usize) -> u64 {
-                self.words.load(offset)
+                self.cells.load(offset)
             }
 
             #[inline]
             fn store64(&self, offset: usize, value: u64) {
-                self.words.store(offset, value);
+                self.cells.store(offset, value);
             }
 
             #[inline]
             fn load_all(&self, offset: usize, words: &mut [u64]) {
-                let cells = self.words.run(offset, words.len());
+                let cells = self.cells.run(offset, words.len());
                 for (word, cell) in words.iter_mut().zip(cells) {
                     *word = u64::from_le(cell.load(Ordering::Relaxed));
                 }
@@ -143,7 +158,7 @@ macro_rules! dma_buffer {
 
             #[inline]
             fn store_all(&self, offset: usize, words: &[u64]) {
-                let cells = self.words.run(offset, words.len());
+                let cells = self.cells.run(offset, words.len());
                 for (word, cell) in words.iter().zip(cells) {
                     cell.store(word.to_le(), Ordering::Relaxed);
                 }
@@ -151,12 +166,12 @@ macro_rules! dma_buffer {
 
             #[inline]
             fn expect_load(&self, offset: usize) {
-                ahead::load(self.words.at(offset));
+                ahead::load(self.cells.at(offset));
             }
 
             #[inline]
             fn expect_store(&self, offset: usize) {
-                ahead::store(self.words.at(offset));
+                ahead::store(self.cells.at(offset));
             }
         }
     };
@@ -165,35 +180,35 @@ macro_rules! dma_buffer {
 dma_buffer!(Mapping);
 dma_buffer!(Slice);
 
-/// Words of a [`Memory`], located once, so that an access is a compare and a move.
+/// Cells of a [`Memory`], located once, so that an access is a compare and a move.
 ///
 /// Invariant: `first` is aligned to 8, and `count` words from it lie within a `Memory` that whoever holds this keeps
 /// alive: the same struct has an `Arc` of it, directly or through a mapping. Private to this file.
-struct Words {
+struct Cells {
     first: NonNull<u64>,
     count: usize,
 }
 
-// SAFETY: `Words` is an address into memory that any thread may reach (the invariant keeps it mapped, whoever holds
+// SAFETY: `Cells` is an address into memory that any thread may reach (the invariant keeps it mapped, whoever holds
 // it), and every access through it is atomic.
-unsafe impl Send for Words {}
+unsafe impl Send for Cells {}
 // SAFETY: as for Send: shared use makes atomic accesses only.
-unsafe impl Sync for Words {}
+unsafe impl Sync for Cells {}
 
-impl Words {
+impl Cells {
     /// Locates all of `memory`. Its pages are aligned to more than a word.
-    fn of(memory: &Memory) -> Words {
-        Words {
+    fn of(memory: &Memory) -> Cells {
+        Cells {
             first: memory.as_ptr().cast(),
             count: memory.len() / WORD,
         }
     }
 
     /// Locates the words of `range` (bytes), or returns `None` where that is not a run of words inside.
-    fn cut(&self, range: &Range<usize>) -> Option<Words> {
+    fn cut(&self, range: &Range<usize>) -> Option<Cells> {
         let whole = range.start.is_multiple_of(WORD) && range.end.is_multiple_of(WORD);
         let inside = range.start < range.end && range.end <= self.size();
-        (whole && inside).then(|| Words {
+        (whole && inside).then(|| Cells {
             // SAFETY: start < end <= size, so the result points into the same memory; a multiple of 8 keeps it
             // aligned.
             first: unsafe { self.first.byte_add(range.start) },

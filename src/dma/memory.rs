@@ -3,94 +3,13 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use hwpool_devices::bus::DmaSource;
 use memmap2::MmapRaw;
 
-use super::attempt::Attempt;
-use super::error::{MemoryError, Warning};
-use super::system::System;
-use super::{PageSize, numa};
-
-/// Longest label in bytes: `MFD_NAME_MAX_LEN` of linux/mm/memfd.c.
-const LABEL_MAX: usize = 249;
-
-/// Which pages to take.
-#[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
-pub enum Pages {
-    /// The largest pages that are free and don't waste much.
-    ///
-    /// 1 GiB pages where at most an eighth of the memory is wasted by rounding, 2 MiB pages from 1 MiB up, else base
-    /// pages. Memory that would have had hugepages if enough were free comes with [`Warning::BasePages`]. Nearness
-    /// goes before size: base pages on the node asked for rather than hugepages on another.
-    #[default]
-    Largest,
-    /// Pages of this size or an error.
-    Exactly(PageSize),
-}
-
-/// What memory to allocate.
-///
-/// ```
-/// use hwpool::dma::{Memory, MemoryRequest, PageSize, Pages};
-///
-/// let request = MemoryRequest::new(4096)
-///     .pages(Pages::Exactly(PageSize::Base))
-///     .label("rings");
-/// let memory = Memory::allocate(&request)?;
-/// assert!(memory.len() >= 4096);
-/// # Ok::<(), hwpool::dma::MemoryError>(())
-/// ```
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct MemoryRequest {
-    pub(super) len: usize,
-    pub(super) pages: Pages,
-    pub(super) node: Option<u32>,
-    pub(super) label: String,
-}
-
-impl MemoryRequest {
-    /// Asks for at least `len` bytes, of the [largest](Pages::Largest) pages, on any NUMA node.
-    pub fn new(len: usize) -> MemoryRequest {
-        MemoryRequest {
-            len,
-            pages: Pages::default(),
-            node: None,
-            label: String::from("hwpool"),
-        }
-    }
-
-    /// Sets which pages to take.
-    pub fn pages(self, pages: Pages) -> MemoryRequest {
-        MemoryRequest { pages, ..self }
-    }
-
-    /// Sets the NUMA node to prefer, best the device's own. A node that is full or missing gives a [`Warning`].
-    pub fn node(self, node: Option<u32>) -> MemoryRequest {
-        MemoryRequest { node, ..self }
-    }
-
-    /// Sets the name that `/proc/PID/maps` shows behind `memfd:`, at most 249 bytes and no NUL.
-    pub fn label(mut self, label: &str) -> MemoryRequest {
-        self.label = String::from(label);
-        self
-    }
-
-    fn check(&self) -> Result<(), MemoryError> {
-        if self.len == 0 {
-            return Err(MemoryError::Empty);
-        }
-        if self.label.contains('\0') || self.label.len() > LABEL_MAX {
-            return Err(MemoryError::Label {
-                label: self.label.clone(),
-                max: LABEL_MAX,
-            });
-        }
-        Ok(())
-    }
-}
+use super::error::Warning;
+use super::numa;
+use crate::machine::PageSize;
 
 /// Memory that devices can be given, in pages of one size.
 ///
@@ -112,61 +31,6 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Allocates memory, zeroed, with every page populated.
-    ///
-    /// Blocks while the kernel clears the pages, which can take seconds for many GiB. Warnings are kept in
-    /// [`Memory::warnings`] and logged, after the first of the process as debug messages.
-    ///
-    /// # Errors
-    ///
-    /// [`MemoryError`]; in particular too few hugepages or too little memory are errors here, never a signal later.
-    pub fn allocate(request: &MemoryRequest) -> Result<Memory, MemoryError> {
-        let memory = Memory::allocate_on(&System::running(), request)?;
-        for warning in &memory.warnings {
-            log(&memory.label, warning);
-        }
-        Ok(memory)
-    }
-
-    fn allocate_on(system: &System, request: &MemoryRequest) -> Result<Memory, MemoryError> {
-        request.check()?;
-        let missing = request.node.filter(|node| !system.has_node(*node));
-        let node = request.node.filter(|_| missing.is_none());
-        let mut memory = match request.pages {
-            Pages::Exactly(size) => Attempt::new(system, request, node, size)?.run()?,
-            Pages::Largest => Memory::allocate_largest(system, request, node)?,
-        };
-        let warning = missing.map(|node| Warning::NodeMissing { node });
-        memory.warnings.extend(warning);
-        Ok(memory)
-    }
-
-    fn allocate_largest(
-        system: &System,
-        request: &MemoryRequest,
-        node: Option<u32>,
-    ) -> Result<Memory, MemoryError> {
-        let mut warning = None;
-        for size in [PageSize::Huge1G, PageSize::Huge2M] {
-            if !size.suits(request.len) {
-                continue;
-            }
-            let attempt = Attempt::new(system, request, node, size)?;
-            let shortage = attempt.hugepages(node);
-            if shortage.is_none() {
-                match attempt.run() {
-                    // Somebody else took them since they were counted.
-                    Err(MemoryError::NoHugepages { .. }) => {}
-                    result => return result,
-                }
-            }
-            warning = Some(Warning::BasePages(shortage));
-        }
-        let mut memory = Attempt::new(system, request, node, PageSize::Base)?.run()?;
-        memory.warnings.extend(warning);
-        Ok(memory)
-    }
-
     /// Returns the address of the first byte in this process, aligned to the page size.
     ///
     /// It stays valid for [`Memory::len`] bytes as long as the `Memory` lives. Device and other processes may access
@@ -221,17 +85,3 @@ impl Memory {
         })
     }
 }
-
-/// Logs a warning; later ones mostly say the same of other memory, and are for those who look for them.
-fn log(label: &str, warning: &Warning) {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if SAID.swap(true, Ordering::Relaxed) {
-        tracing::debug!("DMA memory for {label}: {warning}");
-    } else {
-        tracing::warn!("DMA memory for {label}: {warning}");
-    }
-}
-
-#[cfg(test)]
-#[path = "memory_tests.rs"]
-mod tests;

@@ -4,7 +4,10 @@ use std::os::unix::fs::MetadataExt;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 
 use super::*;
-use crate::dma::testing::{FakeSystem, skip};
+use crate::dma::error::Shortage;
+use crate::dma::request::LABEL_MAX;
+use crate::dma::testing::skip;
+use crate::machine::testing::FakeMachine;
 
 const MIB: usize = 1 << 20;
 /// More than any address space has: were the checks broken, `mmap` would still refuse before memory is touched.
@@ -115,11 +118,11 @@ fn more_than_there_is_gives_an_error() {
 
 #[test]
 fn base_memory_is_asked_for_before_it_is_touched() {
-    let tree = FakeSystem::new();
+    let tree = FakeMachine::new();
     let page = PageSize::Base.bytes();
     tree.write("proc/meminfo", &format!("MemAvailable: {} kB", page / 1024));
-    assert!(Memory::allocate_on(&tree.system(), &base(page)).is_ok());
-    let error = Memory::allocate_on(&tree.system(), &base(page + 1)).unwrap_err();
+    assert!(Memory::allocate_on(&tree.tree(), &base(page)).is_ok());
+    let error = Memory::allocate_on(&tree.tree(), &base(page + 1)).unwrap_err();
     let expected = MemoryError::NoMemory {
         label: String::from("hwpool"),
         len: 2 * page,
@@ -147,9 +150,9 @@ fn more_hugepages_than_there_are_give_an_error() {
 
 #[test]
 fn falling_back_to_base_pages_warns_with_the_numbers() {
-    let tree = FakeSystem::new();
+    let tree = FakeMachine::new();
     tree.hugepages(PageSize::Huge2M, None, 3, 2, 1);
-    let memory = Memory::allocate_on(&tree.system(), &MemoryRequest::new(4 * MIB)).unwrap();
+    let memory = Memory::allocate_on(&tree.tree(), &MemoryRequest::new(4 * MIB)).unwrap();
     assert_eq!(memory.page_size(), PageSize::Base);
     let [Warning::BasePages(shortage)] = memory.warnings() else {
         panic!("{:?}", memory.warnings());
@@ -159,20 +162,20 @@ fn falling_back_to_base_pages_warns_with_the_numbers() {
 
 #[test]
 fn small_memory_has_base_pages_without_a_warning() {
-    let tree = FakeSystem::new();
-    let memory = Memory::allocate_on(&tree.system(), &MemoryRequest::new(MIB - 1)).unwrap();
+    let tree = FakeMachine::new();
+    let memory = Memory::allocate_on(&tree.tree(), &MemoryRequest::new(MIB - 1)).unwrap();
     assert_eq!(memory.page_size(), PageSize::Base);
     assert_eq!(memory.warnings(), []);
 }
 
 #[test]
 fn hugepages_that_vanish_after_counting_are_a_fallback() {
-    let tree = FakeSystem::new();
+    let tree = FakeMachine::new();
     // The tree promises more than this machine can have.
     tree.hugepages(PageSize::Huge2M, None, 1 << 20, 1 << 20, 0);
-    let real = System::running().hugepages(PageSize::Huge2M, 1, None);
+    let real = Shortage::of(&Tree::running(), PageSize::Huge2M, 1, None);
     let request = MemoryRequest::new((real.total + 1) * 2 * MIB);
-    let memory = Memory::allocate_on(&tree.system(), &request).unwrap();
+    let memory = Memory::allocate_on(&tree.tree(), &request).unwrap();
     assert_eq!(memory.page_size(), PageSize::Base);
     assert!(matches!(memory.warnings(), [Warning::BasePages(_)]));
 }
@@ -199,9 +202,9 @@ fn a_node_is_a_preference() {
     let missing = Memory::allocate(&base(1).node(Some(777))).unwrap();
     assert_eq!(missing.warnings(), [Warning::NodeMissing { node: 777 }]);
 
-    let tree = FakeSystem::new();
+    let tree = FakeMachine::new();
     tree.write("sys/devices/system/node/node777/cpulist", "");
-    let refused = Memory::allocate_on(&tree.system(), &base(1).node(Some(777))).unwrap();
+    let refused = Memory::allocate_on(&tree.tree(), &base(1).node(Some(777))).unwrap();
     let errno = libc::EINVAL;
     assert_eq!(
         refused.warnings(),
@@ -210,7 +213,7 @@ fn a_node_is_a_preference() {
 
     let text = "Node 0 MemFree: 1 kB\nNode 0 FilePages: 0 kB\nNode 0 Shmem: 0 kB\n";
     tree.write("sys/devices/system/node/node0/meminfo", text);
-    let full = Memory::allocate_on(&tree.system(), &base(1).node(Some(0))).unwrap();
+    let full = Memory::allocate_on(&tree.tree(), &base(1).node(Some(0))).unwrap();
     let (node, len, available) = (0, full.len(), 1024);
     let warning = Warning::NodeFull {
         node,
@@ -222,7 +225,7 @@ fn a_node_is_a_preference() {
 
 #[test]
 fn hugepage_memory_is_taken_where_it_is_free() {
-    let wanted = System::running().hugepages(PageSize::Huge2M, 2, None);
+    let wanted = Shortage::of(&Tree::running(), PageSize::Huge2M, 2, None);
     if !wanted.is_none() {
         return skip(wanted);
     }

@@ -16,16 +16,26 @@
 //!
 //! Addresses are never pointers of this process nor physical ones: [`IovaAllocator`] chooses them, unless a caller
 //! asks for a [`Placement::Fixed`].
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `request.rs` | what memory is asked for |
+//! | `allocate.rs`, `memfd.rs` | which pages are taken, and how pages of one size are |
+//! | `memory.rs` | memory that is there |
+//! | `numa.rs` | the calls that place it |
+//! | `iova.rs` | addresses that are free |
+//! | `domain.rs`, `mapping.rs` | the mappings of a device, and one of them |
+//! | `error.rs` | what can go wrong, or less well |
 
-mod attempt;
+mod allocate;
 mod domain;
 mod error;
 mod iova;
 mod mapping;
+mod memfd;
 mod memory;
 mod numa;
-mod page;
-mod system;
+mod request;
 #[cfg(test)]
 mod testing;
 
@@ -33,5 +43,7 @@ pub use domain::{Domain, DomainError, MapError, Placement};
 pub use error::{MemoryError, Shortage, Warning};
 pub use iova::{IovaAllocator, IovaError, IovaRanges};
 pub use mapping::{Mapping, Slice};
-pub use memory::{Memory, MemoryRequest, Pages};
-pub use page::PageSize;
+pub use memory::Memory;
+pub use request::{MemoryRequest, Pages};
+
+pub use crate::machine::PageSize;

@@ -1,33 +1,15 @@
-//! Hugepages by node and size (Linux, admin-guide/mm/hugetlbpage): counted, reserved and released.
+//! Hugepages by node and size, reserved and released.
 
 use std::path::PathBuf;
 
-use super::{Tree, Writer};
-
-/// Hugepages of one size, on one node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pool {
-    /// The NUMA node; `None` on a kernel without NUMA.
-    pub node: Option<u32>,
-    /// Size of a page.
-    pub bytes: u64,
-    /// Pages in the pool.
-    pub total: u64,
-    /// Pages that nobody uses.
-    pub free: u64,
-    /// Pages beyond what was reserved, which go when they are no longer used. They count in `total`, and not in the
-    /// number that the kernel is given.
-    pub surplus: u64,
-    /// Of the free pages, on all nodes, those that are not promised to mappings that have not touched them yet.
-    unpromised: u64,
-    directory: String,
-}
+use super::Writer;
+use crate::machine::{Hugepages, Tree};
 
 /// Why pages were not reserved or released. What had been changed is changed back.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HugepageError {
-    /// There is no such pool.
+    /// There are none of such a size, or no such node.
     #[error("no hugepages of {bytes} bytes{}: `hwpool hugepages status` lists what there is",
             node.map_or(String::new(), |node| format!(" on node {node}")))]
     NoPool {
@@ -97,44 +79,16 @@ pub enum HugepageError {
     },
 }
 
-impl Pool {
-    /// Reads all pools, by node, then by size.
-    pub fn all(tree: &Tree) -> Vec<Pool> {
-        let at = "/sys/devices/system/node";
-        let nodes = tree.names(at).into_iter();
-        let mut nodes: Vec<u32> = nodes
-            .filter_map(|name| name.strip_prefix("node")?.parse().ok())
-            .collect();
-        nodes.sort_unstable();
-        let mut pools: Vec<_> = nodes
-            .iter()
-            .flat_map(|node| pools_in(tree, Some(*node), &format!("{at}/node{node}/hugepages")))
-            .collect();
-        if pools.is_empty() {
-            pools = pools_in(tree, None, "/sys/kernel/mm/hugepages");
-        }
-        for pool in &mut pools {
-            pool.unpromised = unpromised(tree, pool.bytes);
-        }
-        pools
-    }
-
-    /// Finds the pool of a size on a node; without a node the first.
+impl Hugepages {
+    /// Finds those of a size on a node; without a node the first.
     ///
     /// # Errors
     ///
     /// [`HugepageError::NoPool`].
-    pub fn find(tree: &Tree, bytes: u64, node: Option<u32>) -> Result<Pool, HugepageError> {
-        let mut pools = Pool::all(tree).into_iter();
-        let fits = |pool: &Pool| pool.bytes == bytes && (node.is_none() || pool.node == node);
-        pools
-            .find(fits)
-            .ok_or(HugepageError::NoPool { bytes, node })
-    }
-
-    /// Returns the file that sets the number of pages.
-    pub fn path(&self) -> String {
-        format!("{}/nr_hugepages", self.directory)
+    pub fn find(tree: &Tree, bytes: u64, node: Option<u32>) -> Result<Hugepages, HugepageError> {
+        let mut all = Hugepages::all(tree).into_iter();
+        let fits = |one: &Hugepages| one.bytes == bytes && (node.is_none() || one.node == node);
+        all.find(fits).ok_or(HugepageError::NoPool { bytes, node })
     }
 
     /// Returns node and size, for the beginning of a sentence.
@@ -145,7 +99,7 @@ impl Pool {
         format!("{node}{}: ", size_text(self.bytes))
     }
 
-    /// Adds `pages`, or none where the kernel does not find as many. Returns the pool as it is then.
+    /// Adds `pages`, or none where the kernel does not find as many. Returns what there is then.
     ///
     /// Blocks while the kernel moves memory: seconds, for large numbers.
     ///
@@ -157,10 +111,10 @@ impl Pool {
         tree: &Tree,
         writer: &mut dyn Writer,
         pages: u64,
-    ) -> Result<Pool, HugepageError> {
+    ) -> Result<Hugepages, HugepageError> {
         let wanted = self.number_after(true, pages);
         self.set(tree, writer, wanted)?;
-        let now = Pool::find(tree, self.bytes, self.node)?;
+        let now = Hugepages::find(tree, self.bytes, self.node)?;
         if now.reserved() >= wanted {
             return Ok(now);
         }
@@ -174,7 +128,7 @@ impl Pool {
         })
     }
 
-    /// Gives `pages` free pages back to the system, or none where fewer are free. Returns the pool as it is then.
+    /// Gives `pages` free pages back to the system, or none where fewer are free. Returns what there is then.
     ///
     /// # Errors
     ///
@@ -184,8 +138,8 @@ impl Pool {
         tree: &Tree,
         writer: &mut dyn Writer,
         pages: u64,
-    ) -> Result<Pool, HugepageError> {
-        let free = self.free.min(self.unpromised).min(self.reserved());
+    ) -> Result<Hugepages, HugepageError> {
+        let free = self.available().min(self.reserved());
         if pages > free {
             return Err(HugepageError::InUse {
                 place: self.place(),
@@ -195,7 +149,7 @@ impl Pool {
             });
         }
         self.set(tree, writer, self.number_after(false, pages))?;
-        let now = Pool::find(tree, self.bytes, self.node)?;
+        let now = Hugepages::find(tree, self.bytes, self.node)?;
         let got = self.total.saturating_sub(now.total);
         if got >= pages {
             return Ok(now);
@@ -230,42 +184,6 @@ impl Pool {
             value,
             source,
         })
-    }
-}
-
-fn pools_in(tree: &Tree, node: Option<u32>, at: &str) -> Vec<Pool> {
-    let names = tree.names(at).into_iter();
-    let mut pools: Vec<_> = names
-        .filter_map(|name| {
-            let kib: u64 = name
-                .strip_prefix("hugepages-")?
-                .strip_suffix("kB")?
-                .parse()
-                .ok()?;
-            let directory = format!("{at}/{name}");
-            let count = |file: &str| tree.number(&format!("{directory}/{file}"));
-            Some(Pool {
-                node,
-                bytes: kib.checked_mul(1024)?,
-                total: count("nr_hugepages")?,
-                free: count("free_hugepages")?,
-                surplus: count("surplus_hugepages").unwrap_or(0),
-                unpromised: u64::MAX,
-                directory,
-            })
-        })
-        .collect();
-    pools.sort_by_key(|pool| pool.bytes);
-    pools
-}
-
-/// The kernel counts promises for the whole machine only.
-fn unpromised(tree: &Tree, bytes: u64) -> u64 {
-    let at = format!("/sys/kernel/mm/hugepages/hugepages-{}kB", bytes >> 10);
-    let count = |file: &str| tree.number::<u64>(&format!("{at}/{file}"));
-    match count("free_hugepages").zip(count("resv_hugepages")) {
-        Some((free, promised)) => free.saturating_sub(promised),
-        None => u64::MAX,
     }
 }
 

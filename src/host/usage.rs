@@ -1,11 +1,9 @@
 //! Who uses a function now: what would break if its driver were taken away.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Function, Tree};
-use crate::vfio::Bdf;
+use crate::machine::{Bdf, Function, Opener, Openers, Tree, mount_points, routes};
 
 /// A reason not to take a function from its driver. Each can be overridden by its name, for itself alone.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,54 +98,6 @@ pub struct Usage {
     pub uses: Vec<Use>,
 }
 
-/// A process that has a device node open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opener {
-    /// Process id.
-    pub pid: u32,
-    /// Name of its program, as the kernel cuts it.
-    pub command: String,
-    /// The node.
-    pub node: String,
-}
-
-/// Device nodes that processes have open, as far as this user may see: root sees all.
-///
-/// Reading it walks all processes, so it is read once and asked for each function.
-#[derive(Debug, Default)]
-pub struct Openers(Vec<Opener>);
-
-impl Openers {
-    /// Looks at the descriptors of all processes.
-    pub fn read(tree: &Tree) -> Openers {
-        let pids = tree.names("/proc").into_iter();
-        let pids = pids.filter_map(|name| name.parse().ok());
-        Openers(pids.flat_map(|pid| open_nodes(tree, pid)).collect())
-    }
-
-    /// Returns those who have one of `nodes` open.
-    pub fn of(&self, nodes: &[String]) -> Vec<&Opener> {
-        let wanted = |opener: &&Opener| nodes.contains(&opener.node);
-        self.0.iter().filter(wanted).collect()
-    }
-}
-
-/// Returns the nodes below /dev that a process has open, each once.
-fn open_nodes(tree: &Tree, pid: u32) -> Vec<Opener> {
-    let descriptors = tree.names(&format!("/proc/{pid}/fd"));
-    let targets = descriptors
-        .iter()
-        .filter_map(|fd| tree.target(&format!("/proc/{pid}/fd/{fd}")));
-    let nodes: BTreeSet<_> = targets.filter(|path| path.starts_with("/dev/")).collect();
-    let command = || tree.text(&format!("/proc/{pid}/comm")).unwrap_or_default();
-    let opener = |node| Opener {
-        pid,
-        command: command(),
-        node,
-    };
-    nodes.into_iter().map(opener).collect()
-}
-
 impl Usage {
     /// Finds out what `function` is used for. Interfaces and mounts of other namespaces than this process's and
     /// init's can't be seen.
@@ -232,7 +182,7 @@ fn of_interface(tree: &Tree, name: &str) -> Vec<Use> {
             what: format!("{name} is up and has a carrier"),
         });
     }
-    uses.extend(routes(tree, name));
+    uses.extend(routed(tree, name));
     // A port of a bond or a bridge has no routes of its own; its upper interface has.
     for upper in tree.names(&format!("/sys/class/net/{name}")) {
         let Some(upper) = upper.strip_prefix("upper_") else {
@@ -242,58 +192,27 @@ fn of_interface(tree: &Tree, name: &str) -> Vec<Use> {
             reason: Reason::Holder,
             what: format!("{name} is a part of {upper}"),
         });
-        uses.extend(routes(tree, upper));
+        uses.extend(routed(tree, upper));
     }
     uses
 }
 
-/// Returns the routes through an interface, by both tables (proc(5)); multicast and link-local ones tell nothing.
-fn routes(tree: &Tree, name: &str) -> Vec<Use> {
-    let text = tree.text("/proc/net/route").unwrap_or_default();
-    let v4 = text.lines().skip(1).filter_map(|line| v4_route(line, name));
-    let text6 = tree.text("/proc/net/ipv6_route").unwrap_or_default();
-    let v6 = text6.lines().filter_map(|line| v6_route(line, name));
-    let route = |to: String| Use {
+/// Returns the routes through an interface as uses.
+fn routed(tree: &Tree, name: &str) -> impl Iterator<Item = Use> {
+    let routes = routes(tree, name).into_iter();
+    routes.map(move |to| Use {
         reason: Reason::Route,
         what: format!("the route to {to} goes through {name}"),
-    };
-    v4.chain(v6).map(route).collect()
-}
-
-/// Reads `IFACE DESTINATION GATEWAY FLAGS ... MASK`, addresses as the CPU's words in hexadecimal.
-fn v4_route(line: &str, name: &str) -> Option<String> {
-    let fields: Vec<_> = line.split_whitespace().collect();
-    let word = |index: usize| u32::from_str_radix(fields.get(index)?, 16).ok();
-    if fields.first() != Some(&name) {
-        return None;
-    }
-    let [a, b, c, d] = word(1)?.to_ne_bytes();
-    let prefix = word(7)?.count_ones();
-    Some(match prefix {
-        0 => "default".into(),
-        _ => format!("{a}.{b}.{c}.{d}/{prefix}"),
     })
-}
-
-/// Reads `DESTINATION PREFIX SOURCE PREFIX GATEWAY METRIC REFS USE FLAGS IFACE`.
-fn v6_route(line: &str, name: &str) -> Option<String> {
-    let fields: Vec<_> = line.split_whitespace().collect();
-    if fields.get(9) != Some(&name) {
-        return None;
-    }
-    let address = u128::from_str_radix(fields[0], 16).ok()?;
-    let prefix = u8::from_str_radix(fields[1], 16).ok()?;
-    let tells_nothing = address >> 118 == 0xfe80 >> 6 || address >> 120 == 0xff;
-    match (tells_nothing, prefix) {
-        (true, _) => None,
-        (false, 0) => Some("default (IPv6)".into()),
-        (false, _) => Some(format!("{}/{prefix}", std::net::Ipv6Addr::from(address))),
-    }
 }
 
 /// Returns what uses a disk, a partition, or what is built on them; `chain` says how it was come to.
 fn of_disk(tree: &Tree, name: &str, chain: &str) -> Vec<Use> {
-    let mut uses = mounts(tree, name, chain);
+    let mounted = mount_points(tree, name).into_iter().map(|point| Use {
+        reason: Reason::Mount,
+        what: format!("{chain} is mounted on {point}"),
+    });
+    let mut uses: Vec<_> = mounted.collect();
     let swaps = tree.text("/proc/swaps").unwrap_or_default();
     let node = format!("/dev/{name}");
     if swaps
@@ -319,31 +238,6 @@ fn of_disk(tree: &Tree, name: &str, chain: &str) -> Vec<Use> {
         uses.extend(of_disk(tree, &holder, &format!("{chain} > {called}")));
     }
     uses
-}
-
-/// Looks a disk up among the mounts of this process and of init, by number and by the name of the source: file
-/// systems over several disks have a number of their own.
-fn mounts(tree: &Tree, name: &str, chain: &str) -> Vec<Use> {
-    let number = tree.text(&format!("/sys/class/block/{name}/dev"));
-    let source = format!("/dev/{name}");
-    let mut points = BTreeSet::new();
-    for table in ["/proc/self/mountinfo", "/proc/1/mountinfo"] {
-        let text = tree.text(table).unwrap_or_default();
-        for line in text.lines() {
-            let fields: Vec<_> = line.split_whitespace().collect();
-            let behind = fields.iter().position(|field| *field == "-").unwrap_or(0);
-            let is_ours = fields.get(2).map(|n| n.to_string()) == number
-                || fields.get(behind + 2) == Some(&source.as_str());
-            if let (true, Some(point)) = (is_ours, fields.get(4)) {
-                points.insert(point.to_string());
-            }
-        }
-    }
-    let mount = |point: String| Use {
-        reason: Reason::Mount,
-        what: format!("{chain} is mounted on {point}"),
-    };
-    points.into_iter().map(mount).collect()
 }
 
 fn of_openers(usage: &Usage, function: &Function, openers: &Openers) -> Vec<Use> {

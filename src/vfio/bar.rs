@@ -10,9 +10,9 @@ use hwpool_devices::bus::{Bar, BusError, Doorbell};
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::caps::RegionCap;
-use super::device::{Device, Region, check_access};
+use super::device::{DeviceFd, Region, check_access};
 use super::error::bus_error;
-use crate::dma::PageSize;
+use crate::machine::PageSize;
 
 /// Whether this file knows how to keep normal memory and device memory in order. Elsewhere nothing is mapped, and the
 /// kernel's accessors keep the order.
@@ -29,7 +29,7 @@ pub struct VfioBar {
 }
 
 struct Inner {
-    device: Arc<Device>,
+    device: Arc<DeviceFd>,
     region: Region,
     windows: Vec<Window>,
 }
@@ -43,7 +43,7 @@ struct Window {
 impl VfioBar {
     /// Opens BAR `index` and maps what can be mapped of it around `msix`, the bytes of the MSI-X table in it.
     pub(super) fn open(
-        device: &Arc<Device>,
+        device: &Arc<DeviceFd>,
         index: u8,
         msix: Option<Range<u64>>,
     ) -> Result<VfioBar, BusError> {
@@ -264,7 +264,7 @@ fn after_read<T>(value: T) -> T {
     value
 }
 
-fn map(device: &Device, region: &Region, at: Range<u64>) -> Result<Window, BusError> {
+fn map(device: &DeviceFd, region: &Region, at: Range<u64>) -> Result<Window, BusError> {
     let len = (at.end - at.start) as usize;
     let offset = region.offset.saturating_add(at.start);
     let map = MmapOptions::new()

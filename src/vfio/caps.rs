@@ -48,7 +48,7 @@ pub(super) enum IommuCap {
 
 /// Reads the capabilities of a region's answer, whose chain starts at `first`.
 pub(super) fn region(answer: &[u8], first: u32) -> Vec<RegionCap> {
-    let read = |cap: Link<'_>| match cap.id {
+    let read = |cap: Cap<'_>| match cap.id {
         1 => cap.sparse_mmap(),
         2 => Some(RegionCap::Type {
             kind: cap.u32(0)?,
@@ -67,7 +67,7 @@ pub(super) fn region(answer: &[u8], first: u32) -> Vec<RegionCap> {
 
 /// Reads the capabilities of an IOMMU's answer, whose chain starts at `first`.
 pub(super) fn iommu(answer: &[u8], first: u32) -> Vec<IommuCap> {
-    let read = |cap: Link<'_>| match cap.id {
+    let read = |cap: Cap<'_>| match cap.id {
         1 => cap.iova_ranges(),
         3 => cap.u32(0).map(IommuCap::DmaAvailable),
         _ => Some(IommuCap::Other),
@@ -76,13 +76,13 @@ pub(super) fn iommu(answer: &[u8], first: u32) -> Vec<IommuCap> {
 }
 
 /// One capability: its header, and everything behind it up to the end of the answer.
-struct Link<'a> {
+struct Cap<'a> {
     id: u16,
     version: u16,
     body: &'a [u8],
 }
 
-impl Link<'_> {
+impl Cap<'_> {
     fn u32(&self, at: usize) -> Option<u32> {
         read_u32(self.body, at)
     }
@@ -126,9 +126,9 @@ impl<'a> Chain<'a> {
 }
 
 impl<'a> Iterator for Chain<'a> {
-    type Item = Link<'a>;
+    type Item = Cap<'a>;
 
-    fn next(&mut self) -> Option<Link<'a>> {
+    fn next(&mut self) -> Option<Cap<'a>> {
         if self.at < HEADER {
             return None;
         }
@@ -137,7 +137,7 @@ impl<'a> Iterator for Chain<'a> {
         let next = read_u32(link, 4)? as usize;
         self.at = if next > self.at { next } else { 0 };
         let ids = ids.to_ne_bytes();
-        Some(Link {
+        Some(Cap {
             id: u16::from_ne_bytes([ids[0], ids[1]]),
             version: u16::from_ne_bytes([ids[2], ids[3]]),
             body: &link[HEADER..],

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use hwpool_devices::bus::BusError;
 use hwpool_devices::pci::{self, ConfigSpace};
 use nix::errno::Errno;
-use vfio_bindings::bindings::vfio as v;
+use vfio_bindings::bindings::vfio as abi;
 
 use super::caps::{self, RegionCap};
 use super::error::{VfioError, bus_error, hint};
 use super::sys;
-use super::sysfs::Bdf;
+use crate::machine::Bdf;
 
 /// Bytes of configuration space that PCI Express gives a function.
 const CONFIG_SPACE: u64 = 4096;
@@ -45,7 +45,7 @@ pub struct Region {
 
 /// The descriptor of a function.
 #[derive(Debug)]
-pub(super) struct Device {
+pub(super) struct DeviceFd {
     file: File,
     config: Region,
     resets: bool,
@@ -53,39 +53,39 @@ pub(super) struct Device {
     power: Option<u16>,
 }
 
-impl ConfigSpace for Device {
+impl ConfigSpace for DeviceFd {
     fn dword(&self, offset: u16) -> Result<u32, BusError> {
         self.config_read32(offset)
     }
 }
 
-impl Device {
+impl DeviceFd {
     /// Takes the descriptor, learns where configuration space is, and wakes the function up.
-    pub(super) fn new(bdf: Bdf, fd: OwnedFd) -> Result<Device, VfioError> {
+    pub(super) fn new(bdf: Bdf, fd: OwnedFd) -> Result<DeviceFd, VfioError> {
         let foreign = |what| VfioError::Foreign { bdf, what };
         let info = sys::device_info(fd.as_fd()).map_err(|errno| VfioError::Bus {
             bdf,
             source: bus_error("VFIO_DEVICE_GET_INFO", errno),
         })?;
-        if info.flags & v::VFIO_DEVICE_FLAGS_PCI == 0 {
+        if info.flags & abi::VFIO_DEVICE_FLAGS_PCI == 0 {
             return Err(foreign("the kernel says that this is no PCI function"));
         }
-        let index = v::VFIO_PCI_CONFIG_REGION_INDEX;
+        let index = abi::VFIO_PCI_CONFIG_REGION_INDEX;
         let config = region(fd.as_fd(), index).map_err(|source| VfioError::Bus { bdf, source })?;
         if config.size < 64 {
             return Err(foreign(
                 "the kernel gives no access to its configuration space",
             ));
         }
-        let resets = info.flags & v::VFIO_DEVICE_FLAGS_RESET != 0;
-        let device = Device::awake(fd.into(), config, resets);
+        let resets = info.flags & abi::VFIO_DEVICE_FLAGS_RESET != 0;
+        let device = DeviceFd::awake(fd.into(), config, resets);
         device.map_err(|source| VfioError::Bus { bdf, source })
     }
 
     /// Makes a device of its parts and brings it to D0: in another state it answers nothing, and an access to a mapped
     /// register would raise SIGBUS. The kernel wakes functions that it opens; a driver must not depend on it.
-    fn awake(file: File, config: Region, resets: bool) -> Result<Device, BusError> {
-        let mut device = Device {
+    fn awake(file: File, config: Region, resets: bool) -> Result<DeviceFd, BusError> {
+        let mut device = DeviceFd {
             file,
             config,
             resets,
@@ -214,7 +214,7 @@ fn region(fd: BorrowedFd<'_>, index: u32) -> Result<Region, BusError> {
     let (info, answer) = sys::region_info(fd, index)
         .map_err(|errno| bus_error("VFIO_DEVICE_GET_REGION_INFO", errno))?;
     let flag = |bit| info.flags & bit != 0;
-    let first = if flag(v::VFIO_REGION_INFO_FLAG_CAPS) {
+    let first = if flag(abi::VFIO_REGION_INFO_FLAG_CAPS) {
         info.cap_offset
     } else {
         0
@@ -223,9 +223,9 @@ fn region(fd: BorrowedFd<'_>, index: u32) -> Result<Region, BusError> {
         index,
         size: info.size,
         offset: info.offset,
-        readable: flag(v::VFIO_REGION_INFO_FLAG_READ),
-        writable: flag(v::VFIO_REGION_INFO_FLAG_WRITE),
-        mappable: flag(v::VFIO_REGION_INFO_FLAG_MMAP),
+        readable: flag(abi::VFIO_REGION_INFO_FLAG_READ),
+        writable: flag(abi::VFIO_REGION_INFO_FLAG_WRITE),
+        mappable: flag(abi::VFIO_REGION_INFO_FLAG_MMAP),
         caps: caps::region(&answer, first),
     })
 }
@@ -294,8 +294,8 @@ mod tests {
     }
 
     /// A device whose file is an ordinary one.
-    fn device() -> Device {
-        Device::awake(file(), region(256, 4096), false).unwrap()
+    fn device() -> DeviceFd {
+        DeviceFd::awake(file(), region(256, 4096), false).unwrap()
     }
 
     /// Configuration space with a power management capability at 0x40, in state D3hot with a PME pending.
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_function_that_sleeps_is_woken_and_stays_awake() {
-        let device = Device::awake(asleep(), region(256, 4096), false).unwrap();
+        let device = DeviceFd::awake(asleep(), region(256, 4096), false).unwrap();
         assert_eq!(device.config_read32(0x44), Ok(0x0100), "D0, PME left alone");
         let off = device.config_write(0x44, &3u32.to_le_bytes());
         assert!(

@@ -1,185 +1,21 @@
-//! DMA mappings: what exists, what can be, and the pages behind it.
+//! DMA mappings: which there are, and the pages behind each.
 //!
 //! Each mapping keeps a view of its own of the memfd's pages until it is removed, so that the kernel is never handed a
 //! pointer of a caller's.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::ops::RangeInclusive;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hwpool_devices::bus::{DmaError, DmaLimits, DmaSource, Iova};
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::MmapRaw;
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::statfs::{HUGETLBFS_MAGIC, fstatfs};
 
-use super::caps::{self, IommuCap};
-use super::error::hint;
-use super::noiommu;
-use super::sys::{self, Pages};
-use crate::dma::PageSize;
-
-/// What a kernel older than the query for ranges translates at least: below the window of interrupt messages.
-const OLD_KERNEL: RangeInclusive<u64> = 0x1_0000..=0xfedf_ffff;
-
-/// A container with one group.
-pub(super) struct Container {
-    container: File,
-    /// Keeps the group in the container.
-    group: File,
-}
-
-impl Container {
-    pub(super) fn new(container: File, group: File) -> Container {
-        Container { container, group }
-    }
-}
-
-/// An I/O address space of iommufd that a function is attached to.
-///
-/// Its context may outlive it, where the descriptor of that came from somebody else. So it is destroyed when it is
-/// dropped, which the kernel refuses as long as a function is attached.
-pub(super) struct AddressSpace {
-    iommufd: File,
-    id: u32,
-    /// The function, once it is attached.
-    attached: Option<OwnedFd>,
-}
-
-impl AddressSpace {
-    /// Makes one in a context.
-    pub(super) fn new(iommufd: File) -> nix::Result<AddressSpace> {
-        let id = sys::ioas_alloc(iommufd.as_fd())?;
-        Ok(AddressSpace {
-            iommufd,
-            id,
-            attached: None,
-        })
-    }
-
-    /// Lets a function that is bound to the context reach what is mapped here.
-    pub(super) fn attach(&mut self, device: BorrowedFd<'_>) -> nix::Result<()> {
-        let own = sys::duplicate(device.as_raw_fd())?;
-        sys::attach(device, self.id)?;
-        self.attached = Some(own);
-        Ok(())
-    }
-}
-
-impl Drop for AddressSpace {
-    fn drop(&mut self) {
-        // A function that is gone is attached to nothing, so what decides is whether the space could be destroyed.
-        let detached = self
-            .attached
-            .take()
-            .map(|device| sys::detach(device.as_fd()));
-        if let Err(errno) = sys::destroy(self.iommufd.as_fd(), self.id) {
-            let id = self.id;
-            tracing::warn!(
-                "address space {id} is left until its iommufd is closed: IOMMU_DESTROY failed with errno {errno} \
-                 (after VFIO_DEVICE_DETACH_IOMMUFD_PT: {detached:?})"
-            );
-        }
-    }
-}
-
-/// Where mappings are made.
-pub(super) enum Iommu {
-    Type1(Container),
-    Ioas(AddressSpace),
-    /// Nothing is mapped: the device reaches all memory.
-    None(Container),
-}
-
-impl Iommu {
-    fn map_call(&self) -> &'static str {
-        match self {
-            Iommu::Type1(_) | Iommu::None(_) => "VFIO_IOMMU_MAP_DMA",
-            Iommu::Ioas(_) => "IOMMU_IOAS_MAP",
-        }
-    }
-
-    fn unmap_call(&self) -> &'static str {
-        match self {
-            Iommu::Type1(_) | Iommu::None(_) => "VFIO_IOMMU_UNMAP_DMA",
-            Iommu::Ioas(_) => "IOMMU_IOAS_UNMAP",
-        }
-    }
-
-    fn map(&self, iova: u64, pages: Pages<'_>) -> nix::Result<()> {
-        match self {
-            Iommu::Type1(type1) => sys::map_dma(type1.container.as_fd(), iova, pages),
-            Iommu::Ioas(ioas) => sys::ioas_map(ioas.iommufd.as_fd(), ioas.id, iova, pages),
-            Iommu::None(_) => Ok(()),
-        }
-    }
-
-    /// Returns how many bytes were unmapped.
-    fn unmap(&self, iova: u64, len: u64) -> nix::Result<u64> {
-        match self {
-            Iommu::Type1(type1) => sys::unmap_dma(type1.container.as_fd(), iova, len),
-            Iommu::Ioas(ioas) => sys::ioas_unmap(ioas.iommufd.as_fd(), ioas.id, iova, len),
-            Iommu::None(_) => Ok(len),
-        }
-    }
-
-    fn limits(&self) -> Result<DmaLimits, DmaError> {
-        match self {
-            Iommu::None(_) => Ok(noiommu::limits()),
-            Iommu::Type1(type1) => {
-                let (info, answer) = sys::iommu_info(type1.container.as_fd())
-                    .map_err(|errno| os("VFIO_IOMMU_GET_INFO", errno))?;
-                Ok(type1_limits(
-                    info.flags,
-                    info.iova_pgsizes,
-                    &answer,
-                    info.cap_offset,
-                ))
-            }
-            Iommu::Ioas(ioas) => {
-                let (ranges, align) = sys::ioas_ranges(ioas.iommufd.as_fd(), ioas.id)
-                    .map_err(|errno| os("IOMMU_IOAS_IOVA_RANGES", errno))?;
-                let ranges = ranges.iter().filter(|range| range.start <= range.last);
-                let page = if align.is_power_of_two() {
-                    align
-                } else {
-                    base_page()
-                };
-                Ok(DmaLimits {
-                    ranges: ranges.map(|range| range.start..=range.last).collect(),
-                    page_sizes: page,
-                    // iommufd has no limit of its own.
-                    entries_left: u64::MAX,
-                })
-            }
-        }
-    }
-}
-
-/// Reads the limits out of a container's answer.
-fn type1_limits(flags: u32, page_sizes: u64, answer: &[u8], first: u32) -> DmaLimits {
-    let has = |bit: u32| flags & bit != 0;
-    let caps = caps::iommu(answer, if has(2) { first } else { 0 });
-    let mut limits = DmaLimits {
-        ranges: vec![OLD_KERNEL],
-        page_sizes: if has(1) && page_sizes != 0 {
-            page_sizes
-        } else {
-            base_page()
-        },
-        entries_left: u64::MAX,
-    };
-    for cap in caps {
-        match cap {
-            IommuCap::IovaRanges(ranges) => limits.ranges = ranges,
-            IommuCap::DmaAvailable(left) => limits.entries_left = left.into(),
-            IommuCap::Other => {}
-        }
-    }
-    limits
-}
+use super::error::dma_error;
+use super::iommu::Iommu;
+use super::sys::Pages;
+use super::view::view;
+use crate::machine::{Limit, Tree};
 
 /// The mappings of one function.
 pub(super) struct Mappings {
@@ -214,18 +50,12 @@ impl Mappings {
 
     /// Returns the group's descriptor, where the function was opened by its group.
     pub(super) fn group(&self) -> Option<BorrowedFd<'_>> {
-        match &self.iommu {
-            Iommu::Type1(container) | Iommu::None(container) => Some(container.group.as_fd()),
-            Iommu::Ioas(_) => None,
-        }
+        self.iommu.group()
     }
 
     /// Returns where the device finds `source` by itself: nowhere, unless there is no IOMMU.
     pub(super) fn address(&self, source: DmaSource<'_>) -> Result<Option<Iova>, DmaError> {
-        match self.iommu {
-            Iommu::None(_) => noiommu::physical(source).map(Some),
-            Iommu::Type1(_) | Iommu::Ioas(_) => Ok(None),
-        }
+        self.iommu.address(source)
     }
 
     /// Maps the pages of `source` at `iova`, for reading and writing.
@@ -272,7 +102,7 @@ impl Mappings {
         let unmapped = self
             .iommu
             .unmap(iova.0, len)
-            .map_err(|errno| os(call, errno))?;
+            .map_err(|errno| dma_error(call, errno))?;
         if unmapped != len {
             return Err(DmaError::Os {
                 call,
@@ -311,28 +141,21 @@ impl Mappings {
             },
             Errno::ENOMEM => {
                 let pinned: u64 = table.values().map(|held| held.len).sum();
-                let limit = getrlimit(Resource::RLIMIT_MEMLOCK).map_or(0, |(soft, _)| soft);
+                let limit = Limit::read(&Tree::running(), Limit::LOCKED_MEMORY);
+                let limit = limit.map_or(0, |limit| limit.soft.unwrap_or(u64::MAX));
                 DmaError::Os {
                     call,
                     errno: errno as i32,
                     hint: memlock_hint(pinned, len, limit),
                 }
             }
-            _ => os(call, errno),
+            _ => dma_error(call, errno),
         }
     }
 
     /// Nothing can panic half-way through a change of the table, so a poisoned lock guards a sound one.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-pub(super) fn os(call: &'static str, errno: Errno) -> DmaError {
-    DmaError::Os {
-        call,
-        errno: errno as i32,
-        hint: hint(call, errno),
     }
 }
 
@@ -394,47 +217,13 @@ fn overlaps(table: &Table, iova: u64, len: u64) -> bool {
     before.is_some_and(|(start, held)| start.saturating_add(held.len - 1) >= iova)
 }
 
-/// Maps the pages of `source` into this process, and returns where in the view it begins: views begin on a page of
-/// the file's own size, and end on one, as hugepages must.
-fn view(source: DmaSource<'_>) -> Result<(MmapRaw, usize), DmaError> {
-    let page = file_page(source);
-    let start = source.offset / page * page;
-    let skip = source.offset - start;
-    let len = skip
-        .checked_add(source.len)
-        .and_then(|len| len.checked_next_multiple_of(page))
-        .and_then(|len| usize::try_from(len).ok())
-        .ok_or_else(|| os("mmap", Errno::EOVERFLOW))?;
-    let view = MmapOptions::new()
-        .offset(start)
-        .len(len)
-        .map_raw(&source.file);
-    match view {
-        Ok(view) => Ok((view, skip as usize)),
-        Err(error) => Err(os(
-            "mmap",
-            Errno::from_raw(error.raw_os_error().unwrap_or(0)),
-        )),
-    }
-}
-
-pub(super) fn file_page(source: DmaSource<'_>) -> u64 {
-    let huge = fstatfs(source.file)
-        .ok()
-        .filter(|fs| fs.filesystem_type() == HUGETLBFS_MAGIC);
-    huge.map_or(base_page(), |fs| fs.block_size() as u64)
-}
-
-/// Returns the page of this process, which is that of the IOMMU where the kernel tells none.
-fn base_page() -> u64 {
-    PageSize::Base.bytes() as u64
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::iommu::Container;
     use super::*;
     use crate::dma::{Memory, MemoryRequest, PageSize, Pages as PageChoice};
     use std::fs::File;
+    use std::os::fd::AsFd;
 
     fn limits() -> DmaLimits {
         DmaLimits {
@@ -613,37 +402,5 @@ mod tests {
             "{hint}"
         );
         assert!(memlock_hint(0, 4096, 65536).contains("out of memory"));
-    }
-
-    #[test]
-    fn limits_of_a_container_are_read() {
-        let mut answer = vec![0; 24];
-        answer.extend([1u16, 1].iter().flat_map(|n| n.to_ne_bytes()));
-        answer.extend([56u32, 1, 0].iter().flat_map(|n| n.to_ne_bytes()));
-        answer.extend([0u64, 0xffff].iter().flat_map(|n| n.to_ne_bytes()));
-        answer.resize(56, 0);
-        answer.extend([3u16, 1].iter().flat_map(|n| n.to_ne_bytes()));
-        answer.extend([0u32, 65535].iter().flat_map(|n| n.to_ne_bytes()));
-        let limits = type1_limits(3, 0x4020_1000, &answer, 24);
-        assert_eq!(limits.ranges, [0..=0xffff]);
-        assert_eq!(
-            (limits.page_sizes, limits.entries_left),
-            (0x4020_1000, 65535)
-        );
-        let old = type1_limits(0, 0, &[], 0);
-        assert_eq!((old.ranges, old.page_sizes), (vec![OLD_KERNEL], 4096));
-    }
-
-    #[test]
-    fn views_begin_on_pages_of_the_file() {
-        let memory = Memory::allocate(&base(8192)).unwrap();
-        let source = memory.source_range(4096, 4096).unwrap();
-        let (view, skip) = view(source).unwrap();
-        assert_eq!((view.len(), skip), (4096, 0));
-        let past = DmaSource {
-            len: u64::MAX,
-            ..source
-        };
-        assert!(super::view(past).is_err());
     }
 }

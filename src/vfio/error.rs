@@ -1,30 +1,32 @@
 //! What failed, with which number, why probably, and what to do about it.
 
+use std::fmt;
+
 use hwpool_devices::bus::{BusError, DmaError};
 use nix::errno::Errno;
 
-use super::sysfs::Bdf;
+use crate::machine::{Bdf, NotAnAddress};
 
-/// Why a text is not the address of a PCI function.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a PCI address: {}", self.advice())]
-pub struct NotAnAddress {
-    /// The text.
-    pub text: String,
+/// The number of an error of the kernel's. It is shown by its name, as in `EACCES: Permission denied`.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub struct KernelErrno(pub(super) Errno);
+
+impl KernelErrno {
+    /// Returns the number (errno(3)).
+    pub fn raw(self) -> i32 {
+        self.0 as i32
+    }
 }
 
-impl NotAnAddress {
-    fn advice(&self) -> String {
-        let full = format!("0000:{}", self.text);
-        match full.parse::<Bdf>() {
-            Ok(full) => {
-                format!("its domain is missing: write {full} if you mean that one (`lspci -D`)")
-            }
-            Err(_) => {
-                "write DOMAIN:BUS:DEVICE.FUNCTION in hexadecimal, as in 0000:01:00.0 (`lspci -D`)"
-                    .into()
-            }
-        }
+impl fmt::Display for KernelErrno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for KernelErrno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
     }
 }
 
@@ -125,7 +127,7 @@ pub enum VfioError {
         strangers: Vec<(String, String)>,
     },
     /// A file of VFIO can't be opened.
-    #[error("{bdf} (group {group}): opening {path} failed with errno {errno}: {}", open_hint(path, *errno))]
+    #[error("{bdf} (group {group}): opening {path} failed with errno {errno}: {}", open_hint(path, errno.0))]
     Open {
         /// The function.
         bdf: Bdf,
@@ -134,7 +136,7 @@ pub enum VfioError {
         /// The file.
         path: String,
         /// The errno.
-        errno: Errno,
+        errno: KernelErrno,
     },
     /// Somebody has the function open.
     #[error(
@@ -150,7 +152,7 @@ pub enum VfioError {
         /// The call that failed.
         call: &'static str,
         /// The errno.
-        errno: Errno,
+        errno: KernelErrno,
         /// The function's file.
         path: String,
         /// Who has it open, as far as this user may see: process id and program.
@@ -174,7 +176,7 @@ pub enum VfioError {
         wanted: String,
     },
     /// A call refused.
-    #[error("{bdf} (group {group}): {call} failed with errno {errno}: {}", hint(call, *errno))]
+    #[error("{bdf} (group {group}): {call} failed with errno {errno}: {}", hint(call, errno.0))]
     Call {
         /// The function.
         bdf: Bdf,
@@ -183,7 +185,7 @@ pub enum VfioError {
         /// The ioctl by name.
         call: &'static str,
         /// The errno.
-        errno: Errno,
+        errno: KernelErrno,
     },
     /// The kernel's VFIO is of another kind than this driver knows.
     #[error("{bdf}: {what}")]
@@ -215,6 +217,15 @@ impl VfioError {
     /// Tells whether the mistake is in the address, not with the device.
     pub fn is_usage(&self) -> bool {
         matches!(self, VfioError::Address(_) | VfioError::Option(_))
+    }
+}
+
+/// Makes the DMA error of a call that failed.
+pub(super) fn dma_error(call: &'static str, errno: Errno) -> DmaError {
+    DmaError::Os {
+        call,
+        errno: errno as i32,
+        hint: hint(call, errno),
     }
 }
 
@@ -394,7 +405,7 @@ mod tests {
             bdf: bdf(),
             group: 7,
             path: path.into(),
-            errno,
+            errno: KernelErrno(errno),
         };
         says(
             open("/dev/vfio/7", Errno::EACCES),
@@ -418,7 +429,7 @@ mod tests {
             bdf: bdf(),
             group: 7,
             call: "open",
-            errno: Errno::EBUSY,
+            errno: KernelErrno(Errno::EBUSY),
             path: "/dev/vfio/7".into(),
             holders,
         };
@@ -441,7 +452,7 @@ mod tests {
             bdf: bdf(),
             group: 7,
             call,
-            errno,
+            errno: KernelErrno(errno),
         };
         says(
             call("VFIO_SET_IOMMU", Errno::EPERM),

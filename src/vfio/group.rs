@@ -4,40 +4,39 @@ use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::errno::Errno;
 use vfio_bindings::bindings::vfio::{
     VFIO_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_NOIOMMU_IOMMU, VFIO_TYPE1v2_IOMMU,
 };
 
-use super::Options;
-use super::dma::{Container, Iommu};
 use super::error::VfioError;
+use super::iommu::{Container, Iommu};
 use super::node::Node;
+use super::options::Options;
 use super::sys;
-use super::sysfs::{Sysfs, Whereabouts};
+use super::whereabouts::{Whereabouts, strangers};
+use crate::machine::Tree;
 
 /// Opens the function through its group, in a container of its own.
 pub(super) fn open(
-    sysfs: &Sysfs,
+    tree: &Tree,
     at: &Whereabouts,
     options: Options,
 ) -> Result<(Iommu, OwnedFd), VfioError> {
-    let kind = match at.noiommu {
+    let kind = match at.group.noiommu {
         true => VFIO_NOIOMMU_IOMMU,
         false => VFIO_TYPE1v2_IOMMU,
     };
-    let group = Node::group(at).open_or_take(sysfs, at, options.fd)?;
-    let container = Node::Container.open_or_share(sysfs, at, options.iommu)?;
+    let group = Node::group(at).open_or_take(tree, at, options.fd)?;
+    let container = Node::Container.open_or_share(tree, at, options.iommu)?;
     check_kernel(at, &container, kind)?;
-    let call = |call, result: nix::Result<()>| result.map_err(|errno| call_error(at, call, errno));
+    let call = |call, result: nix::Result<()>| result.map_err(|errno| at.call_error(call, errno));
     let flags = sys::group_status(group.as_fd())
-        .map_err(|errno| call_error(at, "VFIO_GROUP_GET_STATUS", errno))?;
+        .map_err(|errno| at.call_error("VFIO_GROUP_GET_STATUS", errno))?;
     if flags & VFIO_GROUP_FLAGS_VIABLE == 0 {
-        let strangers = sysfs.strangers(at);
         return Err(VfioError::NotViable {
             bdf: at.bdf,
-            group: at.group,
-            strangers,
+            group: at.group.number,
+            strangers: strangers(tree, at),
         });
     }
     call(
@@ -49,9 +48,9 @@ pub(super) fn open(
     let name = format!("{}{}", at.bdf, token.unwrap_or_default());
     let name = CString::new(name).expect("neither an address nor a token has a NUL");
     let device = sys::device_fd(group.as_fd(), &name)
-        .map_err(|errno| call_error(at, "VFIO_GROUP_GET_DEVICE_FD", errno))?;
+        .map_err(|errno| at.call_error("VFIO_GROUP_GET_DEVICE_FD", errno))?;
     let container = Container::new(container, group);
-    let iommu = match at.noiommu {
+    let iommu = match at.group.noiommu {
         true => Iommu::None(container),
         false => Iommu::Type1(container),
     };
@@ -61,31 +60,22 @@ pub(super) fn open(
 fn check_kernel(at: &Whereabouts, container: &File, kind: u32) -> Result<(), VfioError> {
     let foreign = |what| VfioError::Foreign { bdf: at.bdf, what };
     let version = sys::api_version(container.as_fd())
-        .map_err(|errno| call_error(at, "VFIO_GET_API_VERSION", errno))?;
+        .map_err(|errno| at.call_error("VFIO_GET_API_VERSION", errno))?;
     if version != VFIO_API_VERSION as i32 {
         return Err(foreign(
             "this kernel speaks a version of VFIO that this driver does not know",
         ));
     }
     let known = sys::has_extension(container.as_fd(), kind)
-        .map_err(|errno| call_error(at, "VFIO_CHECK_EXTENSION", errno))?;
+        .map_err(|errno| at.call_error("VFIO_CHECK_EXTENSION", errno))?;
     match known {
         true => Ok(()),
-        false if at.noiommu => Err(foreign(
+        false if at.group.noiommu => Err(foreign(
             "the kernel does not let devices without an IOMMU be driven: `echo 1 > \
              /sys/module/vfio/parameters/enable_unsafe_noiommu_mode`",
         )),
         false => Err(foreign(
             "the kernel offers no type1v2 container: `modprobe vfio_iommu_type1`",
         )),
-    }
-}
-
-pub(super) fn call_error(at: &Whereabouts, call: &'static str, errno: Errno) -> VfioError {
-    VfioError::Call {
-        bdf: at.bdf,
-        group: at.group,
-        call,
-        errno,
     }
 }

@@ -10,9 +10,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use vfio_bindings::bindings::vfio as v;
+use vfio_bindings::bindings::vfio as abi;
 
-use super::device::Device;
+use super::device::DeviceFd;
 use super::error::bus_error;
 use super::sys;
 
@@ -62,7 +62,7 @@ impl fmt::Display for Notice {
 
 /// The message interrupts of a function: MSI-X, or MSI where it has no MSI-X.
 pub(super) struct Interrupts {
-    device: Arc<Device>,
+    device: Arc<DeviceFd>,
     index: u32,
     /// Vectors are enabled one by one; else room for all is made with the first.
     grows: bool,
@@ -71,19 +71,20 @@ pub(super) struct Interrupts {
 
 impl Interrupts {
     /// Learns what the function has, and enables nothing.
-    pub(super) fn new(device: Arc<Device>) -> Interrupts {
+    pub(super) fn new(device: Arc<DeviceFd>) -> Interrupts {
         let info = |index| sys::irq_info(device.fd(), index).ok();
         let usable = |index| {
-            info(index).filter(|info| info.count > 0 && info.flags & v::VFIO_IRQ_INFO_EVENTFD != 0)
+            info(index)
+                .filter(|info| info.count > 0 && info.flags & abi::VFIO_IRQ_INFO_EVENTFD != 0)
         };
         let found =
-            usable(v::VFIO_PCI_MSIX_IRQ_INDEX).or_else(|| usable(v::VFIO_PCI_MSI_IRQ_INDEX));
+            usable(abi::VFIO_PCI_MSIX_IRQ_INDEX).or_else(|| usable(abi::VFIO_PCI_MSI_IRQ_INDEX));
         let found = found.unwrap_or_default();
         // PCI allows 2048 vectors.
         let count = found.count.min(2048) as usize;
         Interrupts {
             index: found.index,
-            grows: found.flags & v::VFIO_IRQ_INFO_NORESIZE == 0,
+            grows: found.flags & abi::VFIO_IRQ_INFO_NORESIZE == 0,
             vectors: Mutex::new(vec![None; count]),
             device,
         }
@@ -162,13 +163,13 @@ fn all(room: i32) -> Result<(), BusError> {
 /// each time that it fires. Disabled when it is dropped.
 #[derive(Debug)]
 pub struct Intx {
-    device: Arc<Device>,
+    device: Arc<DeviceFd>,
     event: EventFd,
 }
 
 impl Intx {
-    pub(super) fn enable(device: &Arc<Device>) -> Result<Intx, BusError> {
-        let index = v::VFIO_PCI_INTX_IRQ_INDEX;
+    pub(super) fn enable(device: &Arc<DeviceFd>) -> Result<Intx, BusError> {
+        let index = abi::VFIO_PCI_INTX_IRQ_INDEX;
         let info = sys::irq_info(device.fd(), index)
             .map_err(|errno| bus_error("VFIO_DEVICE_GET_IRQ_INFO", errno))?;
         if info.count == 0 {
@@ -204,7 +205,7 @@ impl Irq for Intx {
 impl Drop for Intx {
     fn drop(&mut self) {
         // Best effort: closing the function disables it, too.
-        let _ = sys::set_irqs(self.device.fd(), v::VFIO_PCI_INTX_IRQ_INDEX, 0, &[]);
+        let _ = sys::set_irqs(self.device.fd(), abi::VFIO_PCI_INTX_IRQ_INDEX, 0, &[]);
     }
 }
 
@@ -226,12 +227,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Notices {
     source: Arc<Source>,
     /// What this clone has not heard yet; made by its first wait, which can say why it fails.
-    ear: OnceLock<Epoll>,
+    epoll: OnceLock<Epoll>,
 }
 
 #[derive(Debug)]
 struct Source {
-    /// Nobody reads these: an eventfd that counts on wakes every ear at every count.
+    /// Nobody reads these: an eventfd that counts on wakes every clone at every count.
     armed: Vec<(Kind, EventFd)>,
     /// When somebody first heard that the function is wanted back.
     asked: OnceLock<Instant>,
@@ -253,10 +254,10 @@ impl Clone for Notices {
 
 impl Notices {
     /// Arms those that the function has. One that can't be armed is left out: the function works without.
-    pub(super) fn arm(device: &Device) -> Result<Notices, BusError> {
+    pub(super) fn arm(device: &DeviceFd) -> Result<Notices, BusError> {
         let kinds = [
-            (Kind::ReleaseRequested, v::VFIO_PCI_REQ_IRQ_INDEX),
-            (Kind::FatalError, v::VFIO_PCI_ERR_IRQ_INDEX),
+            (Kind::ReleaseRequested, abi::VFIO_PCI_REQ_IRQ_INDEX),
+            (Kind::FatalError, abi::VFIO_PCI_ERR_IRQ_INDEX),
         ];
         let arm = |(kind, index)| {
             let info = sys::irq_info(device.fd(), index).ok()?;
@@ -271,8 +272,8 @@ impl Notices {
     }
 
     fn of(source: Arc<Source>) -> Notices {
-        let ear = OnceLock::new();
-        Notices { source, ear }
+        let epoll = OnceLock::new();
+        Notices { source, epoll }
     }
 
     /// Waits for the next, at most `timeout`; `None` where none came. After [`Notice::Closed`] every call returns it
@@ -286,13 +287,13 @@ impl Notices {
     /// [`BusError::Os`] where waiting fails.
     pub fn wait(&self, timeout: Duration) -> Result<Option<Notice>, BusError> {
         let started = Instant::now();
-        let ear = self.ear()?;
+        let epoll = self.epoll()?;
         // One at a time: what else is ready stays so.
         let mut heard = [EpollEvent::empty()];
         loop {
             let left = timeout.saturating_sub(started.elapsed());
             let limit = millis(left);
-            match ear.wait(
+            match epoll.wait(
                 &mut heard,
                 EpollTimeout::try_from(limit).unwrap_or(EpollTimeout::MAX),
             ) {
@@ -306,22 +307,22 @@ impl Notices {
     }
 
     /// Returns what tells this clone what it has not heard yet.
-    fn ear(&self) -> Result<&Epoll, BusError> {
-        if let Some(ear) = self.ear.get() {
-            return Ok(ear);
+    fn epoll(&self) -> Result<&Epoll, BusError> {
+        if let Some(epoll) = self.epoll.get() {
+            return Ok(epoll);
         }
         let error = |errno| bus_error("epoll", errno);
-        let ear = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(error)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(error)?;
         for (index, (kind, event)) in self.source.armed.iter().enumerate() {
-            // A level for what stays so; else the edge, which each ear hears once for each count.
+            // A level for what stays so; else the edge, which each clone hears once for each count.
             let flags = match kind {
                 Kind::Closed => EpollFlags::EPOLLIN,
                 _ => EpollFlags::EPOLLIN | EpollFlags::EPOLLET,
             };
             let interest = EpollEvent::new(flags, index as u64);
-            ear.add(event, interest).map_err(error)?;
+            epoll.add(event, interest).map_err(error)?;
         }
-        Ok(self.ear.get_or_init(|| ear))
+        Ok(self.epoll.get_or_init(|| epoll))
     }
 
     fn notice(&self, index: usize) -> Option<Notice> {

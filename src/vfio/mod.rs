@@ -8,22 +8,22 @@
 //! | file | idea |
 //! | --- | --- |
 //! | `options.rs` | what an address may ask for |
-//! | `sysfs.rs` | what the kernel tells about a function before it is opened |
+//! | `whereabouts.rs` | where a function is found, or why it can't be opened |
 //! | `node.rs` | the files of VFIO, opened or handed over |
 //! | `group.rs`, `cdev.rs` | the two ways in |
 //! | `device.rs`, `bar.rs` | regions, configuration space, mapped registers |
 //! | `caps.rs` | capability chains of the kernel's answers |
 //! | `irq.rs` | interrupts as eventfds |
 //! | `slot.rs` | hot reset |
-//! | `dma.rs` | DMA mappings and limits |
+//! | `iommu.rs` | container, address space, and what they can map |
+//! | `dma.rs`, `view.rs` | DMA mappings, and the pages behind them |
 //! | `noiommu.rs` | physical addresses, where nothing is mapped |
 //! | `sys.rs` | the calls themselves, each behind a safe function |
 //! | `error.rs` | what failed, why probably, and what to do |
 //!
 //! # Which calls, and whose
 //!
-//! All calls are made in `sys.rs`. The structures of VFIO are those of `vfio-bindings`, those of iommufd our own, for it
-//! has none. `vfio-ioctls`, which wraps them for virtual machines, is not used, for each has something there that a driver
+//! All calls are made in `sys.rs`, with the structures of `vfio-bindings` and `iommufd-bindings`. `vfio-ioctls`, which wraps them for virtual machines, is not used, for each has something there that a driver
 //! can't do without:
 //!
 //! | call | what a driver needs of it |
@@ -51,13 +51,15 @@ mod device;
 mod dma;
 mod error;
 mod group;
+mod iommu;
 mod irq;
 mod node;
 mod noiommu;
 mod options;
 mod slot;
 mod sys;
-mod sysfs;
+mod view;
+mod whereabouts;
 
 use std::fmt;
 use std::sync::Arc;
@@ -70,18 +72,20 @@ use nix::unistd::{AccessFlags, access};
 pub use bar::{VfioBar, VfioDoorbell};
 pub use caps::RegionCap;
 pub use device::Region;
-pub use error::{NotAnAddress, OptionError, VfioError};
+pub use error::{KernelErrno, OptionError, VfioError};
 pub use irq::{Intx, Notice, Notices, VfioIrq};
-pub use options::{Backend, Options, VfToken};
+pub use options::{Backend, Descriptor, Options, VfToken};
 pub use slot::Affected;
-pub use sysfs::Bdf;
-pub(crate) use sysfs::{blocks_group, is_vfio};
 
-use device::Device;
+pub use crate::machine::{Bdf, NotAnAddress};
+
+use device::DeviceFd;
 use dma::Mappings;
 use irq::Interrupts;
 use node::Node;
-use sysfs::{Sysfs, Whereabouts};
+use whereabouts::Whereabouts;
+
+use crate::machine::Tree;
 
 /// Bytes of an entry of the MSI-X table.
 const MSIX_ENTRY: u64 = 16;
@@ -94,7 +98,7 @@ pub struct Function {
     name: String,
     backend: Backend,
     whereabouts: Whereabouts,
-    device: Arc<Device>,
+    device: Arc<DeviceFd>,
     interrupts: Interrupts,
     notices: Notices,
     mappings: Mappings,
@@ -111,26 +115,23 @@ impl Function {
     ///
     /// [`VfioError`] says which call refused, why probably, and what to do.
     pub fn open(bdf: Bdf, name: &str, options: Options) -> Result<Function, VfioError> {
-        let sysfs = Sysfs::running();
-        let whereabouts = sysfs.find(bdf, options)?;
-        if whereabouts.noiommu {
+        let tree = Tree::running();
+        let whereabouts = whereabouts::find(&tree, bdf, &options)?;
+        if whereabouts.group.noiommu {
             tracing::warn!(
                 "{name}: THERE IS NO IOMMU. The device reaches all memory of this machine; a mistake of its own or of \
                  its driver can destroy anything, and the kernel is marked as tainted"
             );
         }
-        // The descriptor of the function itself tells more than that of the IOMMU.
-        let mut handed = [options.fd, options.iommu].into_iter().flatten();
-        let handed = handed.find_map(|fd| sysfs.kind_of(&whereabouts, fd));
         let backend = options
             .backend
-            .or(handed)
+            .or_else(|| way_of_handed(&tree, &whereabouts, &options))
             .unwrap_or_else(|| choose(&whereabouts, may_open));
         let (iommu, fd) = match backend {
-            Backend::Group => group::open(&sysfs, &whereabouts, options)?,
-            Backend::Cdev => cdev::open(&sysfs, &whereabouts, options)?,
+            Backend::Group => group::open(&tree, &whereabouts, options)?,
+            Backend::Cdev => cdev::open(&tree, &whereabouts, options)?,
         };
-        let device = Arc::new(Device::new(bdf, fd)?);
+        let device = Arc::new(DeviceFd::new(bdf, fd)?);
         let function = Function {
             name: name.into(),
             backend,
@@ -154,7 +155,7 @@ impl Function {
 
     /// Returns the number of the function's IOMMU group.
     pub fn group(&self) -> u32 {
-        self.whereabouts.group
+        self.whereabouts.group.number
     }
 
     /// Returns the NUMA node that the function is attached to; `None` where the firmware does not tell.
@@ -186,7 +187,7 @@ impl Function {
     ///
     /// [`BusError::Os`] where the kernel can reset neither slot nor bus, as for a function of the root complex.
     pub fn affected(&self) -> Result<Vec<Affected>, BusError> {
-        slot::affected(self.device.fd(), self.whereabouts.group)
+        slot::affected(self.device.fd(), self.group())
     }
 
     /// Resets the whole slot or bus, for a board that an FLR does not bring back; see [`Function::affected`].
@@ -207,16 +208,25 @@ impl Function {
     }
 }
 
+/// Returns the way in that the descriptors which were handed over belong to. That of the function itself tells more than
+/// that of the IOMMU.
+fn way_of_handed(tree: &Tree, at: &Whereabouts, options: &Options) -> Option<Backend> {
+    let handed = [&options.fd, &options.iommu].into_iter().flatten();
+    handed
+        .map(Descriptor::number)
+        .find_map(|fd| node::kind_of(tree, at, fd))
+}
+
 /// Chooses the way in where nobody asked for one, and says why. `may_open` says why a node can't be opened.
 fn choose(at: &Whereabouts, may_open: impl Fn(&str) -> nix::Result<()>) -> Backend {
     let group = |why: String| {
         tracing::info!("{}: opened by its group, because {why}", at.bdf);
         Backend::Group
     };
-    let Some(device) = at.cdev.clone().map(Node::Device) else {
+    let Some(device) = Node::cdev(at) else {
         return group("it has no character device of its own".into());
     };
-    if at.noiommu {
+    if at.group.noiommu {
         return group("it is behind no IOMMU".into());
     }
     let nodes = [Node::Iommufd.path(), device.path()];
@@ -323,15 +333,19 @@ impl Transport for Function {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Group;
     use nix::errno::Errno;
 
     fn at() -> Whereabouts {
         Whereabouts {
             bdf: "0000:01:00.0".parse().unwrap(),
-            group: 7,
+            group: Group {
+                number: 7,
+                noiommu: false,
+                others: vec![],
+            },
             cdev: Some("vfio3".into()),
             node: None,
-            noiommu: false,
         }
     }
 
@@ -360,7 +374,7 @@ mod tests {
     fn without_a_node_or_an_iommu_it_is_the_group() {
         let (mut no_node, mut no_iommu) = (at(), at());
         no_node.cdev = None;
-        no_iommu.noiommu = true;
+        no_iommu.group.noiommu = true;
         for at in [no_node, no_iommu] {
             assert_eq!(chosen(&at, &[]), Backend::Group);
         }

@@ -1,18 +1,14 @@
 //! Without an IOMMU a device reaches all memory, and memory by its physical address. Nothing is mapped; what can be
 //! done is to learn where pages are, and to take only pages that stay there.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
 use hwpool_devices::bus::{DmaError, DmaLimits, DmaSource, Iova};
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 
-use super::dma::{file_page, os};
-use crate::dma::PageSize;
+use super::error::dma_error;
+use super::view::file_page;
+use crate::machine::{Frame, Pagemap, Tree};
 
-const PRESENT: u64 = 1 << 63;
-const FRAME: u64 = (1 << 55) - 1;
 /// Hugepages alone stay where they are: the kernel moves others about.
 const SMALLEST: u64 = 2 << 20;
 
@@ -35,8 +31,7 @@ pub(super) fn physical(source: DmaSource<'_>) -> Result<Iova, DmaError> {
         )));
     }
     let view = populated(source)?;
-    let pagemap =
-        File::open("/proc/self/pagemap").map_err(|error| io("open of pagemap", &error))?;
+    let pagemap = Pagemap::open(&Tree::running()).map_err(|error| io("open of pagemap", &error))?;
     let frames = (0..source.len)
         .step_by(page as usize)
         .map(|offset| frame(&pagemap, view.as_ptr() as u64 + offset));
@@ -46,7 +41,7 @@ pub(super) fn physical(source: DmaSource<'_>) -> Result<Iova, DmaError> {
 
 /// Maps the pages for a moment, present in the page table.
 fn populated(source: DmaSource<'_>) -> Result<MmapRaw, DmaError> {
-    let len = usize::try_from(source.len).map_err(|_| os("mmap", Errno::EOVERFLOW))?;
+    let len = usize::try_from(source.len).map_err(|_| dma_error("mmap", Errno::EOVERFLOW))?;
     let mut options = MmapOptions::new();
     let options = options.offset(source.offset).len(len).populate();
     options
@@ -54,20 +49,15 @@ fn populated(source: DmaSource<'_>) -> Result<MmapRaw, DmaError> {
         .map_err(|error| io("mmap", &error))
 }
 
-/// Reads the physical address of the page at `address` of this process (Linux, admin-guide/mm/pagemap).
-fn frame(pagemap: &File, address: u64) -> Result<u64, DmaError> {
-    let mut entry = [0; 8];
-    // One for each page of the process, whatever its size.
-    let page = PageSize::Base.bytes() as u64;
-    pagemap
-        .read_exact_at(&mut entry, address / page * 8)
-        .map_err(|error| io("read of pagemap", &error))?;
-    match u64::from_le_bytes(entry) {
-        entry if entry & PRESENT == 0 => Err(refused("the page is not in memory".into())),
-        entry if entry & FRAME == 0 => Err(refused(
+/// Finds the physical address of the page at `address` of this process.
+fn frame(pagemap: &Pagemap, address: u64) -> Result<u64, DmaError> {
+    let frame = pagemap.frame(address);
+    match frame.map_err(|error| io("read of pagemap", &error))? {
+        Frame::Absent => Err(refused("the page is not in memory".into())),
+        Frame::Hidden => Err(refused(
             "the kernel hides physical addresses from this process: CAP_SYS_ADMIN, or root".into(),
         )),
-        entry => Ok((entry & FRAME) * page),
+        Frame::At(address) => Ok(address),
     }
 }
 
@@ -95,7 +85,7 @@ fn refused(hint: String) -> DmaError {
 }
 
 fn io(call: &'static str, error: &std::io::Error) -> DmaError {
-    os(call, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+    dma_error(call, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! What stands behind the question mark of a `vfio:` address.
 
 use std::fmt;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::str::FromStr;
 
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
 use super::error::OptionError;
+use super::sys;
 use crate::address::HIDDEN;
 
 /// The way into the kernel's VFIO.
@@ -17,21 +21,20 @@ pub enum Backend {
 }
 
 /// How to open a function.
-#[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Options {
     /// The way in; `None` takes [`Backend::Cdev`] where this process may open its nodes, else [`Backend::Group`].
     pub backend: Option<Backend>,
     /// The caller accepts a device that reaches all memory, where there is no IOMMU. It has no effect where there is
     /// one.
     pub noiommu: bool,
-    /// A descriptor of this process that takes the place of opening the function's file: its group
-    /// (`/dev/vfio/GROUP`) or its character device (`/dev/vfio/devices/vfioN`). It is used up: what it leads to belongs
-    /// to the [`Function`](super::Function) from then on, and the number to the null device, so that closing it closes
-    /// nothing of the function's and the same number is not taken twice.
-    pub fd: Option<RawFd>,
-    /// A descriptor of this process that takes the place of opening `/dev/vfio/vfio` or `/dev/iommu`; duplicated, for
-    /// several functions may share it.
-    pub iommu: Option<RawFd>,
+    /// Takes the place of opening the function's file: its group (`/dev/vfio/GROUP`) or its character device
+    /// (`/dev/vfio/devices/vfioN`).
+    pub fd: Option<Descriptor>,
+    /// Takes the place of opening `/dev/vfio/vfio` or `/dev/iommu`. Several functions may share one: each takes a
+    /// duplicate.
+    pub iommu: Option<Descriptor>,
     /// The secret that a physical function and its virtual functions share.
     pub token: Option<VfToken>,
 }
@@ -83,44 +86,80 @@ impl Options {
     }
 }
 
+/// A descriptor that takes the place of opening a file of VFIO, for a process that may not open it.
+///
+/// Before anything is done with it, it is compared with what sysfs says about the file that it shall be of.
+#[derive(Debug)]
+pub struct Descriptor(Origin);
+
+#[derive(Debug)]
+enum Origin {
+    Owned(OwnedFd),
+    /// As an address names it: whoever started this process left it open.
+    Numbered(RawFd),
+}
+
+impl From<OwnedFd> for Descriptor {
+    fn from(fd: OwnedFd) -> Descriptor {
+        Descriptor(Origin::Owned(fd))
+    }
+}
+
+impl Descriptor {
+    /// Names the descriptor of a number, which need not be open.
+    pub(super) fn numbered(fd: RawFd) -> Descriptor {
+        Descriptor(Origin::Numbered(fd))
+    }
+
+    pub(super) fn number(&self) -> RawFd {
+        match &self.0 {
+            Origin::Owned(fd) => fd.as_raw_fd(),
+            Origin::Numbered(fd) => *fd,
+        }
+    }
+
+    /// Lets go of it, once there is a duplicate. What stays behind under a number that came by an address is the null
+    /// device, so that whoever closes it closes nothing of the function's, and whoever hands it over again is told.
+    pub(super) fn give_up(self) -> nix::Result<()> {
+        match self.0 {
+            Origin::Owned(fd) => drop(fd),
+            Origin::Numbered(fd) => sys::leave_null(fd)?,
+        }
+        Ok(())
+    }
+}
+
 /// Reads the number of a descriptor that somebody may have handed over: not one of the standard streams.
-fn descriptor(value: &str) -> Option<RawFd> {
-    value.parse().ok().filter(|fd| *fd > 2)
+fn descriptor(value: &str) -> Option<Descriptor> {
+    let fd = value.parse().ok().filter(|fd| *fd > 2);
+    fd.map(Descriptor::numbered)
 }
 
 /// A VF token: without it nobody opens a virtual function whose physical function is driven by another process
 /// (Linux, drivers/vfio/pci/vfio_pci_core.c, `vfio_pci_validate_vf_token`).
 #[derive(Copy, Clone, PartialEq, Eq)]
-pub struct VfToken(pub(super) [u8; 16]);
+pub struct VfToken(Uuid);
 
-/// Where the hyphens of a UUID stand.
-const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+impl VfToken {
+    /// Returns its bytes in the order of the text.
+    pub(super) fn bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
 
 impl FromStr for VfToken {
     type Err = ();
 
     /// Reads a UUID in its long form: 36 characters with four hyphens.
     fn from_str(text: &str) -> Result<VfToken, ()> {
-        let hyphens = text.match_indices('-').map(|(at, _)| at);
-        if text.len() != 36 || !hyphens.eq(HYPHENS) {
-            return Err(());
-        }
-        let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
-        let pairs = digits
-            .chunks_exact(2)
-            .map(|pair| (pair[0] << 4 | pair[1]) as u8);
-        let bytes: Vec<u8> = pairs.collect();
-        bytes.try_into().map(VfToken).map_err(drop)
+        let token: Hyphenated = text.parse().map_err(drop)?;
+        Ok(VfToken(token.into()))
     }
 }
 
 impl fmt::Display for VfToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, byte) in self.0.iter().enumerate() {
-            let hyphen = if [4, 6, 8, 10].contains(&n) { "-" } else { "" };
-            write!(f, "{hyphen}{byte:02x}")?;
-        }
-        Ok(())
+        self.0.hyphenated().fmt(f)
     }
 }
 
@@ -147,7 +186,8 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        assert_eq!(parse(&[]).unwrap(), Options::default());
+        let (none, default) = (parse(&[]).unwrap(), Options::default());
+        assert_eq!(format!("{none:?}"), format!("{default:?}"));
         let options = parse(&[
             ("backend", "cdev"),
             ("noiommu", "1"),
@@ -157,14 +197,22 @@ mod tests {
         let options = options.unwrap();
         assert_eq!(options.backend, Some(Backend::Cdev));
         assert!(options.noiommu);
-        assert_eq!((options.fd, options.iommu), (Some(7), Some(9)));
+        let number = |fd: Option<Descriptor>| fd.map(|fd| fd.number());
+        assert_eq!(
+            (number(options.fd), number(options.iommu)),
+            (Some(7), Some(9))
+        );
         assert_eq!(
             parse(&[("backend", "group")]).unwrap().backend,
             Some(Backend::Group)
         );
         let token = parse(&[("token", TOKEN)]).unwrap().token.unwrap();
         assert_eq!(token.to_string(), TOKEN);
-        assert_eq!(token.0[..2], [0x14, 0xd6], "bytes in the order of the text");
+        assert_eq!(
+            token.bytes()[..2],
+            [0x14, 0xd6],
+            "bytes in the order of the text"
+        );
         assert!(!format!("{token:?}").contains("14d6"));
     }
 
@@ -192,6 +240,9 @@ mod tests {
         for bad in [
             "14d63f20",
             "14d63f20-8445-11ea-8900-1f9ce7d5650g",
+            "14d63f20844511ea89001f9ce7d5650d",
+            "{14d63f20-8445-11ea-8900-1f9ce7d5650d}",
+            "urn:uuid:14d63f20-8445-11ea-8900-1f9ce7d5650d",
             "14d63f208-445-11ea-8900-1f9ce7d5650d",
             "14d63f20-8445-11ea-8900-1f9ce7d565é",
         ] {

@@ -7,7 +7,7 @@ use hwpool_devices::bus::BusError;
 
 use super::error::{bus_error, hint};
 use super::sys;
-use super::sysfs::Bdf;
+use crate::machine::Bdf;
 
 /// `VFIO_PCI_DEVID_NOT_OWNED`: the function belongs to somebody else.
 const NOT_OWNED: u32 = u32::MAX;

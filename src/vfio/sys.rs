@@ -1,22 +1,27 @@
 //! The calls of VFIO and iommufd (linux/vfio.h, linux/iommufd.h), each behind a safe function.
 //!
-//! Structures come from `vfio-bindings`; those of iommufd, which it lacks, are below. Tests pin every number and every
-//! size to literals.
+//! Structures come from `vfio-bindings` and `iommufd-bindings`. Tests pin every number and every size to literals.
 
 use std::ffi::CStr;
 use std::fs::File;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
+use iommufd_bindings::{
+    IOMMUFD_CMD_DESTROY, IOMMUFD_CMD_IOAS_ALLOC, IOMMUFD_CMD_IOAS_IOVA_RANGES,
+    IOMMUFD_CMD_IOAS_MAP, IOMMUFD_CMD_IOAS_UNMAP, IOMMUFD_TYPE, iommu_destroy, iommu_ioas_alloc,
+    iommu_ioas_iova_ranges, iommu_ioas_map, iommu_ioas_unmap, iommu_iova_range,
+    iommufd_ioas_map_flags_IOMMU_IOAS_MAP_FIXED_IOVA,
+    iommufd_ioas_map_flags_IOMMU_IOAS_MAP_READABLE,
+    iommufd_ioas_map_flags_IOMMU_IOAS_MAP_WRITEABLE,
+};
 use memmap2::MmapRaw;
 use nix::Result;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::ioctl::ioctl_num_type;
 use nix::unistd::dup3_raw;
-use vfio_bindings::bindings::vfio as v;
-
-use super::VfToken;
+use vfio_bindings::bindings::vfio as abi;
 
 const GET_API_VERSION: ioctl_num_type = vfio(0);
 const CHECK_EXTENSION: ioctl_num_type = vfio(1);
@@ -38,11 +43,11 @@ const DEVICE_BIND_IOMMUFD: ioctl_num_type = vfio(18);
 const DEVICE_ATTACH_PT: ioctl_num_type = vfio(19);
 const DEVICE_DETACH_PT: ioctl_num_type = vfio(20);
 
-const DESTROY: ioctl_num_type = iommufd(0);
-const IOAS_ALLOC: ioctl_num_type = iommufd(1);
-const IOAS_IOVA_RANGES: ioctl_num_type = iommufd(4);
-const IOAS_MAP: ioctl_num_type = iommufd(5);
-const IOAS_UNMAP: ioctl_num_type = iommufd(6);
+const DESTROY: ioctl_num_type = iommufd(IOMMUFD_CMD_DESTROY);
+const IOAS_ALLOC: ioctl_num_type = iommufd(IOMMUFD_CMD_IOAS_ALLOC);
+const IOAS_IOVA_RANGES: ioctl_num_type = iommufd(IOMMUFD_CMD_IOAS_IOVA_RANGES);
+const IOAS_MAP: ioctl_num_type = iommufd(IOMMUFD_CMD_IOAS_MAP);
+const IOAS_UNMAP: ioctl_num_type = iommufd(IOMMUFD_CMD_IOAS_UNMAP);
 
 /// Most bytes of an answer with capabilities that are believed; real ones have a few hundred.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -50,91 +55,41 @@ const LONGEST_ANSWER: usize = 64 << 10;
 const MOST_RANGES: u32 = 4096;
 
 const fn vfio(number: u32) -> ioctl_num_type {
-    nix::request_code_none!(v::VFIO_TYPE, v::VFIO_BASE + number)
+    nix::request_code_none!(abi::VFIO_TYPE, abi::VFIO_BASE + number)
 }
 
 const fn iommufd(number: u32) -> ioctl_num_type {
-    nix::request_code_none!(b';', 0x80 + number)
+    nix::request_code_none!(IOMMUFD_TYPE, number)
 }
 
-/// `struct iommu_destroy`.
-#[repr(C)]
-struct Destroy {
-    size: u32,
-    id: u32,
-}
-
-/// `struct iommu_ioas_alloc`.
-#[repr(C)]
-#[derive(Default)]
-struct IoasAlloc {
-    size: u32,
-    flags: u32,
-    out_ioas_id: u32,
-}
-
-/// `struct iommu_iova_range`.
-#[repr(C)]
-#[derive(Debug, Copy, Clone, Default, PartialEq, Eq)]
-pub(super) struct IovaRange {
-    pub(super) start: u64,
-    pub(super) last: u64,
-}
-
-/// `struct iommu_ioas_iova_ranges`.
-#[repr(C)]
-#[derive(Default)]
-struct IoasIovaRanges {
-    size: u32,
-    ioas_id: u32,
-    num_iovas: u32,
-    reserved: u32,
-    allowed_iovas: u64,
-    out_iova_alignment: u64,
-}
-
-/// `struct iommu_ioas_map`.
-#[repr(C)]
-#[derive(Default)]
-struct IoasMap {
-    size: u32,
-    flags: u32,
-    ioas_id: u32,
-    reserved: u32,
-    user_va: u64,
-    length: u64,
-    iova: u64,
-}
-
-/// IOMMU_IOAS_MAP_FIXED_IOVA, _WRITEABLE and _READABLE.
-const IOAS_MAP_FLAGS: u32 = 1 | 2 | 4;
-
-/// `struct iommu_ioas_unmap`.
-#[repr(C)]
-#[derive(Default)]
-struct IoasUnmap {
-    size: u32,
-    ioas_id: u32,
-    iova: u64,
-    length: u64,
-}
+/// A mapping is at an address of ours, and the device may write and read.
+const IOAS_MAP_FLAGS: u32 = iommufd_ioas_map_flags_IOMMU_IOAS_MAP_FIXED_IOVA
+    | iommufd_ioas_map_flags_IOMMU_IOAS_MAP_WRITEABLE
+    | iommufd_ioas_map_flags_IOMMU_IOAS_MAP_READABLE;
 
 mod raw {
-    use super::{Destroy, IoasAlloc, IoasIovaRanges, IoasMap, IoasUnmap, v};
+    use super::{
+        abi, iommu_destroy, iommu_ioas_alloc, iommu_ioas_iova_ranges, iommu_ioas_map,
+        iommu_ioas_unmap,
+    };
 
     nix::ioctl_none_bad!(api_version, super::GET_API_VERSION);
     nix::ioctl_write_int_bad!(check_extension, super::CHECK_EXTENSION);
     nix::ioctl_write_int_bad!(set_iommu, super::SET_IOMMU);
-    nix::ioctl_readwrite_bad!(group_status, super::GROUP_GET_STATUS, v::vfio_group_status);
+    nix::ioctl_readwrite_bad!(
+        group_status,
+        super::GROUP_GET_STATUS,
+        abi::vfio_group_status
+    );
     nix::ioctl_write_ptr_bad!(set_container, super::GROUP_SET_CONTAINER, i32);
     nix::ioctl_write_ptr_bad!(device_fd, super::GROUP_GET_DEVICE_FD, std::ffi::c_char);
-    nix::ioctl_readwrite_bad!(device_info, super::DEVICE_GET_INFO, v::vfio_device_info);
+    nix::ioctl_readwrite_bad!(device_info, super::DEVICE_GET_INFO, abi::vfio_device_info);
     nix::ioctl_readwrite_bad!(
         region_info,
         super::DEVICE_GET_REGION_INFO,
-        v::vfio_region_info
+        abi::vfio_region_info
     );
-    nix::ioctl_readwrite_bad!(irq_info, super::DEVICE_GET_IRQ_INFO, v::vfio_irq_info);
+    nix::ioctl_readwrite_bad!(irq_info, super::DEVICE_GET_IRQ_INFO, abi::vfio_irq_info);
     nix::ioctl_write_ptr_bad!(set_irqs, super::DEVICE_SET_IRQS, u32);
     nix::ioctl_none_bad!(reset, super::DEVICE_RESET);
     nix::ioctl_readwrite_bad!(
@@ -143,33 +98,41 @@ mod raw {
         super::HotResetInfo
     );
     nix::ioctl_write_ptr_bad!(hot_reset, super::DEVICE_PCI_HOT_RESET, u32);
-    nix::ioctl_readwrite_bad!(iommu_info, super::IOMMU_GET_INFO, v::vfio_iommu_type1_info);
-    nix::ioctl_write_ptr_bad!(map_dma, super::IOMMU_MAP_DMA, v::vfio_iommu_type1_dma_map);
+    nix::ioctl_readwrite_bad!(
+        iommu_info,
+        super::IOMMU_GET_INFO,
+        abi::vfio_iommu_type1_info
+    );
+    nix::ioctl_write_ptr_bad!(map_dma, super::IOMMU_MAP_DMA, abi::vfio_iommu_type1_dma_map);
     nix::ioctl_readwrite_bad!(
         unmap_dma,
         super::IOMMU_UNMAP_DMA,
-        v::vfio_iommu_type1_dma_unmap
+        abi::vfio_iommu_type1_dma_unmap
     );
     nix::ioctl_readwrite_bad!(
         bind_iommufd,
         super::DEVICE_BIND_IOMMUFD,
-        v::vfio_device_bind_iommufd
+        abi::vfio_device_bind_iommufd
     );
     nix::ioctl_readwrite_bad!(
         attach_pt,
         super::DEVICE_ATTACH_PT,
-        v::vfio_device_attach_iommufd_pt
+        abi::vfio_device_attach_iommufd_pt
     );
     nix::ioctl_write_ptr_bad!(
         detach_pt,
         super::DEVICE_DETACH_PT,
-        v::vfio_device_detach_iommufd_pt
+        abi::vfio_device_detach_iommufd_pt
     );
-    nix::ioctl_write_ptr_bad!(destroy, super::DESTROY, Destroy);
-    nix::ioctl_readwrite_bad!(ioas_alloc, super::IOAS_ALLOC, IoasAlloc);
-    nix::ioctl_readwrite_bad!(ioas_iova_ranges, super::IOAS_IOVA_RANGES, IoasIovaRanges);
-    nix::ioctl_readwrite_bad!(ioas_map, super::IOAS_MAP, IoasMap);
-    nix::ioctl_readwrite_bad!(ioas_unmap, super::IOAS_UNMAP, IoasUnmap);
+    nix::ioctl_write_ptr_bad!(destroy, super::DESTROY, iommu_destroy);
+    nix::ioctl_readwrite_bad!(ioas_alloc, super::IOAS_ALLOC, iommu_ioas_alloc);
+    nix::ioctl_readwrite_bad!(
+        ioas_iova_ranges,
+        super::IOAS_IOVA_RANGES,
+        iommu_ioas_iova_ranges
+    );
+    nix::ioctl_readwrite_bad!(ioas_map, super::IOAS_MAP, iommu_ioas_map);
+    nix::ioctl_readwrite_bad!(ioas_unmap, super::IOAS_UNMAP, iommu_ioas_unmap);
 }
 
 /// Returns the size of a structure as its `argsz` or `size` field wants it.
@@ -196,8 +159,8 @@ pub(super) fn set_iommu(container: BorrowedFd<'_>, kind: u32) -> Result<()> {
 
 /// Returns the flags of a group.
 pub(super) fn group_status(group: BorrowedFd<'_>) -> Result<u32> {
-    let mut status = v::vfio_group_status {
-        argsz: argsz::<v::vfio_group_status>(),
+    let mut status = abi::vfio_group_status {
+        argsz: argsz::<abi::vfio_group_status>(),
         flags: 0,
     };
     // SAFETY: the kernel writes at most argsz bytes, and the structure has that many.
@@ -220,9 +183,9 @@ pub(super) fn device_fd(group: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
 
 // ---- device -----------------------------------------------------------------------------------------------------
 
-pub(super) fn device_info(device: BorrowedFd<'_>) -> Result<v::vfio_device_info> {
-    let mut info = v::vfio_device_info {
-        argsz: argsz::<v::vfio_device_info>(),
+pub(super) fn device_info(device: BorrowedFd<'_>) -> Result<abi::vfio_device_info> {
+    let mut info = abi::vfio_device_info {
+        argsz: argsz::<abi::vfio_device_info>(),
         ..Default::default()
     };
     // SAFETY: the kernel writes at most argsz bytes, and the structure has that many.
@@ -234,8 +197,8 @@ pub(super) fn device_info(device: BorrowedFd<'_>) -> Result<v::vfio_device_info>
 pub(super) fn region_info(
     device: BorrowedFd<'_>,
     index: u32,
-) -> Result<(v::vfio_region_info, Vec<u8>)> {
-    let question = |argsz| v::vfio_region_info {
+) -> Result<(abi::vfio_region_info, Vec<u8>)> {
+    let question = |argsz| abi::vfio_region_info {
         argsz,
         index,
         ..Default::default()
@@ -244,9 +207,9 @@ pub(super) fn region_info(
     unsafe { ask(device, question, raw::region_info) }
 }
 
-pub(super) fn irq_info(device: BorrowedFd<'_>, index: u32) -> Result<v::vfio_irq_info> {
-    let mut info = v::vfio_irq_info {
-        argsz: argsz::<v::vfio_irq_info>(),
+pub(super) fn irq_info(device: BorrowedFd<'_>, index: u32) -> Result<abi::vfio_irq_info> {
+    let mut info = abi::vfio_irq_info {
+        argsz: argsz::<abi::vfio_irq_info>(),
         index,
         ..Default::default()
     };
@@ -273,13 +236,13 @@ pub(super) fn set_irqs(
 /// Lays out `struct vfio_irq_set` with its descriptors.
 fn irq_set(index: u32, start: u32, fds: &[RawFd]) -> Vec<u32> {
     let data = match fds {
-        [] => v::VFIO_IRQ_SET_DATA_NONE,
-        _ => v::VFIO_IRQ_SET_DATA_EVENTFD,
+        [] => abi::VFIO_IRQ_SET_DATA_NONE,
+        _ => abi::VFIO_IRQ_SET_DATA_EVENTFD,
     };
-    let words = size_of::<v::vfio_irq_set>() / 4 + fds.len();
+    let words = size_of::<abi::vfio_irq_set>() / 4 + fds.len();
     let mut set = vec![
         4 * words as u32,
-        data | v::VFIO_IRQ_SET_ACTION_TRIGGER,
+        data | abi::VFIO_IRQ_SET_ACTION_TRIGGER,
         index,
         start,
         fds.len() as u32,
@@ -295,8 +258,8 @@ pub(super) fn reset(device: BorrowedFd<'_>) -> Result<()> {
 
 /// Unmasks INTx, which the kernel masks each time that it fires.
 pub(super) fn unmask_intx(device: BorrowedFd<'_>) -> Result<()> {
-    let action = v::VFIO_IRQ_SET_DATA_NONE | v::VFIO_IRQ_SET_ACTION_UNMASK;
-    let set = [20, action, v::VFIO_PCI_INTX_IRQ_INDEX, 0, 1];
+    let action = abi::VFIO_IRQ_SET_DATA_NONE | abi::VFIO_IRQ_SET_ACTION_UNMASK;
+    let set = [20, action, abi::VFIO_PCI_INTX_IRQ_INDEX, 0, 1];
     // SAFETY: the kernel reads argsz bytes, the length of `set`, and writes none.
     unsafe { raw::set_irqs(device.as_raw_fd(), set.as_ptr()) }.map(drop)
 }
@@ -373,8 +336,10 @@ pub(super) fn leave_null(fd: RawFd) -> Result<()> {
 // ---- DMA by container -------------------------------------------------------------------------------------------
 
 /// Returns what the kernel tells about the container's IOMMU: the fixed part, and all bytes.
-pub(super) fn iommu_info(container: BorrowedFd<'_>) -> Result<(v::vfio_iommu_type1_info, Vec<u8>)> {
-    let question = |argsz| v::vfio_iommu_type1_info {
+pub(super) fn iommu_info(
+    container: BorrowedFd<'_>,
+) -> Result<(abi::vfio_iommu_type1_info, Vec<u8>)> {
+    let question = |argsz| abi::vfio_iommu_type1_info {
         argsz,
         ..Default::default()
     };
@@ -405,9 +370,9 @@ impl<'a> Pages<'a> {
 }
 
 pub(super) fn map_dma(container: BorrowedFd<'_>, iova: u64, pages: Pages<'_>) -> Result<()> {
-    let map = v::vfio_iommu_type1_dma_map {
-        argsz: argsz::<v::vfio_iommu_type1_dma_map>(),
-        flags: v::VFIO_DMA_MAP_FLAG_READ | v::VFIO_DMA_MAP_FLAG_WRITE,
+    let map = abi::vfio_iommu_type1_dma_map {
+        argsz: argsz::<abi::vfio_iommu_type1_dma_map>(),
+        flags: abi::VFIO_DMA_MAP_FLAG_READ | abi::VFIO_DMA_MAP_FLAG_WRITE,
         vaddr: pages.address(),
         iova,
         size: pages.len as u64,
@@ -418,8 +383,8 @@ pub(super) fn map_dma(container: BorrowedFd<'_>, iova: u64, pages: Pages<'_>) ->
 
 /// Returns how many bytes were unmapped.
 pub(super) fn unmap_dma(container: BorrowedFd<'_>, iova: u64, len: u64) -> Result<u64> {
-    let mut unmap = v::vfio_iommu_type1_dma_unmap {
-        argsz: argsz::<v::vfio_iommu_type1_dma_unmap>(),
+    let mut unmap = abi::vfio_iommu_type1_dma_unmap {
+        argsz: argsz::<abi::vfio_iommu_type1_dma_unmap>(),
         iova,
         size: len,
         ..Default::default()
@@ -431,19 +396,20 @@ pub(super) fn unmap_dma(container: BorrowedFd<'_>, iova: u64, len: u64) -> Resul
 
 // ---- iommufd ----------------------------------------------------------------------------------------------------
 
+/// Binds a function to an iommufd context; `token` is the secret of its physical function.
 pub(super) fn bind_iommufd(
     device: BorrowedFd<'_>,
     iommufd: BorrowedFd<'_>,
-    token: Option<&VfToken>,
+    token: Option<&[u8; 16]>,
 ) -> Result<()> {
-    let mut bind = v::vfio_device_bind_iommufd {
-        argsz: argsz::<v::vfio_device_bind_iommufd>(),
+    let mut bind = abi::vfio_device_bind_iommufd {
+        argsz: argsz::<abi::vfio_device_bind_iommufd>(),
         iommufd: iommufd.as_raw_fd(),
         ..Default::default()
     };
     match token {
-        Some(VfToken(bytes)) => {
-            bind.flags = v::VFIO_DEVICE_BIND_FLAG_TOKEN;
+        Some(bytes) => {
+            bind.flags = abi::VFIO_DEVICE_BIND_FLAG_TOKEN;
             bind.token_uuid_ptr = bytes.as_ptr() as u64;
         }
         // Kernels older than the flag refuse the longer structure.
@@ -455,8 +421,8 @@ pub(super) fn bind_iommufd(
 }
 
 pub(super) fn attach(device: BorrowedFd<'_>, ioas: u32) -> Result<()> {
-    let mut attach = v::vfio_device_attach_iommufd_pt {
-        argsz: argsz::<v::vfio_device_attach_iommufd_pt>(),
+    let mut attach = abi::vfio_device_attach_iommufd_pt {
+        argsz: argsz::<abi::vfio_device_attach_iommufd_pt>(),
         pt_id: ioas,
         ..Default::default()
     };
@@ -465,8 +431,8 @@ pub(super) fn attach(device: BorrowedFd<'_>, ioas: u32) -> Result<()> {
 }
 
 pub(super) fn detach(device: BorrowedFd<'_>) -> Result<()> {
-    let detach = v::vfio_device_detach_iommufd_pt {
-        argsz: argsz::<v::vfio_device_detach_iommufd_pt>(),
+    let detach = abi::vfio_device_detach_iommufd_pt {
+        argsz: argsz::<abi::vfio_device_detach_iommufd_pt>(),
         ..Default::default()
     };
     // SAFETY: the kernel reads argsz bytes, and the structure has that many; it writes none.
@@ -475,16 +441,16 @@ pub(super) fn detach(device: BorrowedFd<'_>) -> Result<()> {
 
 /// Destroys an object of an iommufd context; an address space with all its mappings.
 pub(super) fn destroy(iommufd: BorrowedFd<'_>, id: u32) -> Result<()> {
-    let size = argsz::<Destroy>();
+    let size = argsz::<iommu_destroy>();
     // SAFETY: the kernel reads `size` bytes, and the structure has that many; it writes none.
-    unsafe { raw::destroy(iommufd.as_raw_fd(), &Destroy { size, id }) }.map(drop)
+    unsafe { raw::destroy(iommufd.as_raw_fd(), &iommu_destroy { size, id }) }.map(drop)
 }
 
 /// Makes an I/O address space and returns its number.
 pub(super) fn ioas_alloc(iommufd: BorrowedFd<'_>) -> Result<u32> {
-    let mut alloc = IoasAlloc {
-        size: argsz::<IoasAlloc>(),
-        ..IoasAlloc::default()
+    let mut alloc = iommu_ioas_alloc {
+        size: argsz::<iommu_ioas_alloc>(),
+        ..iommu_ioas_alloc::default()
     };
     // SAFETY: the kernel reads and writes at most `size` bytes, and the structure has that many.
     unsafe { raw::ioas_alloc(iommufd.as_raw_fd(), &mut alloc) }?;
@@ -492,15 +458,18 @@ pub(super) fn ioas_alloc(iommufd: BorrowedFd<'_>) -> Result<u32> {
 }
 
 /// Returns the ranges that an address space translates, and the alignment it wants.
-pub(super) fn ioas_ranges(iommufd: BorrowedFd<'_>, ioas: u32) -> Result<(Vec<IovaRange>, u64)> {
-    let mut ranges = vec![IovaRange::default(); 16];
+pub(super) fn ioas_ranges(
+    iommufd: BorrowedFd<'_>,
+    ioas: u32,
+) -> Result<(Vec<iommu_iova_range>, u64)> {
+    let mut ranges = vec![iommu_iova_range::default(); 16];
     for _ in 0..4 {
-        let mut answer = IoasIovaRanges {
-            size: argsz::<IoasIovaRanges>(),
+        let mut answer = iommu_ioas_iova_ranges {
+            size: argsz::<iommu_ioas_iova_ranges>(),
             ioas_id: ioas,
             num_iovas: ranges.len() as u32,
             allowed_iovas: ranges.as_mut_ptr() as u64,
-            ..IoasIovaRanges::default()
+            ..iommu_ioas_iova_ranges::default()
         };
         // SAFETY: the kernel writes at most num_iovas ranges, which `ranges` has room for, and the structure.
         let result = unsafe { raw::ioas_iova_ranges(iommufd.as_raw_fd(), &mut answer) };
@@ -511,7 +480,7 @@ pub(super) fn ioas_ranges(iommufd: BorrowedFd<'_>, ioas: u32) -> Result<(Vec<Iov
             }
             // The kernel tells how many there are.
             Err(Errno::EMSGSIZE) if answer.num_iovas <= MOST_RANGES => {
-                ranges.resize(answer.num_iovas as usize, IovaRange::default());
+                ranges.resize(answer.num_iovas as usize, iommu_iova_range::default());
             }
             Err(errno) => return Err(errno),
         }
@@ -525,11 +494,11 @@ pub(super) fn ioas_map(
     iova: u64,
     pages: Pages<'_>,
 ) -> Result<()> {
-    let mut map = IoasMap {
-        size: argsz::<IoasMap>(),
+    let mut map = iommu_ioas_map {
+        size: argsz::<iommu_ioas_map>(),
         flags: IOAS_MAP_FLAGS,
         ioas_id: ioas,
-        reserved: 0,
+        __reserved: 0,
         user_va: pages.address(),
         length: pages.len as u64,
         iova,
@@ -545,8 +514,8 @@ pub(super) fn ioas_unmap(
     iova: u64,
     length: u64,
 ) -> Result<u64> {
-    let mut unmap = IoasUnmap {
-        size: argsz::<IoasUnmap>(),
+    let mut unmap = iommu_ioas_unmap {
+        size: argsz::<iommu_ioas_unmap>(),
         ioas_id: ioas,
         iova,
         length,
@@ -636,25 +605,25 @@ mod tests {
 
     #[test]
     fn sizes_are_those_of_the_kernel() {
-        assert_eq!(size_of::<v::vfio_group_status>(), 8);
-        assert_eq!(size_of::<v::vfio_device_info>(), 24);
-        assert_eq!(size_of::<v::vfio_region_info>(), 32);
-        assert_eq!(size_of::<v::vfio_irq_info>(), 16);
-        assert_eq!(size_of::<v::vfio_irq_set>(), 20);
-        assert_eq!(size_of::<v::vfio_iommu_type1_info>(), 24);
-        assert_eq!(size_of::<v::vfio_iommu_type1_dma_map>(), 32);
-        assert_eq!(size_of::<v::vfio_iommu_type1_dma_unmap>(), 24);
-        assert_eq!(size_of::<v::vfio_device_bind_iommufd>(), 24);
-        assert_eq!(size_of::<v::vfio_device_attach_iommufd_pt>(), 16);
-        assert_eq!(size_of::<v::vfio_device_detach_iommufd_pt>(), 12);
+        assert_eq!(size_of::<abi::vfio_group_status>(), 8);
+        assert_eq!(size_of::<abi::vfio_device_info>(), 24);
+        assert_eq!(size_of::<abi::vfio_region_info>(), 32);
+        assert_eq!(size_of::<abi::vfio_irq_info>(), 16);
+        assert_eq!(size_of::<abi::vfio_irq_set>(), 20);
+        assert_eq!(size_of::<abi::vfio_iommu_type1_info>(), 24);
+        assert_eq!(size_of::<abi::vfio_iommu_type1_dma_map>(), 32);
+        assert_eq!(size_of::<abi::vfio_iommu_type1_dma_unmap>(), 24);
+        assert_eq!(size_of::<abi::vfio_device_bind_iommufd>(), 24);
+        assert_eq!(size_of::<abi::vfio_device_attach_iommufd_pt>(), 16);
+        assert_eq!(size_of::<abi::vfio_device_detach_iommufd_pt>(), 12);
         assert_eq!(size_of::<Dependent>(), 8);
         assert_eq!(size_of::<HotResetInfo>(), 12 + 256 * 8);
-        assert_eq!(size_of::<Destroy>(), 8);
-        assert_eq!(size_of::<IoasAlloc>(), 12);
-        assert_eq!(size_of::<IovaRange>(), 16);
-        assert_eq!(size_of::<IoasIovaRanges>(), 32);
-        assert_eq!(size_of::<IoasMap>(), 40);
-        assert_eq!(size_of::<IoasUnmap>(), 24);
+        assert_eq!(size_of::<iommu_destroy>(), 8);
+        assert_eq!(size_of::<iommu_ioas_alloc>(), 12);
+        assert_eq!(size_of::<iommu_iova_range>(), 16);
+        assert_eq!(size_of::<iommu_ioas_iova_ranges>(), 32);
+        assert_eq!(size_of::<iommu_ioas_map>(), 40);
+        assert_eq!(size_of::<iommu_ioas_unmap>(), 24);
     }
 
     #[test]
@@ -680,7 +649,7 @@ mod tests {
         assert_eq!(destroy(fd, 1), Err(Errno::ENOTTY));
     }
 
-    unsafe fn needs_40_bytes(_: i32, answer: *mut v::vfio_region_info) -> Result<i32> {
+    unsafe fn needs_40_bytes(_: i32, answer: *mut abi::vfio_region_info) -> Result<i32> {
         // SAFETY: `ask` passes a structure that is there.
         let info = unsafe { &mut *answer };
         if info.argsz >= 40 {
@@ -692,7 +661,7 @@ mod tests {
         Ok(0)
     }
 
-    unsafe fn wants_ever_more(_: i32, answer: *mut v::vfio_region_info) -> Result<i32> {
+    unsafe fn wants_ever_more(_: i32, answer: *mut abi::vfio_region_info) -> Result<i32> {
         // SAFETY: `ask` passes a structure that is there.
         let info = unsafe { &mut *answer };
         info.argsz = info.argsz.saturating_add(8);
@@ -702,7 +671,7 @@ mod tests {
     #[test]
     fn long_answers_are_asked_for_again_and_endless_ones_given_up() {
         let file = std::fs::File::open("/dev/null").unwrap();
-        let question = |argsz| v::vfio_region_info {
+        let question = |argsz| abi::vfio_region_info {
             argsz,
             ..Default::default()
         };

@@ -156,10 +156,7 @@ impl Machine {
         );
         self.file("/proc/cmdline", "root=/dev/vda1 intel_iommu=on\n");
         self.file("/proc/sys/kernel/osrelease", "6.13.4-lab\n");
-        self.file(
-            "/proc/self/status",
-            format!("Name:\thwpool\nUid:\t{alice}\t{alice}\t{alice}\t{alice}\nGid:\t100\t100\t100\t100\nGroups:\t\nCapEff:\t0000000000000000\n"),
-        );
+        self.status(alice, 100, 0);
         self.limits("unlimited", "1024");
         self.file("/proc/self/cgroup", "0::/user\n");
         self.file("/proc/self/uid_map", "         0          0 4294967295\n");
@@ -257,6 +254,18 @@ impl Machine {
         fs::create_dir_all(from.parent().expect("a parent")).expect("a directory");
         let _ = fs::remove_file(&from);
         symlink(to, from).expect("a link");
+    }
+
+    /// Says who looks: user, group and capabilities.
+    pub(crate) fn status(&self, uid: u32, gid: u32, capabilities: u64) {
+        let text = format!(
+            "Name:\thwpool\nUmask:\t0022\nState:\tR (running)\nTgid:\t7\nNgid:\t0\nPid:\t7\nPPid:\t1\nTracerPid:\t0\n\
+             Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\nFDSize:\t64\nGroups:\t \n\
+             Threads:\t1\nSigQ:\t0/96364\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n\
+             SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000000000\n\
+             CapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\nCapEff:\t{capabilities:016x}\n"
+        );
+        self.file("/proc/self/status", text);
     }
 
     pub(crate) fn limits(&self, memlock: &str, nofile: &str) {

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 
 use hwpool::host::Writer;
-use hwpool::host::hugepages::{HugepageError, Pool};
+use hwpool::host::hugepages::HugepageError;
+use hwpool::machine::Hugepages;
 
 use super::machine::Machine;
 
@@ -60,8 +61,8 @@ impl Linux<'_> {
         write("free_hugepages", total - self.used);
     }
 
-    fn pool(&self) -> Pool {
-        Pool::find(&self.machine.tree(), SIZE, Some(0)).expect("a pool")
+    fn pool(&self) -> Hugepages {
+        Hugepages::find(&self.machine.tree(), SIZE, Some(0)).expect("a pool")
     }
 }
 
@@ -177,7 +178,7 @@ fn pages_are_reserved_and_released() {
         used: 6,
     };
     let tree = machine.tree();
-    let pool = Pool::find(&tree, SIZE, Some(0)).expect("a pool");
+    let pool = Hugepages::find(&tree, SIZE, Some(0)).expect("a pool");
     let now = pool.reserve(&tree, &mut memory, 8).expect("there is room");
     assert_eq!((now.total, now.free), (18, 12));
     let now = now.release(&tree, &mut memory, 12).expect("they are free");
@@ -203,7 +204,7 @@ fn fewer_than_asked_for_are_given_back() {
         used: 0,
     };
     let tree = machine.tree();
-    let pool = Pool::find(&tree, SIZE, Some(0)).expect("a pool");
+    let pool = Hugepages::find(&tree, SIZE, Some(0)).expect("a pool");
     let error = pool.reserve(&tree, &mut memory, 8);
     assert!(
         matches!(
@@ -217,7 +218,10 @@ fn fewer_than_asked_for_are_given_back() {
         ),
         "{error:?}"
     );
-    assert_eq!(Pool::find(&tree, SIZE, Some(0)).expect("a pool").total, 10);
+    assert_eq!(
+        Hugepages::find(&tree, SIZE, Some(0)).expect("a pool").total,
+        10
+    );
 }
 
 #[test]
@@ -225,7 +229,7 @@ fn pools_are_found_by_size_and_node() {
     let machine = Machine::new();
     machine.hugepages(1, 1 << 20, 2, 1);
     let tree = machine.tree();
-    let found: Vec<_> = Pool::all(&tree)
+    let found: Vec<_> = Hugepages::all(&tree)
         .iter()
         .map(|pool| (pool.node, pool.bytes, pool.total))
         .collect();
@@ -238,7 +242,7 @@ fn pools_are_found_by_size_and_node() {
         ]
     );
     assert!(matches!(
-        Pool::find(&tree, 1 << 30, Some(0)),
+        Hugepages::find(&tree, 1 << 30, Some(0)),
         Err(HugepageError::NoPool { .. })
     ));
 }
@@ -250,6 +254,6 @@ fn without_numa_the_systems_own_directory_counts() {
     let at = "/sys/kernel/mm/hugepages/hugepages-2048kB";
     machine.file(&format!("{at}/nr_hugepages"), "3\n");
     machine.file(&format!("{at}/free_hugepages"), "2\n");
-    let pool = Pool::find(&machine.tree(), SIZE, None).expect("a pool");
+    let pool = Hugepages::find(&machine.tree(), SIZE, None).expect("a pool");
     assert_eq!((pool.node, pool.total, pool.free), (None, 3, 2));
 }

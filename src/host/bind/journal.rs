@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::BindError;
 use super::state::{State, Step};
-use crate::vfio::Bdf;
+use crate::machine::Bdf;
 
 const SCHEMA: &str = "hwpool.journal/1";
 

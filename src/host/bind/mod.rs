@@ -24,8 +24,8 @@ pub use plan::{Missing, Objection, Plan, Request};
 pub use state::{State, Step, Wanted};
 pub use udev::rules as udev_rules;
 
-use super::{Tree, Writer};
-use crate::vfio::Bdf;
+use super::Writer;
+use crate::machine::{Bdf, Tree};
 use journal::Journal;
 use plan::After;
 

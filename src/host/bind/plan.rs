@@ -4,9 +4,8 @@ use std::fmt;
 
 use super::state::{Goal, State, Step, Wanted};
 use super::{BindError, Journals, Record};
-use crate::host::usage::{Reason, Use};
-use crate::host::{Function, Openers, Tree, Usage};
-use crate::vfio::{Bdf, blocks_group, is_vfio};
+use crate::host::usage::{Reason, Usage, Use};
+use crate::machine::{Bdf, Function, Openers, Tree, blocks_group, is_vfio};
 
 /// A binding that is asked for.
 #[derive(Debug, Clone)]

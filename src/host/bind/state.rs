@@ -4,9 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::host::function::{self, Group, directory};
-use crate::host::{Function, Tree};
-use crate::vfio::{Bdf, is_vfio};
+use crate::machine::{Bdf, Function, Tree, directory, is_vfio};
 
 /// All that binding changes of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,10 +27,7 @@ impl State {
     /// Reads it; `None` where there is no such function.
     pub fn read(tree: &Tree, bdf: Bdf) -> Option<State> {
         let function = Function::read(tree, bdf)?;
-        // The node of the group is there as soon as any of its functions is on VFIO.
-        let group = function.group.iter().map(Group::path);
-        let device = function.vfio_device.iter();
-        let nodes = group.chain(device.map(|name| format!("/dev/vfio/devices/{name}")));
+        let nodes = function.possible_nodes().into_iter();
         let owners = nodes.filter_map(|path| {
             let uid = tree.permissions(&path)?.uid;
             Some((path, uid))
@@ -305,7 +300,7 @@ impl fmt::Display for Step {
 
 /// Looks whether a function has the driver that it shall have.
 pub(super) fn has_driver(tree: &Tree, bdf: Bdf, wanted: &Wanted) -> Result<(), Option<String>> {
-    let driver = function::driver(tree, bdf);
+    let driver = tree.function(bdf).driver();
     let good = match wanted {
         Wanted::Exactly(wanted) => driver == *wanted,
         Wanted::Any => !driver.as_deref().is_some_and(is_vfio),

@@ -1,6 +1,6 @@
 //! Rules for udev that make a binding last over a boot. They are printed, never installed.
 
-use super::super::Function;
+use crate::machine::{Function, is_vfio};
 
 /// Returns the rules for `function` on `driver`, with `owner` (a name or number) for its device nodes.
 ///
@@ -19,7 +19,7 @@ pub fn rules(function: &Function, driver: &str, owner: Option<&str>) -> String {
          ATTR{{device}}==\"{device:#06x}\", ATTR{{driver_override}}=\"{driver}\", RUN{{builtin}}+=\"kmod load {driver}\"\n",
         name = bdf.to_string().replace([':', '.'], "-"),
     );
-    if let (Some(owner), true) = (owner, crate::vfio::is_vfio(driver)) {
+    if let (Some(owner), true) = (owner, is_vfio(driver)) {
         rules += &format!("SUBSYSTEM==\"vfio-dev\", KERNELS==\"{bdf}\", OWNER=\"{owner}\"\n");
         if let Some(group) = &function.group {
             rules += &format!(

@@ -1,10 +1,7 @@
 //! Checks of the function's place on the bus.
 
-use super::{Row, View};
-use crate::host::Function;
-use crate::host::config::{Acs, Config};
-use crate::host::function::directory;
-use crate::vfio::Bdf;
+use super::{Row, Verdict, View};
+use crate::machine::{Acs, Bdf, Config, Function, directory};
 
 /// A function that is gone reads all ones, also where its ids should be.
 pub(super) fn answers(view: &View<'_>, function: &Function) -> Row {
@@ -77,9 +74,9 @@ pub(super) fn acs(view: &View<'_>, function: &Function) -> Row {
     }
     let same_board = others
         .iter()
-        .filter(|bdf| slot(**bdf) == slot(function.bdf))
+        .filter(|bdf| bdf.shares_device(function.bdf))
         .count();
-    row.verdict = super::Verdict::Warn;
+    row.verdict = Verdict::Warn;
     let whole = format!(
         "bind the whole group: hwpool bind {} --whole-group --dry-run",
         function.bdf
@@ -100,12 +97,6 @@ pub(super) fn acs(view: &View<'_>, function: &Function) -> Row {
     ))
     .remedy("another slot, below a root port of its own")
     .remedy(whole)
-}
-
-/// Returns domain, bus and device.
-fn slot(bdf: Bdf) -> String {
-    let text = bdf.to_string();
-    text.split('.').next().unwrap_or_default().to_string()
 }
 
 pub(super) fn link(_: &View<'_>, function: &Function) -> Row {
@@ -140,7 +131,7 @@ pub(super) fn requests(view: &View<'_>, function: &Function) -> Row {
     let port = port.and_then(|bdf| Some((bdf, of(bdf)?)));
     let row = Row::ok("requests").evidence(evidence);
     match port {
-        Some((bdf, port)) if port.max_payload < requests.max_payload => Row { verdict: super::Verdict::Warn, ..row }
+        Some((bdf, port)) if port.max_payload < requests.max_payload => Row { verdict: Verdict::Warn, ..row }
             .evidence(format!("the port above, {bdf}, takes {} bytes", port.max_payload))
             .cause("writes of the device that are longer than the port takes are errors (malformed TLP, which is fatal)")
             .remedy("pci=pcie_bus_safe on the kernel's command line, and boot again"),
@@ -168,7 +159,7 @@ pub(super) fn bars(_: &View<'_>, function: &Function) -> Row {
     if !bad {
         return row;
     }
-    row.verdict = super::Verdict::Block;
+    row.verdict = Verdict::Block;
     row.cause("the board was programmed again after the kernel had looked at it, or the bridge above has no room")
         .remedy(format!("unbind it, echo 1 > {}/remove, best of the port above it", directory(function.bdf)))
         .remedy("echo 1 > /sys/bus/pci/rescan; where there is no room: pci=realloc on the kernel's command line")

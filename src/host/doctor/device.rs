@@ -1,10 +1,8 @@
 //! Checks of the function itself: who has it, and whether it can be taken.
 
-use super::{Row, View};
-use crate::host::Function;
-use crate::host::config::Config;
-use crate::host::usage::Reason;
-use crate::vfio::is_vfio;
+use super::{Row, Verdict, View};
+use crate::host::usage::{Reason, Usage};
+use crate::machine::{Bdf, Config, Function, directory, is_vfio};
 
 pub(super) fn driver(_: &View<'_>, function: &Function) -> Row {
     let bdf = function.bdf;
@@ -78,7 +76,7 @@ pub(super) fn group(view: &View<'_>, function: &Function) -> Row {
             ));
             continue;
         }
-        let uses = sibling.map(|f| crate::host::Usage::of(view.tree, &f, &view.openers).uses);
+        let uses = sibling.map(|f| Usage::of(view.tree, &f, &view.openers).uses);
         match uses.unwrap_or_default().first() {
             Some(one) => {
                 row = row.remedy(format!(
@@ -203,7 +201,7 @@ pub(super) fn iova(view: &View<'_>, function: &Function) -> Row {
         }
     }
     if is_direct {
-        row.verdict = super::Verdict::Block;
+        row.verdict = Verdict::Block;
         return row
             .cause("the firmware wants memory of its own mapped for this function (RMRR, IVMD): the kernel gives it to no VFIO")
             .remedy("switch off what the firmware does with the device (USB legacy support, iLO or iDRAC sharing), or use another slot")
@@ -241,7 +239,7 @@ pub(super) fn reset(view: &View<'_>, function: &Function) -> Row {
         Some(_) => {
             let others = others_on_bus(view, function);
             if others.is_empty() {
-                return Row { verdict: super::Verdict::Ok, ..row }.evidence("alone on its bus");
+                return Row { verdict: Verdict::Ok, ..row }.evidence("alone on its bus");
             }
             row.evidence(format!("on the same bus: {}", others.join(", ")))
                 .cause("without FLR the kernel resets the whole bus, with all functions on it; VFIO does so only where it has all of them")
@@ -251,17 +249,19 @@ pub(super) fn reset(view: &View<'_>, function: &Function) -> Row {
 }
 
 fn others_on_bus(view: &View<'_>, function: &Function) -> Vec<String> {
-    let name = function.bdf.to_string();
-    let bus = name.rsplit_once(':').map_or("", |(bus, _)| bus);
-    let mut names = view.tree.names("/sys/bus/pci/devices");
-    names.retain(|other| *other != name && other.rsplit_once(':').is_some_and(|(of, _)| of == bus));
-    names
+    let names = view.tree.names("/sys/bus/pci/devices").into_iter();
+    let is_other = |name: &String| {
+        let other = name.parse::<Bdf>();
+        other.is_ok_and(|other| other != function.bdf && other.shares_bus(function.bdf))
+    };
+    names.filter(is_other).collect()
 }
 
 /// A function that sleeps with its power off reads all ones until it is woken; VFIO wakes one that it opens.
 pub(super) fn power(view: &View<'_>, function: &Function) -> Row {
-    let at = crate::host::function::directory(function.bdf);
-    let read = |file: &str| view.tree.text(&format!("{at}/{file}"));
+    let at = directory(function.bdf);
+    let files = view.tree.function(function.bdf);
+    let read = |file: &str| files.text(file);
     let Some(state) = read("power_state") else {
         return Row::unknown("power").evidence("no file power_state (kernel before 5.9)");
     };
@@ -343,10 +343,7 @@ pub(super) fn numa(view: &View<'_>, function: &Function) -> Row {
     }
 }
 
-/// The first line of a node's meminfo is `Node 0 MemTotal: 16384 kB`.
 fn is_empty(view: &View<'_>, node: u32) -> bool {
-    let at = format!("/sys/devices/system/node/node{node}/meminfo");
-    let text = view.tree.text(&at).unwrap_or_default();
-    let total = text.lines().find_map(|line| line.split_once("MemTotal:"));
-    total.is_some_and(|(_, total)| total.split_whitespace().next() == Some("0"))
+    let meminfo = view.tree.meminfo(Some(node));
+    meminfo.and_then(|meminfo| meminfo.bytes("MemTotal")) == Some(0)
 }

@@ -1,7 +1,7 @@
 //! Checks of the machine and its kernel.
 
 use super::{Row, View};
-use crate::host::hugepages;
+use crate::machine::Hugepages;
 
 /// The first kernel with character devices of VFIO and iommufd for all of PCI.
 const CDEV_KERNEL: (u32, u32) = (6, 6);
@@ -264,7 +264,7 @@ pub(super) fn noiommu(view: &View<'_>) -> Row {
 }
 
 pub(super) fn hugepages(view: &View<'_>) -> Row {
-    let pools = hugepages::Pool::all(view.tree);
+    let pools = Hugepages::all(view.tree);
     if pools.is_empty() {
         return Row::unknown("hugepages").evidence("the kernel has none");
     }
@@ -298,9 +298,9 @@ fn node(view: &View<'_>) -> Option<u32> {
 }
 
 /// Bytes of free hugepages on the device's node, or on all where it has none.
-fn free_near(view: &View<'_>, pools: &[hugepages::Pool]) -> u64 {
+fn free_near(view: &View<'_>, pools: &[Hugepages]) -> u64 {
     let node = node(view);
-    let near = |pool: &&hugepages::Pool| node.is_none() || pool.node.is_none() || pool.node == node;
+    let near = |pool: &&Hugepages| node.is_none() || pool.node.is_none() || pool.node == node;
     let near = pools.iter().filter(near);
     near.fold(0, |sum: u64, pool| {
         sum.saturating_add(pool.free.saturating_mul(pool.bytes))
@@ -315,7 +315,7 @@ pub(super) fn thp(view: &View<'_>) -> Row {
     };
     let is_off = text.contains("[never]") || text.contains("[deny]");
     let evidence = format!("for shared memory: {text}");
-    if !is_off || free_near(view, &hugepages::Pool::all(view.tree)) >= view.pin {
+    if !is_off || free_near(view, &Hugepages::all(view.tree)) >= view.pin {
         return Row::ok("thp").evidence(evidence);
     }
     Row::warn("thp")

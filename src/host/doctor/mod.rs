@@ -15,9 +15,8 @@ mod device;
 mod machine;
 mod process;
 
-use super::{Function, Openers, Tree, Usage};
-use crate::vfio::Bdf;
-use process::Who;
+use super::Usage;
+use crate::machine::{Bdf, Function, Openers, Process, Tree};
 
 /// What a check found.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -121,7 +120,7 @@ pub fn examine(tree: &Tree, question: Question) -> Option<Vec<Row>> {
     let view = View {
         tree,
         pin: question.pin,
-        who: Who::read(tree),
+        process: Process::read(tree),
         usage: function.as_ref().map(|f| Usage::of(tree, f, &openers)),
         function,
         openers,
@@ -140,7 +139,7 @@ struct View<'a> {
     function: Option<Function>,
     usage: Option<Usage>,
     openers: Openers,
-    who: Who,
+    process: Process,
     pin: u64,
 }
 

@@ -2,152 +2,58 @@
 
 use std::path::Path;
 
-use super::{Row, View};
-use crate::host::config::Config;
-use crate::host::tree::Permissions;
-use crate::host::{Function, Tree};
+use super::{Row, Verdict, View};
+use crate::machine::{Config, Function, Limit};
 
-const CAP_DAC_OVERRIDE: u32 = 1;
-const CAP_IPC_LOCK: u32 = 14;
-/// The user as whom files of users outside of a user namespace are shown inside of it.
-const NOBODY: u32 = 65534;
 /// Descriptors beside those of interrupts: group, container, device, memory, and some for the program.
 const DESCRIPTORS: u64 = 64;
 /// Maps by pages of 2 MiB, if memory is not merged.
 const MAP_BYTES: u64 = 2 << 20;
 
-/// Who asks, by /proc/self/status.
-pub(super) struct Who {
-    uid: u32,
-    groups: Vec<u32>,
-    capabilities: u64,
-    /// In a user namespace of its own, as in a container without root: capabilities hold inside of it only.
-    is_confined: bool,
+/// Tells whether a limit that holds is high enough.
+fn suffices(limit: Limit, needed: u64) -> bool {
+    limit.soft.is_none_or(|limit| limit >= needed)
 }
 
-impl Who {
-    pub(super) fn read(tree: &Tree) -> Who {
-        let status = tree.text("/proc/self/status").unwrap_or_default();
-        let field = |key: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(key));
-            line.unwrap_or_default().to_string()
-        };
-        // Of real, effective, saved and file system ids the second decides.
-        let effective = |key: &str| field(key).split_whitespace().nth(1)?.parse().ok();
-        let nobody = u32::MAX;
-        let mut groups: Vec<u32> = field("Groups:")
-            .split_whitespace()
-            .filter_map(|group| group.parse().ok())
-            .collect();
-        groups.push(effective("Gid:").unwrap_or(nobody));
-        Who {
-            uid: effective("Uid:").unwrap_or(nobody),
-            groups,
-            capabilities: u64::from_str_radix(field("CapEff:").trim(), 16).unwrap_or(0),
-            is_confined: is_confined(tree),
-        }
-    }
-
-    fn can(&self, capability: u32) -> bool {
-        self.capabilities >> capability & 1 != 0
-    }
-
-    /// Tells whether a file with these permissions can be read and written.
-    fn may_use(&self, file: Permissions) -> bool {
-        let bits = match () {
-            () if file.uid == self.uid => file.mode >> 6,
-            () if self.groups.contains(&file.gid) => file.mode >> 3,
-            () => file.mode,
-        };
-        // Over files of users who are not in the namespace its capabilities have no power.
-        let is_foreign = self.is_confined && file.uid == NOBODY;
-        (self.can(CAP_DAC_OVERRIDE) && !is_foreign) || bits & 0o6 == 0o6
-    }
-
-    /// Tells whether locked memory is not limited: the kernel asks for the capability in the first namespace.
-    fn may_lock(&self) -> bool {
-        self.can(CAP_IPC_LOCK) && !self.is_confined
-    }
+/// Tells whether this process itself could raise a limit as far.
+fn can_be_raised(limit: Limit, needed: u64) -> bool {
+    limit.hard.is_none_or(|limit| limit >= needed)
 }
 
-/// The first namespace has all users.
-fn is_confined(tree: &Tree) -> bool {
-    let map = tree.text("/proc/self/uid_map").unwrap_or_default();
-    let words: Vec<_> = map.split_whitespace().collect();
-    !matches!(words[..], [] | ["0", "0", "4294967295"])
-}
-
-/// A limit of this process; `None` is none.
-struct Limit {
-    /// What holds.
-    soft: Option<u64>,
-    /// What the process may raise it to.
-    hard: Option<u64>,
-}
-
-impl Limit {
-    fn read(tree: &Tree, name: &str) -> Result<Limit, String> {
-        let text = tree.text("/proc/self/limits").unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        let absent = || format!("/proc/self/limits has no `{name}`");
-        let mut words = line.ok_or_else(absent)?.split_whitespace();
-        let mut next = || match words.next().ok_or_else(absent)? {
-            "unlimited" => Ok(None),
-            number => number
-                .parse()
-                .map(Some)
-                .map_err(|_| format!("`{number}` is no limit")),
-        };
-        Ok(Limit {
-            soft: next()?,
-            hard: next()?,
-        })
-    }
-
-    fn suffices(&self, needed: u64) -> bool {
-        self.soft.is_none_or(|limit| limit >= needed)
-    }
-
-    /// Tells whether this process itself could raise it.
-    fn can_be(&self, needed: u64) -> bool {
-        self.hard.is_none_or(|limit| limit >= needed)
-    }
-
-    fn text(&self, unit: &str) -> String {
-        let word =
-            |limit: Option<u64>| limit.map_or("unlimited".into(), |limit| format!("{limit}{unit}"));
-        match self.soft == self.hard {
-            true => word(self.soft),
-            false => format!("{} (hard limit {})", word(self.soft), word(self.hard)),
-        }
+fn text(limit: Limit, unit: &str) -> String {
+    let word =
+        |limit: Option<u64>| limit.map_or("unlimited".into(), |limit| format!("{limit}{unit}"));
+    match limit.soft == limit.hard {
+        true => word(limit.soft),
+        false => format!("{} (hard limit {})", word(limit.soft), word(limit.hard)),
     }
 }
 
 pub(super) fn memlock(view: &View<'_>) -> Row {
-    let limit = match Limit::read(view.tree, "Max locked memory") {
+    let limit = match Limit::read(view.tree, Limit::LOCKED_MEMORY) {
         Ok(limit) => limit,
         Err(why) => return Row::unknown("memlock").evidence(why),
     };
     let evidence = format!(
         "limit {}, {} bytes to be pinned",
-        limit.text(" bytes"),
+        text(limit, " bytes"),
         view.pin
     );
-    if view.who.may_lock() {
+    if view.process.may_lock() {
         return Row::ok("memlock").evidence(format!("{evidence}; CAP_IPC_LOCK: no limit holds"));
     }
-    let evidence = match view.who.can(CAP_IPC_LOCK) {
+    let evidence = match view.process.has_ipc_lock() {
         true => format!("{evidence}; CAP_IPC_LOCK does not count in a user namespace"),
         false => evidence,
     };
-    if limit.suffices(view.pin) {
+    if suffices(limit, view.pin) {
         return Row::ok("memlock").evidence(evidence);
     }
     let kib = view.pin.div_ceil(1024);
     let row = Row::block("memlock").evidence(evidence).cause(
         "mapping memory for DMA will fail with ENOMEM; by iommufd the device's BARs count as well",
     );
-    let row = match limit.can_be(view.pin) {
+    let row = match can_be_raised(limit, view.pin) {
         true => row.remedy(format!("ulimit -l {kib}")),
         false => row,
     };
@@ -158,7 +64,7 @@ pub(super) fn memlock(view: &View<'_>) -> Row {
 }
 
 pub(super) fn nofile(view: &View<'_>) -> Row {
-    let limit = match Limit::read(view.tree, "Max open files") {
+    let limit = match Limit::read(view.tree, Limit::OPEN_FILES) {
         Ok(limit) => limit,
         Err(why) => return Row::unknown("nofile").evidence(why),
     };
@@ -170,15 +76,15 @@ pub(super) fn nofile(view: &View<'_>) -> Row {
     let needed = DESCRIPTORS + u64::from(vectors);
     let evidence = format!(
         "limit {}; {needed} with one descriptor for each of {vectors} MSI-X vectors",
-        limit.text("")
+        text(limit, "")
     );
-    if limit.suffices(needed) {
+    if suffices(limit, needed) {
         return Row::ok("nofile").evidence(evidence);
     }
     let row = Row::warn("nofile")
         .evidence(evidence)
         .cause("not all interrupts can be used at once: their eventfds fail with EMFILE");
-    let row = match limit.can_be(needed) {
+    let row = match can_be_raised(limit, needed) {
         true => row.remedy(format!("ulimit -n {needed}")),
         false => row,
     };
@@ -265,7 +171,7 @@ pub(super) fn nodes(view: &View<'_>) -> Row {
     }
     let closed: Vec<_> = found
         .iter()
-        .filter(|(_, permissions)| !view.who.may_use(*permissions))
+        .filter(|(_, permissions)| !view.process.may_use(*permissions))
         .map(|(path, _)| *path)
         .collect();
     if closed.is_empty() {
@@ -279,11 +185,11 @@ pub(super) fn nodes(view: &View<'_>) -> Row {
         is_open(common) && (is_any || own.any(|path| is_open(path)))
     };
     let gets_in = opens("/dev/vfio/vfio", false) || opens("/dev/iommu", true);
-    let user = view.tree.user_name(view.who.uid);
+    let user = view.tree.user_name(view.process.uid);
     let row = Row {
         verdict: match gets_in {
-            true => super::Verdict::Warn,
-            false => super::Verdict::Block,
+            true => Verdict::Warn,
+            false => Verdict::Block,
         },
         ..row
     };

@@ -1,4 +1,4 @@
-//! One try to get memory in pages of one size: memfd, size, seals, mapping, NUMA binding, population, in that order.
+//! Memory in pages of one size, as a memfd: made, sized, sealed, mapped, bound to a NUMA node, populated, in that order.
 //!
 //! The order is not free: a seal against growing comes after the size, and the binding before the first page.
 
@@ -14,16 +14,17 @@ use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::error::{MemoryError, Shortage, Warning};
-use super::memory::{Memory, MemoryRequest};
-use super::system::System;
-use super::{PageSize, numa};
+use super::memory::Memory;
+use super::numa;
+use super::request::MemoryRequest;
+use crate::machine::{PageSize, Tree};
 
 /// Bytes that are worth a thread of their own: to clear them takes some ten milliseconds.
 const SHARE: usize = 128 << 20;
 
-/// Everything that one try needs to know.
-pub(super) struct Attempt<'a> {
-    system: &'a System,
+/// A memfd that shall be, with everything that making it needs to know.
+pub(super) struct Memfd<'a> {
+    tree: &'a Tree,
     label: &'a str,
     node: Option<u32>,
     size: PageSize,
@@ -31,10 +32,10 @@ pub(super) struct Attempt<'a> {
     len: usize,
 }
 
-impl<'a> Attempt<'a> {
+impl<'a> Memfd<'a> {
     /// Plans to take the request's memory in pages of `size` from `node`.
     pub(super) fn new(
-        system: &'a System,
+        tree: &'a Tree,
         request: &'a MemoryRequest,
         node: Option<u32>,
         size: PageSize,
@@ -43,8 +44,8 @@ impl<'a> Attempt<'a> {
             .round_up(request.len)
             .filter(|len| isize::try_from(*len).is_ok())
             .ok_or(MemoryError::TooLong { len: request.len })?;
-        Ok(Attempt {
-            system,
+        Ok(Memfd {
+            tree,
             label: &request.label,
             node,
             size,
@@ -52,14 +53,14 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// Compares the hugepages that this try needs with those that are there.
+    /// Compares the hugepages that it needs with those that are there.
     pub(super) fn hugepages(&self, node: Option<u32>) -> Shortage {
         let wanted = self.len / self.size.bytes();
-        self.system.hugepages(self.size, wanted, node)
+        Shortage::of(self.tree, self.size, wanted, node)
     }
 
-    /// Allocates.
-    pub(super) fn run(&self) -> Result<Memory, MemoryError> {
+    /// Makes it, with all of its pages.
+    pub(super) fn allocate(&self) -> Result<Memory, MemoryError> {
         self.check_base_memory()?;
         let file = self.open()?;
         self.fix_size(&file)?;
@@ -81,7 +82,7 @@ impl<'a> Attempt<'a> {
         if self.size.is_huge() {
             return Ok(());
         }
-        match self.system.available(None) {
+        match self.tree.available_memory(None) {
             Some(available) if available < self.len as u64 => Err(self.exhausted()),
             _ => Ok(()),
         }
@@ -149,7 +150,7 @@ impl<'a> Attempt<'a> {
 
     fn available(&self, node: u32) -> Option<u64> {
         if !self.size.is_huge() {
-            return self.system.available(Some(node));
+            return self.tree.available_memory(Some(node));
         }
         let free = self.hugepages(Some(node)).free as u64;
         Some(free.saturating_mul(self.size.bytes() as u64))
@@ -190,7 +191,7 @@ impl<'a> Attempt<'a> {
         MemoryError::NoMemory {
             label,
             len: self.len,
-            available: self.system.available(None).unwrap_or(0),
+            available: self.tree.available_memory(None).unwrap_or(0),
         }
     }
 
@@ -259,27 +260,27 @@ mod tests {
 
     #[test]
     fn shares_cover_everything_in_whole_pages() {
-        let system = System::running();
+        let tree = Tree::running();
         let request = MemoryRequest::new(3 * SHARE + 5);
-        let attempt = Attempt::new(&system, &request, None, PageSize::Huge2M).unwrap();
+        let memfd = Memfd::new(&tree, &request, None, PageSize::Huge2M).unwrap();
         let mut end = 0;
-        for share in attempt.shares() {
+        for share in memfd.shares() {
             assert_eq!(share.start, end);
             assert!(share.len() >= SHARE && share.len() % PageSize::Huge2M.bytes() == 0);
             end = share.end;
         }
-        assert_eq!(end, attempt.len);
+        assert_eq!(end, memfd.len);
     }
 
     #[test]
     fn shares_make_every_page_exist() {
-        let system = System::running();
+        let tree = Tree::running();
         let page = PageSize::Base.bytes();
         let request = MemoryRequest::new(5 * page);
-        let attempt = Attempt::new(&system, &request, None, PageSize::Base).unwrap();
-        let file = attempt.open().unwrap();
-        attempt.fix_size(&file).unwrap();
-        let map = attempt.map(&file).unwrap();
+        let memfd = Memfd::new(&tree, &request, None, PageSize::Base).unwrap();
+        let file = memfd.open().unwrap();
+        memfd.fix_size(&file).unwrap();
+        let map = memfd.map(&file).unwrap();
         let shares = vec![0..2 * page, 2 * page..4 * page, 4 * page..5 * page];
         populate_shares(&map, shares).unwrap();
         assert_eq!(file.metadata().unwrap().blocks() * 512, 5 * page as u64);
@@ -287,14 +288,14 @@ mod tests {
 
     #[test]
     fn the_way_of_older_kernels_allocates_every_page_too() {
-        let system = System::running();
+        let tree = Tree::running();
         let request = MemoryRequest::new(5 * PageSize::Base.bytes());
-        let attempt = Attempt::new(&system, &request, None, PageSize::Base).unwrap();
-        let file = attempt.open().unwrap();
-        attempt.fix_size(&file).unwrap();
+        let memfd = Memfd::new(&tree, &request, None, PageSize::Base).unwrap();
+        let file = memfd.open().unwrap();
+        memfd.fix_size(&file).unwrap();
         assert_eq!(file.metadata().unwrap().blocks(), 0);
-        allocate_pages(&file, attempt.len).unwrap();
+        allocate_pages(&file, memfd.len).unwrap();
         let bytes = file.metadata().unwrap().blocks() * 512;
-        assert_eq!(bytes, attempt.len as u64);
+        assert_eq!(bytes, memfd.len as u64);
     }
 }

@@ -1,8 +1,9 @@
 //! PCI functions as sysfs describes them.
 
-use super::Tree;
+use std::str::FromStr;
+
 use super::config::Config;
-use crate::vfio::{Bdf, blocks_group, is_vfio};
+use super::{Bdf, Tree};
 
 /// Base class of bridges.
 const BRIDGE: u32 = 0x06;
@@ -115,29 +116,23 @@ impl Function {
 
     /// Reads one function; `None` where there is no such.
     pub fn read(tree: &Tree, bdf: Bdf) -> Option<Function> {
-        let at = directory(bdf);
+        let files = tree.function(bdf);
         Some(Function {
             bdf,
-            vendor: tree.number(&format!("{at}/vendor"))?,
-            device: tree.number(&format!("{at}/device"))?,
-            class: tree.number(&format!("{at}/class"))?,
-            revision: tree.number(&format!("{at}/revision")).unwrap_or(0),
-            driver: driver(tree, bdf),
-            driver_override: driver_override(tree, bdf),
-            group: group(tree, bdf),
-            node: tree.number(&format!("{at}/numa_node")),
-            link: link(tree, &at),
-            bars: bars(tree, bdf),
-            sriov: Sriov {
-                physical: tree
-                    .link(&format!("{at}/physfn"))
-                    .and_then(|name| name.parse().ok()),
-                enabled: tree.number(&format!("{at}/sriov_numvfs")).unwrap_or(0),
-                total: tree.number(&format!("{at}/sriov_totalvfs")).unwrap_or(0),
-            },
-            vfio_device: tree.names(&format!("{at}/vfio-dev")).into_iter().next(),
-            reset_methods: tree
-                .text(&format!("{at}/reset_method"))
+            vendor: files.number("vendor")?,
+            device: files.number("device")?,
+            class: files.number("class")?,
+            revision: files.number("revision").unwrap_or(0),
+            driver: files.driver(),
+            driver_override: files.driver_override(),
+            group: files.group(),
+            node: files.node(),
+            link: files.link(),
+            bars: files.bars(),
+            sriov: files.sriov(),
+            vfio_device: files.vfio_device(),
+            reset_methods: files
+                .text("reset_method")
                 .map(|text| text.split_whitespace().map(str::to_string).collect()),
         })
     }
@@ -160,12 +155,16 @@ impl Function {
 
     /// Returns the device nodes that VFIO offers for it now.
     pub fn vfio_nodes(&self) -> Vec<String> {
-        if !self.is_on_vfio() {
-            return Vec::new();
+        match self.is_on_vfio() {
+            true => self.possible_nodes(),
+            false => Vec::new(),
         }
+    }
+
+    /// Returns the device nodes that may be there: that of its group is, as soon as any function of it is on VFIO.
+    pub(crate) fn possible_nodes(&self) -> Vec<String> {
         let group = self.group.iter().map(Group::path);
-        let device = self.vfio_device.iter();
-        let device = device.map(|name| format!("/dev/vfio/devices/{name}"));
+        let device = self.vfio_device.iter().map(|name| cdev_path(name));
         group.chain(device).collect()
     }
 }
@@ -173,10 +172,13 @@ impl Function {
 impl Group {
     /// Returns its device node.
     pub fn path(&self) -> String {
-        match self.noiommu {
-            true => format!("/dev/vfio/noiommu-{}", self.number),
-            false => format!("/dev/vfio/{}", self.number),
-        }
+        format!("/dev/vfio/{}", self.node_name())
+    }
+
+    /// Returns the name of its device node below /dev/vfio.
+    pub(crate) fn node_name(&self) -> String {
+        let prefix = if self.noiommu { "noiommu-" } else { "" };
+        format!("{prefix}{}", self.number)
     }
 
     /// Returns the members whose drivers keep VFIO from taking the group.
@@ -193,78 +195,146 @@ impl Link {
     }
 }
 
+/// Tells whether a driver offers its functions to VFIO. Variants such as mlx5-vfio-pci have the same interface.
+pub(crate) fn is_vfio(driver: &str) -> bool {
+    driver.contains("vfio")
+}
+
+/// Tells whether a driver keeps VFIO from the group that its function is in: all do that may do DMA.
+pub(crate) fn blocks_group(driver: &str) -> bool {
+    !(is_vfio(driver) || driver == "pci-stub" || driver == "pcieport")
+}
+
+/// Returns the device node of a function's own, by its name.
+pub(crate) fn cdev_path(name: &str) -> String {
+    format!("/dev/vfio/devices/{name}")
+}
+
 /// Returns the function's directory in sysfs.
-pub(super) fn directory(bdf: Bdf) -> String {
+pub(crate) fn directory(bdf: Bdf) -> String {
     format!("/sys/bus/pci/devices/{bdf}")
 }
 
-pub(super) fn driver(tree: &Tree, bdf: Bdf) -> Option<String> {
-    tree.link(&format!("{}/driver", directory(bdf)))
+/// What sysfs has of one function, read piece by piece.
+#[derive(Debug, Copy, Clone)]
+pub(crate) struct FunctionFiles<'a> {
+    tree: &'a Tree,
+    bdf: Bdf,
 }
 
-/// The kernel writes `(null)` where nobody has named a driver.
-pub(super) fn driver_override(tree: &Tree, bdf: Bdf) -> Option<String> {
-    let text = tree.text(&format!("{}/driver_override", directory(bdf)))?;
-    (!text.is_empty() && text != "(null)").then_some(text)
-}
-
-fn group(tree: &Tree, bdf: Bdf) -> Option<Group> {
-    let at = format!("{}/iommu_group", directory(bdf));
-    let number = tree.link(&at)?.parse().ok()?;
-    let others = tree.names(&format!("{at}/devices")).into_iter();
-    let others = others
-        .filter_map(|name| name.parse().ok())
-        .filter(|other| *other != bdf);
-    Some(Group {
-        number,
-        // A group that vfio made up because there is no IOMMU says so by its name.
-        noiommu: tree.text(&format!("{at}/name")).as_deref() == Some("vfio-noiommu"),
-        others: others
-            .map(|bdf| Member {
-                bdf,
-                driver: driver(tree, bdf),
-            })
-            .collect(),
-    })
-}
-
-fn link(tree: &Tree, at: &str) -> Option<Link> {
-    let link = Link {
-        speed: tree.text(&format!("{at}/current_link_speed"))?,
-        max_speed: tree.text(&format!("{at}/max_link_speed"))?,
-        width: tree.number(&format!("{at}/current_link_width"))?,
-        max_width: tree.number(&format!("{at}/max_link_width"))?,
-    };
-    // A function that the root complex integrates has no lanes; 255 is the kernel's word for not knowing.
-    (1..255).contains(&link.max_width).then_some(link)
-}
-
-/// Compares the kernel's ranges with the function's own registers.
-fn bars(tree: &Tree, bdf: Bdf) -> Vec<Bar> {
-    let text = tree.text(&format!("{}/resource", directory(bdf)));
-    let text = text.unwrap_or_default();
-    let config = Config::read(tree, bdf);
-    // The registers of a virtual function read zero, as its ranges are the physical function's; those of one that is
-    // gone read all ones. Neither tells anything.
-    let is_virtual = tree.exists(&format!("{}/physfn", directory(bdf)));
-    let config = config.filter(|config| !is_virtual && config.ids().0 != u16::MAX);
-    let mut bars = Vec::new();
-    let mut upper_half = false;
-    for (index, line) in (0u8..6).zip(text.lines()) {
-        let register = config.as_ref().map_or(0, |config| config.bar(index.into()));
-        if std::mem::take(&mut upper_half) {
-            continue;
-        }
-        let Some(range) = Range::parse(line) else {
-            continue;
-        };
-        upper_half = match range.bytes() {
-            0 => register & 0b111 == 0b100,
-            _ => range.flags & BITS_64 != 0,
-        };
-        bars.extend(range.bar(index, config.is_some().then_some(register)));
+impl Tree {
+    /// Names a function to be read, which need not be there.
+    pub(crate) fn function(&self, bdf: Bdf) -> FunctionFiles<'_> {
+        FunctionFiles { tree: self, bdf }
     }
-    bars
+}
+
+impl FunctionFiles<'_> {
+    fn path(&self, file: &str) -> String {
+        format!("{}/{file}", directory(self.bdf))
+    }
+
+    /// Tells whether there is such a function.
+    pub(crate) fn exists(&self) -> bool {
+        self.tree.exists(&directory(self.bdf))
+    }
+
+    pub(crate) fn text(&self, file: &str) -> Option<String> {
+        self.tree.text(&self.path(file))
+    }
+
+    fn number<T: FromStr + TryFrom<u64>>(&self, file: &str) -> Option<T> {
+        self.tree.number(&self.path(file))
+    }
+
+    pub(crate) fn driver(&self) -> Option<String> {
+        self.tree.link(&self.path("driver"))
+    }
+
+    /// The kernel writes `(null)` where nobody has named a driver.
+    fn driver_override(&self) -> Option<String> {
+        let text = self.text("driver_override")?;
+        (!text.is_empty() && text != "(null)").then_some(text)
+    }
+
+    /// The node, where the firmware tells it: the kernel writes -1 elsewhere.
+    pub(crate) fn node(&self) -> Option<u32> {
+        self.number("numa_node")
+    }
+
+    /// Name of its character device below /dev/vfio/devices.
+    pub(crate) fn vfio_device(&self) -> Option<String> {
+        let names = self.tree.names(&self.path("vfio-dev"));
+        names.into_iter().next()
+    }
+
+    pub(crate) fn group(&self) -> Option<Group> {
+        let number = self.tree.link(&self.path("iommu_group"))?.parse().ok()?;
+        let names = self.tree.names(&self.path("iommu_group/devices"));
+        let members = names.iter().filter_map(|name| name.parse().ok());
+        let member = |bdf| Member {
+            bdf,
+            driver: self.tree.function(bdf).driver(),
+        };
+        let others = members.filter(|other| *other != self.bdf).map(member);
+        Some(Group {
+            number,
+            // A group that vfio made up because there is no IOMMU says so by its name.
+            noiommu: self.text("iommu_group/name").as_deref() == Some("vfio-noiommu"),
+            others: others.collect(),
+        })
+    }
+
+    fn link(&self) -> Option<Link> {
+        let link = Link {
+            speed: self.text("current_link_speed")?,
+            max_speed: self.text("max_link_speed")?,
+            width: self.number("current_link_width")?,
+            max_width: self.number("max_link_width")?,
+        };
+        // A function that the root complex integrates has no lanes; 255 is the kernel's word for not knowing.
+        (1..255).contains(&link.max_width).then_some(link)
+    }
+
+    fn sriov(&self) -> Sriov {
+        let physical = self.tree.link(&self.path("physfn"));
+        Sriov {
+            physical: physical.and_then(|name| name.parse().ok()),
+            enabled: self.number("sriov_numvfs").unwrap_or(0),
+            total: self.number("sriov_totalvfs").unwrap_or(0),
+        }
+    }
+
+    /// Compares the kernel's ranges with the function's own registers.
+    fn bars(&self) -> Vec<Bar> {
+        let text = self.text("resource").unwrap_or_default();
+        let registers = self.bar_registers();
+        let mut bars = Vec::new();
+        let mut upper_half = false;
+        for (index, line) in (0u8..6).zip(text.lines()) {
+            if std::mem::take(&mut upper_half) {
+                continue;
+            }
+            let Some(range) = Range::parse(line) else {
+                continue;
+            };
+            let register = registers.as_ref().map(|config| config.bar(index.into()));
+            upper_half = match range.bytes() {
+                0 => register.unwrap_or(0) & 0b111 == 0b100,
+                _ => range.flags & BITS_64 != 0,
+            };
+            bars.extend(range.bar(index, register));
+        }
+        bars
+    }
+
+    /// Returns the function's registers where they tell something: those of a virtual function read zero, as its ranges
+    /// are the physical function's, and those of one that is gone read all ones.
+    fn bar_registers(&self) -> Option<Config> {
+        let is_virtual = self.tree.exists(&self.path("physfn"));
+        let config = Config::read(self.tree, self.bdf)?;
+        (!is_virtual && config.ids().0 != u16::MAX).then_some(config)
+    }
 }
 
 /// A line of `resource`: first and last address, flags.

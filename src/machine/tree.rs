@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use crate::vfio::Bdf;
+use super::Bdf;
 
 /// A root directory with the kernel's files below it: that of the running system, or a tree that looks like it.
 ///
@@ -44,18 +44,18 @@ impl Tree {
     }
 
     /// Tells whether there is something at `path`.
-    pub(super) fn exists(&self, path: &str) -> bool {
+    pub(crate) fn exists(&self, path: &str) -> bool {
         self.path(path).exists()
     }
 
     /// Reads a file without the white space at its ends. Bytes that are no text become replacement characters.
-    pub(super) fn text(&self, path: &str) -> Option<String> {
+    pub(crate) fn text(&self, path: &str) -> Option<String> {
         let bytes = fs::read(self.path(path)).ok()?;
         Some(String::from_utf8_lossy(&bytes).trim().to_string())
     }
 
     /// Reads a file that holds one number, decimal or hexadecimal behind 0x.
-    pub(super) fn number<T: FromStr + TryFrom<u64>>(&self, path: &str) -> Option<T> {
+    pub(crate) fn number<T: FromStr + TryFrom<u64>>(&self, path: &str) -> Option<T> {
         let text = self.text(path)?;
         match text.strip_prefix("0x") {
             Some(digits) => T::try_from(u64::from_str_radix(digits, 16).ok()?).ok(),
@@ -64,24 +64,24 @@ impl Tree {
     }
 
     /// Reads a file as it is, up to what the user may see of it.
-    pub(super) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
         fs::read(self.path(path)).ok()
     }
 
     /// Returns where a symbolic link points to, as it is written there.
-    pub(super) fn target(&self, path: &str) -> Option<String> {
+    pub(crate) fn target(&self, path: &str) -> Option<String> {
         let target = fs::read_link(self.path(path)).ok()?;
         Some(target.to_string_lossy().into_owned())
     }
 
     /// Returns the last part of what a symbolic link points to.
-    pub(super) fn link(&self, path: &str) -> Option<String> {
+    pub(crate) fn link(&self, path: &str) -> Option<String> {
         let target = self.target(path)?;
         target.rsplit('/').next().map(str::to_string)
     }
 
     /// Returns the names in a directory, in order.
-    pub(super) fn names(&self, path: &str) -> Vec<String> {
+    pub(crate) fn names(&self, path: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(path));
         let entries = entries.into_iter().flatten().flatten();
         let mut names: Vec<_> = entries
@@ -100,8 +100,13 @@ impl Tree {
         nodes
     }
 
+    /// Tells whether the machine has a NUMA node of that number.
+    pub fn has_node(&self, node: u32) -> bool {
+        self.nodes().contains(&node)
+    }
+
     /// Returns who may use what is at `path`.
-    pub(super) fn permissions(&self, path: &str) -> Option<Permissions> {
+    pub(crate) fn permissions(&self, path: &str) -> Option<Permissions> {
         let metadata = fs::metadata(self.path(path)).ok()?;
         Some(Permissions {
             uid: metadata.uid(),
@@ -113,7 +118,7 @@ impl Tree {
     /// Returns the PCI functions on the way to what a path of sysfs leads to, from the root complex on.
     ///
     /// The last of them is the function that the thing belongs to: sysfs nests devices as the buses do.
-    pub(super) fn functions_above(&self, path: &str) -> Vec<Bdf> {
+    pub(crate) fn functions_above(&self, path: &str) -> Vec<Bdf> {
         let Ok(real) = self.path(path).canonicalize() else {
             return Vec::new();
         };
@@ -131,21 +136,25 @@ impl Tree {
         if let Ok(uid) = name.parse() {
             return Some(uid);
         }
-        let users = self.text("/etc/passwd")?;
-        let fields = users.lines().map(|line| line.split(':'));
-        fields.into_iter().find_map(|mut fields| {
-            (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
-        })
+        let mut users = self.users().into_iter();
+        let user = users.find(|user| user.0 == name);
+        user.map(|user| user.1)
     }
 
     /// Returns the name of a user, or the number where nobody has one for it.
-    pub(super) fn user_name(&self, uid: u32) -> String {
-        let users = self.text("/etc/passwd").unwrap_or_default();
-        let name = users.lines().find_map(|line| {
+    pub(crate) fn user_name(&self, uid: u32) -> String {
+        let mut users = self.users().into_iter();
+        let user = users.find(|user| user.1 == uid);
+        user.map_or_else(|| uid.to_string(), |user| user.0)
+    }
+
+    /// Reads the lines `NAME:PASSWORD:NUMBER:...` of /etc/passwd.
+    fn users(&self) -> Vec<(String, u32)> {
+        let text = self.text("/etc/passwd").unwrap_or_default();
+        let user = |line: &str| {
             let mut fields = line.split(':');
-            let name = fields.next()?;
-            (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_string())
-        });
-        name.unwrap_or_else(|| uid.to_string())
+            Some((fields.next()?.to_string(), fields.nth(1)?.parse().ok()?))
+        };
+        text.lines().filter_map(user).collect()
     }
 }

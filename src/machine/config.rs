@@ -3,8 +3,8 @@
 use hwpool_devices::bus::BusError;
 use hwpool_devices::pci::{self, ConfigSpace};
 
-use super::Tree;
-use crate::vfio::Bdf;
+use super::function::directory;
+use super::{Bdf, Tree};
 
 const CAPABILITY_PCIE: u8 = 0x10;
 const EXTENDED_ACS: u16 = 0x000d;
@@ -19,13 +19,13 @@ const HEADER: usize = 64;
 
 /// A copy of a function's configuration space.
 #[derive(Debug, Clone)]
-pub(super) struct Config {
+pub(crate) struct Config {
     bytes: Vec<u8>,
 }
 
 /// What a bridge does against traffic between the functions below it.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub(super) enum Acs {
+pub(crate) enum Acs {
     /// There is no such capability.
     Absent,
     /// There is one; these of the wanted controls are off.
@@ -39,10 +39,10 @@ pub(super) enum Acs {
 
 /// Sizes of requests in bytes.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub(super) struct Requests {
-    pub(super) max_payload: u32,
-    pub(super) max_payload_supported: u32,
-    pub(super) max_read: u32,
+pub(crate) struct Requests {
+    pub(crate) max_payload: u32,
+    pub(crate) max_payload_supported: u32,
+    pub(crate) max_read: u32,
 }
 
 impl ConfigSpace for Config {
@@ -59,46 +59,46 @@ impl ConfigSpace for Config {
 
 impl Config {
     /// Reads the copy that sysfs gives; `None` where it gives none.
-    pub(super) fn read(tree: &Tree, bdf: Bdf) -> Option<Config> {
-        let bytes = tree.bytes(&format!("/sys/bus/pci/devices/{bdf}/config"))?;
+    pub(crate) fn read(tree: &Tree, bdf: Bdf) -> Option<Config> {
+        let bytes = tree.bytes(&format!("{}/config", directory(bdf)))?;
         (bytes.len() >= HEADER).then_some(Config { bytes })
     }
 
     /// Reads the copy of a function that answers, where this user may see its capabilities.
-    pub(super) fn whole(tree: &Tree, bdf: Bdf) -> Option<Config> {
+    pub(crate) fn whole(tree: &Tree, bdf: Bdf) -> Option<Config> {
         Config::read(tree, bdf).filter(|config| config.is_whole() && !config.is_gone())
     }
 
     /// Tells whether nobody answered. The ids alone don't tell: those of a virtual function read all ones.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         (self.word(0), self.word(8)) == (u32::MAX, u32::MAX)
     }
 
     /// Tells whether the capabilities can be seen: they are behind what everybody may read.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.bytes.len() > HEADER
     }
 
     /// Returns vendor and device id.
-    pub(super) fn ids(&self) -> (u16, u16) {
+    pub(crate) fn ids(&self) -> (u16, u16) {
         let word = self.word(0);
         (word as u16, (word >> 16) as u16)
     }
 
     /// Returns BAR `index` as the function's register has it.
-    pub(super) fn bar(&self, index: u16) -> u32 {
+    pub(crate) fn bar(&self, index: u16) -> u32 {
         self.word(0x10 + 4 * index)
     }
 
-    pub(super) fn has_flr(&self) -> bool {
+    pub(crate) fn has_flr(&self) -> bool {
         pci::has_flr(self).unwrap_or(false)
     }
 
-    pub(super) fn msix_vectors(&self) -> Option<u16> {
+    pub(crate) fn msix_vectors(&self) -> Option<u16> {
         Some(pci::msix(self).ok()??.vectors)
     }
 
-    pub(super) fn acs(&self) -> Acs {
+    pub(crate) fn acs(&self) -> Acs {
         match self.port_type() {
             // A bridge without the capability is one of conventional PCI.
             None | Some(PCIE_TO_PCI | PCI_TO_PCIE) => return Acs::Shared,
@@ -128,7 +128,7 @@ impl Config {
     }
 
     /// Reads Device Capabilities and Device Control (PCIe 7.5.3); `None` without a PCI Express capability.
-    pub(super) fn requests(&self) -> Option<Requests> {
+    pub(crate) fn requests(&self) -> Option<Requests> {
         let at = pci::find_capability(self, CAPABILITY_PCIE).ok()??;
         let (able, control) = (self.word(at + 4), self.word(at + 8));
         let bytes = |code: u32| 128 << (code & 7);

@@ -1,4 +1,4 @@
-//! The page sizes that DMA memory can have, and which of them suits a length.
+//! The page sizes that memory can have, and which of them suits a length.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -34,7 +34,7 @@ impl PageSize {
     }
 
     /// Rounds `len` up to whole pages, or returns `None` where that would overflow.
-    pub(super) fn round_up(self, len: usize) -> Option<usize> {
+    pub(crate) fn round_up(self, len: usize) -> Option<usize> {
         len.checked_next_multiple_of(self.bytes())
     }
 
@@ -42,7 +42,7 @@ impl PageSize {
     ///
     /// 2 MiB pages may waste up to half of the memory, which is never more than one page: memory from 1 MiB up wants
     /// them. 1 GiB pages may waste up to an eighth, because there the last page is worth 512 smaller ones.
-    pub(super) fn suits(self, len: usize) -> bool {
+    pub(crate) fn suits(self, len: usize) -> bool {
         let Some(rounded) = self.round_up(len) else {
             return false;
         };

@@ -1,0 +1,45 @@
+//! What the kernel's files tell about this machine: the one reader of /sys and /proc.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `tree.rs` | the files below a root directory, which is always given |
+//! | `bdf.rs` | the address of a PCI function |
+//! | `function.rs`, `config.rs` | a PCI function, by sysfs and by its configuration space |
+//! | `page.rs`, `hugepages.rs`, `memory.rs` | page sizes, hugepages by node and size, memory that can be had |
+//! | `pagemap.rs` | where the pages of this process lie |
+//! | `process.rs`, `openers.rs` | what this process may do, and who has device nodes open |
+//! | `mounts.rs`, `routes.rs` | what hangs on a disk or on a network interface |
+//!
+//! It is at the bottom of this crate: [`vfio`](crate::vfio), [`dma`](crate::dma) and [`host`](crate::host) read the machine
+//! through it, and it knows none of them. Everything reads a [`Tree`], so that tests give a directory that looks like a
+//! machine. Nothing here judges: what an absence means, and what to do about it, says whoever asked.
+
+mod bdf;
+mod config;
+mod function;
+mod hugepages;
+mod memory;
+mod mounts;
+mod openers;
+mod page;
+mod pagemap;
+mod process;
+mod routes;
+#[cfg(test)]
+pub(crate) mod testing;
+mod tree;
+
+pub use bdf::{Bdf, NotAnAddress};
+pub use function::{Bar, Function, Group, Link, Member, Sriov};
+pub use hugepages::Hugepages;
+pub use openers::{Opener, Openers};
+pub use page::PageSize;
+pub use tree::{Permissions, Tree};
+
+pub(crate) use config::{Acs, Config};
+pub(crate) use function::{blocks_group, cdev_path, directory, is_vfio};
+pub(crate) use hugepages::directory as hugepage_directory;
+pub(crate) use mounts::mount_points;
+pub(crate) use pagemap::{Frame, Pagemap};
+pub(crate) use process::{Limit, Process};
+pub(crate) use routes::routes;

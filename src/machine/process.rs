@@ -1,0 +1,150 @@
+//! What this process may do, as the kernel sees it.
+
+use procfs_core::FromRead;
+use procfs_core::process::Status;
+
+use super::{Permissions, Tree};
+
+const CAP_DAC_OVERRIDE: u32 = 1;
+const CAP_IPC_LOCK: u32 = 14;
+/// The user as whom files of users outside of a user namespace are shown inside of it.
+const NOBODY: u32 = 65534;
+
+/// The user, groups and capabilities of this process, by /proc/self/status.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// Effective user id.
+    pub(crate) uid: u32,
+    groups: Vec<u32>,
+    capabilities: u64,
+    /// In a user namespace of its own, as in a container without root: capabilities hold inside of it only.
+    is_confined: bool,
+}
+
+impl Process {
+    /// Reads it; a process of which nothing is known is nobody, and may nothing.
+    pub(crate) fn read(tree: &Tree) -> Process {
+        let status = tree.text("/proc/self/status").unwrap_or_default();
+        let is_confined = is_confined(tree);
+        match Status::from_read(status.as_bytes()) {
+            Ok(status) => Process {
+                uid: status.euid,
+                groups: [status.groups, vec![status.egid]].concat(),
+                capabilities: status.capeff,
+                is_confined,
+            },
+            Err(_) => Process {
+                uid: u32::MAX,
+                groups: Vec::new(),
+                capabilities: 0,
+                is_confined,
+            },
+        }
+    }
+
+    /// Tells whether a file with these permissions can be read and written.
+    pub(crate) fn may_use(&self, file: Permissions) -> bool {
+        let bits = match () {
+            () if file.uid == self.uid => file.mode >> 6,
+            () if self.groups.contains(&file.gid) => file.mode >> 3,
+            () => file.mode,
+        };
+        // Over files of users who are not in the namespace its capabilities have no power.
+        let is_foreign = self.is_confined && file.uid == NOBODY;
+        (self.has(CAP_DAC_OVERRIDE) && !is_foreign) || bits & 0o6 == 0o6
+    }
+
+    /// Tells whether it has CAP_IPC_LOCK, in whatever namespace.
+    pub(crate) fn has_ipc_lock(&self) -> bool {
+        self.has(CAP_IPC_LOCK)
+    }
+
+    /// Tells whether locked memory is not limited: the kernel asks for the capability in the first namespace.
+    pub(crate) fn may_lock(&self) -> bool {
+        self.has_ipc_lock() && !self.is_confined
+    }
+
+    fn has(&self, capability: u32) -> bool {
+        self.capabilities >> capability & 1 != 0
+    }
+}
+
+/// The first namespace has all users.
+fn is_confined(tree: &Tree) -> bool {
+    let map = tree.text("/proc/self/uid_map").unwrap_or_default();
+    let words: Vec<_> = map.split_whitespace().collect();
+    !matches!(words[..], [] | ["0", "0", "4294967295"])
+}
+
+/// A limit of this process, by /proc/self/limits; `None` is none.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// What holds.
+    pub(crate) soft: Option<u64>,
+    /// What the process may raise it to.
+    pub(crate) hard: Option<u64>,
+}
+
+impl Limit {
+    /// Bytes of memory that are locked, as all that a device reaches is.
+    pub(crate) const LOCKED_MEMORY: &str = "Max locked memory";
+    /// Descriptors.
+    pub(crate) const OPEN_FILES: &str = "Max open files";
+
+    /// Reads the limit of a name, or says why there is none.
+    pub(crate) fn read(tree: &Tree, name: &str) -> Result<Limit, String> {
+        let text = tree.text("/proc/self/limits").unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let absent = || format!("/proc/self/limits has no `{name}`");
+        let mut words = line.ok_or_else(absent)?.split_whitespace();
+        let mut next = || match words.next().ok_or_else(absent)? {
+            "unlimited" => Ok(None),
+            number => number
+                .parse()
+                .map(Some)
+                .map_err(|_| format!("`{number}` is no limit")),
+        };
+        Ok(Limit {
+            soft: next()?,
+            hard: next()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::FakeMachine;
+    use super::*;
+
+    #[test]
+    fn limits_are_read_by_name_and_say_what_is_missing() {
+        let machine = FakeMachine::new();
+        machine.write(
+            "/proc/self/limits",
+            "Limit Soft Hard Units\nMax locked memory 65536 unlimited bytes\nMax open files many 9 files\nMax\n",
+        );
+        let read = |name| Limit::read(&machine.tree(), name);
+        let (soft, hard) = (Some(65536), None);
+        assert_eq!(read(Limit::LOCKED_MEMORY), Ok(Limit { soft, hard }));
+        assert_eq!(read(Limit::OPEN_FILES), Err("`many` is no limit".into()));
+        let absent = read("Max wishes").unwrap_err();
+        assert_eq!(absent, "/proc/self/limits has no `Max wishes`");
+    }
+
+    #[test]
+    fn a_process_of_which_nothing_is_known_may_nothing() {
+        let machine = FakeMachine::new();
+        machine.write("/proc/self/status", "Uid: 0 0 0 0\n");
+        let process = Process::read(&machine.tree());
+        assert_eq!(process.uid, u32::MAX);
+        assert!(!process.may_lock());
+        let (uid, gid, mode) = (0, 0, 0o660);
+        assert!(!process.may_use(Permissions { uid, gid, mode }));
+    }
+
+    #[test]
+    fn this_process_is_understood() {
+        let process = Process::read(&Tree::running());
+        assert_eq!(process.uid, nix::unistd::geteuid().as_raw());
+    }
+}
