@@ -10,7 +10,7 @@ use hwpool::vfio::Bdf;
 use nix::sys::signal::{Signal, raise};
 use serde_json::{Value, json};
 
-use super::host::{JournalArg, Machine, Overrides, bdf, text, user};
+use super::arguments::{JournalArg, Machine, Overrides, bdf, text, user};
 use super::{Output, Usage};
 
 /// Take a function for vfio-pci, with a way back.

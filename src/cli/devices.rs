@@ -5,7 +5,7 @@ use hwpool::host::{Function, Openers, Tree, Usage};
 use serde_json::{Value, json};
 
 use super::Output;
-use super::host::Machine;
+use super::arguments::Machine;
 use super::output::Colour;
 
 /// List PCI functions: ids, driver, IOMMU group, link, use.

@@ -5,7 +5,7 @@ use hwpool::host::doctor::{Question, Row, Verdict, examine};
 use serde_json::{Value, json};
 
 use super::Output;
-use super::host::{Machine, bdf, size};
+use super::arguments::{Machine, bdf, size};
 use super::output::Colour;
 
 /// Check what keeps hwpool from a function, and what to do about it.

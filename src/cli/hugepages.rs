@@ -7,7 +7,7 @@ use hwpool::machine;
 use serde_json::{Value, json};
 
 use super::Output;
-use super::host::{Machine, size};
+use super::arguments::{Machine, size};
 
 /// Show, reserve and release hugepages by NUMA node and size.
 #[derive(Debug, Args)]

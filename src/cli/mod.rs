@@ -2,13 +2,13 @@
 //!
 //! A file a verb. Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment refused.
 
+mod arguments;
 mod bench;
 mod bind;
 mod bringup;
 mod devices;
 mod doctor;
 mod generate;
-mod host;
 mod hugepages;
 mod info;
 mod kill;

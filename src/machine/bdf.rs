@@ -90,6 +90,11 @@ impl fmt::Debug for Bdf {
     }
 }
 
+/// Returns the function's directory in sysfs.
+pub(crate) fn directory(bdf: Bdf) -> String {
+    format!("/sys/bus/pci/devices/{bdf}")
+}
+
 /// Why a text is not the address of a PCI function.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a PCI address: {}", self.advice())]

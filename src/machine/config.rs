@@ -3,7 +3,7 @@
 use hwpool_devices::bus::BusError;
 use hwpool_devices::pci::{self, ConfigSpace};
 
-use super::function::directory;
+use super::bdf::directory;
 use super::{Bdf, Tree};
 
 const CAPABILITY_PCIE: u8 = 0x10;

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::bdf::directory;
 use super::config::Config;
 use super::{Bdf, Tree};
 
@@ -208,11 +209,6 @@ pub(crate) fn blocks_group(driver: &str) -> bool {
 /// Returns the device node of a function's own, by its name.
 pub(crate) fn cdev_path(name: &str) -> String {
     format!("/dev/vfio/devices/{name}")
-}
-
-/// Returns the function's directory in sysfs.
-pub(crate) fn directory(bdf: Bdf) -> String {
-    format!("/sys/bus/pci/devices/{bdf}")
 }
 
 /// What sysfs has of one function, read piece by piece.

@@ -36,8 +36,9 @@ pub use openers::{Opener, Openers};
 pub use page::PageSize;
 pub use tree::{Permissions, Tree};
 
+pub(crate) use bdf::directory;
 pub(crate) use config::{Acs, Config};
-pub(crate) use function::{blocks_group, cdev_path, directory, is_vfio};
+pub(crate) use function::{blocks_group, cdev_path, is_vfio};
 pub(crate) use hugepages::directory as hugepage_directory;
 pub(crate) use mounts::mount_points;
 pub(crate) use pagemap::{Frame, Pagemap};

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 
-use super::BindError;
+use super::error::BindError;
 use super::state::{State, Step};
 use crate::machine::Bdf;
 

@@ -1,11 +1,11 @@
 //! What a command would do, and what speaks against it.
 
-use std::fmt;
-
-use super::state::{Goal, State, Step, Wanted};
-use super::{BindError, Journals, Record};
-use crate::host::usage::{Reason, Usage, Use};
-use crate::machine::{Bdf, Function, Openers, Tree, blocks_group, is_vfio};
+use super::error::BindError;
+use super::journal::{Journals, Record};
+use super::objection::{Objection, against_group, against_unbinding};
+use super::state::{Goal, Missing, State, Step, Wanted};
+use crate::host::usage::Reason;
+use crate::machine::{Bdf, Function, Tree, blocks_group, is_vfio};
 
 /// A binding that is asked for.
 #[derive(Debug, Clone)]
@@ -20,62 +20,6 @@ pub struct Request {
     pub whole_group: bool,
     /// Reasons that do not count.
     pub overrides: Vec<Reason>,
-}
-
-/// A reason against a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Objection {
-    /// The function.
-    pub bdf: Bdf,
-    /// Of what kind.
-    pub reason: Reason,
-    /// The reason, in words.
-    pub what: String,
-}
-
-impl fmt::Display for Objection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, reason) = (&self.what, self.reason);
-        write!(f, "{}: {what} (--override {reason})", self.bdf)
-    }
-}
-
-/// A function that a journal tells of, and that is not there to be given back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    /// Its address.
-    pub bdf: Bdf,
-    /// Vendor and device id that it had.
-    pub was: (u16, u16),
-    /// Those of the device that is at the address now, if one is.
-    pub found: Option<(u16, u16)>,
-}
-
-impl Missing {
-    /// Looks for the function of a state; `None` where it is still there.
-    fn of(tree: &Tree, before: &State) -> Option<Missing> {
-        let function = Function::read(tree, before.bdf);
-        let found = function.map(|function| (function.vendor, function.device));
-        (found != Some(before.ids)).then_some(Missing {
-            bdf: before.bdf,
-            was: before.ids,
-            found,
-        })
-    }
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (bdf, (vendor, device)) = (self.bdf, self.was);
-        write!(f, "{bdf} was {vendor:04x}:{device:04x}, and ")?;
-        match self.found {
-            None => f.write_str("is gone"),
-            Some((vendor, device)) => write!(
-                f,
-                "another device is there now, {vendor:04x}:{device:04x}, which is left alone"
-            ),
-        }
-    }
 }
 
 /// What happens to the journal.
@@ -377,48 +321,6 @@ fn anything(function: &Function) -> Goal {
         vfs: 0,
         owners: Vec::new(),
     }
-}
-
-/// Returns the uses of all functions that the steps take from their drivers.
-fn against_unbinding(tree: &Tree, functions: &[Function], steps: &[Step]) -> Vec<Objection> {
-    let unbound: Vec<_> = steps.iter().filter_map(Step::unbinds).collect();
-    let openers = Openers::read(tree);
-    let concerned = functions.iter().filter(|f| unbound.contains(&f.bdf));
-    let objections = concerned.flat_map(|function| {
-        let uses = Usage::of(tree, function, &openers).uses.into_iter();
-        uses.map(|Use { reason, what }| Objection {
-            bdf: function.bdf,
-            reason,
-            what,
-        })
-    });
-    objections.collect()
-}
-
-/// Returns what keeps the group of a function from being used by VFIO when `functions` are bound to it.
-fn against_group(device: &Function, functions: &[Function]) -> Vec<Objection> {
-    let bdf = device.bdf;
-    let Some(group) = &device.group else {
-        return vec![Objection {
-            bdf,
-            reason: Reason::NoIommu,
-            what: "it is in no IOMMU group, so that VFIO takes it without an IOMMU or not at all; `hwpool doctor` says why".into(),
-        }];
-    };
-    let strangers = group.strangers().into_iter();
-    strangers
-        .filter(|member| functions.iter().all(|f| f.bdf != member.bdf))
-        .map(|member| Objection {
-            bdf,
-            reason: Reason::Group,
-            what: format!(
-                "{} of its group {} is on {}, so that the group is not viable; --whole-group binds it, too",
-                member.bdf,
-                group.number,
-                member.driver.as_deref().unwrap_or_default()
-            ),
-        })
-        .collect()
 }
 
 fn read(tree: &Tree, bdf: Bdf) -> Result<Function, BindError> {

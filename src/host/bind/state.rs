@@ -74,6 +74,44 @@ impl State {
     }
 }
 
+/// A function that a journal tells of, and that is not there to be given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Its address.
+    pub bdf: Bdf,
+    /// Vendor and device id that it had.
+    pub was: (u16, u16),
+    /// Those of the device that is at the address now, if one is.
+    pub found: Option<(u16, u16)>,
+}
+
+impl Missing {
+    /// Looks for the function of a state; `None` where it is still there.
+    pub(super) fn of(tree: &Tree, before: &State) -> Option<Missing> {
+        let function = Function::read(tree, before.bdf);
+        let found = function.map(|function| (function.vendor, function.device));
+        (found != Some(before.ids)).then_some(Missing {
+            bdf: before.bdf,
+            was: before.ids,
+            found,
+        })
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bdf, (vendor, device)) = (self.bdf, self.was);
+        write!(f, "{bdf} was {vendor:04x}:{device:04x}, and ")?;
+        match self.found {
+            None => f.write_str("is gone"),
+            Some((vendor, device)) => write!(
+                f,
+                "another device is there now, {vendor:04x}:{device:04x}, which is left alone"
+            ),
+        }
+    }
+}
+
 /// The driver that a function shall have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {

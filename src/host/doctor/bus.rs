@@ -1,6 +1,7 @@
 //! Checks of the function's place on the bus.
 
-use super::{Row, Verdict, View};
+use super::row::{Row, Verdict};
+use super::view::View;
 use crate::machine::{Acs, Bdf, Config, Function, directory};
 
 /// A function that is gone reads all ones, also where its ids should be.

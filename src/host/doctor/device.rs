@@ -1,6 +1,7 @@
 //! Checks of the function itself: who has it, and whether it can be taken.
 
-use super::{Row, Verdict, View};
+use super::row::{Row, Verdict};
+use super::view::View;
 use crate::host::usage::{Reason, Usage};
 use crate::machine::{Bdf, Config, Function, directory, is_vfio};
 

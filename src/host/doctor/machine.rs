@@ -1,6 +1,7 @@
 //! Checks of the machine and its kernel.
 
-use super::{Row, View};
+use super::row::Row;
+use super::view::View;
 use crate::machine::Hugepages;
 
 /// The first kernel with character devices of VFIO and iommufd for all of PCI.

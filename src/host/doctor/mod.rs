@@ -5,6 +5,7 @@
 //! | `machine.rs` | kernel, IOMMU, modules, memory |
 //! | `process.rs` | what this user and process may do |
 //! | `device.rs` | the function: driver, group, use, reset |
+//! | `row.rs`, `view.rs` | what a check says, and what it looks at |
 //! | `bus.rs` | the function's place on the bus: link, BARs, errors, bridges |
 //!
 //! Every check reads files of the kernel and changes nothing. A row says what was read (evidence), what it means where
@@ -14,92 +15,15 @@ mod bus;
 mod device;
 mod machine;
 mod process;
+mod row;
+mod view;
 
-use super::Usage;
+use super::usage::Usage;
 use crate::machine::{Bdf, Function, Openers, Process, Tree};
 
-/// What a check found.
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// All is well.
-    Ok,
-    /// hwpool can drive the function, but something is not as it should be.
-    Warn,
-    /// hwpool can't drive the function as things are.
-    Block,
-    /// There is nothing to check, or the files that would tell are not to be read.
-    Unknown,
-}
+pub use row::{Row, Verdict};
 
-impl Verdict {
-    /// Returns its name.
-    pub fn word(self) -> &'static str {
-        match self {
-            Verdict::Ok => "ok",
-            Verdict::Warn => "warn",
-            Verdict::Block => "block",
-            Verdict::Unknown => "unknown",
-        }
-    }
-}
-
-/// The result of one check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// Name of the check, for programs; it stays.
-    pub id: &'static str,
-    /// What it found.
-    pub verdict: Verdict,
-    /// What was read.
-    pub evidence: Vec<String>,
-    /// Why it is not well, probably.
-    pub cause: Option<String>,
-    /// What to do about it, step by step.
-    pub remedy: Vec<String>,
-}
-
-impl Row {
-    fn new(id: &'static str, verdict: Verdict) -> Row {
-        Row {
-            id,
-            verdict,
-            evidence: Vec::new(),
-            cause: None,
-            remedy: Vec::new(),
-        }
-    }
-
-    fn ok(id: &'static str) -> Row {
-        Row::new(id, Verdict::Ok)
-    }
-
-    fn warn(id: &'static str) -> Row {
-        Row::new(id, Verdict::Warn)
-    }
-
-    fn block(id: &'static str) -> Row {
-        Row::new(id, Verdict::Block)
-    }
-
-    fn unknown(id: &'static str) -> Row {
-        Row::new(id, Verdict::Unknown)
-    }
-
-    fn evidence(mut self, text: impl Into<String>) -> Row {
-        self.evidence.push(text.into());
-        self
-    }
-
-    fn cause(mut self, text: impl Into<String>) -> Row {
-        self.cause = Some(text.into());
-        self
-    }
-
-    fn remedy(mut self, text: impl Into<String>) -> Row {
-        self.remedy.push(text.into());
-        self
-    }
-}
+use view::View;
 
 /// What to check for.
 #[derive(Debug, Copy, Clone)]
@@ -131,16 +55,6 @@ pub fn examine(tree: &Tree, question: Question) -> Option<Vec<Row>> {
         DEVICE.iter().map(move |check| check(view, function))
     });
     Some(machine.chain(device).collect())
-}
-
-/// What checks look at.
-struct View<'a> {
-    tree: &'a Tree,
-    function: Option<Function>,
-    usage: Option<Usage>,
-    openers: Openers,
-    process: Process,
-    pin: u64,
 }
 
 const MACHINE: &[fn(&View<'_>) -> Row] = &[

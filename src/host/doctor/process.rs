@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Row, Verdict, View};
+use super::row::{Row, Verdict};
+use super::view::View;
 use crate::machine::{Config, Function, Limit};
 
 /// Descriptors beside those of interrupts: group, container, device, memory, and some for the program.

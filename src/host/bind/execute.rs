@@ -1,0 +1,120 @@
+//! Doing what a plan says, with a way back from every step.
+
+use super::error::BindError;
+use super::journal::{Journal, Journals, Lock};
+use super::plan::{After, Plan};
+use super::state::{self, State, Step};
+use crate::host::writer::Writer;
+use crate::machine::Tree;
+
+impl Plan {
+    /// Does what the plan says, each step after it has been noted in the journal. The plan was made under `lock`.
+    ///
+    /// Blocks as long as drivers take.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::Refused`] before anything is changed. Of a binding that fails on its way all is put back, which
+    /// [`BindError::PutBack`] says; one that gives back keeps its journal, and can be tried again.
+    pub fn execute(
+        &self,
+        tree: &Tree,
+        writer: &mut dyn Writer,
+        journals: &Journals,
+        _lock: &Lock,
+    ) -> Result<(), BindError> {
+        if !self.objections.is_empty() {
+            return Err(BindError::Refused {
+                device: self.device,
+                objections: self.objections.clone(),
+            });
+        }
+        match self.after {
+            After::Nothing => self.run(tree, writer, None),
+            After::Forget if self.steps.is_empty() => journals.remove(self.device),
+            After::Forget => {
+                self.run(tree, writer, journals.reopen(self.device).as_mut())?;
+                journals.remove(self.device)
+            }
+            After::Stay if self.steps.is_empty() => Ok(()),
+            After::Stay => self.run(tree, writer, journals.reopen(self.device).as_mut()),
+            After::Keep => self.run_or_put_back(tree, writer, journals, true),
+            After::Drop => self.run_or_put_back(tree, writer, journals, false),
+        }
+    }
+
+    fn run_or_put_back(
+        &self,
+        tree: &Tree,
+        writer: &mut dyn Writer,
+        journals: &Journals,
+        keep: bool,
+    ) -> Result<(), BindError> {
+        let mut journal = journals.create(self.device, &self.before)?;
+        let result = self.run(tree, writer, Some(&mut journal));
+        let Err(source) = result else {
+            return match keep {
+                true => journal.done(),
+                false => journals.remove(self.device),
+            };
+        };
+        let source = Box::new(source);
+        journal.turn_back();
+        let again = self.backwards(tree).run(tree, writer, Some(&mut journal));
+        match again.and_then(|()| journals.remove(self.device)) {
+            Ok(()) => Err(BindError::PutBack { source }),
+            Err(again) => Err(BindError::Stuck {
+                device: self.device,
+                source,
+                again: Box::new(again),
+            }),
+        }
+    }
+
+    fn run(
+        &self,
+        tree: &Tree,
+        writer: &mut dyn Writer,
+        mut journal: Option<&mut Journal>,
+    ) -> Result<(), BindError> {
+        for step in &self.steps {
+            if let Some(journal) = &mut journal {
+                journal.step(step)?;
+            }
+            run_step(step, tree, writer)?;
+        }
+        Ok(())
+    }
+}
+
+fn run_step(step: &Step, tree: &Tree, writer: &mut dyn Writer) -> Result<(), BindError> {
+    let failed = |source| BindError::Step {
+        step: step.to_string(),
+        source,
+    };
+    if let Some((path, value)) = step.write() {
+        return writer.write(&tree.path(&path), &value).map_err(failed);
+    }
+    match step {
+        Step::Verify { bdf, driver } => {
+            state::has_driver(tree, *bdf, driver).map_err(|found| BindError::Verify {
+                bdf: *bdf,
+                wanted: driver.to_string(),
+                found,
+            })
+        }
+        Step::Own { path, uid } => writer.own(&tree.path(path), *uid).map_err(failed),
+        Step::OwnNodes { bdf, uid, .. } => {
+            let nodes = State::read(tree, *bdf).map(|state| state.owners);
+            let nodes = nodes
+                .into_iter()
+                .flatten()
+                .filter(|(_, owner)| owner != uid);
+            for (path, _) in nodes {
+                writer.own(&tree.path(&path), *uid).map_err(failed)?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,84 @@
+//! What a check says.
+
+/// What a check found.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// All is well.
+    Ok,
+    /// hwpool can drive the function, but something is not as it should be.
+    Warn,
+    /// hwpool can't drive the function as things are.
+    Block,
+    /// There is nothing to check, or the files that would tell are not to be read.
+    Unknown,
+}
+
+impl Verdict {
+    /// Returns its name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Warn => "warn",
+            Verdict::Block => "block",
+            Verdict::Unknown => "unknown",
+        }
+    }
+}
+
+/// The result of one check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Name of the check, for programs; it stays.
+    pub id: &'static str,
+    /// What it found.
+    pub verdict: Verdict,
+    /// What was read.
+    pub evidence: Vec<String>,
+    /// Why it is not well, probably.
+    pub cause: Option<String>,
+    /// What to do about it, step by step.
+    pub remedy: Vec<String>,
+}
+
+impl Row {
+    pub(super) fn new(id: &'static str, verdict: Verdict) -> Row {
+        Row {
+            id,
+            verdict,
+            evidence: Vec::new(),
+            cause: None,
+            remedy: Vec::new(),
+        }
+    }
+
+    pub(super) fn ok(id: &'static str) -> Row {
+        Row::new(id, Verdict::Ok)
+    }
+
+    pub(super) fn warn(id: &'static str) -> Row {
+        Row::new(id, Verdict::Warn)
+    }
+
+    pub(super) fn block(id: &'static str) -> Row {
+        Row::new(id, Verdict::Block)
+    }
+
+    pub(super) fn unknown(id: &'static str) -> Row {
+        Row::new(id, Verdict::Unknown)
+    }
+
+    pub(super) fn evidence(mut self, text: impl Into<String>) -> Row {
+        self.evidence.push(text.into());
+        self
+    }
+
+    pub(super) fn cause(mut self, text: impl Into<String>) -> Row {
+        self.cause = Some(text.into());
+        self
+    }
+
+    pub(super) fn remedy(mut self, text: impl Into<String>) -> Row {
+        self.remedy.push(text.into());
+        self
+    }
+}
