@@ -425,7 +425,7 @@ fn unbinding_asks_for_the_function_back() {
     let address = edu.address.clone();
     drop(edu);
     unbind.join().unwrap().expect("unbound");
-    let unbound = AnyTransport::open(&address).err().expect("nobody's now");
+    let unbound = AnyTransport::open(&address).expect_err("nobody's now");
     let DeviceError::Vfio { source, .. } = unbound else {
         panic!("{unbound:?}")
     };

@@ -417,7 +417,7 @@ fn memory_that_the_iommu_or_the_device_cannot_address_is_refused() {
         capacity: 5,
     };
     let open = |config| List::<_, Slice<InProcess>>::open(&narrow, config);
-    let error = open(&config).err().expect("refused");
+    let error = open(&config).expect_err("refused");
     let text = error.to_string();
     assert!(text.contains("base address is 4294967040"), "{text}");
     assert!(text.contains("with the pool below 2^32"), "{text}");

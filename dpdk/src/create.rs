@@ -4,8 +4,8 @@ use std::error::Error;
 use std::ffi::c_int;
 
 use hwpool::device::{Device, DeviceError};
-use hwpool::devices::family::SetupError;
 use hwpool::devices::bus::{BusError, DmaError};
+use hwpool::devices::family::SetupError;
 use hwpool::dma::{MapError, MemoryError, PageSize};
 use hwpool::pool::{CreateError, Pool, PoolBuilder, RawPool};
 use libc::{EINVAL, ENODEV, ENOMEM, ENOTCONN};

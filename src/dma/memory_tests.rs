@@ -120,7 +120,7 @@ fn more_than_there_is_gives_an_error() {
 fn base_memory_is_asked_for_before_it_is_touched() {
     let tree = FakeMachine::new();
     let page = PageSize::Base.bytes();
-    tree.write("proc/meminfo", &format!("MemAvailable: {} kB", page / 1024));
+    tree.write("proc/meminfo", format!("MemAvailable: {} kB", page / 1024));
     assert!(Memory::allocate_on(&tree.tree(), &base(page)).is_ok());
     let error = Memory::allocate_on(&tree.tree(), &base(page + 1)).unwrap_err();
     let expected = MemoryError::NoMemory {

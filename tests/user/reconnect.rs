@@ -116,7 +116,7 @@ fn a_client_outlives_its_server_and_the_next_server_has_a_fresh_device() {
     let end = first.close().map(|report| report.is_clean());
     assert_ne!(end.ok(), Some(true), "nobody can say where its buffers are");
     let address = format!("user:{}", path.display());
-    let refused = Device::open(&address).err().expect("nobody listens");
+    let refused = Device::open(&address).expect_err("nobody listens");
     assert!(chain(&refused).contains("can't connect"), "{refused}");
 
     let served = Serving::at(&path);
