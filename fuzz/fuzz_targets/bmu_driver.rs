@@ -7,10 +7,10 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hwpool::device::Session;
-use hwpool::devices::bmu::{FreeList, Layout, ListConfig, Portal, PortalConfig};
+use hwpool::devices::bmu::{Bmu, Layout, List, PortalConfig};
 use hwpool::devices::bus::{Bar, BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
-use hwpool::dma::{Memory, MemoryRequest, Placement, Slice};
+use hwpool::devices::family::{FreeList, ListConfig, OpenReset};
+use hwpool::dma::{Domain, Memory, MemoryRequest, Placement, Slice};
 use hwpool::sim::{InProcess, SimBar, SimConfig, SimDoorbell, SimIrq};
 use libfuzzer_sys::fuzz_target;
 
@@ -166,17 +166,18 @@ impl Transport for Liar {
     }
 }
 
-/// The driver, as far as it could be opened. Field order is drop order.
+/// The driver, as far as it could be opened.
 struct Host {
-    portal: Option<Portal<Liar, Slice<Liar>>>,
-    list: FreeList<Liar>,
-    session: Session<Liar>,
+    list: List<Liar, Slice<Liar>>,
+    domain: Arc<Domain<Liar>>,
     held: BTreeSet<u32>,
 }
 
 impl Host {
     fn open(liar: &Liar) -> Option<Host> {
-        let session = Session::open(Arc::new(liar.clone())).ok()?;
+        let transport = Arc::new(liar.clone());
+        let bmu = Arc::new(Bmu::open(transport.clone(), OpenReset::Best).ok()?);
+        let domain = Domain::new(transport, bmu.capabilities().address_width).ok()?;
         let config = ListConfig {
             base: Iova(BASE),
             stride: STRIDE,
@@ -184,9 +185,8 @@ impl Host {
             capacity: OBJECTS,
         };
         Some(Host {
-            portal: None,
-            list: FreeList::open(&session.bmu, &config).ok()?,
-            session,
+            list: List::open(&bmu, &config).ok()?,
+            domain,
             held: (0..OBJECTS).collect(),
         })
     }
@@ -201,9 +201,9 @@ impl Host {
         };
         let memory = Memory::allocate(&MemoryRequest::new(layout.size())).ok()?;
         let place = Placement::Anywhere { align: 64 };
-        let mapping = self.session.domain.map(Arc::new(memory), place).ok()?;
+        let mapping = self.domain.map(Arc::new(memory), place).ok()?;
         let memory = Arc::new(mapping).slice(0..layout.size())?;
-        self.portal = Some(Portal::open(&self.list, memory, &config).ok()?);
+        self.list.open_portal(memory, &config).ok()?;
         Some(())
     }
 
@@ -211,22 +211,13 @@ impl Host {
         let n = usize::from(step >> 3) + 1;
         let given: Vec<u32> = self.held.iter().copied().take(n).collect();
         let mut out = vec![0; n];
-        let (list, portal) = (&mut self.list, &mut self.portal);
-        let moved = match (step % 8, portal.as_mut()) {
-            (0 | 1, Some(portal)) => portal.enqueue(list, &given).map(|()| (given, vec![])),
-            (0 | 1, None) => list.free_all(&given).map(|()| (given, vec![])),
-            (2 | 3, Some(portal)) => portal
-                .dequeue(list, &mut out)
-                .map(|all| (vec![], taken(all, out))),
-            (2 | 3, None) => list
-                .alloc_all(&mut out)
-                .map(|all| (vec![], taken(all, out))),
-            (4, Some(portal)) => portal.flush(list).map(|()| (vec![], vec![])),
-            (5, Some(portal)) => portal.drain(list).map(|all| (vec![], all)),
-            (6, Some(_)) => match portal.take() {
-                Some(portal) => portal.close(list).map(|all| (vec![], all)),
-                None => Ok((vec![], vec![])),
-            },
+        let list = &mut self.list;
+        let moved = match (step % 8, list.first_portal()) {
+            (0 | 1, _) => list.give(&given).map(|()| (given, vec![])),
+            (2 | 3, _) => list.take(&mut out).map(|all| (vec![], taken(all, out))),
+            (4, Some(mut portal)) => portal.flush().map(|()| (vec![], vec![])),
+            (5, Some(mut portal)) => portal.drain().map(|all| (vec![], all)),
+            (6, Some(_)) => list.close_portals().map(|all| (vec![], all)),
             (_, None) => {
                 let _ = self.open_portal();
                 Ok((vec![], vec![]))
