@@ -65,7 +65,7 @@ impl fmt::Display for Rejected {
 ///
 /// # Errors
 ///
-/// Where the function does not answer, or its identity can't be read for another reason than what it is.
+/// Where the function does not answer.
 pub fn recognise<T: Transport, D: DmaBuffer>(
     transport: &T,
     mut modules: Vec<Arc<dyn Module<T, D>>>,
@@ -91,7 +91,7 @@ pub fn recognise<T: Transport, D: DmaBuffer>(
         let claimed =
             has_bars(transport, module.about().bars).and_then(|()| module.identify(transport));
         match claimed {
-            Err(why) if is_another(&why) => rejected.push(Rejected {
+            Err(why) if is_another(&why, has_its_ids(&module)) => rejected.push(Rejected {
                 name: module.about().name,
                 has_its_ids: has_its_ids(&module),
                 why,
@@ -129,11 +129,13 @@ pub(crate) fn sized_bar<T: Transport>(
 }
 
 /// Tells whether a device is of another kind, rather than one of this kind that can't be used.
-fn is_another(why: &OpenError) -> bool {
-    matches!(
-        why,
-        OpenError::Stranger { .. }
-            | OpenError::BarSize { .. }
-            | OpenError::Bus(BusError::NoBar { .. })
-    )
+///
+/// A device without the ids of this kind may answer a read with all ones or not at all, and be sound.
+fn is_another(why: &OpenError, has_its_ids: bool) -> bool {
+    match why {
+        OpenError::Stranger { .. } | OpenError::BarSize { .. } => true,
+        OpenError::Bus(BusError::NoBar { .. }) => true,
+        OpenError::Bus(_) => !has_its_ids,
+        _ => false,
+    }
 }
