@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::sync::{Arc, mpsc};
+use std::io::Write;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use hwpool::device::Device;
@@ -339,6 +340,51 @@ fn a_refused_dma_under_load_fails_every_thread_and_no_other_pool() {
     let again = self::pool(&device, "bmu", 32);
     work(&again, "again", 9, 100).expect("its number is used again");
     closes_clean(&again);
+}
+
+/// Where a log goes.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Builds a pool, and returns the lines that were logged meanwhile.
+fn logged(builder: PoolBuilder) -> Vec<String> {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let build = || builder.build().expect("a pool is made");
+    let pool = tracing::subscriber::with_default(subscriber.finish(), build);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).expect("text");
+    closes_clean(&pool);
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_pool_that_was_given_no_device_says_that_it_runs_on_a_model() {
+    let ask = |backend: &str| Pool::builder("mine").objects(8).size(64).backend(backend);
+    for backend in BACKENDS {
+        let lines = logged(ask(backend));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let telling = ["WARN", "`mine`", "runs on a model", "(sim:bmu)"];
+        assert!(
+            telling.iter().all(|word| lines[0].contains(word)),
+            "{lines:?}"
+        );
+        let device = device("seed=2");
+        assert!(logged(ask(backend).device(&device)).is_empty());
+    }
+    assert!(logged(ask("sim:bmu")).is_empty(), "who named it knows");
 }
 
 /// Fails unless the pool is refused with a message that has all of `telling`.

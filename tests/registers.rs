@@ -16,6 +16,8 @@ use hwpool::user::{Client, PATIENCE, SimDevice};
 /// Index of configuration space among the regions (linux/vfio.h).
 const CONFIG: u32 = 7;
 const BAR_SIZE: u64 = 0x1000;
+/// Vendor and device ids that are none of ours, as configuration space has them.
+const IDS: [u8; 4] = [0xee, 0x10, 0x38, 0x90];
 
 /// A device that is none of ours: memory, and a note of each access to its BAR.
 struct Foreign {
@@ -30,7 +32,7 @@ type Log = Arc<Mutex<Vec<String>>>;
 impl Foreign {
     fn new(log: &Log) -> Foreign {
         let mut config = vec![0; 256];
-        config[..4].copy_from_slice(&[0xee, 0x10, 0x38, 0x90]);
+        config[..4].copy_from_slice(&IDS);
         Foreign {
             lines: Arc::new(Lines::new([0; 5])),
             config,
@@ -93,6 +95,55 @@ impl Served for Foreign {
     fn reset(&mut self) -> Result<(), Errno> {
         self.log.lock().unwrap().push("reset".into());
         Ok(())
+    }
+}
+
+/// A model of a BMU with the ids of [`Foreign`].
+struct Renamed(SimDevice);
+
+impl Device for Renamed {
+    fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
+        self.0.region(index)
+    }
+
+    fn lines(&self) -> &Arc<Lines> {
+        self.0.lines()
+    }
+
+    fn read(
+        &mut self,
+        peer: &mut Peer<'_>,
+        region: u32,
+        at: u64,
+        data: &mut [u8],
+    ) -> Result<(), Errno> {
+        self.0.read(peer, region, at, data)?;
+        if (region, at) == (CONFIG, 0) {
+            data[..4].copy_from_slice(&IDS);
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        peer: &mut Peer<'_>,
+        region: u32,
+        at: u64,
+        data: &[u8],
+    ) -> Result<(), Errno> {
+        self.0.write(peer, region, at, data)
+    }
+
+    fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno> {
+        self.0.dma_map(mapping)
+    }
+
+    fn dma_unmap(&mut self, iova: u64, size: u64) {
+        self.0.dma_unmap(iova, size);
+    }
+
+    fn reset(&mut self) -> Result<(), Errno> {
+        self.0.reset()
     }
 }
 
@@ -283,6 +334,90 @@ fn names_of_our_registers_are_not_used_on_a_foreign_device() {
         assert_eq!(made, to_recognise, "nothing beside who it is");
         let output = served.regs_as("?driver=none", verb, arguments);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
+    }
+    assert!(log.lock().unwrap().is_empty(), "{log:?}");
+}
+
+fn message(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_bmu_with_ids_of_its_own_is_guarded_at_every_byte_of_an_allocation() {
+    let model = SimDevice::new("bmu", SimConfig::default()).expect("a model");
+    let monitor = model.monitor();
+    let served = Served::start(Renamed(model));
+    let before = monitor.counters();
+    served.recognise();
+    let to_recognise = monitor.counters().since(&before).mmio_reads;
+    // POOL_ALLOC of the first pool, and of the last, in BAR 2.
+    for (at, pool) in [(0u64, 0), (0x3_f000, 63)] {
+        for width in [8u64, 16, 32, 64] {
+            for offset in (at..at + 8).step_by(width as usize / 8) {
+                let place = format!("2:{offset:#x}");
+                let before = monitor.counters();
+                let output = served.regs("get", &[&place, "--width", &width.to_string()]);
+                let text = message(&output);
+                assert_eq!(output.status.code(), Some(2), "{place} {width}: {text}");
+                let says = text.contains("POOL_ALLOC") && text.contains("--with-effect");
+                assert!(says, "{place} {width} of pool {pool}: {text}");
+                let made = monitor.counters().since(&before).mmio_reads;
+                assert_eq!(made, to_recognise, "{place} {width} was read");
+            }
+        }
+    }
+    for option in ["", "?driver=bmu"] {
+        let refused = served.regs_as(option, "get", &["POOL_ALLOC[0]"]);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let place = ["2:0x0", "--width", "64"];
+        let refused = served.regs_as(option, "get", &place);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let wanted = served.regs_as(option, "get", &[&place[..], &["--with-effect"]].concat());
+        assert!(wanted.status.success(), "{wanted:?}");
+        let by_name = served.regs_as(option, "get", &["MAGIC"]);
+        assert!(by_name.status.success(), "{by_name:?}");
+    }
+}
+
+#[test]
+fn a_read_of_a_device_that_nobody_knows_is_warned_of() {
+    let log = Log::default();
+    let served = Served::start(Foreign::new(&log));
+    for option in ["", "?driver=none"] {
+        let output = served.regs_as(option, "get", &["0:0x11", "--width", "8"]);
+        let text = message(&output);
+        assert!(output.status.success(), "{text}");
+        assert!(
+            text.contains("can't know what a read of 0:0x11 does"),
+            "{text}"
+        );
+    }
+    let model = SimDevice::new("bmu", SimConfig::default()).expect("a model");
+    let served = Served::start(Renamed(model));
+    let output = served.regs("get", &["0:0x10", "--width", "32"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        message(&output),
+        "",
+        "of one that is known nobody is warned"
+    );
+}
+
+#[test]
+fn a_driver_that_does_not_exist_is_a_mistake_of_who_named_it() {
+    let log = Log::default();
+    let served = Served::start(Foreign::new(&log));
+    let each: [(&str, &[&str]); 3] = [
+        ("get", &["SCRATCH"]),
+        ("get", &["0:0x10", "--width", "32"]),
+        ("dump", &[]),
+    ];
+    for (verb, arguments) in each {
+        let output = served.regs_as("?driver=bmw", verb, arguments);
+        let text = message(&output);
+        assert_eq!(output.status.code(), Some(2), "{verb}: {text}");
+        assert!(text.contains("no driver `bmw`; there is bmu"), "{text}");
+        assert!(text.contains("or none"), "{text}");
     }
     assert!(log.lock().unwrap().is_empty(), "{log:?}");
 }
