@@ -344,7 +344,7 @@ fn find(table: &'static [Register], text: &str) -> anyhow::Result<Target> {
 
 fn unknown<'t>(table: impl Iterator<Item = &'t Register>, name: &str) -> String {
     let wanted = name.to_ascii_uppercase();
-    let names = table.map(|row| &*row.name);
+    let names = table.map(|row| row.name);
     let similar: Vec<_> = names.filter(|known| known.contains(&wanted)).collect();
     if similar.is_empty() || wanted.is_empty() {
         return format!("no register `{name}`: `hwpool regs list` names them all");
