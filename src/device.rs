@@ -42,7 +42,7 @@ impl<T: Transport> Session<T> {
             source,
         };
         let module = match recognition(&*transport, choice).map_err(refused)? {
-            Recognition::Known(module, _) => module,
+            Recognition::Known(module) => module,
             Recognition::Unknown(rejected) => return Err(unknown(&*transport, rejected)),
         };
         let driver = module

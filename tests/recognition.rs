@@ -100,7 +100,7 @@ fn named(name: &str) -> Choice {
 /// Returns the module that knows a board, and why the board can't be used.
 fn known(board: &Renamed, choice: &Choice) -> (&'static str, Option<OpenError>) {
     match recognition(board, choice).expect("the board answers") {
-        Recognition::Known(module, identity) => (module.about().name, identity.err()),
+        Recognition::Known(module) => (module.about().name, module.identify(board).err()),
         Recognition::Unknown(rejected) => panic!("nobody knows it: {rejected:?}"),
     }
 }
@@ -108,9 +108,7 @@ fn known(board: &Renamed, choice: &Choice) -> (&'static str, Option<OpenError>) 
 fn rejected(board: &Renamed, choice: &Choice) -> Vec<Rejected> {
     match recognition(board, choice).expect("the board answers") {
         Recognition::Unknown(rejected) => rejected,
-        Recognition::Known(module, identity) => {
-            panic!("{} knows it: {:?}", module.about().name, identity.err())
-        }
+        Recognition::Known(module) => panic!("{} knows it", module.about().name),
     }
 }
 
@@ -124,7 +122,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn refused(board: Renamed, choice: &Choice) -> DeviceError {
     let session = Session::open(Arc::new(board), choice);
-    session.err().expect("it does not open")
+    session.expect_err("it does not open")
 }
 
 #[test]
@@ -233,10 +231,10 @@ fn no_driver_means_no_register_is_read() {
 fn an_address_names_the_driver() {
     let device = Device::open("sim:bmu?driver=bmu&seed=3").expect("it opens");
     assert_eq!(device.about().name, bmu::ABOUT.name);
-    let none = Device::open("sim:bmu?driver=none").err().expect("refused");
+    let none = Device::open("sim:bmu?driver=none").expect_err("refused");
     assert!(matches!(none, DeviceError::Unknown { .. }), "{none:?}");
     for address in ["sim:bmu?driver=bmw", "user:/nowhere?driver=bmw"] {
-        let error = Device::open(address).err().expect("refused");
+        let error = Device::open(address).expect_err("refused");
         assert!(error.is_usage(), "{error:?}");
         let text = error.to_string();
         assert!(text.contains("no driver `bmw`; there is bmu"), "{text}");

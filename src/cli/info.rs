@@ -76,7 +76,9 @@ enum Who {
 impl Who {
     fn of<T: Transport>(transport: &T, choice: &Choice) -> Result<Who, OpenError> {
         Ok(match recognition(transport, choice)? {
-            Recognition::Known(module, identity) => Who::Known(module.about().name, identity?),
+            Recognition::Known(module) => {
+                Who::Known(module.about().name, module.identify(transport)?)
+            }
             Recognition::Unknown(rejected) => Who::Unknown(rejected),
         })
     }

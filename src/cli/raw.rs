@@ -92,7 +92,7 @@ impl Place {
         let Space::Bar(bar) = self.space else {
             return Ok(());
         };
-        let Recognition::Known(module, _) = recognition(transport, choice)? else {
+        let Recognition::Known(module) = recognition(transport, choice)? else {
             tracing::warn!(
                 "{}: hwpool does not know this device, so it can't know what a read of {self} does to it",
                 transport.name()

@@ -1,13 +1,16 @@
 //! `hwpool regs`: registers by name, with their fields, and a guard before reads that act; by place in `raw.rs`.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use hwpool::address::Address;
 use hwpool::device::{Attached, DeviceError, recognition};
 use hwpool::devices::bus::Transport;
-use hwpool::devices::family::{About, Choice, Identity, Recognition};
+use hwpool::devices::family::{About, Choice, Module, Recognition};
 use hwpool::devices::reg::{Access, Field, Register};
 use hwpool::devices::{modules, pci};
+use hwpool::dma::Slice;
 use serde_json::{Value, json};
 
 use super::raw::{self, Place, number};
@@ -133,7 +136,7 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             on!(transport, transport => {
                 let table = match place {
                     Some(_) => &[],
-                    None => known(&*transport, &choice)?.0.registers,
+                    None => table(known(&*transport, &choice)?.about())?,
                 };
                 let write = Write::find(place, &register, table, value)?;
                 write.make(&*transport)?;
@@ -171,17 +174,13 @@ fn kind(name: &str) -> Option<&'static About> {
     modules::kinds().into_iter().find(|kind| kind.name == name)
 }
 
-/// Finds out what kind of device is there, and what it can do, or why that can't be told.
+/// Finds out what kind of device is there, or why that can't be told.
 fn known<T: Transport>(
     transport: &T,
     choice: &Choice,
-) -> anyhow::Result<(&'static About, Option<Identity>)> {
-    let named = |about: &About| kind(about.name);
+) -> anyhow::Result<Arc<dyn Module<T, Slice<T>>>> {
     match recognition(transport, choice)? {
-        Recognition::Known(module, identity) => {
-            let about = named(module.about()).context("a kind of device without registers")?;
-            Ok((about, identity.ok()))
-        }
+        Recognition::Known(module) => Ok(module),
         Recognition::Unknown(rejected) => {
             let ids = pci::identity(transport)?;
             let reasons: String = rejected.iter().map(|no| format!("; {no}")).collect();
@@ -194,6 +193,12 @@ fn known<T: Transport>(
             )
         }
     }
+}
+
+/// Returns the table of a kind of device.
+fn table(about: &About) -> anyhow::Result<&'static [Register]> {
+    let kind = kind(about.name).context("a kind of device without registers")?;
+    Ok(kind.registers)
 }
 
 /// A write that was asked for.
@@ -344,7 +349,7 @@ fn find(table: &'static [Register], text: &str) -> anyhow::Result<Target> {
 
 fn unknown<'t>(table: impl Iterator<Item = &'t Register>, name: &str) -> String {
     let wanted = name.to_ascii_uppercase();
-    let names = table.map(|row| row.name);
+    let names = table.map(|row| &*row.name);
     let similar: Vec<_> = names.filter(|known| known.contains(&wanted)).collect();
     if similar.is_empty() || wanted.is_empty() {
         return format!("no register `{name}`: `hwpool regs list` names them all");
@@ -447,8 +452,8 @@ fn get<T: Transport>(
     with_effect: bool,
     readings: &Readings<'_>,
 ) -> anyhow::Result<()> {
-    let (about, _) = known(transport, choice)?;
-    let target = find(about.registers, register)?;
+    let table = table(known(transport, choice)?.about())?;
+    let target = find(table, register)?;
     refuse_effect(target.row, with_effect)?;
     let read = |target: &Target| read(transport, *target);
     readings.show(transport.name(), &[target], read, |_, _| true)
@@ -481,14 +486,16 @@ fn dump<T: Transport>(
     changed: bool,
     readings: &Readings<'_>,
 ) -> anyhow::Result<()> {
-    let (about, identity) = known(transport, choice)?;
+    let module = known(transport, choice)?;
+    let table = table(module.about())?;
+    let identity = module.identify(transport).ok();
     let count = |row: &Register| {
         let has = identity
             .as_ref()
             .and_then(|identity| identity.count(row.scope()));
         has.map_or(row.count(), |has| has.min(row.count()))
     };
-    let rows = about.registers.iter();
+    let rows = table.iter();
     let rows = rows.filter(|row| row.access.is_pure_read());
     let lines = rows.flat_map(|row| (0..count(row)).map(move |index| Line(Target { row, index })));
     let lines: Vec<Line> = lines.collect();

@@ -97,7 +97,7 @@ fn seen<T: Transport>(transport: &T, choice: &Choice, before: Option<u64>) -> an
 /// Returns the module that drives the device, unless none knows it or it does not answer: a reset may mend that.
 fn known<T: Transport>(transport: &T, choice: &Choice) -> Option<Arc<dyn Module<T, Slice<T>>>> {
     match recognition(transport, choice) {
-        Ok(Recognition::Known(module, Ok(_))) => Some(module),
+        Ok(Recognition::Known(module)) if module.identify(transport).is_ok() => Some(module),
         _ => None,
     }
 }

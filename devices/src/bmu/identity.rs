@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bmu::regs;
 use crate::bus::{Bar, BusError, Transport};
 use crate::family::life::read_alive;
-use crate::family::{Fact, Identity, Limits, OpenError, sized_bar};
+use crate::family::{Fact, Identity, Limits, OpenError, check_identity, sized_bar};
 use crate::reg::{Reg, Scope, Word, access};
 
 /// What a device can do (SPEC 4.1, 4.2), checked against what the specification allows.
@@ -166,22 +166,7 @@ pub fn identify<T: Transport>(transport: &T) -> Result<Capabilities, OpenError> 
 
 /// Checks magic number and version, and only then looks at anything else (SPEC 3.1).
 pub(super) fn read_identity(control: &impl Bar) -> Result<Capabilities, OpenError> {
-    let found = regs::MAGIC.read(control)?;
-    if found == u32::MAX {
-        return Err(BusError::Gone {
-            evidence: "MAGIC reads all ones".into(),
-        }
-        .into());
-    }
-    if found != regs::MAGIC_VALUE {
-        return Err(OpenError::Stranger {
-            device: "BMU",
-            register: &regs::MAGIC.row().name,
-            bar: regs::CONTROL_BAR,
-            found,
-            expected: regs::MAGIC_VALUE,
-        });
-    }
+    check_identity(control, &super::ABOUT)?;
     let version = read_at(control, regs::VERSION, 0)?.into();
     let (major, minor) = (
         regs::version::MAJOR.of(version) as u32,

@@ -32,6 +32,7 @@ pub const REGISTER: Way = Way {
 /// What is known of the BMU.
 pub static ABOUT: About = About {
     name: "bmu",
+    title: "BMU",
     doc: "hwpool's open buffer management unit: pools, portals, thresholds, MSI-X",
     ids: &[(regs::VENDOR_ID, regs::DEVICE_ID)],
     bars: &[

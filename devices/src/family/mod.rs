@@ -29,8 +29,8 @@ pub(crate) use claims::Claim;
 pub use error::{Breach, Complaint, Misuse, OpenError, PathError, ResetError, SetupError};
 pub use identity::{Fact, Identity, Limits, Way};
 pub use ledger::{Geometry, Ledger};
-pub(crate) use recognise::sized_bar;
 pub use recognise::{Choice, Recognition, Rejected, recognise};
+pub(crate) use recognise::{check_identity, sized_bar};
 
 use crate::bus::{BusError, DmaBuffer, Iova, Transport};
 use crate::reg::Register;
@@ -40,6 +40,8 @@ use crate::reg::Register;
 pub struct About {
     /// Its name in options and addresses, in small letters: `bmu`.
     pub name: &'static str,
+    /// Its name in sentences: `BMU`.
+    pub title: &'static str,
     /// One line for people.
     pub doc: &'static str,
     /// Vendor and device ids that devices of this kind use. A device with others may be one as well.
@@ -48,7 +50,7 @@ pub struct About {
     pub bars: &'static [(u8, u64)],
     /// Its registers.
     pub registers: &'static [Register],
-    /// The register that identifies it, and what it reads.
+    /// The register of 32 bits that identifies it, and what it reads. Never 0 and never all ones.
     pub identity: (&'static Register, u32),
     /// A register that keeps what is written and has no effect.
     pub scratch: Option<&'static Register>,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::bus::{Bar, BusError, DmaBuffer, Transport};
-use crate::family::{Identity, Module, OpenError};
+use crate::family::{About, Module, OpenError};
 use crate::pci;
 
 /// Which module shall drive a device.
@@ -21,8 +21,8 @@ pub enum Choice {
 
 /// What was found out of a device.
 pub enum Recognition<T: Transport, D: DmaBuffer> {
-    /// A module knows it, or was named; whether the device can be used, and what it can do.
-    Known(Arc<dyn Module<T, D>>, Result<Identity, OpenError>),
+    /// A module knows it, or was named. Whether the device can be used, and what it can do, the module tells.
+    Known(Arc<dyn Module<T, D>>),
     /// No module knows it: why each does not, by the module's name.
     Unknown(Vec<Rejected>),
 }
@@ -30,11 +30,9 @@ pub enum Recognition<T: Transport, D: DmaBuffer> {
 impl<T: Transport, D: DmaBuffer> fmt::Debug for Recognition<T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Recognition::Known(module, identity) => f
-                .debug_tuple("Known")
-                .field(&module.about().name)
-                .field(identity)
-                .finish(),
+            Recognition::Known(module) => {
+                f.debug_tuple("Known").field(&module.about().name).finish()
+            }
             Recognition::Unknown(rejected) => f.debug_tuple("Unknown").field(rejected).finish(),
         }
     }
@@ -60,8 +58,8 @@ impl fmt::Display for Rejected {
 /// Finds out which of `modules` knows the device behind `transport`: by what the device says, those first whose ids it
 /// has. Ids alone decide nothing, for boards have ids of their own.
 ///
-/// Reads configuration space and, of a device whose BARs fit, the register that identifies each kind; writes nothing.
-/// With [`Choice::Named`] only that module is asked, and with [`Choice::None`] no register is read.
+/// Reads configuration space and, of a device whose BARs fit, the one register that identifies each kind; writes nothing.
+/// With [`Choice::Named`] and [`Choice::None`] no register is read.
 ///
 /// # Errors
 ///
@@ -78,8 +76,7 @@ pub fn recognise<T: Transport, D: DmaBuffer>(
         Choice::Named(name) => {
             modules.retain(|module| module.about().name == name);
             if let Some(module) = modules.pop() {
-                let identity = module.identify(transport);
-                return Ok(Recognition::Known(module, identity));
+                return Ok(Recognition::Known(module));
             }
         }
         Choice::Recognised => {}
@@ -88,26 +85,53 @@ pub fn recognise<T: Transport, D: DmaBuffer>(
     modules.sort_by_key(|module| !has_its_ids(module));
     let mut rejected = Vec::new();
     for module in modules {
-        let claimed =
-            has_bars(transport, module.about().bars).and_then(|()| module.identify(transport));
-        match claimed {
-            Err(why) if is_another(&why, has_its_ids(&module)) => rejected.push(Rejected {
+        let has_its_ids = has_its_ids(&module);
+        match is_one(transport, module.about()) {
+            Err(why) if is_another(&why, has_its_ids) => rejected.push(Rejected {
                 name: module.about().name,
-                has_its_ids: has_its_ids(&module),
+                has_its_ids,
                 why,
             }),
-            identity => return Ok(Recognition::Known(module, identity)),
+            _ => return Ok(Recognition::Known(module)),
         }
     }
     Ok(Recognition::Unknown(rejected))
 }
 
-/// Finds that the BARs of a kind of device are there, so that no register of something smaller is read.
-fn has_bars<T: Transport>(transport: &T, bars: &[(u8, u64)]) -> Result<(), OpenError> {
-    for &(bar, least) in bars {
+/// Finds that the BARs of a kind of device are there, so that no register of something smaller is read, and then that
+/// the register that identifies the kind says so.
+fn is_one<T: Transport>(transport: &T, about: &About) -> Result<(), OpenError> {
+    for &(bar, least) in about.bars {
         sized_bar(transport, bar, least)?;
     }
-    Ok(())
+    check_identity(&transport.bar(about.identity.0.bar())?, about)
+}
+
+/// Reads the register that identifies a kind of device.
+///
+/// # Errors
+///
+/// [`BusError::Gone`] where it reads all ones, [`OpenError::Stranger`] where it reads anything else that is not the
+/// kind's.
+pub(crate) fn check_identity(bar: &impl Bar, about: &About) -> Result<(), OpenError> {
+    let (register, expected) = about.identity;
+    let found = register.read_raw(bar, 0)?;
+    if found == u64::from(expected) {
+        return Ok(());
+    }
+    if found == u64::from(u32::MAX) {
+        return Err(BusError::Gone {
+            evidence: format!("{} reads all ones", register.name),
+        }
+        .into());
+    }
+    Err(OpenError::Stranger {
+        device: about.title,
+        register: &register.name,
+        bar: register.bar(),
+        found: found as u32,
+        expected,
+    })
 }
 
 /// Opens a BAR and checks its size.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::bus::{Bar, BusError, Transport};
 use crate::family::life::{self, ResetSteps, expect_reset, read_alive};
 use crate::family::{
-    Claim, Fact, Identity, Limits, OpenError, OpenReset, ResetError, SetupError, sized_bar,
+    Claim, Fact, Identity, Limits, OpenError, OpenReset, ResetError, SetupError, check_identity,
+    sized_bar,
 };
 use crate::fifo::regs;
 use crate::pci;
@@ -201,16 +202,7 @@ pub(super) fn identify<T: Transport>(transport: &T) -> Result<Identity, OpenErro
 
 /// Checks identity and version, and only then looks at anything else.
 fn read_identity(bar: &impl Bar) -> Result<Identity, OpenError> {
-    let found = read(bar, regs::IDENTITY)?;
-    if found != regs::IDENTITY_VALUE {
-        return Err(OpenError::Stranger {
-            device: "FIFO",
-            register: "IDENTITY",
-            bar: regs::BAR,
-            found,
-            expected: regs::IDENTITY_VALUE,
-        });
-    }
+    check_identity(bar, &super::ABOUT)?;
     let version = read(bar, regs::VERSION)?.into();
     let (major, minor) = (
         regs::version::MAJOR.of(version) as u32,

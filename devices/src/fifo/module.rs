@@ -24,6 +24,7 @@ pub const REGISTER: Way = Way {
 /// What is known of the FIFO.
 pub static ABOUT: About = About {
     name: "fifo",
+    title: "FIFO",
     doc: "a small free list with 32-bit registers: one queue of numbers, one interrupt",
     ids: &[(regs::VENDOR_ID, regs::DEVICE_ID)],
     bars: &[(regs::BAR, regs::BAR_SIZE)],
