@@ -111,23 +111,7 @@ fn function_text(function: &Function, usage: &Usage, output: Output) -> String {
         group,
     );
     let mut note = |line: String| text += &output.fold(&format!("    {line}\n"), 8);
-    note(match &function.link {
-        None => kind(function.class).to_string(),
-        Some(link) if link.is_reduced() => format!(
-            "{}, x{} at {}, able to do x{} at {}",
-            kind(function.class),
-            link.width,
-            link.speed,
-            link.max_width,
-            link.max_speed
-        ),
-        Some(link) => format!(
-            "{}, x{} at {}",
-            kind(function.class),
-            link.width,
-            link.speed
-        ),
-    });
+    note(format!("{}{}", kind(function.class), link_text(function)));
     for member in function.group.iter().flat_map(|group| &group.others) {
         let driver = member.driver.as_deref().unwrap_or("no driver");
         note(format!("in the group: {} on {driver}", member.bdf));
@@ -146,6 +130,21 @@ fn function_text(function: &Function, usage: &Usage, output: Output) -> String {
         text += &output.fold(&format!("    {word} ({}): {}\n", one.reason, one.what), 8);
     }
     text
+}
+
+/// Says how a function's link runs, and what it could do where that is more.
+fn link_text(function: &Function) -> String {
+    let Some(link) = &function.link else {
+        return String::new();
+    };
+    let text = format!(", x{} at {}", link.width, link.speed);
+    match link.is_reduced() {
+        true => format!(
+            "{text}, able to do x{} at {}",
+            link.max_width, link.max_speed
+        ),
+        false => text,
+    }
 }
 
 /// Names the class, as far as it matters here (PCI Code and ID Assignment).

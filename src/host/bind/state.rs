@@ -175,45 +175,15 @@ impl Goal {
     /// Returns the steps that lead here. They rest on what is, so that they can be asked for again after a crash.
     pub(super) fn steps(&self, now: &State) -> Vec<Step> {
         let bdf = self.bdf;
-        let mut steps = Vec::new();
-        let mut named = now.driver_override.clone();
-        let mut name = |steps: &mut Vec<Step>, driver: &Option<String>| {
-            if named != *driver {
-                steps.push(Step::Override {
-                    bdf,
-                    driver: driver.clone(),
-                });
-                named = driver.clone();
-            }
-        };
-        if self.driver != Wanted::Exactly(now.driver.clone()) {
-            // Named before the function is free, so that no other driver takes it meanwhile.
-            match &self.driver {
-                Wanted::Exactly(Some(driver)) => name(&mut steps, &Some(driver.clone())),
-                Wanted::Exactly(None) => {}
-                Wanted::Any => name(&mut steps, &None),
-            }
-            if let Some(driver) = &now.driver {
-                steps.push(Step::Unbind {
-                    bdf,
-                    driver: driver.clone(),
-                });
-            }
-            if self.driver != Wanted::Exactly(None) {
-                steps.push(Step::Probe { bdf });
-            }
-            steps.push(Step::Verify {
-                bdf,
-                driver: self.driver.clone(),
-            });
+        let (mut steps, named) = self.driver_steps(now);
+        if named != self.driver_override {
+            let driver = self.driver_override.clone();
+            steps.push(Step::Override { bdf, driver });
         }
-        name(&mut steps, &self.driver_override);
-        if self.vfs > now.vfs || (self.vfs > 0 && steps.iter().any(|step| step.unbinds().is_some()))
-        {
-            steps.push(Step::Vfs {
-                bdf,
-                count: self.vfs,
-            });
+        let is_unbound = steps.iter().any(|step| step.unbinds().is_some());
+        if self.vfs > now.vfs || (self.vfs > 0 && is_unbound) {
+            let count = self.vfs;
+            steps.push(Step::Vfs { bdf, count });
         }
         let changed = self.owners.iter().filter(|owner| {
             let same_path = now.owners.iter().find(|(path, _)| *path == owner.0);
@@ -224,6 +194,35 @@ impl Goal {
             uid: *uid,
         }));
         steps
+    }
+
+    /// Returns the steps that change the driver, and which one is named then as the only one.
+    fn driver_steps(&self, now: &State) -> (Vec<Step>, Option<String>) {
+        let bdf = self.bdf;
+        let named = now.driver_override.clone();
+        if self.driver == Wanted::Exactly(now.driver.clone()) {
+            return (Vec::new(), named);
+        }
+        let mut steps = Vec::new();
+        // Named before the function is free, so that no other driver takes it meanwhile.
+        let wanted = match &self.driver {
+            Wanted::Exactly(Some(driver)) => Some(driver.clone()),
+            Wanted::Exactly(None) => named.clone(),
+            Wanted::Any => None,
+        };
+        if wanted != named {
+            let driver = wanted.clone();
+            steps.push(Step::Override { bdf, driver });
+        }
+        if let Some(driver) = now.driver.clone() {
+            steps.push(Step::Unbind { bdf, driver });
+        }
+        if self.driver != Wanted::Exactly(None) {
+            steps.push(Step::Probe { bdf });
+        }
+        let driver = self.driver.clone();
+        steps.push(Step::Verify { bdf, driver });
+        (steps, wanted)
     }
 }
 

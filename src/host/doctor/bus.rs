@@ -48,23 +48,14 @@ pub(super) fn acs(view: &View<'_>, function: &Function) -> Row {
         .into_iter()
         .filter(|bdf| *bdf != function.bdf)
         .collect();
-    let mut row = Row::ok("acs");
-    let mut missing = Vec::new();
-    for bridge in &bridges {
-        let acs = Config::whole(view.tree, *bridge).map(|config| config.acs());
-        let state = match acs {
-            None => "ACS can't be read by this user".to_string(),
-            Some(Acs::On) => "ACS on".into(),
-            Some(Acs::NotNeeded) => "upstream port of a switch, which needs no ACS".into(),
-            Some(Acs::Off(bits)) => format!("ACS controls {bits:#x} are off"),
-            Some(Acs::Absent) => "ACS absent".into(),
-            Some(Acs::Shared) => "to conventional PCI, which has no ACS".into(),
-        };
-        if matches!(acs, Some(Acs::Off(_) | Acs::Absent | Acs::Shared)) {
-            missing.push(format!("bridge {bridge}"));
-        }
-        row = row.evidence(format!("bridge {bridge}: {state}"));
-    }
+    let states = bridges.iter().map(|bridge| {
+        let config = Config::whole(view.tree, *bridge);
+        (bridge, config.map(|config| config.acs()))
+    });
+    let states: Vec<_> = states.collect();
+    let row = states.iter().fold(Row::ok("acs"), |row, (bridge, acs)| {
+        row.evidence(format!("bridge {bridge}: {}", acs_text(*acs)))
+    });
     let others = function.group.iter().flat_map(|group| &group.others);
     let others: Vec<Bdf> = others
         .map(|member| member.bdf)
@@ -73,22 +64,35 @@ pub(super) fn acs(view: &View<'_>, function: &Function) -> Row {
     if others.is_empty() {
         return row;
     }
-    let same_board = others
-        .iter()
-        .filter(|bdf| bdf.shares_device(function.bdf))
-        .count();
-    row.verdict = Verdict::Warn;
+    let row = Row {
+        verdict: Verdict::Warn,
+        ..row
+    };
+    not_apart(row, function, &others, &states)
+}
+
+/// Says why functions are in one group, and how one of them gets a group of its own.
+fn not_apart(
+    row: Row,
+    function: &Function,
+    others: &[Bdf],
+    bridges: &[(&Bdf, Option<Acs>)],
+) -> Row {
     let whole = format!(
         "bind the whole group: hwpool bind {} --whole-group --dry-run",
         function.bdf
     );
-    if same_board == others.len() {
+    if others.iter().all(|bdf| bdf.shares_device(function.bdf)) {
         return row
             .cause(
                 "the other members are functions of the same board, which does not keep them apart",
             )
             .remedy(whole);
     }
+    let is_missing =
+        |acs: &Option<Acs>| matches!(acs, Some(Acs::Off(_) | Acs::Absent | Acs::Shared));
+    let missing = bridges.iter().filter(|(_, acs)| is_missing(acs));
+    let missing: Vec<_> = missing.map(|(bdf, _)| format!("bridge {bdf}")).collect();
     let culprits = match missing.is_empty() {
         true => "something on the way up".into(),
         false => missing.join(", "),
@@ -98,6 +102,17 @@ pub(super) fn acs(view: &View<'_>, function: &Function) -> Row {
     ))
     .remedy("another slot, below a root port of its own")
     .remedy(whole)
+}
+
+fn acs_text(acs: Option<Acs>) -> String {
+    match acs {
+        None => "ACS can't be read by this user".into(),
+        Some(Acs::On) => "ACS on".into(),
+        Some(Acs::NotNeeded) => "upstream port of a switch, which needs no ACS".into(),
+        Some(Acs::Off(bits)) => format!("ACS controls {bits:#x} are off"),
+        Some(Acs::Absent) => "ACS absent".into(),
+        Some(Acs::Shared) => "to conventional PCI, which has no ACS".into(),
+    }
 }
 
 pub(super) fn link(_: &View<'_>, function: &Function) -> Row {

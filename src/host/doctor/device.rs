@@ -3,7 +3,7 @@
 use super::row::{Row, Verdict};
 use super::view::View;
 use crate::host::usage::{Reason, Usage};
-use crate::machine::{Bdf, Config, Function, directory, is_vfio};
+use crate::machine::{Bdf, Config, Function, Group, Member, directory, is_vfio};
 
 pub(super) fn driver(_: &View<'_>, function: &Function) -> Row {
     let bdf = function.bdf;
@@ -37,67 +37,61 @@ pub(super) fn group(view: &View<'_>, function: &Function) -> Row {
             .cause("the device reaches all memory of this machine")
             .remedy("open it with ?noiommu=1 if that is what you want, or switch the IOMMU on");
     }
-    let members = group.others.iter().map(|member| {
-        format!(
-            "{} ({})",
-            member.bdf,
-            member.driver.as_deref().unwrap_or("no driver")
-        )
-    });
-    let members: Vec<_> = members.collect();
-    let alone = format!("group {}, alone", group.number);
-    let evidence = match members.is_empty() {
-        true => alone,
-        false => format!("group {} with {}", group.number, members.join(", ")),
-    };
-    let kind = view
-        .tree
-        .text(&format!("/sys/kernel/iommu_groups/{}/type", group.number));
-    let evidence = match kind.as_deref() {
-        // What `iommu=pt` leads to. VFIO gives the group a domain of its own all the same.
-        Some("identity") => format!(
-            "{evidence}; passed through while a driver of the kernel has it, translated on VFIO"
-        ),
-        _ => evidence,
-    };
+    let evidence = members(view, group);
     let strangers = group.strangers();
     if strangers.is_empty() {
         return Row::ok("group").evidence(evidence);
     }
-    let mut row = Row::block("group").evidence(evidence);
-    let mut names = Vec::new();
-    for stranger in strangers {
+    let remedies = strangers.iter().map(|one| moved(view, function, one));
+    let row = remedies.fold(Row::block("group").evidence(evidence), Row::remedy);
+    let names = strangers.iter().map(|stranger| {
         let driver = stranger.driver.as_deref().unwrap_or_default();
-        names.push(format!("{} on {driver}", stranger.bdf));
-        let sibling = Function::read(view.tree, stranger.bdf);
-        if sibling.as_ref().is_some_and(Function::is_bridge) {
-            row = row.remedy(format!(
-                "hwpool bind {} --whole-group --dry-run: takes the bridge {} from its driver, too",
-                function.bdf, stranger.bdf
-            ));
-            continue;
-        }
-        let uses = sibling.map(|f| Usage::of(view.tree, &f, &view.openers).uses);
-        match uses.unwrap_or_default().first() {
-            Some(one) => {
-                row = row.remedy(format!(
-                    "{} is in use: {}; move that elsewhere first",
-                    stranger.bdf, one.what
-                ));
-            }
-            None => {
-                row = row.remedy(format!(
-                    "hwpool bind {} --driver pci-stub (it is idle)",
-                    stranger.bdf
-                ))
-            }
-        }
-    }
+        format!("{} on {driver}", stranger.bdf)
+    });
+    let names: Vec<_> = names.collect();
     row.cause(format!(
         "the group is not viable: {} may do DMA in it",
         names.join(", ")
     ))
     .remedy("or another slot, whose bridge separates it: see the row `acs`")
+}
+
+/// Tells who is in a group.
+fn members(view: &View<'_>, group: &Group) -> String {
+    let members = group.others.iter().map(|member| {
+        let driver = member.driver.as_deref().unwrap_or("no driver");
+        format!("{} ({driver})", member.bdf)
+    });
+    let members: Vec<_> = members.collect();
+    let text = match members.is_empty() {
+        true => format!("group {}, alone", group.number),
+        false => format!("group {} with {}", group.number, members.join(", ")),
+    };
+    let kind = format!("/sys/kernel/iommu_groups/{}/type", group.number);
+    match view.tree.text(&kind).as_deref() {
+        // What `iommu=pt` leads to. VFIO gives the group a domain of its own all the same.
+        Some("identity") => format!(
+            "{text}; passed through while a driver of the kernel has it, translated on VFIO"
+        ),
+        _ => text,
+    }
+}
+
+/// Tells how another function of the group is got out of the way.
+fn moved(view: &View<'_>, function: &Function, stranger: &Member) -> String {
+    let bdf = stranger.bdf;
+    let sibling = Function::read(view.tree, bdf);
+    if sibling.as_ref().is_some_and(Function::is_bridge) {
+        return format!(
+            "hwpool bind {} --whole-group --dry-run: takes the bridge {bdf} from its driver, too",
+            function.bdf
+        );
+    }
+    let uses = sibling.map(|sibling| Usage::of(view.tree, &sibling, &view.openers).uses);
+    match uses.unwrap_or_default().first() {
+        Some(one) => format!("{bdf} is in use: {}; move that elsewhere first", one.what),
+        None => format!("hwpool bind {bdf} --driver pci-stub (it is idle)"),
+    }
 }
 
 pub(super) fn in_use(view: &View<'_>, _: &Function) -> Row {
@@ -134,14 +128,13 @@ pub(super) fn in_use(view: &View<'_>, _: &Function) -> Row {
         row.evidence(format!("{}: {}", one.reason, one.what))
     });
     let row = row.cause("what uses the function would break if its driver were taken away");
-    uses.iter()
-        .map(|one| (one.reason, remedy(one.reason)))
-        .fold(row, |row, (_, text)| {
-            match row.remedy.iter().any(|known| known == text) {
-                true => row,
-                false => row.remedy(text),
-            }
-        })
+    let remedies = uses.iter().map(|one| remedy(one.reason));
+    remedies.fold(row, |row, text| {
+        match row.remedy.iter().any(|known| known == text) {
+            true => row,
+            false => row.remedy(text),
+        }
+    })
 }
 
 fn remedy(reason: Reason) -> &'static str {

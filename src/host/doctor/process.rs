@@ -153,10 +153,9 @@ pub(super) fn dma_entries(view: &View<'_>) -> Row {
 pub(super) fn nodes(view: &View<'_>) -> Row {
     let own = view.function.as_ref().map(Function::vfio_nodes);
     let own = own.unwrap_or_default();
-    let common = ["/dev/vfio/vfio", "/dev/iommu"].map(str::to_string);
-    let all = common.iter().chain(&own);
+    let all = COMMON.iter().copied().chain(own.iter().map(String::as_str));
     let found: Vec<_> = all
-        .filter_map(|path| Some((path.as_str(), view.tree.permissions(path)?)))
+        .filter_map(|path| Some((path, view.tree.permissions(path)?)))
         .collect();
     let row = found
         .iter()
@@ -165,36 +164,40 @@ pub(super) fn nodes(view: &View<'_>) -> Row {
             row.evidence(format!("{path}: {owner}, mode {:04o}", permissions.mode))
         });
     let is_there = |wanted: &str| found.iter().any(|(path, _)| *path == wanted);
-    if !common.iter().any(|path| is_there(path))
-        || !(own.is_empty() || own.iter().any(|path| is_there(path)))
-    {
+    let has_own = own.is_empty() || own.iter().any(|path| is_there(path));
+    if !has_own || !COMMON.iter().any(|path| is_there(path)) {
         return without_nodes(row, &own);
     }
-    let closed: Vec<_> = found
+    let (open, closed): (Vec<_>, Vec<_>) = found
         .iter()
-        .filter(|(_, permissions)| !view.process.may_use(*permissions))
-        .map(|(path, _)| *path)
-        .collect();
-    if closed.is_empty() {
-        return row;
+        .partition(|(_, permissions)| view.process.may_use(*permissions));
+    let paths = |nodes: Vec<&(_, _)>| nodes.iter().map(|(path, _)| *path).collect::<Vec<&str>>();
+    let (open, closed) = (paths(open), paths(closed));
+    match (closed.is_empty(), gets_in(&open, &own)) {
+        (true, _) => row,
+        (false, true) => with_closed(row, Verdict::Warn, view, &closed),
+        (false, false) => with_closed(row, Verdict::Block, view, &closed),
     }
-    let is_open = |path: &str| is_there(path) && !closed.contains(&path);
-    let is_device = |path: &str| path.starts_with("/dev/vfio/devices/");
-    let is_any = own.is_empty();
-    let opens = |common: &str, device: bool| {
-        let mut own = own.iter().filter(|path| is_device(path) == device);
-        is_open(common) && (is_any || own.any(|path| is_open(path)))
+}
+
+/// The nodes that all functions share.
+const COMMON: [&str; 2] = ["/dev/vfio/vfio", "/dev/iommu"];
+
+/// Tells whether one of the ways in is open; `own` are the nodes of the function, none where no function is asked about.
+fn gets_in(open: &[&str], own: &[String]) -> bool {
+    let is_cdev = |path: &str| path.starts_with("/dev/vfio/devices/");
+    let opens = |common: &str, by_cdev: bool| {
+        let mut own_way = own.iter().filter(|path| is_cdev(path) == by_cdev);
+        let is_own_open = own.is_empty() || own_way.any(|path| open.contains(&path.as_str()));
+        open.contains(&common) && is_own_open
     };
-    let gets_in = opens("/dev/vfio/vfio", false) || opens("/dev/iommu", true);
+    opens("/dev/vfio/vfio", false) || opens("/dev/iommu", true)
+}
+
+/// Says which nodes this user may not use.
+fn with_closed(row: Row, verdict: Verdict, view: &View<'_>, closed: &[&str]) -> Row {
     let user = view.tree.user_name(view.process.uid);
-    let row = Row {
-        verdict: match gets_in {
-            true => Verdict::Warn,
-            false => Verdict::Block,
-        },
-        ..row
-    };
-    let row = row.cause(format!(
+    let row = Row { verdict, ..row }.cause(format!(
         "user {user} may not read and write {}",
         closed.join(", ")
     ));
