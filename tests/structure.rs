@@ -36,6 +36,16 @@ const NOT_YET: [&str; 11] = [
     "dpdk/src/lib.rs: ",
 ];
 
+/// What is below, with all of this crate that it may use.
+const BELOW: [(&str, &[&str]); 3] = [
+    ("machine", &[]),
+    ("dma", &["machine"]),
+    ("vfio", &["address", "machine"]),
+];
+
+/// Where the nodes of a folder lead.
+type Arrows = BTreeMap<String, BTreeSet<String>>;
+
 /// Segments of a path below the crate: modules, and the item at the end.
 type Name = Vec<String>;
 
@@ -55,6 +65,20 @@ fn no_folder_has_a_circle() {
         left.is_empty(),
         "without a circle now, off the list: {left:?}"
     );
+}
+
+/// So that each can be used without the program.
+#[test]
+fn what_is_below_knows_nothing_above() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(ROOTS[0]);
+    let folders = Crate::read(&root).folders();
+    let arrows = &folders[&Name::new()];
+    for (name, may) in BELOW {
+        let uses = arrows.get(name).into_iter().flatten();
+        let wrong: Vec<_> = uses.filter(|to| !may.contains(&to.as_str())).collect();
+        assert!(wrong.is_empty(), "{name} uses {wrong:?}");
+    }
+    assert!(arrows["vfio"].contains("machine"), "the check sees nothing");
 }
 
 /// The modules of a crate, by their paths.
@@ -126,10 +150,9 @@ impl Crate {
         }
     }
 
-    /// Returns the folders that have circles, with the files of each circle.
-    fn circles(&self) -> Vec<(String, String)> {
-        // Nodes of each folder, and where each leads.
-        let mut folders: BTreeMap<Name, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    /// Returns the nodes of each folder, and where each leads.
+    fn folders(&self) -> BTreeMap<Name, Arrows> {
+        let mut folders: BTreeMap<Name, Arrows> = BTreeMap::new();
         for (from, module) in &self.0 {
             for to in module.named.iter().filter_map(|path| self.home(path, 8)) {
                 let same = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
@@ -140,17 +163,22 @@ impl Crate {
                 }
             }
         }
-        let circles = folders.iter().flat_map(|(folder, arrows)| {
-            let folder = folder.join("/");
-            let rings = rings(arrows).into_iter();
-            rings.map(move |files| (folder.clone(), files))
+        folders
+    }
+
+    /// Returns the folders that have circles, with the files of each circle.
+    fn circles(&self) -> Vec<(String, String)> {
+        let folders = self.folders().into_iter();
+        let circles = folders.flat_map(|(folder, arrows)| {
+            let rings = rings(&arrows).into_iter();
+            rings.map(move |files| (folder.join("/"), files))
         });
         circles.collect()
     }
 }
 
 /// Finds the sets of nodes that lead to each other, as `a, b, c`.
-fn rings(arrows: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+fn rings(arrows: &Arrows) -> BTreeSet<String> {
     let ring = |node: &String| {
         let others = reached(arrows, node).into_iter();
         let ring = others.filter(|other| reached(arrows, other).contains(node));
@@ -161,10 +189,7 @@ fn rings(arrows: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
 }
 
 /// Returns the nodes that some arrows lead to from one.
-fn reached<'a>(
-    arrows: &'a BTreeMap<String, BTreeSet<String>>,
-    from: &'a String,
-) -> BTreeSet<&'a String> {
+fn reached<'a>(arrows: &'a Arrows, from: &'a String) -> BTreeSet<&'a String> {
     let mut seen = BTreeSet::new();
     let mut next = vec![from];
     while let Some(node) = next.pop() {

@@ -36,7 +36,7 @@ impl<T: Transport> Domain<T> {
     ///
     /// # Errors
     ///
-    /// [`MapError`]. A failure that leaves open whether the mapping exists ([`DmaError::Os`], as when a reply was
+    /// [`MapError`]. A failure that leaves open whether the mapping exists ([`DmaError::Os`](hwpool_devices::bus::DmaError::Os), as when a reply was
     /// lost) is followed by an attempt to remove it; if that fails too, the memory is
     /// [quarantined](Self::quarantined).
     pub fn map(

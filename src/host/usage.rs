@@ -7,6 +7,7 @@ use crate::machine::{Bdf, Function, Opener, Openers, Tree, mount_points, routes}
 
 /// A reason not to take a function from its driver. Each can be overridden by its name, for itself alone.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Reason {
     /// A route goes through its network interface.
     Route,
@@ -78,6 +79,7 @@ impl FromStr for Reason {
 
 /// One use of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Use {
     /// Of what kind.
     pub reason: Reason,
@@ -87,6 +89,7 @@ pub struct Use {
 
 /// What the kernel has made of a function, and who uses that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Usage {
     /// Network interfaces.
     pub interfaces: Vec<String>,

@@ -15,6 +15,7 @@ const BITS_64: u64 = 0x10_0000;
 
 /// A PCI function, what it is and who has it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Function {
     /// Its address.
     pub bdf: Bdf,
@@ -48,6 +49,7 @@ pub struct Function {
 
 /// An IOMMU group.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Group {
     /// Its number.
     pub number: u32,
@@ -59,6 +61,7 @@ pub struct Group {
 
 /// Another function of the same group.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Member {
     /// Its address.
     pub bdf: Bdf,
@@ -68,6 +71,7 @@ pub struct Member {
 
 /// A link as the kernel's files describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Link {
     /// Transfer rate now, as in `8.0 GT/s PCIe`.
     pub speed: String,
@@ -81,6 +85,7 @@ pub struct Link {
 
 /// A BAR.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bar {
     /// Its number, 0 to 5.
     pub index: u8,
@@ -96,6 +101,7 @@ pub struct Bar {
 
 /// A function's part in SR-IOV.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Sriov {
     /// The physical function, of a virtual one.
     pub physical: Option<Bdf>,

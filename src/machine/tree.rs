@@ -18,6 +18,7 @@ pub struct Tree {
 
 /// Who may use a file.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Permissions {
     /// User id of the owner.
     pub uid: u32,

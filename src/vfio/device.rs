@@ -26,6 +26,7 @@ const POWER_UP: Duration = Duration::from_millis(100);
 
 /// A region of a function: a BAR, the ROM, configuration space.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Region {
     /// Its number.
     pub index: u32,

@@ -246,6 +246,19 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_that_the_caller_owns_is_taken_whole_or_refused() {
+        let (_machine, tree, at) = tree();
+        let given = |path| Some(Descriptor::from(OwnedFd::from(open(path))));
+        let taken = device().open_or_take(&tree, &at, given("/dev/zero"));
+        assert_eq!(number(&taken.unwrap()).as_deref(), Some("1:5"));
+        let other = device().open_or_take(&tree, &at, given("/dev/full"));
+        assert!(matches!(other, Err(VfioError::Handed { .. })), "{other:?}");
+        let iommu = Descriptor::from(OwnedFd::from(open("/dev/full")));
+        let kind = kind_of(&tree, &at, iommu.number());
+        assert_eq!(kind, Some(Backend::Cdev));
+    }
+
+    #[test]
     fn what_was_taken_is_not_inherited() {
         let (_machine, tree, at) = tree();
         let handed = open("/dev/zero");

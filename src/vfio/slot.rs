@@ -15,6 +15,7 @@ const BY_DEVICE: u32 = vfio_bindings::bindings::vfio::VFIO_PCI_HOT_RESET_FLAG_DE
 
 /// A function that a hot reset resets.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Affected {
     /// Its address.
     pub bdf: Bdf,

@@ -30,6 +30,7 @@ pub struct Lock(#[expect(dead_code, reason = "held, and let go of when dropped")
 
 /// What a journal tells.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Record {
     /// The function that was named when it was bound.
     pub device: Bdf,

@@ -8,6 +8,7 @@ use crate::machine::{Bdf, Function, Openers, Tree};
 
 /// A reason against a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Objection {
     /// The function.
     pub bdf: Bdf,

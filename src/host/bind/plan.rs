@@ -39,6 +39,7 @@ pub(super) enum After {
 
 /// The steps of a command.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Plan {
     /// The function that was named.
     pub device: Bdf,

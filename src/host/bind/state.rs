@@ -8,6 +8,7 @@ use crate::machine::{Bdf, Function, Tree, directory, is_vfio};
 
 /// All that binding changes of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct State {
     /// The function.
     pub bdf: Bdf,
@@ -76,6 +77,7 @@ impl State {
 
 /// A function that a journal tells of, and that is not there to be given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Missing {
     /// Its address.
     pub bdf: Bdf,
