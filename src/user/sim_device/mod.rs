@@ -74,7 +74,7 @@ pub enum SimDeviceError {
     Thread(std::io::Error),
 }
 
-/// A model as a [`Device`] of a server.
+/// A model that a server can serve: it is [`Served`].
 #[derive(Debug)]
 pub struct SimDevice {
     shared: Arc<Shared>,
