@@ -101,7 +101,7 @@ impl Served for Foreign {
 /// A model of a BMU with the ids of [`Foreign`].
 struct Renamed(SimDevice);
 
-impl Device for Renamed {
+impl Served for Renamed {
     fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
         self.0.region(index)
     }
@@ -112,7 +112,7 @@ impl Device for Renamed {
 
     fn read(
         &mut self,
-        peer: &mut Peer<'_>,
+        peer: &mut Peer,
         region: u32,
         at: u64,
         data: &mut [u8],
@@ -124,13 +124,7 @@ impl Device for Renamed {
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        peer: &mut Peer<'_>,
-        region: u32,
-        at: u64,
-        data: &[u8],
-    ) -> Result<(), Errno> {
+    fn write(&mut self, peer: &mut Peer, region: u32, at: u64, data: &[u8]) -> Result<(), Errno> {
         self.0.write(peer, region, at, data)
     }
 
@@ -349,7 +343,7 @@ fn message(output: &Output) -> String {
 fn a_bmu_with_ids_of_its_own_is_guarded_at_every_byte_of_an_allocation() {
     let model = SimDevice::new("bmu", SimConfig::default()).expect("a model");
     let monitor = model.monitor();
-    let served = Served::start(Renamed(model));
+    let served = Serving::start(Renamed(model));
     let before = monitor.counters();
     served.recognise();
     let to_recognise = monitor.counters().since(&before).mmio_reads;
@@ -385,7 +379,7 @@ fn a_bmu_with_ids_of_its_own_is_guarded_at_every_byte_of_an_allocation() {
 #[test]
 fn a_read_of_a_device_that_nobody_knows_is_warned_of() {
     let log = Log::default();
-    let served = Served::start(Foreign::new(&log));
+    let served = Serving::start(Foreign::new(&log));
     for option in ["", "?driver=none"] {
         let output = served.regs_as(option, "get", &["0:0x11", "--width", "8"]);
         let text = message(&output);
@@ -396,7 +390,7 @@ fn a_read_of_a_device_that_nobody_knows_is_warned_of() {
         );
     }
     let model = SimDevice::new("bmu", SimConfig::default()).expect("a model");
-    let served = Served::start(Renamed(model));
+    let served = Serving::start(Renamed(model));
     let output = served.regs("get", &["0:0x10", "--width", "32"]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
@@ -409,7 +403,7 @@ fn a_read_of_a_device_that_nobody_knows_is_warned_of() {
 #[test]
 fn a_driver_that_does_not_exist_is_a_mistake_of_who_named_it() {
     let log = Log::default();
-    let served = Served::start(Foreign::new(&log));
+    let served = Serving::start(Foreign::new(&log));
     let each: [(&str, &[&str]); 3] = [
         ("get", &["SCRATCH"]),
         ("get", &["0:0x10", "--width", "32"]),
