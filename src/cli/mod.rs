@@ -60,7 +60,7 @@ pub(crate) struct Cli {
 const ONE_SCREEN: &str = "{about}\n{usage-heading} {usage}\n{subcommands}\n{options}{after-help}";
 
 const AFTER_HELP: &str = "\
-DEVICE: sim:bmu, sim:fifo (models in this process), user:SOCKET, vfio:0000:01:00.0
+DEVICE: sim:bmu, sim:fifo (models in here), user:SOCKET, vfio:0000:01:00.0
 Exit codes: 0 done, 1 a check failed, 2 usage, 3 device or machine refused";
 
 /// The verbs; each says with its arguments what it does.
