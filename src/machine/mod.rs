@@ -7,7 +7,8 @@
 //! | `function.rs`, `config.rs` | a PCI function, by sysfs and by its configuration space |
 //! | `page.rs`, `hugepages.rs`, `memory.rs` | page sizes, hugepages by node and size, memory that can be had |
 //! | `pagemap.rs` | where the pages of this process lie |
-//! | `process.rs`, `openers.rs` | what this process may do, and who has device nodes open |
+//! | `process.rs`, `limit.rs` | who this process is, what it may do, and how much of it |
+//! | `openers.rs` | who has device nodes open |
 //! | `mounts.rs`, `routes.rs` | what hangs on a disk or on a network interface |
 //!
 //! It is at the bottom of this crate: [`vfio`](crate::vfio), [`dma`](crate::dma) and [`host`](crate::host) read the machine
@@ -18,6 +19,7 @@ mod bdf;
 mod config;
 mod function;
 mod hugepages;
+mod limit;
 mod memory;
 mod mounts;
 mod openers;
@@ -40,7 +42,8 @@ pub(crate) use bdf::directory;
 pub(crate) use config::{Acs, Config};
 pub(crate) use function::{blocks_group, cdev_path, is_vfio};
 pub(crate) use hugepages::directory as hugepage_directory;
+pub(crate) use limit::Limit;
 pub(crate) use mounts::mount_points;
 pub(crate) use pagemap::{Frame, Pagemap};
-pub(crate) use process::{Limit, Process};
+pub(crate) use process::Process;
 pub(crate) use routes::routes;
