@@ -25,5 +25,12 @@ macro_rules! modules {
     };
 }
 
+/// Returns the kind whose devices use these vendor and device ids: what a device with them probably is. What it really is
+/// the device says, see [`recognise`](crate::family::recognise).
+pub fn by_ids(vendor: u16, device: u16) -> Option<&'static About> {
+    let mut kinds = kinds().into_iter();
+    kinds.find(|kind| kind.ids.contains(&(vendor, device)))
+}
+
 // A kind of device: its folder, named here and as a `mod` of the crate.
 modules!(bmu, fifo);

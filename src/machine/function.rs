@@ -1,5 +1,6 @@
 //! PCI functions as sysfs describes them.
 
+use hwpool_devices::modules;
 use std::str::FromStr;
 
 use super::bdf::directory;
@@ -154,10 +155,9 @@ impl Function {
         self.driver.as_deref().is_some_and(is_vfio)
     }
 
-    /// Returns the name of the driver in hwpool for it, by its ids.
+    /// Returns the name of the driver in hwpool that it probably has, by its ids: the device itself is not asked.
     pub fn module(&self) -> Option<&'static str> {
-        use hwpool_devices::bmu::regs::{DEVICE_ID, VENDOR_ID};
-        ((self.vendor, self.device) == (VENDOR_ID, DEVICE_ID)).then_some("bmu")
+        modules::by_ids(self.vendor, self.device).map(|kind| kind.name)
     }
 
     /// Returns the device nodes that VFIO offers for it now.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::bmu::about::{ABOUT, PORTAL, REGISTER};
 use crate::bmu::regs;
 use crate::bus::{Bar, BusError, Transport};
 use crate::family::life::read_alive;
@@ -63,8 +64,8 @@ impl Capabilities {
     }
 
     fn ways(&self) -> Vec<&'static str> {
-        let portal = (self.portals > 0).then_some(super::PORTAL.name);
-        let register = self.register_path.then_some(super::REGISTER.name);
+        let portal = (self.portals > 0).then_some(PORTAL.name);
+        let register = self.register_path.then_some(REGISTER.name);
         portal.into_iter().chain(register).collect()
     }
 
@@ -166,7 +167,7 @@ pub fn identify<T: Transport>(transport: &T) -> Result<Capabilities, OpenError> 
 
 /// Checks magic number and version, and only then looks at anything else (SPEC 3.1).
 pub(super) fn read_identity(control: &impl Bar) -> Result<Capabilities, OpenError> {
-    check_identity(control, &super::ABOUT)?;
+    check_identity(control, &ABOUT)?;
     let version = read_at(control, regs::VERSION, 0)?.into();
     let (major, minor) = (
         regs::version::MAJOR.of(version) as u32,

@@ -45,6 +45,7 @@
 //! After the first breach of trust a list is poisoned: an access with effect that failed, or a device that lied, leaves
 //! the device's list in a state that nobody knows.
 
+mod about;
 mod claims;
 mod device;
 mod errors;
@@ -56,11 +57,12 @@ mod portal;
 pub mod regs;
 mod rings;
 
+pub use about::{ABOUT, PORTAL, REGISTER};
 pub use claims::{PoolId, PortalId};
 pub use device::{Bmu, ErrorRecord};
 pub use errors::ErrorBits;
 pub use identity::{Capabilities, identify};
 pub use list::{List, PortalRef};
-pub use module::{ABOUT, Module, PORTAL, REGISTER};
+pub use module::Module;
 pub use portal::PortalConfig;
 pub use rings::{Layout, Rings, Status};

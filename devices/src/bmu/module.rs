@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::bmu::about::{ABOUT, PORTAL, REGISTER};
 use crate::bmu::device::Bmu;
 use crate::bmu::identity::identify;
 use crate::bmu::list::List;
@@ -12,46 +13,9 @@ use crate::bus::{BusError, DmaBuffer, Transport};
 use crate::family;
 use crate::family::{
     About, Driver, FreeList, Identity, Kind, ListConfig, OpenError, OpenReset, ResetError,
-    SetupError, Way,
+    SetupError,
 };
 use crate::reg::Register;
-
-/// Objects travel through rings in host memory.
-pub const PORTAL: Way = Way {
-    name: "portal",
-    backend: "bmu",
-    doc: "rings and doorbells",
-};
-/// Objects travel by register accesses.
-pub const REGISTER: Way = Way {
-    name: "register",
-    backend: "bmu-registers",
-    doc: "one register access a buffer",
-};
-
-/// What is known of the BMU.
-pub static ABOUT: About = About {
-    name: "bmu",
-    title: "BMU",
-    doc: "hwpool's open buffer management unit: pools, portals, thresholds, MSI-X",
-    ids: &[(regs::VENDOR_ID, regs::DEVICE_ID)],
-    bars: &[
-        (regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE),
-        (regs::OPERATION_BAR, regs::OPERATION_BAR_SIZE),
-    ],
-    registers: regs::TABLE,
-    identity: (regs::MAGIC.row(), regs::MAGIC_VALUE),
-    scratch: Some(regs::SCRATCH.row()),
-    reset_count: Some(regs::RESET_COUNT.row()),
-    watched: &[
-        regs::STATUS.row(),
-        regs::RESET_COUNT.row(),
-        regs::ERR_STATUS.row(),
-        regs::ERR_COUNT.row(),
-        regs::IRQ_PENDING.row(),
-    ],
-    ways: &[PORTAL, REGISTER],
-};
 
 /// The module of the BMU.
 #[derive(Debug, Copy, Clone)]

@@ -10,6 +10,7 @@ use crate::family::{
     Claim, Fact, Identity, Limits, OpenError, OpenReset, ResetError, SetupError, check_identity,
     sized_bar,
 };
+use crate::fifo::about::{ABOUT, REGISTER};
 use crate::fifo::regs;
 use crate::pci;
 use crate::reg::{Field, Reg, Word, access};
@@ -202,7 +203,7 @@ pub(super) fn identify<T: Transport>(transport: &T) -> Result<Identity, OpenErro
 
 /// Checks identity and version, and only then looks at anything else.
 fn read_identity(bar: &impl Bar) -> Result<Identity, OpenError> {
-    check_identity(bar, &super::ABOUT)?;
+    check_identity(bar, &ABOUT)?;
     let version = read(bar, regs::VERSION)?.into();
     let (major, minor) = (
         regs::version::MAJOR.of(version) as u32,
@@ -238,7 +239,7 @@ fn describe(minor: u32, depth: u32) -> Identity {
             stride: 64..=1 << 62,
             address_width: 64,
             timeout: TIMEOUT,
-            ways: vec![super::REGISTER.name],
+            ways: vec![REGISTER.name],
         },
         counts: Vec::new(),
         facts: vec![

@@ -25,11 +25,13 @@
 //! | reset | the queue is not open | [`InUse`](crate::family::ResetError::InUse) |
 //! | drop the queue | any time; a device that still holds numbers is reset | where that fails the queue stays taken |
 
+mod about;
 mod device;
 mod module;
 mod queue;
 pub mod regs;
 
+pub use about::{ABOUT, REGISTER};
 pub use device::Fifo;
-pub use module::{ABOUT, Module, REGISTER};
+pub use module::Module;
 pub use queue::Queue;

@@ -7,40 +7,13 @@ use crate::bus::{BusError, DmaBuffer, Transport};
 use crate::family;
 use crate::family::{
     About, Driver, FreeList, Identity, Kind, ListConfig, OpenError, OpenReset, ResetError,
-    SetupError, Way,
+    SetupError,
 };
+use crate::fifo::about::{ABOUT, REGISTER};
 use crate::fifo::device::{Fifo, identify};
 use crate::fifo::queue::Queue;
 use crate::fifo::regs;
 use crate::reg::Register;
-
-/// Objects travel by register accesses.
-pub const REGISTER: Way = Way {
-    name: "register",
-    backend: "fifo",
-    doc: "one register access a buffer",
-};
-
-/// What is known of the FIFO.
-pub static ABOUT: About = About {
-    name: "fifo",
-    title: "FIFO",
-    doc: "a small free list with 32-bit registers: one queue of numbers, one interrupt",
-    ids: &[(regs::VENDOR_ID, regs::DEVICE_ID)],
-    bars: &[(regs::BAR, regs::BAR_SIZE)],
-    registers: regs::TABLE,
-    identity: (regs::IDENTITY.row(), regs::IDENTITY_VALUE),
-    scratch: Some(regs::SCRATCH.row()),
-    reset_count: Some(regs::RESET_COUNT.row()),
-    watched: &[
-        regs::STATUS.row(),
-        regs::LEVEL.row(),
-        regs::ERROR.row(),
-        regs::RESET_COUNT.row(),
-        regs::EVENT.row(),
-    ],
-    ways: &[REGISTER],
-};
 
 /// The module of the FIFO.
 #[derive(Debug, Copy, Clone)]

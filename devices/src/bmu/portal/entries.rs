@@ -1,6 +1,6 @@
 //! Entries through the rings: waiting for room and for entries, and what is made of them.
 
-use super::Portal;
+use super::state::Portal;
 use crate::bmu::pool::Pool;
 use crate::bmu::regs::PortalState;
 use crate::bmu::rings::Status;

@@ -1,6 +1,6 @@
 //! The life of a portal: configuration, states, stop (SPEC 6.1, 6.2).
 
-use super::{Portal, PortalConfig};
+use super::state::{Portal, PortalConfig};
 use crate::bmu::claims::PoolId;
 use crate::bmu::device::Bmu;
 use crate::bmu::errors::ErrorBits;
