@@ -19,6 +19,7 @@ pub mod address;
 pub mod bringup;
 pub mod device;
 pub mod dma;
+mod fork;
 pub mod host;
 pub mod machine;
 pub mod pool;

@@ -484,11 +484,11 @@ fn what_is_another_pools_or_was_given_before_is_refused() {
         let error = ours.give(foreign).expect_err("another pool's buffer");
         assert!(chain(&error).contains("belongs to the pool of tag"));
         drop(error);
-        let [slot] = theirs.take_slots::<1>().unwrap().unwrap();
+        let slot = theirs.take_slot().unwrap().unwrap();
         let mut worker = ours.worker("w").unwrap();
-        let error = worker.give_slots([slot]).expect_err("another pool's slot");
-        let slots = error.returned.expect("they come back");
-        theirs.give_slots(slots).unwrap();
+        let error = worker.give_slot(slot).expect_err("another pool's slot");
+        let slot = error.returned.expect("it comes back");
+        theirs.give_slot(slot).unwrap();
         drop(worker);
         closes_clean(&ours);
         closes_clean(&theirs);

@@ -22,7 +22,7 @@ const OURS: &str = "hwpool";
 type Make = fn(&'static str, Option<Rte>) -> Outcome<Case>;
 
 /// Every case by its id, in the order of the table.
-pub(crate) const ALL: [(&str, Make); 23] = [
+pub(crate) const ALL: [(&str, Make); 24] = [
     ("hot_1", |id, rte| hot::<1>(id, "n = 1, hot", rte, 0.45)),
     ("hot_8", |id, rte| hot::<8>(id, "n = 8, hot", rte, 0.50)),
     ("hot_32", |id, rte| hot::<32>(id, "n = 32, hot", rte, 0.55)),
@@ -31,6 +31,7 @@ pub(crate) const ALL: [(&str, Make); 23] = [
         keep::<32>(id, "keep 2048, n = 32", rte)
     }),
     ("pair_32", two_threads),
+    ("first_line_32", first_line),
     ("random", random),
     ("bare_32", bare),
     ("create", create),
@@ -110,11 +111,12 @@ fn hot<const N: usize>(
     let case = rte_side(case, STACK, rte_pool(rte, "stack", 512)?);
     let case = rte_side(case, RING, rte_pool(rte, "ring_mp_mc", 512)?);
     let batches = ours::hot::<N>(ours::worker("ring", 512)?);
-    let arrays = ours::arrays::<N>(ours::worker("ring", 512)?);
     // One slot comes quickest by value, more of them where they lie.
     Ok(match N {
-        1 => case.side("hwpool, batches", batches).side(OURS, arrays),
-        _ => case.side("hwpool, arrays", arrays).side(OURS, batches),
+        1 => case
+            .side("hwpool, batches", batches)
+            .side(OURS, ours::slots(ours::worker("ring", 512)?)),
+        _ => case.side(OURS, batches),
     })
 }
 
@@ -130,6 +132,16 @@ fn keep<const N: usize>(id: &'static str, what: &'static str, rte: Option<Rte>) 
     let case = rte_side(case, STACK, rte_pool(rte, "stack", 512)?);
     let case = rte_side(case, RING, rte_pool(rte, "ring_mp_mc", 512)?);
     Ok(case.side(OURS, ours::keep::<N>(ours::worker("ring", 512)?)))
+}
+
+/// What users do with objects, against what users of DPDK do.
+fn first_line(id: &'static str, rte: Option<Rte>) -> Outcome<Case> {
+    const MBUFS: &str = "rte_pktmbuf, cache 512";
+    let mut case = Case::new(id, "first lines written, n = 32", 32).against(MBUFS, None);
+    if let Some(rte) = rte {
+        case = rte_side(case, MBUFS, Some(rte.packets(OBJECTS, 512)?));
+    }
+    Ok(case.side(OURS, ours::first_lines(ours::worker("ring", 512)?)))
 }
 
 /// One thread takes, another gives.

@@ -169,18 +169,43 @@ impl<T> Places<T> {
     }
 }
 
-/// Arrays by value, which are moved.
-pub(crate) fn arrays<const N: usize>(mut worker: Worker) -> impl FnMut(u64) {
-    move |rounds| array_rounds::<N>(&mut worker, rounds)
+/// Slots by value, one at a time.
+pub(crate) fn slots(mut worker: Worker) -> impl FnMut(u64) {
+    move |rounds| slot_rounds(&mut worker, rounds)
 }
 
 #[inline(never)]
-fn array_rounds<const N: usize>(worker: &mut Worker, rounds: u64) {
+fn slot_rounds(worker: &mut Worker, rounds: u64) {
     for _ in 0..rounds {
-        let taken = worker.take_slots::<N>().expect("the pool is sound");
-        let mut slots = taken.expect("the pool has enough");
-        touch(&mut slots);
-        worker.give_slots(slots).expect("the pool is sound");
+        let taken = worker.take_slot().expect("the pool is sound");
+        let mut slot = taken.expect("the pool has enough");
+        touch(&mut slot);
+        worker.give_slot(slot).expect("the pool is sound");
+    }
+}
+
+/// What users do: takes 32, writes the first line of each, gives them back.
+pub(crate) fn first_lines(mut worker: Worker) -> impl FnMut(u64) {
+    let mut places = Places::new(Batch::<32>::new);
+    move |rounds| first_line_rounds(&mut worker, places.next(), rounds)
+}
+
+#[inline(never)]
+fn first_line_rounds(worker: &mut Worker, batch: &mut Batch<32>, rounds: u64) {
+    for round in 0..rounds {
+        take(worker, batch, 32);
+        for slot in &mut *batch {
+            write_line(worker.bytes_mut(slot), round);
+        }
+        touch(&mut *batch);
+        give(worker, batch, 32);
+    }
+}
+
+#[inline(always)]
+fn write_line(bytes: &mut [u8], word: u64) {
+    for place in bytes[..64].chunks_exact_mut(8) {
+        place.copy_from_slice(&word.to_ne_bytes());
     }
 }
 

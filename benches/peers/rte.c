@@ -8,6 +8,7 @@
 #include <rte_eal.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
+#include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <rte_pause.h>
 #include <rte_version.h>
@@ -51,6 +52,16 @@ struct rte_mempool *bench_create(const char *ops, unsigned int objects, unsigned
 		return NULL;
 	}
 	return pool;
+}
+
+/* Packet buffers of the usual size: 2048 bytes behind the headroom. */
+struct rte_mempool *bench_packets(unsigned int objects, unsigned int cache)
+{
+	static unsigned int number;
+	char name[RTE_MEMPOOL_NAMESIZE];
+
+	snprintf(name, sizeof(name), "packets%u", number++);
+	return rte_pktmbuf_pool_create(name, objects, cache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 }
 
 void bench_destroy(struct rte_mempool *pool) { rte_mempool_free(pool); }
@@ -105,6 +116,26 @@ HOT(32)
 
 KEEPING(8)
 KEEPING(32)
+
+/* What users do: the first line of each packet is written. */
+void bench_first_line_32(struct rte_mempool *pool, uint64_t rounds)
+{
+	static struct { struct rte_mbuf *packets[BATCH] __rte_cache_aligned; } places[PLACES];
+	static unsigned int slice;
+	struct rte_mbuf **packets = places[slice++ % PLACES].packets;
+
+	while (rounds--) {
+		if (unlikely(rte_pktmbuf_alloc_bulk(pool, packets, BATCH) < 0))
+			abort();
+		for (unsigned int i = 0; i < BATCH; i++) {
+			uint64_t *line = rte_pktmbuf_mtod(packets[i], uint64_t *);
+			for (unsigned int word = 0; word < 8; word++)
+				line[word] = rounds;
+		}
+		touch(packets);
+		rte_pktmbuf_free_bulk(packets, BATCH);
+	}
+}
 
 /* One round is the whole pattern. */
 void bench_random(struct rte_mempool *pool, uint64_t rounds, const uint32_t *pattern)

@@ -93,6 +93,18 @@ impl Rte {
         Ok(RtePool { rte: self, pool })
     }
 
+    /// Makes a pool of packet buffers, as network programs have them.
+    pub(crate) fn packets(self, objects: u32, cache: u32) -> Outcome<RtePool> {
+        // SAFETY: the signature that rte.c has.
+        let create: extern "C" fn(c_uint, c_uint) -> *mut c_void =
+            unsafe { self.symbol("packets") };
+        let pool = create(objects, cache);
+        if pool.is_null() {
+            return Err(format!("DPDK made no pool of {objects} packet buffers").into());
+        }
+        Ok(RtePool { rte: self, pool })
+    }
+
     /// Returns the function of the shim that is called `bench_` and `name`.
     ///
     /// # Safety

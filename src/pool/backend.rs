@@ -69,18 +69,18 @@ pub enum BackendError {
 
 /// Why a store of our own did nothing: all that can go wrong with one, small enough for a register.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum StoreError {
     /// As [`BackendError::Short`].
     Short,
     /// As [`BackendError::Closed`].
     Closed,
 }
 
-impl From<Stop> for BackendError {
-    fn from(stop: Stop) -> BackendError {
-        match stop {
-            Stop::Short => BackendError::Short,
-            Stop::Closed => BackendError::Closed,
+impl From<StoreError> for BackendError {
+    fn from(error: StoreError) -> BackendError {
+        match error {
+            StoreError::Short => BackendError::Short,
+            StoreError::Closed => BackendError::Closed,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! [`Batch`], slots in place, and [`Slots`], what bulk calls fill and empty.
 
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 
-use crate::pool::direct::slot;
-use crate::pool::slot::Slot;
+use crate::pool::slot::{Slot, slot};
 
 /// Up to `N` slots in place, for loops that take and give many at a time.
 ///
@@ -117,22 +117,18 @@ impl Slots for Vec<Slot> {}
 /// A list of slots, as the pool handles it.
 ///
 /// # Safety
-/// `end` leads to room for as many words as `room` says, and may be used for what lies before it too. `len` counts
-/// slots, which lie before `end`.
+/// `room` and `spare` return the words right after the slots.
 pub(super) unsafe trait List {
-    fn len(&self) -> usize;
+    fn slots(&self) -> &[Slot];
 
-    /// Counts the slots that fit in without growing.
-    fn room(&self) -> usize;
+    /// Returns the words after the last slot, for words only; `None` where the list must grow for as many.
+    fn room(&mut self, n: usize) -> Option<&mut [MaybeUninit<u32>]>;
 
-    /// Returns the words after the last slot, `n` of them.
+    /// As [`room`](Self::room), and grows.
     ///
     /// # Panics
     /// Where the list can't have as many.
     fn spare(&mut self, n: usize) -> &mut [u32];
-
-    /// Returns the place of the slot after the last.
-    fn end(&mut self) -> *mut Slot;
 
     /// Forgets or begins to know slots at the end.
     ///
@@ -144,25 +140,21 @@ pub(super) unsafe trait List {
 // SAFETY: the array has `N` words, `len` of which are slots.
 unsafe impl<const N: usize> List for Batch<N> {
     #[inline(always)]
-    fn len(&self) -> usize {
-        self.len
+    fn slots(&self) -> &[Slot] {
+        self
     }
 
     #[inline(always)]
-    fn room(&self) -> usize {
-        N - self.len
+    fn room(&mut self, n: usize) -> Option<&mut [MaybeUninit<u32>]> {
+        let room = self.words.get_mut(self.len..)?.get_mut(..n)?;
+        // SAFETY: the same words, to which only words are written.
+        Some(unsafe { &mut *(std::ptr::from_mut(room) as *mut [MaybeUninit<u32>]) })
     }
 
     #[inline(always)]
     fn spare(&mut self, n: usize) -> &mut [u32] {
-        assert!(n <= self.room(), "{n} slots don't fit into the batch");
+        assert!(n <= N - self.len, "{n} slots don't fit into the batch");
         &mut self.words[self.len..self.len + n]
-    }
-
-    #[inline(always)]
-    fn end(&mut self) -> *mut Slot {
-        // SAFETY: `len` is at most `N`.
-        unsafe { self.words.as_mut_ptr().add(self.len).cast() }
     }
 
     #[inline(always)]
@@ -174,13 +166,15 @@ unsafe impl<const N: usize> List for Batch<N> {
 // SAFETY: the vector's own promises.
 unsafe impl List for Vec<Slot> {
     #[inline(always)]
-    fn len(&self) -> usize {
-        self.len()
+    fn slots(&self) -> &[Slot] {
+        self
     }
 
     #[inline(always)]
-    fn room(&self) -> usize {
-        self.capacity() - self.len()
+    fn room(&mut self, n: usize) -> Option<&mut [MaybeUninit<u32>]> {
+        let room = self.spare_capacity_mut().get_mut(..n)?;
+        // SAFETY: slots have the layout of words.
+        Some(unsafe { &mut *(std::ptr::from_mut(room) as *mut [MaybeUninit<u32>]) })
     }
 
     #[inline(always)]
@@ -192,13 +186,6 @@ unsafe impl List for Vec<Slot> {
             spare.write_bytes(0, n);
             std::slice::from_raw_parts_mut(spare, n)
         }
-    }
-
-    #[inline(always)]
-    fn end(&mut self) -> *mut Slot {
-        // Not the start of the spare room, which may be used for that room only: a give reads what lies before.
-        // SAFETY: `len` is at most the capacity.
-        unsafe { self.as_mut_ptr().add(self.len()) }
     }
 
     #[inline(always)]

@@ -2,47 +2,52 @@
 
 use std::fmt;
 use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 
 use hwpool_devices::bus::Iova;
 
-use crate::pool::inner::Inner;
-use crate::pool::slot::Slot;
+use crate::pool::cache::Local;
+use crate::pool::checked::Place;
+use crate::pool::shared::Shared;
+use crate::pool::slot::{Slot, words_of};
 use crate::pool::tls;
 
 /// An object on loan: the only one for its memory. When it is dropped the object returns to its pool, through the cache
 /// of this thread's worker if it has one.
+///
+/// It is a slice of bytes, and lends itself where one is wanted: `buffer[0]`, `&mut buffer[..4]`, `buffer.fill(0)`.
 ///
 /// A buffer may outlive all handles of its pool; the memory stays until the last one is dropped.
 ///
 /// # Who writes
 /// [`bytes`](Self::bytes) gives a plain slice, because nobody else writes to an object on loan: the buffer manager keeps
 /// addresses and never touches what is behind them. Where *another* device writes to the buffer while it is on loan,
-/// such as a NIC that was given its IOVA, use [`as_ptr`](Self::as_ptr) with volatile access until that device is done.
+/// such as a NIC that was given its IOVA, that slice must not be borrowed (by these methods, or by indexing): use [`as_ptr`](Self::as_ptr) with volatile access until that device is done.
 #[must_use = "a buffer that is dropped goes back to its pool at once"]
 pub struct Buffer {
-    inner: NonNull<Inner>,
+    shared: NonNull<Shared>,
     slot: Slot,
 }
 
-// SAFETY: a buffer is the only one for its object, and Inner is Send and Sync; giving it back works on any thread.
+// SAFETY: a buffer is the only one for its object, and Shared is Send and Sync; giving it back works on any thread.
 unsafe impl Send for Buffer {}
 // SAFETY: a shared buffer gives shared bytes only.
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
     /// # Safety
-    /// `slot` is of the pool of `inner`.
+    /// `slot` is of the pool of `shared`.
     #[inline(always)]
-    pub(super) unsafe fn new(inner: NonNull<Inner>, slot: Slot) -> Buffer {
-        Buffer { inner, slot }
+    pub(super) unsafe fn new(shared: NonNull<Shared>, slot: Slot) -> Buffer {
+        Buffer { shared, slot }
     }
 
     #[inline]
-    fn inner(&self) -> &Inner {
+    fn shared(&self) -> &Shared {
         // SAFETY: an object that is out keeps its pool's memory; see `Lifeline`.
-        unsafe { self.inner.as_ref() }
+        unsafe { self.shared.as_ref() }
     }
 
     /// Returns the object's index in its pool, from 0.
@@ -50,25 +55,25 @@ impl Buffer {
         self.slot.index()
     }
 
-    /// Returns the bytes of the object: the size that the pool was made with.
+    /// Returns how many bytes the object has: the size that the pool was made with; 0 in a child of `fork`.
     #[allow(
         clippy::len_without_is_empty,
         reason = "an object has at least one byte"
     )]
     pub fn len(&self) -> usize {
-        self.inner().size
+        self.shared().guard.size()
     }
 
     /// Returns where the object is in this process; valid for [`len`](Self::len) bytes while the object is out.
     #[inline]
     pub fn as_ptr(&self) -> NonNull<u8> {
-        self.inner().address(self.slot.index())
+        self.shared().address(self.slot.index())
     }
 
     /// Returns where the object is for the device that the pool's backend drives, if there is one.
     #[inline]
     pub fn iova(&self) -> Option<Iova> {
-        self.inner().iova_of(self.slot.index())
+        self.shared().iova_of(self.slot.index())
     }
 
     /// Returns the object's bytes. What they are after a take is what the last holder left.
@@ -95,43 +100,100 @@ impl Buffer {
     }
 
     #[inline(always)]
-    pub(super) fn inner_ptr(&self) -> NonNull<Inner> {
-        self.inner
+    pub(super) fn shared_ptr(&self) -> NonNull<Shared> {
+        self.shared
     }
 }
 
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
-        let core = tls::core(self.slot.tag());
-        if !core.is_null() {
-            let word = self.slot.word();
-            // SAFETY: an entry of this thread is a live core of our pool; we own the slot.
-            if unsafe { (*core).push(&word, 1) } {
-                return;
-            }
+        if let Some(cache) = tls::local(self.slot.tag())
+            && cache.push(words_of(std::slice::from_ref(&self.slot)))
+        {
+            return;
         }
-        drop_slow(self.inner, self.slot.word());
+        drop_slow(self.shared, self.slot.word());
     }
 }
 
 /// Returns an object for which the cache has no room, or no eye.
 #[cold]
 #[inline(never)]
-fn drop_slow(inner: NonNull<Inner>, word: u32) {
+fn drop_slow(at: NonNull<Shared>, word: u32) {
     // SAFETY: the object is out, which keeps the pool up to here; the hold keeps it for the rest of the call, although
     // the object may be found by a closing thread in the middle of it.
-    let pool = unsafe { inner.as_ref() };
-    pool.lifeline.hold(1);
-    let core = tls::core(pool.tag.number());
-    if core.is_null() {
-        pool.drop_direct(word);
-    } else {
-        // SAFETY: an entry of this thread is a live core of this pool.
-        unsafe { (*core).drop_slow(pool, word) };
+    let shared = unsafe { at.as_ref() };
+    if !shared.guard.is_here() {
+        return; // the parent has it
+    }
+    shared.lifeline.hold(1);
+    match tls::local(shared.tag.number()) {
+        None => shared.drop_direct(word),
+        Some(cache) => shared.drop_cached(word, cache),
     }
     // SAFETY: the hold is ours, and this is the last use.
-    unsafe { Inner::release(inner, 1) }
+    unsafe { Shared::release(at, 1) }
+}
+
+impl Shared {
+    /// Takes in an object whose buffer was dropped on a thread without a worker.
+    fn drop_direct(&self, word: u32) {
+        if self.may_be_dropped(word) {
+            self.note(&[word], Place::Free);
+            self.count_given(1);
+            self.put_away(&[word]);
+        }
+    }
+
+    /// Takes in an object whose buffer was dropped on a thread with a worker, which may be gone afterwards.
+    fn drop_cached(&self, word: u32, cache: Local<'_>) {
+        if self.may_be_dropped(word) {
+            let rest = cache.put(self, word);
+            if !rest.is_empty() {
+                self.put_away(&rest);
+            }
+        }
+    }
+
+    fn may_be_dropped(&self, word: u32) -> bool {
+        let checked = self.check_out(&[word]);
+        if let Err(fault) = &checked {
+            let pool = &self.guard.pool;
+            tracing::error!(pool, fault = %fault.fault, "a buffer was dropped that is not out");
+        }
+        checked.is_ok()
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    /// Returns the [`bytes`](Buffer::bytes).
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+impl DerefMut for Buffer {
+    /// Returns the [`bytes`](Buffer::bytes_mut) for writing.
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.bytes_mut()
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.bytes_mut()
+    }
 }
 
 // As for `Pool`.
@@ -140,6 +202,11 @@ impl RefUnwindSafe for Buffer {}
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Buffer({} of {})", self.index(), self.inner().name)
+        write!(
+            f,
+            "Buffer({} of {})",
+            self.index(),
+            self.shared().guard.pool
+        )
     }
 }

@@ -1,32 +1,27 @@
 //! [`PoolBuilder`]: what a new pool shall be, checked before anything is made.
 
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use hwpool_devices::bus::Iova;
 
 use crate::device::Device;
 use crate::dma::{Memory, MemoryRequest, Pages};
-use crate::pool::backend::Backend;
+use crate::fork::Wiped;
+use crate::pool::backend::{Backend, BackendError};
 use crate::pool::error::CreateError;
+use crate::pool::guard::{Guard, Parts};
 use crate::pool::handle::Pool;
-use crate::pool::inner::{Direct, Inner, Stray};
 use crate::pool::ledger::Ledger;
 use crate::pool::lifeline::Lifeline;
+use crate::pool::limits::{MAX_ALIGN, MAX_CACHE, MIN_ALIGN};
 use crate::pool::raw::RawPool;
 use crate::pool::registry::{self, BackendRequest, Maker};
 use crate::pool::roster::Roster;
+use crate::pool::shared::{Direct, Shared};
 use crate::pool::slot::{MAX_OBJECTS, Tag};
 use crate::pool::store::Store;
-
-/// Most objects in a worker's cache.
-pub const MAX_CACHE: usize = 4096;
-
-/// Smallest alignment of objects: a cache line, so that no two objects share one.
-pub const MIN_ALIGN: usize = 64;
-
-/// Largest alignment of objects.
-pub const MAX_ALIGN: usize = 1 << 30;
 
 /// Cache of a worker where none was asked for, in a pool that is large enough.
 const DEFAULT_CACHE: usize = 512;
@@ -189,28 +184,25 @@ impl PoolBuilder {
         let memory = self.allocate(stride)?;
         let store = self.make_store(&maker, &memory, stride, self.objects)?;
         let iova = self.check_iova(&store, stride)?;
-        self.fill(&store, tag.word())?;
-        let pool = Pool::from_inner(Inner {
+        let ledger = (!maker.trusted).then(|| Ledger::new(self.objects));
+        let guard = self.guard(store, tag.word(), ledger)?;
+        guard
+            .fill(FILL)
+            .map_err(|(first, error)| self.not_filled(first, error))?;
+        let pool = Pool::from_shared(Shared {
+            guard,
             base: memory.as_ptr(),
             stride,
-            size: self.size,
-            objects: self.objects,
             cache,
             iova,
             tag,
-            store,
             memory,
-            ledger: (!maker.trusted).then(|| Ledger::new(self.objects)),
             lifeline: Lifeline::new(),
-            closed: AtomicBool::new(false),
-            poison: OnceLock::new(),
             epoch: AtomicU32::new(0),
             table: OnceLock::new(),
             roster: Mutex::new(Roster::new()),
-            stray: Mutex::new(Stray::default()),
+            parked: Mutex::default(),
             direct: Direct::default(),
-            name: self.name,
-            backend_name: self.backend,
         });
         pool.set_checked(self.checked);
         Ok(pool)
@@ -226,19 +218,36 @@ impl PoolBuilder {
         let maker = registry::find(&self.name, &self.backend)?;
         let memory = self.allocate(stride)?;
         let capacity = self.capacity.unwrap_or(self.objects).clamp(1, self.objects);
-        let backend = self.make_store(&maker, &memory, stride, capacity)?;
-        self.check_iova(&backend, stride)?;
+        let store = self.make_store(&maker, &memory, stride, capacity)?;
+        self.check_iova(&store, stride)?;
         let remembers = self.checked || !maker.trusted;
+        let ledger = remembers.then(|| Ledger::all_claimed(self.objects));
         Ok(RawPool {
-            objects: self.objects,
+            guard: self.guard(store, 0, ledger)?,
             stride,
-            backend,
             memory,
-            out: remembers.then(|| Ledger::all_claimed(self.objects)),
-            poison: OnceLock::new(),
-            name: self.name,
-            backend_name: self.backend,
         })
+    }
+
+    fn guard(
+        &self,
+        store: Store,
+        tag_word: u32,
+        ledger: Option<Ledger>,
+    ) -> Result<Guard, CreateError> {
+        let size = Wiped::new(AtomicUsize::new(self.size));
+        Ok(Guard::new(Parts {
+            pool: self.name.clone(),
+            backend: self.backend.clone(),
+            objects: self.objects,
+            tag_word,
+            store,
+            ledger,
+            size: size.map_err(|cause| CreateError::ForkMark {
+                pool: self.name.clone(),
+                cause,
+            })?,
+        }))
     }
 
     /// Checks the numbers and returns the stride.
@@ -265,23 +274,23 @@ impl PoolBuilder {
                 align: self.align,
             });
         }
-        let stride = self.size.checked_next_multiple_of(self.align);
-        let is_even = |stride: usize| (stride / self.align).is_multiple_of(2);
-        let stride = match stride {
-            Some(stride) if self.spread && is_even(stride) => stride.checked_add(self.align),
-            stride => stride,
+        self.stride().ok_or_else(|| CreateError::TooLarge {
+            pool: pool(),
+            objects: self.objects,
+            size: self.size,
+        })
+    }
+
+    /// Returns the bytes from one object to the next; `None` where all of them fit no address space.
+    fn stride(&self) -> Option<usize> {
+        let stride = self.size.checked_next_multiple_of(self.align)?;
+        let is_even = (stride / self.align).is_multiple_of(2);
+        let stride = match self.spread && is_even {
+            true => stride.checked_add(self.align)?,
+            false => stride,
         };
-        stride
-            .filter(|stride| {
-                stride
-                    .checked_mul(self.objects as usize)
-                    .is_some_and(|len| len <= isize::MAX as usize)
-            })
-            .ok_or_else(|| CreateError::TooLarge {
-                pool: pool(),
-                objects: self.objects,
-                size: self.size,
-            })
+        let len = stride.checked_mul(self.objects as usize)?;
+        (len <= isize::MAX as usize).then_some(stride)
     }
 
     fn check_cache(&self) -> Result<usize, CreateError> {
@@ -374,21 +383,31 @@ impl PoolBuilder {
         Ok(Some(iova))
     }
 
-    /// Gives all objects to the new backend: as slots where it keeps words.
-    fn fill(&self, store: &Store, tag_word: u32) -> Result<(), CreateError> {
-        let tag_word = if store.is_ours() { tag_word } else { 0 };
-        let mut batch = Vec::with_capacity(FILL);
-        for first in (0..self.objects).step_by(FILL) {
-            batch.clear();
-            let objects = first..self.objects.min(first + FILL as u32);
-            batch.extend(objects.map(|index| tag_word | index));
-            store.enqueue(&batch).map_err(|error| CreateError::Fill {
-                pool: self.name.clone(),
-                backend: self.backend.clone(),
-                first,
-                cause: error.into(),
-            })?;
+    fn not_filled(&self, first: u32, error: BackendError) -> CreateError {
+        CreateError::Fill {
+            pool: self.name.clone(),
+            backend: self.backend.clone(),
+            first,
+            cause: error.into(),
         }
-        Ok(())
+    }
+}
+
+impl fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("name", &self.name)
+            .field("objects", &self.objects)
+            .field("size", &self.size)
+            .field("align", &self.align)
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// Starts to describe a new pool, by the name that its reports and logs will have.
+    pub fn builder(name: &str) -> PoolBuilder {
+        PoolBuilder::new(name)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use crate::dma::MemoryError;
-use crate::pool::builder::{MAX_ALIGN, MAX_CACHE, MIN_ALIGN};
-use crate::pool::close::CloseReport;
+use crate::pool::limits::{MAX_ALIGN, MAX_CACHE, MIN_ALIGN};
+use crate::pool::report::CloseReport;
 use crate::pool::slot::MAX_OBJECTS;
 
 /// An error of somebody else, such as a backend that another crate registered.
@@ -122,6 +123,15 @@ pub enum CreateError {
         #[source]
         cause: MemoryError,
     },
+    /// The kernel gives no page that tells a child of `fork` that the pool is its parent's.
+    #[error("pool {pool}: no page that is wiped on fork, which needs Linux 4.14 and memory")]
+    ForkMark {
+        /// Name of the pool.
+        pool: String,
+        /// What the kernel said.
+        #[source]
+        cause: io::Error,
+    },
     /// The backend could not be made.
     #[error("pool {pool}: backend {backend} can't be made")]
     Backend {
@@ -176,6 +186,22 @@ pub enum WorkerError {
         /// Name of the pool.
         pool: String,
     },
+    /// The pool is that of the process which this one was forked from.
+    #[error(
+        "pool {pool} is that of the parent process: after fork, make a pool of this process's own"
+    )]
+    OtherProcess {
+        /// Name of the pool.
+        pool: String,
+    },
+    /// There is no page for the cache's bounds.
+    #[error("pool {pool}: no page for a worker: {}", io::Error::from_raw_os_error(*errno))]
+    NoMemory {
+        /// Name of the pool.
+        pool: String,
+        /// What the kernel said.
+        errno: i32,
+    },
     /// The thread has one.
     #[error("this thread already has a worker of pool {pool}; use that one, or drop it first")]
     AlreadyOnThread {
@@ -201,6 +227,11 @@ pub enum PoolError {
     /// The pool is closed.
     #[error("the pool is closed")]
     Closed,
+    /// The pool is that of the process which this one was forked from.
+    #[error(
+        "the pool is that of the parent process: after fork, make a pool of this process's own"
+    )]
+    OtherProcess,
     /// The pool's backend is in an unknown state, so nothing is taken from it or given to it any more.
     #[error("the pool is poisoned; close it and make another")]
     Poisoned {
@@ -278,6 +309,9 @@ pub enum GiveFault {
         /// Index of the object.
         index: u32,
     },
+    /// The pool is that of the process which this one was forked from.
+    #[error("the pool is that of the parent process, which has the object")]
+    OtherProcess,
     /// The pool is poisoned.
     #[error("the pool is poisoned; close it and make another")]
     Poisoned {
@@ -295,6 +329,7 @@ pub enum GiveFault {
 }
 
 /// What a give failed on, with what was to be given.
+#[non_exhaustive]
 pub struct GiveError<T> {
     /// Why.
     pub fault: GiveFault,
@@ -331,6 +366,12 @@ pub enum CloseError {
     /// It was closed before.
     #[error("pool {pool} is closed already")]
     AlreadyClosed {
+        /// Name of the pool.
+        pool: String,
+    },
+    /// The pool is that of the process which this one was forked from, where it stays open.
+    #[error("pool {pool} is that of the parent process, which alone can close it")]
+    OtherProcess {
         /// Name of the pool.
         pool: String,
     },

@@ -10,14 +10,12 @@ use std::sync::atomic::Ordering;
 use hwpool_devices::bus::Iova;
 
 use crate::dma::Memory;
-use crate::pool::builder::PoolBuilder;
 use crate::pool::checked::{Place, Table, epochs_repeat};
-use crate::pool::close::CloseReport;
-use crate::pool::error::{CloseError, WorkerError};
-use crate::pool::inner::Inner;
+use crate::pool::error::CloseError;
+use crate::pool::report::CloseReport;
+use crate::pool::shared::Shared;
 use crate::pool::stats::Stats;
 use crate::pool::tls;
-use crate::pool::worker::Worker;
 
 /// A pool of objects of one size. Cheap to clone: all clones are the same pool.
 ///
@@ -33,10 +31,10 @@ pub struct Pool {
 
 /// The one hold that all handles of a pool have together.
 struct Handle {
-    inner: NonNull<Inner>,
+    shared: NonNull<Shared>,
 }
 
-// SAFETY: a pointer to Inner, which is Send and Sync, with the right to use it from any thread.
+// SAFETY: a pointer to Shared, which is Send and Sync, with the right to use it from any thread.
 unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
@@ -44,7 +42,11 @@ unsafe impl Sync for Handle {}
 impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: this handle's hold keeps it alive.
-        match unsafe { self.inner.as_ref() }.close() {
+        let shared = unsafe { self.shared.as_ref() };
+        if !shared.guard.is_here() {
+            return; // the parent's, all of it
+        }
+        match shared.close() {
             Ok(report) if report.is_clean() => {
                 tracing::debug!(%report, "pool closed at its last handle's end")
             }
@@ -55,7 +57,7 @@ impl Drop for Handle {
             }
         }
         // SAFETY: the hold is ours, and this is the last use.
-        unsafe { Inner::release(self.inner, 1) }
+        unsafe { Shared::release(self.shared, 1) }
     }
 }
 
@@ -94,40 +96,29 @@ pub struct Object {
 }
 
 impl Pool {
-    /// Starts to describe a new pool, by the name that its reports and logs will have.
-    pub fn builder(name: &str) -> PoolBuilder {
-        PoolBuilder::new(name)
-    }
-
-    pub(super) fn from_inner(inner: Inner) -> Pool {
+    pub(super) fn from_shared(shared: Shared) -> Pool {
         // SAFETY: `into_raw` never returns null.
-        let inner = unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(inner))) };
+        let shared = unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(shared))) };
         Pool {
-            handle: Arc::new(Handle { inner }),
+            handle: Arc::new(Handle { shared }),
         }
     }
 
     #[inline]
-    pub(super) fn inner(&self) -> &Inner {
+    pub(super) fn shared(&self) -> &Shared {
         // SAFETY: the handle's hold keeps it alive.
-        unsafe { self.handle.inner.as_ref() }
+        unsafe { self.handle.shared.as_ref() }
     }
 
     #[inline]
-    pub(super) fn inner_ptr(&self) -> NonNull<Inner> {
-        self.handle.inner
-    }
-
-    /// Gives this thread a worker: a cache, and a name that reports know it by. Workers of one role share a name.
-    ///
-    /// # Errors
-    /// Where the thread has one already, or the pool is closed.
-    pub fn worker(&self, name: &str) -> Result<Worker, WorkerError> {
-        Worker::attach(self.clone(), name)
+    pub(super) fn shared_ptr(&self) -> NonNull<Shared> {
+        self.handle.shared
     }
 
     /// Closes the pool for all its handles: flushes this thread's cache, takes everything out of the backend and
     /// compares with what there should be.
+    ///
+    /// A child of `fork` can't close its parent's pool; see [the module](crate::pool#after-fork).
     ///
     /// From then on takes fail with [`Closed`](crate::pool::PoolError::Closed), also those of a worker with a filled
     /// cache; gives succeed. Stop and drop the other threads' workers before: what is in their caches counts as out.
@@ -135,61 +126,65 @@ impl Pool {
     /// # Errors
     /// Where the pool is closed already, or the backend can't tell what it has. It is closed afterwards in any case.
     pub fn close(&self) -> Result<CloseReport, CloseError> {
-        let inner = self.inner();
-        let core = tls::core(inner.tag.number());
-        if !core.is_null() {
-            // SAFETY: an entry of this thread is a live core, ours alone; it holds no reference over the call below.
-            let cached = unsafe { (*core).remove(inner, (*core).cached()) };
-            inner.put_away(&cached);
+        let shared = self.shared();
+        if !shared.guard.is_here() {
+            return Err(CloseError::OtherProcess {
+                pool: self.name().to_owned(),
+            });
         }
-        inner.close()
+        if let Some(cache) = tls::local(shared.tag.number()) {
+            // Taken out before the backend is called, which may use the cache.
+            let cached = cache.empty(shared);
+            shared.put_away(&cached);
+        }
+        shared.close()
     }
 
     /// Tells whether the pool was closed.
     pub fn is_closed(&self) -> bool {
-        self.inner().is_closed()
+        self.shared().guard.is_closed()
     }
 
     /// Returns the pool's name.
     pub fn name(&self) -> &str {
-        &self.inner().name
+        &self.shared().guard.pool
     }
 
     /// Returns the name of the backend.
     pub fn backend(&self) -> &str {
-        &self.inner().backend_name
+        &self.shared().guard.backend
     }
 
     /// Returns how many objects the pool has, in and out.
     pub fn objects(&self) -> u32 {
-        self.inner().objects
+        self.shared().guard.objects
     }
 
     /// Returns the bytes of an object.
     pub fn size(&self) -> usize {
-        self.inner().size
+        self.shared().guard.size()
     }
 
     /// Returns the bytes from one object to the next.
     pub fn stride(&self) -> usize {
-        self.inner().stride
+        self.shared().stride
     }
 
     /// Returns the most objects that a worker caches.
     pub fn cache(&self) -> usize {
-        self.inner().cache
+        self.shared().cache
     }
 
     /// Returns the memory that the objects are in.
     pub fn memory(&self) -> &Arc<Memory> {
-        &self.inner().memory
+        &self.shared().memory
     }
 
     /// Returns where the device finds an object, if a device reaches this pool and there is such an object.
     pub fn iova(&self, index: u32) -> Option<Iova> {
-        let inner = self.inner();
-        (index < inner.objects)
-            .then(|| inner.iova_of(index))
+        let shared = self.shared();
+        (index < shared.guard.objects)
+            .then(|| shared.iova_of(index))
             .flatten()
     }
 
@@ -205,69 +200,82 @@ impl Pool {
 
     /// Returns what the pool did so far. Approximate while threads take and give.
     pub fn stats(&self) -> Stats {
-        Stats::of(self.inner())
+        self.shared().stats()
     }
 
     /// Tells whether checked mode is on.
     pub fn checked(&self) -> bool {
-        self.inner().checking().is_some()
+        self.shared().checking().is_some()
     }
 
     /// Switches checked mode, at any time. While it is on, the pool notes who has which object, four bytes each, and
     /// refuses an object that is given but not out. Objects out at the switch become known as they come and go.
     pub fn set_checked(&self, on: bool) {
-        let inner = self.inner();
-        let roster = inner.roster();
-        let epoch = inner.epoch.load(Ordering::Relaxed);
+        let shared = self.shared();
+        if !shared.guard.is_here() {
+            return;
+        }
+        let roster = shared.roster();
+        let epoch = shared.epoch.load(Ordering::Relaxed);
         if (epoch % 2 == 1) == on {
             return;
         }
         let next = epoch.wrapping_add(1);
         if on {
-            let table = inner.table.get_or_init(|| Table::new(inner.objects));
+            let table = shared
+                .table
+                .get_or_init(|| Table::new(shared.guard.objects));
             if epochs_repeat(next) {
                 table.clear();
             }
             // The quick ways first: who sees checking on finds no thread that takes unseen what was noted as free.
             roster.set_quick(false);
-            inner.epoch.store(next, Ordering::Release);
+            shared.epoch.store(next, Ordering::Release);
         } else {
-            inner.epoch.store(next, Ordering::Release);
-            roster.set_quick(!inner.is_closed());
+            shared.epoch.store(next, Ordering::Release);
+            roster.set_quick(!shared.guard.is_closed());
         }
     }
 
     /// Shows every object in the order of memory, with what checked mode knows of it.
     pub fn walk(&self, mut visit: impl FnMut(&Object)) {
-        let inner = self.inner();
-        let names = inner.roster().names();
-        for index in 0..inner.objects {
-            // Names come first into the roster and then into the table, so a name may be newer than our list.
-            let named = |holder: u16| {
-                names
-                    .get(usize::from(holder))
-                    .cloned()
-                    .unwrap_or_else(|| inner.roster().name(holder))
-            };
-            let place = inner
-                .checking()
-                .map_or(Place::Unknown, |(epoch, table)| table.at(epoch, index));
-            let state = match place {
-                Place::Unknown => ObjectState::Unknown,
-                Place::Free => ObjectState::Free,
-                Place::Cached(holder) => ObjectState::Cached {
-                    holder: named(holder),
-                },
-                Place::Out(holder) => ObjectState::Out {
-                    holder: named(holder),
-                },
-            };
+        let shared = self.shared();
+        // No lock is taken in a child of `fork`: it may be held for ever.
+        let names = match shared.guard.is_here() {
+            true => shared.roster().names(),
+            false => Vec::new(),
+        };
+        for index in 0..shared.guard.objects {
             visit(&Object {
                 index,
-                address: inner.address(index),
-                iova: inner.iova_of(index),
-                state,
+                address: shared.address(index),
+                iova: shared.iova_of(index),
+                state: shared.state_of(index, &names),
             });
+        }
+    }
+}
+
+impl Shared {
+    fn state_of(&self, index: u32, names: &[Arc<str>]) -> ObjectState {
+        // Names come first into the roster and then into the table, so a name may be newer than our list.
+        let named = |holder: u16| match names.get(usize::from(holder)) {
+            Some(name) => Arc::clone(name),
+            None => self.roster().name(holder),
+        };
+        let place = match self.checking() {
+            Some((epoch, table)) if self.guard.is_here() => table.at(epoch, index),
+            _ => Place::Unknown,
+        };
+        match place {
+            Place::Unknown => ObjectState::Unknown,
+            Place::Free => ObjectState::Free,
+            Place::Cached(holder) => ObjectState::Cached {
+                holder: named(holder),
+            },
+            Place::Out(holder) => ObjectState::Out {
+                holder: named(holder),
+            },
         }
     }
 }

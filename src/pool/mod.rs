@@ -40,10 +40,21 @@
 //! - A failed refill that damages a cache: it fetches to where nothing lies.
 //! - A closed pool that keeps quiet about what is missing: the [`CloseReport`].
 //!
+//! # After fork
+//! A pool is its process's. What a child of `fork` has of it is a copy that the kernel marks, whichever way the child was
+//! made; takes, gives, workers and `close` answer `OtherProcess` there and do nothing, dropping handles, workers and
+//! buffers does nothing, and buffers and slots have no bytes. No device is touched. The parent goes on as if there were no
+//! child, and closes its pool itself. The child can make pools of its own. A [`Device`](crate::Device) that was opened
+//! before is the parent's too.
+//!
 //! # Lock order
 //! No lock is held while a backend is called. The roster is locked alone, or before nothing; so are strays and tags.
 //!
-//! Start reading at [`Pool`] and [`Worker`]; the hot path is `cache.rs`.
+//! # Files
+//! What users hold: `handle` (`Pool`), `worker`, `buffer`, `slot`, `batch`, `raw`; `uncached` takes and gives without a worker.
+//! The hot path is `cache`, with `copy` below it; what a cache can't serve is in `refill`. `shared` is what all handles of a
+//! pool share, `guard` what stands before every backend, `store` the backends of this crate that are called directly.
+//! Start reading at [`Pool`] and [`Worker`].
 
 mod backend;
 mod batch;
@@ -52,24 +63,28 @@ mod builder;
 mod cache;
 mod checked;
 mod close;
+mod copy;
 mod device;
-mod direct;
 mod error;
+mod guard;
 mod handle;
-mod inner;
 mod ledger;
 mod lifeline;
+mod limits;
 mod raw;
+mod refill;
 mod registry;
+mod report;
 mod ring;
 mod roster;
+mod shared;
 mod slot;
 mod stack;
 mod stats;
 mod store;
 mod sync;
 mod tls;
-mod words;
+mod uncached;
 mod worker;
 
 #[cfg(all(test, loom))]
@@ -80,15 +95,16 @@ mod tests;
 pub use backend::{Backend, BackendError};
 pub use batch::{Batch, Slots};
 pub use buffer::Buffer;
-pub use builder::{MAX_ALIGN, MAX_CACHE, MIN_ALIGN, PoolBuilder};
-pub use close::{CloseReport, HolderBalance, OutObject};
+pub use builder::PoolBuilder;
 pub use error::{
     BoxError, CloseError, CreateError, GiveError, GiveFault, Poison, PoolError, RawError,
     RegisterError, WorkerError,
 };
 pub use handle::{Object, ObjectState, Pool};
+pub use limits::{MAX_ALIGN, MAX_CACHE, MIN_ALIGN};
 pub use raw::{RawCloseReport, RawPool};
 pub use registry::{BackendRequest, backends, register, register_trusted};
+pub use report::{CloseReport, HolderBalance, OutObject};
 pub use slot::{MAX_OBJECTS, Slot};
 pub use stats::Stats;
 pub use worker::Worker;

@@ -14,8 +14,8 @@
 //! The storage is rounded up to a power of two so that a mask finds the place instead of a division: 4 to 8 bytes an
 //! object. The capacity stays exact.
 
-use crate::pool::backend::{Backend, BackendError, Stop};
-use crate::pool::sync::{AtomicU64, Backoff, Ordering, Words};
+use crate::pool::backend::{Backend, BackendError, StoreError};
+use crate::pool::sync::{AtomicU64, Backoff, Cells, Ordering};
 
 /// In a head: the ring is drained, nobody reserves any more.
 const CLOSED: u64 = 1 << 63;
@@ -93,7 +93,7 @@ impl Drop for Publishes<'_> {
 pub(super) struct Ring {
     prod: Side,
     cons: Side,
-    words: Words,
+    words: Cells,
     mask: u64,
     capacity: u64,
 }
@@ -105,7 +105,7 @@ impl Ring {
         Ring {
             prod: Side::new(),
             cons: Side::new(),
-            words: Words::new(size as usize),
+            words: Cells::new(size as usize),
             mask: size - 1,
             capacity: u64::from(capacity),
         }
@@ -113,16 +113,16 @@ impl Ring {
 
     /// Moves `side.head` by `n` where `available(head)` is at least `n`, and returns where it was.
     #[inline(always)]
-    fn reserve(side: &Side, n: u64, available: impl Fn(u64) -> u64) -> Result<u64, Stop> {
+    fn reserve(side: &Side, n: u64, available: impl Fn(u64) -> u64) -> Result<u64, StoreError> {
         // Acquire here and release below: who sees a head moved by another thread also sees the opposite tail that
         // allowed the move, so that `available` never looks back behind its head.
         let mut head = side.head.load(Ordering::Acquire);
         loop {
             if head & CLOSED != 0 {
-                return Err(Stop::Closed);
+                return Err(StoreError::Closed);
             }
             if n > available(head) {
-                return Err(Stop::Short);
+                return Err(StoreError::Short);
             }
             match side.head.compare_exchange_weak(
                 head,
@@ -138,7 +138,7 @@ impl Ring {
 
     /// Takes `objects` in, all or none.
     #[inline(always)]
-    pub(super) fn put(&self, objects: &[u32]) -> Result<(), Stop> {
+    pub(super) fn put(&self, objects: &[u32]) -> Result<(), StoreError> {
         let n = objects.len() as u64;
         let at = self.reserve_room(n)?;
         // SAFETY: `reserve_room` gave these positions to us alone, and consumers are done with their last round.
@@ -149,7 +149,7 @@ impl Ring {
 
     /// Fills `objects`, or leaves them as they are.
     #[inline(always)]
-    pub(super) fn take(&self, objects: &mut [u32]) -> Result<(), Stop> {
+    pub(super) fn take(&self, objects: &mut [u32]) -> Result<(), StoreError> {
         let n = objects.len() as u64;
         let at = self.reserve_filled(n)?;
         // SAFETY: `reserve_filled` gave these positions to us alone, and producers have published them.
@@ -167,7 +167,11 @@ impl Ring {
 
     /// Takes `n` objects, all or none, and shows them where they lie, in one or two runs. Others wait until `see` is done.
     #[inline(always)]
-    pub(super) fn take_with(&self, n: usize, mut see: impl FnMut(&[u32])) -> Result<(), Stop> {
+    pub(super) fn take_with(
+        &self,
+        n: usize,
+        mut see: impl FnMut(&[u32]),
+    ) -> Result<(), StoreError> {
         let at = self.reserve_filled(n as u64)?;
         let _publishes = Publishes {
             side: &self.cons,
@@ -187,7 +191,7 @@ impl Ring {
     }
 
     #[inline(always)]
-    fn reserve_room(&self, n: u64) -> Result<u64, Stop> {
+    fn reserve_room(&self, n: u64) -> Result<u64, StoreError> {
         // Acquire: consumers have read the words before we write over them.
         let room = |head: u64| {
             self.capacity
@@ -198,7 +202,7 @@ impl Ring {
     }
 
     #[inline(always)]
-    fn reserve_filled(&self, n: u64) -> Result<u64, Stop> {
+    fn reserve_filled(&self, n: u64) -> Result<u64, StoreError> {
         // Acquire: producers have written the words before we read them.
         let filled = |head: u64| self.prod.tail.load(Ordering::Acquire).wrapping_sub(head);
         Self::reserve(&self.cons, n, filled)

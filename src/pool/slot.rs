@@ -74,6 +74,15 @@ pub(super) fn tag_of(word: u32) -> u8 {
     (word >> INDEX_BITS) as u8
 }
 
+/// Turns a word into the slot that it stands for.
+///
+/// # Safety
+/// The word is a slot that is nobody else's.
+pub(super) unsafe fn slot(word: u32) -> Slot {
+    debug_assert!(word != 0);
+    Slot(word)
+}
+
 /// Views slots as the words they are.
 #[inline(always)]
 pub(super) fn words_of(slots: &[Slot]) -> &[u32] {

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::pool::backend::{Backend, BackendError, Stop};
+use crate::pool::backend::{Backend, BackendError, StoreError};
 
 /// Indices in a vector that never grows beyond what it was made for. Holds its lock for one copy.
 pub(super) struct Stack {
@@ -35,10 +35,10 @@ impl Stack {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> Result<MutexGuard<'_, State>, Stop> {
+    fn open(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         let state = self.lock();
         if state.closed {
-            Err(Stop::Closed)
+            Err(StoreError::Closed)
         } else {
             Ok(state)
         }
@@ -46,10 +46,10 @@ impl Stack {
 
     /// Takes `objects` in, all or none.
     #[inline]
-    pub(super) fn put(&self, objects: &[u32]) -> Result<(), Stop> {
+    pub(super) fn put(&self, objects: &[u32]) -> Result<(), StoreError> {
         let mut state = self.open()?;
         if objects.len() > self.capacity - state.objects.len() {
-            return Err(Stop::Short);
+            return Err(StoreError::Short);
         }
         state.objects.extend_from_slice(objects);
         Ok(())
@@ -57,16 +57,16 @@ impl Stack {
 
     /// Fills `objects`, or leaves them as they are.
     #[inline]
-    pub(super) fn take(&self, objects: &mut [u32]) -> Result<(), Stop> {
+    pub(super) fn take(&self, objects: &mut [u32]) -> Result<(), StoreError> {
         self.take_with(objects.len(), |last| objects.copy_from_slice(last))
     }
 
     /// Takes `n` objects, all or none, and shows them where they lie, under the lock.
     #[inline(always)]
-    pub(super) fn take_with(&self, n: usize, see: impl FnOnce(&[u32])) -> Result<(), Stop> {
+    pub(super) fn take_with(&self, n: usize, see: impl FnOnce(&[u32])) -> Result<(), StoreError> {
         let mut state = self.open()?;
         let Some(rest) = state.objects.len().checked_sub(n) else {
-            return Err(Stop::Short);
+            return Err(StoreError::Short);
         };
         see(&state.objects[rest..]);
         state.objects.truncate(rest);

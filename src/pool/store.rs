@@ -2,7 +2,7 @@
 
 use hwpool_devices::bus::Iova;
 
-use crate::pool::backend::{Backend, BackendError, Stop};
+use crate::pool::backend::{Backend, BackendError, StoreError};
 use crate::pool::ring::Ring;
 use crate::pool::stack::Stack;
 
@@ -22,13 +22,13 @@ impl Store {
     /// Tells whether it is one of this crate. Such a store keeps any words, so it gets slots as they are, and nothing is
     /// spent on making indices of them; and it calls nobody back, fails never, and says by itself that it is closed.
     #[inline(always)]
-    pub(super) fn is_ours(&self) -> bool {
+    pub(super) fn keeps_words(&self) -> bool {
         !matches!(self, Store::Other(_))
     }
 
     /// As [`enqueue`](Backend::enqueue), where the store is one of ours.
     #[inline(always)]
-    pub(super) fn put(&self, objects: &[u32]) -> Option<Result<(), Stop>> {
+    pub(super) fn put(&self, objects: &[u32]) -> Option<Result<(), StoreError>> {
         match self {
             Store::Ring(ring) => Some(ring.put(objects)),
             Store::Stack(stack) => Some(stack.put(objects)),
@@ -38,7 +38,7 @@ impl Store {
 
     /// As [`dequeue`](Backend::dequeue), where the store is one of ours.
     #[inline(always)]
-    pub(super) fn take(&self, objects: &mut [u32]) -> Option<Result<(), Stop>> {
+    pub(super) fn take(&self, objects: &mut [u32]) -> Option<Result<(), StoreError>> {
         match self {
             Store::Ring(ring) => Some(ring.take(objects)),
             Store::Stack(stack) => Some(stack.take(objects)),
@@ -48,7 +48,11 @@ impl Store {
 
     /// As [`take`](Self::take), and shows the objects where they lie, in one or two runs; others wait meanwhile.
     #[inline(always)]
-    pub(super) fn take_with(&self, n: usize, see: impl FnMut(&[u32])) -> Option<Result<(), Stop>> {
+    pub(super) fn take_with(
+        &self,
+        n: usize,
+        see: impl FnMut(&[u32]),
+    ) -> Option<Result<(), StoreError>> {
         match self {
             Store::Ring(ring) => Some(ring.take_with(n, see)),
             Store::Stack(stack) => Some(stack.take_with(n, see)),

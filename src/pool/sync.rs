@@ -1,7 +1,7 @@
 //! The atomics of the lock-free parts, which loom replaces to explore every interleaving.
 
 #[cfg(not(loom))]
-use crate::pool::words;
+use crate::pool::copy;
 
 #[cfg(not(loom))]
 pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
@@ -37,18 +37,18 @@ impl Backoff {
     }
 }
 
-/// Words that threads copy in and out under a protocol of their own.
+/// Cells that threads copy in and out under a protocol of their own.
 #[cfg(not(loom))]
-pub(super) struct Words(Box<[std::cell::UnsafeCell<u32>]>);
+pub(super) struct Cells(Box<[std::cell::UnsafeCell<u32>]>);
 
 // SAFETY: every access is through `write` and `read`, whose callers keep them apart.
 #[cfg(not(loom))]
-unsafe impl Sync for Words {}
+unsafe impl Sync for Cells {}
 
 #[cfg(not(loom))]
-impl Words {
-    pub(super) fn new(len: usize) -> Words {
-        Words((0..len).map(|_| std::cell::UnsafeCell::new(0)).collect())
+impl Cells {
+    pub(super) fn new(len: usize) -> Cells {
+        Cells((0..len).map(|_| std::cell::UnsafeCell::new(0)).collect())
     }
 
     /// Copies `from` to the words that start at `at`.
@@ -97,7 +97,7 @@ impl Words {
 /// Copies few words in pieces that are soon read again, many by what the machine has for that.
 ///
 /// # Safety
-/// As [`words::copy`].
+/// As [`copy::copy`].
 #[cfg(not(loom))]
 #[inline(always)]
 unsafe fn move_words(from: *const u32, to: *mut u32, n: usize) {
@@ -105,25 +105,25 @@ unsafe fn move_words(from: *const u32, to: *mut u32, n: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         if n <= FEW {
-            words::copy(from, to, n, 0);
+            copy::copy(from, to, n, 0);
         } else {
             to.copy_from_nonoverlapping(from, n);
         }
     }
 }
 
-/// Words whose accesses loom checks for races.
+/// Cells whose accesses loom checks for races.
 #[cfg(loom)]
-pub(super) struct Words(Box<[loom::cell::UnsafeCell<u32>]>);
+pub(super) struct Cells(Box<[loom::cell::UnsafeCell<u32>]>);
 
 // SAFETY: every access is through `write` and `read`, whose callers keep them apart; loom checks that they do.
 #[cfg(loom)]
-unsafe impl Sync for Words {}
+unsafe impl Sync for Cells {}
 
 #[cfg(loom)]
-impl Words {
-    pub(super) fn new(len: usize) -> Words {
-        Words((0..len).map(|_| loom::cell::UnsafeCell::new(0)).collect())
+impl Cells {
+    pub(super) fn new(len: usize) -> Cells {
+        Cells((0..len).map(|_| loom::cell::UnsafeCell::new(0)).collect())
     }
 
     /// # Safety

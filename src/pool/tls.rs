@@ -3,22 +3,24 @@
 //!
 //! The arrays are constant-initialised and have nothing to drop, so an access is an address computation, at any point
 //! of a thread's life. A thread has at most one worker of a pool; the entry of a worker that was leaked stays, as does
-//! its core.
+//! its cache.
 
 use std::cell::Cell;
 use std::ptr;
 
-use crate::pool::cache::Core;
+use crate::pool::cache::{Hot, Local};
 
 thread_local! {
-    static CORES: [Cell<*const Core>; 256] = const { [const { Cell::new(ptr::null()) }; 256] };
+    static CACHES: [Cell<*const Hot>; 256] = const { [const { Cell::new(ptr::null()) }; 256] };
     static ATTACHED: [Cell<bool>; 256] = const { [const { Cell::new(false) }; 256] };
 }
 
-/// Returns the core of this thread's worker of the pool with this tag, or null.
+/// Returns the cache of this thread's worker of the pool with this tag, for as long as that worker is not dropped.
 #[inline(always)]
-pub(super) fn core(tag: u8) -> *const Core {
-    CORES.with(|cores| cores[usize::from(tag)].get())
+pub(super) fn local<'worker>(tag: u8) -> Option<Local<'worker>> {
+    let hot = CACHES.with(|caches| caches[usize::from(tag)].get());
+    // SAFETY: an entry of this thread is that of a worker of this thread, and lives: its drop takes it out.
+    unsafe { hot.as_ref().map(|hot| Local::new(hot)) }
 }
 
 /// Tells whether this thread has a worker of the pool with this tag.
@@ -26,9 +28,9 @@ pub(super) fn is_attached(tag: u8) -> bool {
     ATTACHED.with(|attached| attached[usize::from(tag)].get())
 }
 
-/// Makes `core` the one of this thread's only worker of its pool.
-pub(super) fn attach(tag: u8, core: *const Core) {
-    set(tag, core);
+/// Makes `cache` the one of this thread's only worker of its pool.
+pub(super) fn attach(tag: u8, cache: Local<'_>) {
+    set(tag, cache.as_ptr());
     ATTACHED.with(|attached| attached[usize::from(tag)].set(true));
 }
 
@@ -38,8 +40,8 @@ pub(super) fn detach(tag: u8) {
     ATTACHED.with(|attached| attached[usize::from(tag)].set(false));
 }
 
-fn set(tag: u8, core: *const Core) {
-    CORES.with(|cores| cores[usize::from(tag)].set(core));
+fn set(tag: u8, hot: *const Hot) {
+    CACHES.with(|caches| caches[usize::from(tag)].set(hot));
 }
 
 /// Hides this thread's worker until dropped, while the worker itself uses its cache in a slow path: a backend that
@@ -48,22 +50,18 @@ fn set(tag: u8, core: *const Core) {
 /// The worker is borrowed mutably all that time, so it can't be dropped before it is shown again.
 pub(super) struct Hidden {
     tag: u8,
-    core: *const Core,
+    hot: *const Hot,
 }
 
 impl Hidden {
     pub(super) fn new(tag: u8) -> Hidden {
-        let hidden = Hidden {
-            tag,
-            core: core(tag),
-        };
-        set(tag, ptr::null());
-        hidden
+        let hot = CACHES.with(|caches| caches[usize::from(tag)].replace(ptr::null()));
+        Hidden { tag, hot }
     }
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        set(self.tag, self.core);
+        set(self.tag, self.hot);
     }
 }

@@ -1,25 +1,21 @@
 //! [`Worker`]: a thread's own handle of a pool, with its cache.
 
 use std::fmt;
-use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::pool::batch::Slots;
 use crate::pool::buffer::Buffer;
-use crate::pool::cache::Core;
-use crate::pool::direct::{append, give_buffer, give_tail};
+use crate::pool::cache::OwnCache;
 use crate::pool::error::{GiveError, GiveFault, PoolError, WorkerError};
+use crate::pool::guard::{Given, Taken};
 use crate::pool::handle::Pool;
-use crate::pool::inner::{Given, Taken};
+use crate::pool::refill::{give_in_child, take_in_child};
 use crate::pool::roster::MAX_NAMES;
-use crate::pool::slot::{Slot, words_of};
-use crate::pool::tls::{self, Hidden};
-use crate::pool::words;
-
-/// Largest array of slots whose take is inlined.
-const INLINED: usize = 8;
+use crate::pool::slot::{Slot, slot, words_of};
+use crate::pool::tls;
+use crate::pool::uncached::{append, give_buffer, give_tail};
 
 /// One thread's handle of a pool. It caches objects, so that most takes and gives are a few instructions, and has a name
 /// that reports call its objects by.
@@ -44,43 +40,52 @@ const INLINED: usize = 8;
 ///
 /// In a poisoned pool, takes and gives that the cache can serve go on; all others fail with the cause.
 pub struct Worker {
-    core: Arc<Core>,
+    /// Keeps the worker on its thread: neither Send nor Sync.
+    cache: OwnCache,
     pool: Pool,
-    /// Neither Send nor Sync: the cache is this thread's.
-    _thread: PhantomData<*mut ()>,
+}
+
+impl Pool {
+    /// Gives this thread a worker: a cache, and a name that reports know it by. Workers of one role share a name.
+    ///
+    /// # Errors
+    /// Where the thread has one already, the pool is closed, or it is the parent's of this process.
+    pub fn worker(&self, name: &str) -> Result<Worker, WorkerError> {
+        Worker::attach(self.clone(), name)
+    }
 }
 
 impl Worker {
-    pub(super) fn attach(pool: Pool, name: &str) -> Result<Worker, WorkerError> {
-        let inner = pool.inner();
-        let tag = &inner.tag;
-        if tls::is_attached(tag.number()) {
-            return Err(WorkerError::AlreadyOnThread {
-                pool: inner.name.clone(),
-            });
+    fn attach(pool: Pool, name: &str) -> Result<Worker, WorkerError> {
+        let shared = pool.shared();
+        let pool_name = || shared.guard.pool.clone();
+        let tag = &shared.tag;
+        if !shared.guard.is_here() {
+            return Err(WorkerError::OtherProcess { pool: pool_name() });
         }
-        let mut roster = inner.roster();
-        if inner.is_closed() {
-            return Err(WorkerError::Closed {
-                pool: inner.name.clone(),
-            });
+        if tls::is_attached(tag.number()) {
+            return Err(WorkerError::AlreadyOnThread { pool: pool_name() });
+        }
+        let mut roster = shared.roster();
+        if shared.guard.is_closed() {
+            return Err(WorkerError::Closed { pool: pool_name() });
         }
         let Some(holder) = roster.number(name) else {
             return Err(WorkerError::TooManyNames {
-                pool: inner.name.clone(),
+                pool: pool_name(),
                 limit: MAX_NAMES,
             });
         };
-        let core = Arc::new(Core::new(inner.cache, tag.word(), holder));
-        core.set_quick(inner.checking().is_none());
-        roster.attach(Arc::clone(&core));
+        let cache = OwnCache::new(shared.cache, tag.word(), holder);
+        let cache = cache.map_err(|error| WorkerError::NoMemory {
+            pool: pool_name(),
+            errno: error.raw_os_error().unwrap_or_default(),
+        })?;
+        cache.shared().set_quick(shared.checking().is_none());
+        roster.attach(Arc::clone(cache.shared()));
         drop(roster);
-        tls::attach(tag.number(), Arc::as_ptr(&core));
-        Ok(Worker {
-            core,
-            pool,
-            _thread: PhantomData,
-        })
+        tls::attach(tag.number(), cache.local());
+        Ok(Worker { cache, pool })
     }
 
     /// Returns the pool.
@@ -90,7 +95,7 @@ impl Worker {
 
     /// Counts the objects in the cache.
     pub fn cached(&self) -> usize {
-        self.core.cached()
+        self.cache.shared().cached()
     }
 
     /// Takes an object; `None` where there is none.
@@ -99,47 +104,26 @@ impl Worker {
     /// Where the pool is closed, or the backend is needed and the pool is poisoned or the backend refuses.
     #[inline]
     pub fn take(&mut self) -> Result<Option<Buffer>, PoolError> {
-        match self.take_slots::<1>() {
+        match self.take_slot() {
             // SAFETY: the slot is of this pool.
-            Ok(Some([slot])) => Ok(Some(unsafe { Buffer::new(self.pool.inner_ptr(), slot) })),
+            Ok(Some(slot)) => Ok(Some(unsafe { Buffer::new(self.pool.shared_ptr(), slot) })),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Takes `N` objects, the ones given last; `None` where there are not as many.
+    /// Takes an object, the one given last, as its slot; `None` where there is none.
     ///
     /// # Errors
     /// As [`take`](Self::take).
     #[inline]
-    pub fn take_slots<const N: usize>(&mut self) -> Result<Option<[Slot; N]>, PoolError> {
-        if N <= INLINED {
-            self.take_array()
-        } else {
-            self.take_large_array()
+    pub fn take_slot(&mut self) -> Result<Option<Slot>, PoolError> {
+        let mut word = [MaybeUninit::uninit()];
+        if self.cache.local().pop(&mut word) {
+            // SAFETY: `pop` filled it with a slot that is ours now.
+            return Ok(Some(unsafe { slot(word[0].assume_init()) }));
         }
-    }
-
-    /// Out of line, so that a large array is written once to where the caller wants it. Inlined, the error's fields
-    /// would cut it into pieces that overlap 16-byte moves (measured: 3 times slower at 32).
-    #[inline(never)]
-    fn take_large_array<const N: usize>(&mut self) -> Result<Option<[Slot; N]>, PoolError> {
-        self.take_array()
-    }
-
-    #[inline(always)]
-    fn take_array<const N: usize>(&mut self) -> Result<Option<[Slot; N]>, PoolError> {
-        // SAFETY: this is the worker's thread, because a worker can't leave it.
-        let slots = match unsafe { self.core.pop(N) } {
-            Some(slots) => slots,
-            None => match self.take_words_slow(N)? {
-                Some(slots) => slots,
-                None => return Ok(None),
-            },
-        };
-        // One copy at one place, whichever way was taken: else the array goes over the stack a second time.
-        // SAFETY: these are `N` slots that are ours now, and their words have the layout of slots.
-        Ok(Some(unsafe { slots.cast::<[Slot; N]>().read() }))
+        self.take_slot_slow()
     }
 
     /// Appends `n` objects to `slots`; false where there are not as many, and `slots` is as it was.
@@ -151,18 +135,13 @@ impl Worker {
     /// If `slots` is a [`Batch`](crate::pool::Batch) without room for `n`.
     #[inline]
     pub fn take_into<S: Slots>(&mut self, slots: &mut S, n: usize) -> Result<bool, PoolError> {
-        let len = slots.len();
-        if n <= slots.room() {
-            let end = slots.end();
-            // SAFETY: this is the worker's thread.
-            if let Some(cached) = unsafe { self.core.pop(n) } {
-                // SAFETY: `pop` gave `n` slots to us, and there is room for as many; the cache is no list's memory.
-                unsafe {
-                    words::copy(cached.as_ptr(), end.cast(), n, 0);
-                    slots.set_len(len + n);
-                }
-                return Ok(true);
-            }
+        let len = slots.slots().len();
+        if let Some(room) = slots.room(n)
+            && self.cache.local().pop(room)
+        {
+            // SAFETY: `pop` filled the words after the last slot with slots that are ours now.
+            unsafe { slots.set_len(len + n) };
+            return Ok(true);
         }
         self.take_into_slow(slots, n)
     }
@@ -174,47 +153,51 @@ impl Worker {
     /// comes back with the error.
     #[inline]
     pub fn give(&mut self, buffer: Buffer) -> Result<(), GiveError<Buffer>> {
-        give_buffer(buffer, |slot| self.give_slots([slot]))
+        give_buffer(buffer, |slot| self.give_slot(slot))
     }
 
-    /// Gives objects back, all or none.
+    /// Gives an object back as its slot.
     ///
     /// # Errors
-    /// Where one of them is another pool's, or they don't fit the cache and the backend does not take objects. They come
-    /// back with the error.
+    /// As [`give`](Self::give). The slot comes back with the error.
     #[inline]
-    pub fn give_slots<const N: usize>(
-        &mut self,
-        slots: [Slot; N],
-    ) -> Result<(), GiveError<[Slot; N]>> {
-        // SAFETY: this is the worker's thread, and the slots are ours, a copy of which is nothing.
-        if unsafe { self.core.push(words_of(&slots).as_ptr(), N) } {
+    pub fn give_slot(&mut self, slot: Slot) -> Result<(), GiveError<Slot>> {
+        let local = self.cache.local();
+        if local.push(words_of(std::slice::from_ref(&slot))) {
             return Ok(());
         }
-        self.give_slots_slow(slots)
+        self.give_slot_slow(slot)
     }
 
     /// Gives the last `n` of `slots` back, all or none.
     ///
     /// # Errors
-    /// As [`give_slots`](Self::give_slots). They stay in `slots`, unless the backend failed in between: then they are
+    /// Where one of them is another pool's, or they don't fit the cache and the backend does not take objects. They stay in `slots`, unless the backend failed in between: then they are
     /// gone, and the pool is poisoned.
     ///
     /// # Panics
     /// If there are fewer than `n`.
     #[inline]
     pub fn give_from<S: Slots>(&mut self, slots: &mut S, n: usize) -> Result<(), GiveFault> {
-        if let Some(rest) = slots.len().checked_sub(n) {
-            // SAFETY: the list has `n` slots before its end.
-            let first = unsafe { slots.end().sub(n).cast() };
-            // SAFETY: this is the worker's thread, and the slots are ours.
-            if unsafe { self.core.push(first, n) } {
-                // SAFETY: fewer than before; what is forgotten was given.
-                unsafe { slots.set_len(rest) };
-                return Ok(());
-            }
+        let all = slots.slots();
+        if let Some(rest) = all.len().checked_sub(n)
+            && self.cache.local().push(words_of(&all[rest..]))
+        {
+            // SAFETY: fewer than before; what is forgotten was given.
+            unsafe { slots.set_len(rest) };
+            return Ok(());
         }
         self.give_from_slow(slots, n)
+    }
+
+    /// Gives all of `slots` back, as [`give_from`](Self::give_from), which is quicker where the number is a constant.
+    ///
+    /// # Errors
+    /// As [`give_from`](Self::give_from).
+    #[inline]
+    pub fn give_all<S: Slots>(&mut self, slots: &mut S) -> Result<(), GiveFault> {
+        let n = slots.slots().len();
+        self.give_from(slots, n)
     }
 
     /// Turns a slot into a buffer, which returns by itself.
@@ -249,27 +232,21 @@ impl Worker {
     /// # Errors
     /// Where the backend does not take objects; they stay in the cache.
     pub fn flush(&mut self) -> Result<(), GiveFault> {
-        let _hidden = self.hide();
-        // SAFETY: this is the worker's thread, through its worker, which is hidden.
-        let flushed = unsafe { self.core.flush(self.pool.inner(), self.core.cached()) };
+        let shared = self.pool.shared();
+        let flushed = match self.cache.alone(shared) {
+            Some(mut cache) => cache.flush_all(shared),
+            None => give_in_child(),
+        };
         flushed.map_err(|fault| fault.fault)
     }
 
-    /// Hides this worker while a backend runs that may drop buffers. Those that keep words are our own, and
-    /// drop nothing.
-    #[inline]
-    fn hide(&self) -> Option<Hidden> {
-        let inner = self.pool.inner();
-        (!inner.store.is_ours()).then(|| Hidden::new(inner.tag.number()))
-    }
-
-    /// Takes `n` slots and returns where they lie until the next call.
     #[cold]
     #[inline(never)]
-    fn take_words_slow(&mut self, n: usize) -> Taken<Option<NonNull<u32>>> {
-        let _hidden = self.hide();
-        // SAFETY: this is the worker's thread, through its worker, which is hidden.
-        unsafe { self.core.take_to_scratch(self.pool.inner(), n) }
+    fn take_slot_slow(&mut self) -> Result<Option<Slot>, PoolError> {
+        let mut word = [0];
+        let got = self.take_slow(&mut word)?;
+        // SAFETY: on true, the word is a slot that is ours now.
+        Ok(got.then(|| unsafe { slot(word[0]) }))
     }
 
     #[cold]
@@ -277,10 +254,9 @@ impl Worker {
     fn take_into_slow<S: Slots>(&mut self, slots: &mut S, n: usize) -> Result<bool, PoolError> {
         let objects = self.pool.objects();
         append(slots, n, objects, |words| {
-            let inner = self.pool.inner();
-            if self.core.is_bare(inner) {
-                // SAFETY: this is the worker's thread.
-                return unsafe { self.core.take_bare(inner, words) };
+            let shared = self.pool.shared();
+            if self.cache.shared().is_bare(shared) {
+                return self.cache.shared().take_bare(shared, words);
             }
             self.take_slow(words)
         })
@@ -288,30 +264,19 @@ impl Worker {
 
     #[inline(never)]
     fn take_slow(&mut self, words: &mut [u32]) -> Taken {
-        let inner = self.pool.inner();
-        if !inner.store.is_ours() {
-            return self.take_hidden(words);
+        let shared = self.pool.shared();
+        match self.cache.alone(shared) {
+            Some(mut cache) => cache.take(shared, words),
+            None => take_in_child(),
         }
-        // SAFETY: this is the worker's thread, through its worker; this store drops no buffers meanwhile.
-        unsafe { self.core.take_slow(inner, words) }
-    }
-
-    #[inline(never)]
-    fn take_hidden(&mut self, words: &mut [u32]) -> Taken {
-        let _hidden = self.hide();
-        // SAFETY: this is the worker's thread, through its worker, which is hidden.
-        unsafe { self.core.take_slow(self.pool.inner(), words) }
     }
 
     #[cold]
     #[inline(never)]
-    fn give_slots_slow<const N: usize>(
-        &mut self,
-        slots: [Slot; N],
-    ) -> Result<(), GiveError<[Slot; N]>> {
-        match self.give_slow(words_of(&slots)) {
+    fn give_slot_slow(&mut self, slot: Slot) -> Result<(), GiveError<Slot>> {
+        match self.give_slow(&[slot.word()]) {
             Ok(()) => Ok(()),
-            Err(fault) => Err(fault.with(slots)),
+            Err(fault) => Err(fault.with(slot)),
         }
     }
 
@@ -319,10 +284,9 @@ impl Worker {
     #[inline(never)]
     fn give_from_slow<S: Slots>(&mut self, slots: &mut S, n: usize) -> Result<(), GiveFault> {
         give_tail(slots, n, |words| {
-            let inner = self.pool.inner();
-            if self.core.is_bare(inner) {
-                // SAFETY: this is the worker's thread.
-                return unsafe { self.core.give_bare(inner, words) };
+            let shared = self.pool.shared();
+            if self.cache.shared().is_bare(shared) {
+                return self.cache.shared().give_bare(shared, words);
             }
             self.give_slow(words)
         })
@@ -330,33 +294,27 @@ impl Worker {
 
     #[inline(never)]
     fn give_slow(&mut self, words: &[u32]) -> Given {
-        let inner = self.pool.inner();
-        inner.check_tags(words)?;
-        if !inner.store.is_ours() {
-            return self.give_hidden(words);
+        let shared = self.pool.shared();
+        shared.check_tags(words)?;
+        match self.cache.alone(shared) {
+            Some(mut cache) => cache.give(shared, words),
+            None => give_in_child(),
         }
-        // SAFETY: this is the worker's thread, through its worker; this store drops no buffers meanwhile.
-        unsafe { self.core.give_slow(inner, words) }
-    }
-
-    #[inline(never)]
-    fn give_hidden(&mut self, words: &[u32]) -> Given {
-        let _hidden = self.hide();
-        // SAFETY: this is the worker's thread, through its worker, which is hidden.
-        unsafe { self.core.give_slow(self.pool.inner(), words) }
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        let inner = self.pool.inner();
-        tls::detach(inner.tag.number());
-        // SAFETY: this is the worker's thread, and nobody finds the core any more.
-        let cached = unsafe { self.core.remove(inner, self.core.cached()) };
-        if !cached.is_empty() {
-            inner.put_away(&cached);
+        let shared = self.pool.shared();
+        tls::detach(shared.tag.number());
+        if !shared.guard.is_here() {
+            return; // the parent has what is cached, and its own list of workers
         }
-        inner.roster().detach(&self.core);
+        let cached = self.cache.local().empty(shared);
+        if !cached.is_empty() {
+            shared.put_away(&cached);
+        }
+        shared.roster().detach(self.cache.shared());
     }
 }
 

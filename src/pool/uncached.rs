@@ -1,17 +1,17 @@
 //! Taking and giving without a worker: straight to the backend, from any thread.
 
-use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 
 use crate::pool::batch::Slots;
 use crate::pool::buffer::Buffer;
 use crate::pool::checked::Place;
+use crate::pool::copy::all_tagged;
 use crate::pool::error::{GiveError, GiveFault, PoolError};
+use crate::pool::guard::{Fault, Given, Taken};
 use crate::pool::handle::Pool;
-use crate::pool::inner::{Fault, Given, Inner, Taken};
 use crate::pool::roster::DIRECT;
-use crate::pool::slot::{Slot, index_of, tag_of, words_of};
-use crate::pool::words::all_tagged;
+use crate::pool::shared::Shared;
+use crate::pool::slot::{Slot, index_of, slot, tag_of, words_of};
 
 /// Taking and giving without a cache.
 impl Pool {
@@ -22,21 +22,19 @@ impl Pool {
     pub fn take(&self) -> Result<Option<Buffer>, PoolError> {
         // SAFETY: the slot is of this pool.
         Ok(self
-            .take_slots::<1>()?
-            .map(|[slot]| unsafe { Buffer::new(self.inner_ptr(), slot) }))
+            .take_slot()?
+            .map(|slot| unsafe { Buffer::new(self.shared_ptr(), slot) }))
     }
 
-    /// Takes `N` objects; `None` where there are not as many.
+    /// Takes an object as its slot; `None` where there is none.
     ///
     /// # Errors
     /// As [`take`](Self::take).
-    pub fn take_slots<const N: usize>(&self) -> Result<Option<[Slot; N]>, PoolError> {
-        let mut words = [0; N];
-        // SAFETY: on true, the words are slots that are nobody else's.
-        Ok(self
-            .inner()
-            .take_direct(&mut words)?
-            .then(|| words.map(|word| unsafe { slot(word) })))
+    pub fn take_slot(&self) -> Result<Option<Slot>, PoolError> {
+        let mut word = [0];
+        let got = self.shared().take_direct(&mut word)?;
+        // SAFETY: on true, the word is a slot that is nobody else's.
+        Ok(got.then(|| unsafe { slot(word[0]) }))
     }
 
     /// Appends `n` objects to `slots`; false where there are not as many, and `slots` is as it was.
@@ -47,8 +45,8 @@ impl Pool {
     /// # Panics
     /// If `slots` is a [`Batch`](crate::pool::Batch) without room for `n`.
     pub fn take_into<S: Slots>(&self, slots: &mut S, n: usize) -> Result<bool, PoolError> {
-        append(slots, n, self.inner().objects, |words| {
-            self.inner().take_direct(words)
+        append(slots, n, self.shared().guard.objects, |words| {
+            self.shared().take_direct(words)
         })
     }
 
@@ -57,30 +55,39 @@ impl Pool {
     /// # Errors
     /// Where the buffer is another pool's, or the backend does not take it. The buffer comes back with the error.
     pub fn give(&self, buffer: Buffer) -> Result<(), GiveError<Buffer>> {
-        give_buffer(buffer, |slot| self.give_slots([slot]))
+        give_buffer(buffer, |slot| self.give_slot(slot))
     }
 
-    /// Gives objects back, all or none.
+    /// Gives an object back as its slot.
     ///
     /// # Errors
-    /// Where one of them is another pool's, or the backend does not take them. They come back with the error.
-    pub fn give_slots<const N: usize>(&self, slots: [Slot; N]) -> Result<(), GiveError<[Slot; N]>> {
-        match self.inner().give_direct(words_of(&slots)) {
+    /// As [`give`](Self::give). The slot comes back with the error.
+    pub fn give_slot(&self, slot: Slot) -> Result<(), GiveError<Slot>> {
+        match self.shared().give_direct(&[slot.word()]) {
             Ok(()) => Ok(()),
-            Err(fault) => Err(fault.with(slots)),
+            Err(fault) => Err(fault.with(slot)),
         }
     }
 
     /// Gives the last `n` of `slots` back, all or none.
     ///
     /// # Errors
-    /// As [`give_slots`](Self::give_slots). They stay in `slots`, unless the backend failed in between: then they are
+    /// Where one of them is another pool's, or the backend does not take them. They stay in `slots`, unless the backend failed in between: then they are
     /// gone, and the pool is poisoned.
     ///
     /// # Panics
     /// If there are fewer than `n`.
     pub fn give_from<S: Slots>(&self, slots: &mut S, n: usize) -> Result<(), GiveFault> {
-        give_tail(slots, n, |words| self.inner().give_direct(words))
+        give_tail(slots, n, |words| self.shared().give_direct(words))
+    }
+
+    /// Gives all of `slots` back, as [`give_from`](Self::give_from).
+    ///
+    /// # Errors
+    /// As [`give_from`](Self::give_from).
+    pub fn give_all<S: Slots>(&self, slots: &mut S) -> Result<(), GiveFault> {
+        let n = slots.slots().len();
+        self.give_from(slots, n)
     }
 
     /// Turns a slot into a buffer, which returns by itself.
@@ -88,16 +95,10 @@ impl Pool {
     /// # Errors
     /// Where the slot is another pool's.
     pub fn buffer(&self, slot: Slot) -> Result<Buffer, GiveError<Slot>> {
-        match self
-            .inner()
-            .check_tags(words_of(std::slice::from_ref(&slot)))
-        {
+        match self.shared().check_tags(&[slot.word()]) {
             // SAFETY: the slot is of this pool.
-            Ok(()) => Ok(unsafe { Buffer::new(self.inner_ptr(), slot) }),
-            Err(fault) => Err(GiveError {
-                fault: fault.fault,
-                returned: Some(slot),
-            }),
+            Ok(()) => Ok(unsafe { Buffer::new(self.shared_ptr(), slot) }),
+            Err(fault) => Err(fault.with(slot)),
         }
     }
 
@@ -107,7 +108,7 @@ impl Pool {
     /// If the slot is another pool's.
     #[inline]
     pub fn bytes<'slot>(&self, slot: &'slot Slot) -> &'slot [u8] {
-        self.inner().bytes(slot)
+        self.shared().bytes(slot)
     }
 
     /// Returns the bytes of an object on loan for writing.
@@ -116,11 +117,11 @@ impl Pool {
     /// If the slot is another pool's.
     #[inline]
     pub fn bytes_mut<'slot>(&self, slot: &'slot mut Slot) -> &'slot mut [u8] {
-        self.inner().bytes_mut(slot)
+        self.shared().bytes_mut(slot)
     }
 }
 
-impl Inner {
+impl Shared {
     /// Fills `words` with slots past all caches; false where there are not as many. On false and on errors, what `words`
     /// has is void.
     pub(super) fn take_direct(&self, words: &mut [u32]) -> Taken {
@@ -149,18 +150,7 @@ impl Inner {
         given
     }
 
-    /// Takes in an object whose buffer was dropped on a thread without a worker.
-    pub(super) fn drop_direct(&self, word: u32) {
-        if let Err(fault) = self.check_out(&[word]) {
-            tracing::error!(pool = self.name, fault = %fault.fault, "a buffer was dropped that is not out");
-            return;
-        }
-        self.note(&[word], Place::Free);
-        self.count_given(1);
-        self.put_away(&[word]);
-    }
-
-    fn count_given(&self, n: usize) {
+    pub(super) fn count_given(&self, n: usize) {
         self.direct.given.fetch_add(n as u64, Ordering::Relaxed);
         self.direct.enqueues.fetch_add(1, Ordering::Relaxed);
     }
@@ -191,15 +181,15 @@ impl Inner {
     pub(super) fn bytes<'slot>(&self, slot: &'slot Slot) -> &'slot [u8] {
         let at = self.address_of(slot);
         // SAFETY: the slot is of this pool; the object is out while its slot exists, so it is the slot's alone, and the
-        // memory stays as long as it is out.
-        unsafe { std::slice::from_raw_parts(at, self.size) }
+        // memory stays as long as it is out. In a child of `fork`, which has no right to it, there are 0 bytes.
+        unsafe { std::slice::from_raw_parts(at, self.guard.size()) }
     }
 
     #[inline]
     pub(super) fn bytes_mut<'slot>(&self, slot: &'slot mut Slot) -> &'slot mut [u8] {
         let at = self.address_of(slot);
         // SAFETY: as for `bytes`, and the slot is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(at, self.size) }
+        unsafe { std::slice::from_raw_parts_mut(at, self.guard.size()) }
     }
 
     #[inline]
@@ -207,21 +197,15 @@ impl Inner {
         assert!(
             slot.tag() == self.tag.number(),
             "{slot:?} is not of pool {}",
-            self.name
+            self.guard.pool
         );
         self.address(slot.index()).as_ptr()
     }
 }
 
 impl Fault {
-    /// Says that the caller has its objects all the same.
-    pub(super) fn keep(mut self: Box<Fault>) -> Box<Fault> {
-        self.kept = true;
-        self
-    }
-
     /// Adds what was to be given, if it is still the caller's.
-    pub(super) fn with<const N: usize>(self, returned: [Slot; N]) -> GiveError<[Slot; N]> {
+    pub(super) fn with(self, returned: Slot) -> GiveError<Slot> {
         GiveError {
             fault: self.fault,
             returned: self.kept.then_some(returned),
@@ -232,25 +216,16 @@ impl Fault {
 /// Gives a buffer as the slot that it is; a slot that comes back becomes the buffer again, of its own pool.
 pub(super) fn give_buffer(
     buffer: Buffer,
-    give: impl FnOnce(Slot) -> Result<(), GiveError<[Slot; 1]>>,
+    give: impl FnOnce(Slot) -> Result<(), GiveError<Slot>>,
 ) -> Result<(), GiveError<Buffer>> {
-    let inner = buffer.inner_ptr();
+    let shared = buffer.shared_ptr();
     give(buffer.into_slot()).map_err(|error| GiveError {
         fault: error.fault,
         // SAFETY: the slot was taken out of a buffer of this very pool.
         returned: error
             .returned
-            .map(|[slot]| unsafe { Buffer::new(inner, slot) }),
+            .map(|slot| unsafe { Buffer::new(shared, slot) }),
     })
-}
-
-/// Turns a word into the slot that it stands for.
-///
-/// # Safety
-/// The word is a slot that is nobody else's.
-pub(super) unsafe fn slot(word: u32) -> Slot {
-    // SAFETY: the caller's promise; slots are never 0, because tags start at 1.
-    unsafe { Slot::from_word(NonZeroU32::new_unchecked(word)) }
 }
 
 /// Appends `n` slots that `take` writes, or nothing.
@@ -266,8 +241,9 @@ pub(super) fn append<S: Slots>(
     }
     let got = take(slots.spare(n))?;
     if got {
+        let len = slots.slots().len();
         // SAFETY: `take` filled the words after the last slot with slots.
-        unsafe { slots.set_len(slots.len() + n) };
+        unsafe { slots.set_len(len + n) };
     }
     Ok(got)
 }
@@ -279,13 +255,10 @@ pub(super) fn give_tail<S: Slots>(
     n: usize,
     give: impl FnOnce(&[u32]) -> Given,
 ) -> Result<(), GiveFault> {
-    let rest = slots
-        .len()
-        .checked_sub(n)
-        .expect("more slots to give than there are");
-    // SAFETY: the list has `n` slots before its end.
-    let tail = unsafe { std::slice::from_raw_parts(slots.end().sub(n), n) };
-    let given = give(words_of(tail));
+    let all = slots.slots();
+    let rest = all.len().checked_sub(n);
+    let rest = rest.expect("more slots to give than there are");
+    let given = give(words_of(&all[rest..]));
     if !matches!(&given, Err(fault) if fault.kept) {
         // SAFETY: fewer than before; what is forgotten was given.
         unsafe { slots.set_len(rest) };
