@@ -8,46 +8,46 @@
 //! lists is forgotten. No rung touches buffer memory: pools are laid over addresses that are never mapped, since a
 //! buffer manager only stores them. Only the rings of its portals are real memory.
 //!
+//! A failure is a [`Symptom`]: a value with the numbers of what was seen. What it probably comes from hangs on its type.
+//! Each failure of each rung is judged in one order, in one place: the device is gone; the machine refused; the device
+//! is not as specified. Once it is gone, nothing above is run.
+//!
 //! | file | idea |
 //! | --- | --- |
-//! | `ladder.rs` | the table of rungs, and how they are climbed |
+//! | `ladder.rs` | how the rungs are climbed, and how a failure is judged |
+//! | `rung.rs` | what a rung is, and what it works on |
 //! | `choice.rs`, `plan.rs` | which rungs are run; limits of a board, from a file |
-//! | `causes.rs` | what a failure probably comes from |
+//! | `symptom.rs` | why a rung did not pass, and what is to blame |
+//! | `driver.rs`, `refused.rs` | what is to blame for errors of drivers, and of the machine |
 //! | `deltas.rs`, `evidence.rs` | what is noted of each rung |
-//! | `host.rs` to `soak.rs` | the rungs |
+//! | `general/` | rungs for devices of any kind |
+//! | `bmu/` | rungs of the BMU's own |
 
-mod causes;
+mod bmu;
 mod choice;
 mod deltas;
+mod driver;
 mod evidence;
-mod host;
-mod interrupts;
+mod general;
 mod ladder;
-mod lists;
-mod owner;
-mod pci;
 mod plan;
-mod portal;
-mod registers;
-mod reset;
-mod soak;
-mod unmapped;
+mod refused;
+mod rung;
+mod symptom;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use choice::{Choice, Class, NoClass, NoRung};
-pub use evidence::{Evidence, Failure, Item};
+pub use evidence::Evidence;
+pub use general::{Kill, OwnerSymptom, TRAFFIC_RUNS};
 pub use ladder::{ids, run, rungs};
-pub use owner::Kill;
 pub use plan::{Limits, Plan, PlanError};
-pub use soak::TRAFFIC_RUNS;
+pub use symptom::{Blame, Causes, Failure, Symptom};
 
 use crate::host::doctor::Row;
-use crate::report::{self, Delta, Document};
-use ladder::Board;
+pub use crate::report::{Check, Item, Report, Status};
 
 /// Bytes that the ladder has mapped for DMA at the most: the rings of two portals, in a page of 2 MiB each.
 pub const PINNED: u64 = 2 * (2 << 20);
@@ -91,129 +91,6 @@ impl Default for Options {
     }
 }
 
-/// How a rung ended.
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub enum Status {
-    /// The device does what the specification says.
-    Pass,
-    /// It does not.
-    Fail,
-    /// The device does not have what the rung checks, or the rung was not chosen.
-    Skip,
-    /// A rung that this one needs did not pass, or the climb was ended before.
-    Blocked,
-}
-
-impl Status {
-    /// Returns the word that reports use.
-    pub fn word(self) -> &'static str {
-        match self {
-            Status::Pass => "pass",
-            Status::Fail => "fail",
-            Status::Skip => "skip",
-            Status::Blocked => "blocked",
-        }
-    }
-}
-
-/// The verdict on one rung.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Stable name, such as `portal.unique`.
-    pub id: &'static str,
-    /// Number on the ladder.
-    pub rung: u8,
-    /// What it does to the device.
-    pub class: Class,
-    /// What it proves, in a few words.
-    pub title: &'static str,
-    /// How it ended.
-    pub status: Status,
-    /// It was skipped because it was not chosen, not because the device does not have what it checks.
-    pub is_left_out: bool,
-    /// What was seen.
-    pub evidence: Evidence,
-    /// Why it did not pass.
-    pub message: Option<String>,
-    /// What a failure probably comes from, the likeliest first.
-    pub causes: Vec<&'static str>,
-    /// Registers that changed over the rung.
-    pub registers: Vec<Delta>,
-    /// Error status of the link that changed over the rung.
-    pub aer: Vec<Delta>,
-    /// What it took, in real time.
-    pub elapsed: Duration,
-}
-
-/// The verdicts on all rungs, from the lowest up.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// The device's address.
-    pub device: String,
-    /// The rungs.
-    pub checks: Vec<Outcome>,
-}
-
-impl Report {
-    /// Returns how many rungs ended with `status`.
-    pub fn count(&self, status: Status) -> usize {
-        let checks = self.checks.iter();
-        checks.filter(|check| check.status == status).count()
-    }
-
-    /// Tells whether the board is proved, as far as rungs were chosen: something passed, nothing failed, and nothing was
-    /// blocked.
-    pub fn is_good(&self) -> bool {
-        self.count(Status::Pass) > 0 && self.count(Status::Fail) + self.count(Status::Blocked) == 0
-    }
-
-    /// Returns the report as data.
-    pub fn document(&self, about: report::About) -> Document {
-        Document {
-            schema: report::SCHEMA.into(),
-            device: self.device.clone(),
-            about,
-            checks: self.checks.iter().map(Outcome::document).collect(),
-            passed: self.count(Status::Pass),
-            failed: self.count(Status::Fail),
-            skipped: self.count(Status::Skip),
-            blocked: self.count(Status::Blocked),
-        }
-    }
-}
-
-impl Outcome {
-    /// Returns the verdict as data.
-    pub fn document(&self) -> report::Check {
-        report::Check {
-            id: self.id.into(),
-            rung: self.rung,
-            class: self.class.word().into(),
-            title: self.title.into(),
-            status: self.status.word().into(),
-            left_out: self.is_left_out,
-            seconds: self.elapsed.as_secs_f64(),
-            message: self.message.clone(),
-            causes: self.causes.iter().map(|cause| cause.to_string()).collect(),
-            evidence: self.evidence.items.iter().map(evidence).collect(),
-            registers: self.registers.clone(),
-            aer: self.aer.clone(),
-            series: self.evidence.series.clone(),
-        }
-    }
-}
-
-fn evidence((name, item): &(Cow<'static, str>, Item)) -> report::Evidence {
-    report::Evidence {
-        name: name.to_string(),
-        value: match item {
-            Item::Count(n) | Item::Hex(n) => (*n).into(),
-            Item::Text(text) => text.clone().into(),
-        },
-        hex: matches!(item, Item::Hex(_)),
-    }
-}
-
 /// What [`run`] tells while it runs.
 #[derive(Debug)]
 pub enum Progress<'a> {
@@ -225,5 +102,5 @@ pub enum Progress<'a> {
         title: &'static str,
     },
     /// A rung was run.
-    End(&'a Outcome),
+    End(&'a Check),
 }

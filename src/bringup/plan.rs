@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::evidence::{Evidence, Failure, Item, ensure};
-use super::{Choice, Class, NoRung, Options, ids};
+use super::symptom::{Blame, Symptom, ensure};
+use super::{Choice, Class, Evidence, Failure, Item, NoRung, Options, ids};
 
 /// A plan: what may be given by options, and limits. Each field may be left out.
 ///
@@ -208,11 +208,9 @@ impl Limits {
                 (Some(item), _) => limit.judge(name, item)?,
                 (None, "seconds") => limit.number(name, elapsed.as_secs_f64())?,
                 (None, _) => {
-                    let seen: Vec<&str> = evidence.items.iter().map(|(name, _)| &**name).collect();
-                    let seen = seen.join(", ");
-                    return Err(Failure::Fail(format!(
-                        "the plan limits `{name}`, which the rung did not see; it saw: {seen}"
-                    )));
+                    let names = evidence.items.iter().map(|seen| seen.name.to_string());
+                    let (name, seen) = (name.clone(), names.collect());
+                    return Err(PlanSymptom::NotSeen { name, seen }.into());
                 }
             }
         }
@@ -226,18 +224,25 @@ impl Limit {
             let same = match (expected, item) {
                 (Expected::Number(n), Item::Count(seen) | Item::Hex(seen)) => n == seen,
                 (Expected::Text(text), item) => *text == item.to_string(),
-                (Expected::Number(_), Item::Text(_)) => false,
+                (Expected::Number(_), Item::Number(_) | Item::Text(_)) => false,
             };
-            ensure!(same, "{name} is {item}, and {expected} by the plan");
+            let (name, seen, expected) = (name.into(), item.clone(), expected.clone());
+            ensure!(
+                same,
+                PlanSymptom::Other {
+                    name,
+                    seen,
+                    expected
+                }
+            );
         }
         match item {
             Item::Count(n) | Item::Hex(n) => self.number(name, *n as f64),
+            Item::Number(n) => self.number(name, *n),
             Item::Text(text) => {
                 let bounded = self.min.is_some() || self.max.is_some();
-                ensure!(
-                    !bounded,
-                    "{name} is {text}, which is no number as the plan says"
-                );
+                let (name, text) = (name.into(), text.clone());
+                ensure!(!bounded, PlanSymptom::NoNumber { name, text });
                 Ok(())
             }
         }
@@ -247,15 +252,45 @@ impl Limit {
         let min = self.min.unwrap_or(f64::NEG_INFINITY);
         let max = self.max.unwrap_or(f64::INFINITY);
         let (is_enough, is_within) = (value >= min, value <= max);
-        ensure!(
-            is_enough,
-            "{name} is {value}, and at least {min} by the plan"
-        );
-        ensure!(
-            is_within,
-            "{name} is {value}, and at most {max} by the plan"
-        );
+        let name = name.to_string();
+        ensure!(is_enough, PlanSymptom::TooLow { name, value, min });
+        ensure!(is_within, PlanSymptom::TooHigh { name, value, max });
         Ok(())
+    }
+}
+
+/// How a board differs from its plan.
+#[derive(Debug, thiserror::Error)]
+enum PlanSymptom {
+    #[error("the plan limits `{name}`, which the rung did not see; it saw: {}", seen.join(", "))]
+    NotSeen { name: String, seen: Vec<String> },
+    #[error("{name} is {seen}, and {expected} by the plan")]
+    Other {
+        name: String,
+        seen: Item,
+        expected: Expected,
+    },
+    #[error("{name} is {text}, which is no number as the plan says")]
+    NoNumber { name: String, text: String },
+    #[error("{name} is {value}, and at least {min} by the plan")]
+    TooLow { name: String, value: f64, min: f64 },
+    #[error("{name} is {value}, and at most {max} by the plan")]
+    TooHigh { name: String, value: f64, max: f64 },
+}
+
+impl Symptom for PlanSymptom {
+    fn blame(&self) -> Blame {
+        match self {
+            PlanSymptom::NotSeen { .. } | PlanSymptom::NoNumber { .. } => Blame::Machine(&[
+                "the plan is for another board, or for another version of this program: it limits what is not there",
+            ]),
+            PlanSymptom::Other { .. }
+            | PlanSymptom::TooLow { .. }
+            | PlanSymptom::TooHigh { .. } => Blame::Device(&[
+                "the board is not as its plan says: another slot, firmware or setting",
+                "the machine is busy with something else, where the limit is one of time",
+            ]),
+        }
     }
 }
 
@@ -299,7 +334,7 @@ mod tests {
             "link = { is = \"Gen3 x8\" }",
             "seconds = { max = 1.6 }",
         ] {
-            assert_eq!(judge(good), Ok(()), "{good}");
+            assert!(judge(good).is_ok(), "{good}");
         }
         for (bad, says) in [
             ("pairs = { min = 101 }", "at least 101"),
@@ -309,10 +344,10 @@ mod tests {
             ("lanes = { min = 3 }", "it saw: pairs, class, link"),
             ("seconds = { max = 1.4 }", "at most 1.4"),
         ] {
-            let Err(Failure::Fail(message)) = judge(bad) else {
+            let Err(Failure::Fail(symptom)) = judge(bad) else {
                 panic!("{bad} fails");
             };
-            assert!(message.contains(says), "{message}");
+            assert!(symptom.to_string().contains(says), "{symptom}");
         }
     }
 }

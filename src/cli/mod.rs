@@ -11,7 +11,6 @@ mod doctor;
 mod generate;
 mod hugepages;
 mod info;
-mod kill;
 mod output;
 mod raw;
 mod regs;
@@ -78,7 +77,7 @@ enum Verb {
     Regs(regs::Regs),
     Reset(reset::Reset),
     Bringup(bringup::Bringup),
-    Report(report::Report),
+    Report(report::ReportArgs),
     Bench(bench::Bench),
     Soak(soak::Soak),
     Sim(sim::Sim),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use hwpool::report::{Document, INDENT, SCHEMA, html, junit, text};
+use hwpool::report::{INDENT, Report, SCHEMA, html, junit, text};
 
 use super::output::{self, Colour};
 use super::{Output, Usage};
@@ -20,7 +20,7 @@ use super::{Output, Usage};
 Examples:
   hwpool report board.json
   hwpool report board.json --report html --out board.html --compare model.json")]
-pub(crate) struct Report {
+pub(crate) struct ReportArgs {
     /// What `hwpool bringup --json` printed.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -54,14 +54,14 @@ pub(super) struct Reporting {
     compare: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Report, output: Output) -> anyhow::Result<bool> {
+pub(crate) fn run(args: &ReportArgs, output: Output) -> anyhow::Result<bool> {
     let sink = args.reporting.sink(output)?;
-    let document = read(&args.file)?;
+    let report = read(&args.file)?;
     if sink.is_text() {
-        output::write(&output.fold(&text(&document), INDENT))?;
+        output::write(&output.fold(&text(&report), INDENT))?;
     }
-    sink.write_file_or_form(&document)?;
-    Ok(document.is_good())
+    sink.write_file_or_form(&report)?;
+    Ok(report.is_good())
 }
 
 impl Reporting {
@@ -109,15 +109,14 @@ fn of_ending(path: &Path) -> anyhow::Result<Format> {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Document> {
+fn read(path: &Path) -> anyhow::Result<Report> {
     let wrong = |error: String| Usage(format!("{}: {error}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let mut document: Document = serde_json::from_str(&text)
+    let report: Report = serde_json::from_str(&text)
         .map_err(|error| wrong(format!("not the JSON of a bring-up: {error}")))?;
-    document.count();
-    match document.schema == SCHEMA {
-        true => Ok(document),
-        false => Err(wrong(format!("its schema is {}, not {SCHEMA}", document.schema)).into()),
+    match report.schema == SCHEMA {
+        true => Ok(report),
+        false => Err(wrong(format!("its schema is {}, not {SCHEMA}", report.schema)).into()),
     }
 }
 
@@ -125,7 +124,7 @@ fn read(path: &Path) -> anyhow::Result<Document> {
 pub(super) struct Sink {
     form: Option<Format>,
     out: Option<PathBuf>,
-    beside: Option<Document>,
+    beside: Option<Report>,
     output: Output,
 }
 
@@ -137,37 +136,37 @@ impl Sink {
     }
 
     /// Writes the report of a run whose lines were printed, if any are.
-    pub(super) fn write(&self, document: &Document) -> anyhow::Result<()> {
+    pub(super) fn write(&self, report: &Report) -> anyhow::Result<()> {
         if self.is_text() {
-            let good = document.is_good();
+            let good = report.is_good();
             let colour = if good { Colour::Good } else { Colour::Bad };
-            let counts = self.output.paint(colour, &document.counts());
-            self.output.line(format!("{}: {counts}", document.device))?;
+            let counts = self.output.paint(colour, &report.counts());
+            self.output.line(format!("{}: {counts}", report.device))?;
         }
-        self.write_file_or_form(document)
+        self.write_file_or_form(report)
     }
 
     /// Writes everything but lines for people.
-    fn write_file_or_form(&self, document: &Document) -> anyhow::Result<()> {
+    fn write_file_or_form(&self, report: &Report) -> anyhow::Result<()> {
         if let Some(form) = self.form {
-            let report = self.render(document, form)?;
+            let text = self.render(report, form)?;
             match &self.out {
-                Some(path) => replace(path, &report)?,
-                None => return output::write(&report),
+                Some(path) => replace(path, &text)?,
+                None => return output::write(&text),
             }
         }
         match self.output.is_json() {
-            true => output::write(&self.render(document, Format::Json)?),
+            true => output::write(&self.render(report, Format::Json)?),
             false => Ok(()),
         }
     }
 
-    fn render(&self, document: &Document, form: Format) -> anyhow::Result<String> {
+    fn render(&self, report: &Report, form: Format) -> anyhow::Result<String> {
         Ok(match form {
-            Format::Text => text(document),
-            Format::Json => serde_json::to_string_pretty(document)? + "\n",
-            Format::Junit => junit(document),
-            Format::Html => html(document, self.beside.as_ref()),
+            Format::Text => text(report),
+            Format::Json => serde_json::to_string_pretty(report)? + "\n",
+            Format::Junit => junit(report),
+            Format::Html => html(report, self.beside.as_ref()),
         })
     }
 }

@@ -1,17 +1,21 @@
 //! The report of one bring-up as data.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Name and version of the document's layout, in its field `schema`.
 pub const SCHEMA: &str = "hwpool.bringup/1";
 
 /// The report of one bring-up. Fields that a reader does not know are to be ignored; those that an older writer did
 /// not know have defaults.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Document {
-    /// [`SCHEMA`].
+///
+/// Its JSON has the counts of verdicts besides. They are counted when it is written and not believed when it is read.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`], unless it was read from a file that says otherwise.
     pub schema: String,
     /// The device's address.
     pub device: String,
@@ -20,31 +24,44 @@ pub struct Document {
     pub about: About,
     /// The rungs, from the lowest up.
     pub checks: Vec<Check>,
-    /// How many passed.
-    pub passed: usize,
-    /// How many failed.
-    pub failed: usize,
-    /// How many did not apply to the device or were not chosen.
-    pub skipped: usize,
-    /// How many could not be run.
-    #[serde(default)]
-    pub blocked: usize,
 }
 
-impl Document {
-    /// Counts the verdicts of the checks anew: what a file says of them may be anything.
-    pub fn count(&mut self) {
-        let with = |status: &str| {
-            let checks = self.checks.iter();
-            checks.filter(|check| check.status == status).count()
-        };
-        (self.passed, self.failed) = (with("pass"), with("fail"));
-        (self.skipped, self.blocked) = (with("skip"), with("blocked"));
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_struct("Report", 8)?;
+        map.serialize_field("schema", &self.schema)?;
+        map.serialize_field("device", &self.device)?;
+        map.serialize_field("about", &self.about)?;
+        map.serialize_field("checks", &self.checks)?;
+        map.serialize_field("passed", &self.count(Status::Pass))?;
+        map.serialize_field("failed", &self.count(Status::Fail))?;
+        map.serialize_field("skipped", &self.count(Status::Skip))?;
+        map.serialize_field("blocked", &self.count(Status::Blocked))?;
+        map.end()
+    }
+}
+
+impl Report {
+    /// Makes the report of a run that just ended.
+    pub fn new(device: &str, checks: Vec<Check>) -> Report {
+        Report {
+            schema: SCHEMA.into(),
+            device: device.into(),
+            about: About::default(),
+            checks,
+        }
+    }
+
+    /// Returns how many rungs ended with `status`.
+    pub fn count(&self, status: Status) -> usize {
+        let checks = self.checks.iter();
+        checks.filter(|check| check.status == status).count()
     }
 
     /// Tells whether the board is proved, as far as rungs were chosen: something passed, and all the rest was skipped.
     pub fn is_good(&self) -> bool {
-        self.passed > 0 && self.passed + self.skipped == self.checks.len()
+        let (passed, skipped) = (self.count(Status::Pass), self.count(Status::Skip));
+        passed > 0 && passed + skipped == self.checks.len()
     }
 
     /// Returns the verdict in words.
@@ -59,12 +76,50 @@ impl Document {
 
     /// Returns the counts in words.
     pub fn counts(&self) -> String {
-        let (passed, failed, skipped) = (self.passed, self.failed, self.skipped);
-        let blocked = match self.blocked {
+        let [passed, failed, skipped] =
+            [Status::Pass, Status::Fail, Status::Skip].map(|status| self.count(status));
+        let blocked = match self.count(Status::Blocked) {
             0 => String::new(),
             blocked => format!(", {blocked} blocked"),
         };
         format!("{passed} passed, {failed} failed, {skipped} skipped{blocked}")
+    }
+}
+
+/// How a rung ended.
+#[derive(Debug, Default, Copy, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The device does what the specification says.
+    Pass,
+    /// It does not.
+    Fail,
+    /// The device does not have what the rung checks, or the rung was not chosen.
+    Skip,
+    /// A rung that this one needs did not pass, or the climb was ended before.
+    Blocked,
+    /// A file says something else: a later program wrote it, or none. It proves nothing.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl Status {
+    /// Returns the word that reports use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Pass => "pass",
+            Status::Fail => "fail",
+            Status::Skip => "skip",
+            Status::Blocked => "blocked",
+            Status::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
     }
 }
 
@@ -90,15 +145,15 @@ pub struct About {
 #[serde(default)]
 pub struct Check {
     /// Stable name, such as `portal.unique`.
-    pub id: String,
+    pub id: Cow<'static, str>,
     /// Number on the ladder.
     pub rung: u8,
     /// What the rung does to a device: `read-only`, `safe-write`, `disruptive` or `opt-in`.
-    pub class: String,
+    pub class: Cow<'static, str>,
     /// What it proves, in a few words.
-    pub title: String,
-    /// `pass`, `fail`, `skip` or `blocked`.
-    pub status: String,
+    pub title: Cow<'static, str>,
+    /// How it ended.
+    pub status: Status,
     /// It was skipped because it was not chosen, not because the device does not have what it checks.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub left_out: bool,
@@ -106,10 +161,10 @@ pub struct Check {
     pub seconds: f64,
     /// Why it did not pass.
     pub message: Option<String>,
-    /// Probable causes of a failure, the likeliest first.
-    pub causes: Vec<String>,
-    /// What was seen.
-    pub evidence: Vec<Evidence>,
+    /// Probable causes of a failure, the likeliest first; none where nothing is known.
+    pub causes: Vec<Cow<'static, str>>,
+    /// What was seen, in the order in which it was.
+    pub evidence: Vec<Seen>,
     /// Registers that changed over the rung.
     pub registers: Vec<Delta>,
     /// Status words of PCIe errors (AER) that changed over the rung.
@@ -118,26 +173,93 @@ pub struct Check {
     pub series: Vec<Series>,
 }
 
-/// One thing that was seen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// What it is.
-    pub name: String,
-    /// A number or a text.
-    pub value: serde_json::Value,
-    /// The number is a register's value or an address, and read best in base 16.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub hex: bool,
+impl Check {
+    /// Returns what was seen by a name.
+    pub fn seen(&self, name: &str) -> Option<&Item> {
+        let found = self.evidence.iter().find(|seen| seen.name == name);
+        found.map(|seen| &seen.item)
+    }
+
+    /// Returns what a failure probably comes from, in words; where nothing is known it says so.
+    pub(super) fn told_causes(&self) -> Vec<&str> {
+        match (self.status, self.causes.as_slice()) {
+            (Status::Fail, []) => vec!["unknown: nothing that hwpool knows of has this symptom"],
+            (_, causes) => causes.iter().map(|cause| &**cause).collect(),
+        }
+    }
 }
 
-impl fmt::Display for Evidence {
-    /// Writes the value.
+/// One thing that was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What it is.
+    pub name: Cow<'static, str>,
+    /// A number or a text.
+    #[serde(flatten)]
+    pub item: Item,
+}
+
+/// What was seen of something.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub enum Item {
+    /// A number of something.
+    Count(u64),
+    /// A register's value or an address, read best in base 16.
+    Hex(u64),
+    /// A number that no rung of this program notes, such as a fraction.
+    Number(f64),
+    /// Anything else.
+    Text(String),
+}
+
+impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.value, self.value.as_u64()) {
-            (serde_json::Value::String(text), _) => f.write_str(text),
-            (_, Some(number)) if self.hex => write!(f, "{number:#x}"),
-            (value, _) => write!(f, "{value}"),
+        match self {
+            Item::Count(n) => write!(f, "{n}"),
+            Item::Hex(n) => write!(f, "{n:#x}"),
+            Item::Number(n) => write!(f, "{n}"),
+            Item::Text(text) => f.write_str(text),
         }
+    }
+}
+
+/// An [`Item`] as JSON has it.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    value: Value,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    hex: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Whole(u64),
+    Number(f64),
+    Text(String),
+}
+
+impl From<Written> for Item {
+    fn from(Written { value, hex }: Written) -> Item {
+        match value {
+            Value::Whole(n) if hex => Item::Hex(n),
+            Value::Whole(n) => Item::Count(n),
+            Value::Number(n) => Item::Number(n),
+            Value::Text(text) => Item::Text(text),
+        }
+    }
+}
+
+impl From<Item> for Written {
+    fn from(item: Item) -> Written {
+        let hex = matches!(item, Item::Hex(_));
+        let value = match item {
+            Item::Count(n) | Item::Hex(n) => Value::Whole(n),
+            Item::Number(n) => Value::Number(n),
+            Item::Text(text) => Value::Text(text),
+        };
+        Written { value, hex }
     }
 }
 

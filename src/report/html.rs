@@ -3,10 +3,10 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::plot::plot;
-use super::{Check, Delta, Document, Evidence, Series, writable};
+use super::{Check, Delta, Report, Seen, Series, Status, writable};
 
 /// Returns the page of a run; with another run `beside` it, such as the model's beside the board's, both in columns.
-pub fn html(run: &Document, beside: Option<&Document>) -> String {
+pub fn html(run: &Report, beside: Option<&Report>) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -36,7 +36,7 @@ pub fn html(run: &Document, beside: Option<&Document>) -> String {
     writable(page.into_string())
 }
 
-fn head_of(run: &Document) -> Markup {
+fn head_of(run: &Report) -> Markup {
     let about = &run.about;
     let seed = about.seed.map_or(String::new(), |seed| seed.to_string());
     let rows = [
@@ -60,13 +60,13 @@ fn head_of(run: &Document) -> Markup {
 }
 
 /// All rungs at a glance.
-fn ladder(run: &Document) -> Markup {
+fn ladder(run: &Report) -> Markup {
     html! {
         ol.ladder {
             @for check in &run.checks {
                 li {
-                    a class=(tone(&check.status)) href={ "#" (anchor(check)) } {
-                        span.mark { (mark(&check.status)) } " " (check.rung)
+                    a class=(tone(check.status)) href={ "#" (anchor(check)) } {
+                        span.mark { (mark(check.status)) } " " (check.rung)
                         b { (check.id) }
                     }
                 }
@@ -75,30 +75,32 @@ fn ladder(run: &Document) -> Markup {
     }
 }
 
-fn details(check: &Check, runs: Option<(&Document, &Document)>) -> Markup {
+fn details(check: &Check, runs: Option<(&Report, &Report)>) -> Markup {
     let other =
         runs.and_then(|(_, beside)| beside.checks.iter().find(|other| other.id == check.id));
     let differs = other.is_some_and(|other| other.status != check.status);
-    let is_open =
-        matches!(check.status.as_str(), "fail" | "blocked") || differs || !check.series.is_empty();
+    let is_open = matches!(check.status, Status::Fail | Status::Blocked)
+        || differs
+        || !check.series.is_empty();
     html! {
-        details id=(anchor(check)) class=(tone(&check.status)) open[is_open] {
+        details id=(anchor(check)) class=(tone(check.status)) open[is_open] {
             summary {
                 span.rung { (check.rung) }
-                span.mark { (mark(&check.status)) " " (check.status) }
+                span.mark { (mark(check.status)) " " (check.status) }
                 span.id { (check.id) }
                 span.title { (check.title) }
                 @if let Some(other) = other {
-                    span class={ "class " (tone(&other.status)) } { "beside: " span.mark { (mark(&other.status)) " " (other.status) } }
+                    span class={ "class " (tone(other.status)) } { "beside: " span.mark { (mark(other.status)) " " (other.status) } }
                 }
                 span.class { (check.class) }
                 span.time { (time(check.seconds)) @if let Some(other) = other { " | " (time(other.seconds)) } }
             }
             div.body {
                 @if let Some(message) = &check.message { p.message { (message) } }
-                @if !check.causes.is_empty() {
+                @let causes = check.told_causes();
+                @if !causes.is_empty() {
                     p { "Probable causes, the likeliest first:" }
-                    ol { @for cause in &check.causes { li { (cause) } } }
+                    ol { @for cause in causes { li { (cause) } } }
                 }
                 @if let Some(message) = other.and_then(|other| other.message.as_ref()) {
                     p { "beside: " (message) }
@@ -113,10 +115,10 @@ fn details(check: &Check, runs: Option<(&Document, &Document)>) -> Markup {
 }
 
 /// A table of what was seen, with what the other run saw; what both saw differently is marked.
-fn evidence(seen: &[Evidence], beside: Option<&[Evidence]>) -> Markup {
+fn evidence(seen: &[Seen], beside: Option<&[Seen]>) -> Markup {
     let other = |name: &str| beside?.iter().find(|other| other.name == name);
-    let is_new = |there: &&Evidence| seen.iter().all(|one| one.name != there.name);
-    let only_beside: Vec<&Evidence> = beside.into_iter().flatten().filter(is_new).collect();
+    let is_new = |there: &&Seen| seen.iter().all(|one| one.name != there.name);
+    let only_beside: Vec<&Seen> = beside.into_iter().flatten().filter(is_new).collect();
     html! {
         @if !seen.is_empty() || !only_beside.is_empty() {
             table {
@@ -125,9 +127,9 @@ fn evidence(seen: &[Evidence], beside: Option<&[Evidence]>) -> Markup {
                 }
                 @for one in seen {
                     @let there = other(&one.name);
-                    tr class=[there.is_some_and(|there| there.value != one.value).then_some("differs")] {
+                    tr class=[there.is_some_and(|there| there.item != one.item).then_some("differs")] {
                         td { (one.name) }
-                        td.value { (one) }
+                        td.value { (one.item) }
                         @if beside.is_some() { (value(there)) }
                     }
                 }
@@ -139,8 +141,8 @@ fn evidence(seen: &[Evidence], beside: Option<&[Evidence]>) -> Markup {
     }
 }
 
-fn value(seen: Option<&Evidence>) -> Markup {
-    html! { td.value { @if let Some(seen) = seen { (seen) } @else { "–" } } }
+fn value(seen: Option<&Seen>) -> Markup {
+    html! { td.value { @if let Some(seen) = seen { (seen.item) } @else { "–" } } }
 }
 
 fn deltas(what: &str, deltas: &[Delta]) -> Markup {
@@ -161,7 +163,7 @@ fn deltas(what: &str, deltas: &[Delta]) -> Markup {
 }
 
 /// Draws each series, with that of the same name of the other run over it.
-fn plots(check: &Check, other: Option<&Check>, runs: Option<(&Document, &Document)>) -> Markup {
+fn plots(check: &Check, other: Option<&Check>, runs: Option<(&Report, &Report)>) -> Markup {
     let names = runs.map_or(("", ""), |(run, beside)| {
         (run.device.as_str(), beside.device.as_str())
     });
@@ -177,12 +179,12 @@ fn plots(check: &Check, other: Option<&Check>, runs: Option<(&Document, &Documen
 }
 
 /// Names the rungs that only the other run has.
-fn missing(run: &Document, beside: &Document) -> Markup {
+fn missing(run: &Report, beside: &Report) -> Markup {
     let has = |id: &str| run.checks.iter().any(|check| check.id == id);
     let lost: Vec<&str> = beside
         .checks
         .iter()
-        .map(|check| check.id.as_str())
+        .map(|check| &*check.id)
         .filter(|id| !has(id))
         .collect();
     html! { @if !lost.is_empty() { p { "Only in the run beside: " (lost.join(", ")) } } }
@@ -194,22 +196,20 @@ fn anchor(check: &Check) -> String {
 }
 
 /// The class of a status in the style; what is unknown looks like what was skipped.
-fn tone(status: &str) -> &'static str {
+fn tone(status: Status) -> &'static str {
     match status {
-        "pass" => "pass",
-        "fail" => "fail",
-        "blocked" => "blocked",
-        _ => "skip",
+        Status::Unknown => Status::Skip.word(),
+        known => known.word(),
     }
 }
 
 /// A sign beside the colour, for those who do not see it.
-fn mark(status: &str) -> &'static str {
+fn mark(status: Status) -> &'static str {
     match status {
-        "pass" => "✓",
-        "fail" => "✗",
-        "blocked" => "⊘",
-        _ => "–",
+        Status::Pass => "✓",
+        Status::Fail => "✗",
+        Status::Blocked => "⊘",
+        Status::Skip | Status::Unknown => "–",
     }
 }
 

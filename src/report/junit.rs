@@ -2,16 +2,16 @@
 
 use maud::{PreEscaped, html};
 
-use super::{Check, Delta, Document, writable};
+use super::{Check, Delta, Report, Status, writable};
 
 /// Returns the report as one test suite: a rung is a test case, and what is blocked is an error.
-pub fn junit(run: &Document) -> String {
+pub fn junit(run: &Report) -> String {
     let seconds: f64 = run.checks.iter().map(|check| check.seconds).sum();
     let page = html! {
         (PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"))
         testsuites {
-            testsuite name={ "hwpool bringup " (&run.device) } tests=(run.checks.len()) failures=(run.failed)
-                errors=(run.blocked) skipped=(run.skipped) time=(format!("{seconds:.6}"))
+            testsuite name={ "hwpool bringup " (&run.device) } tests=(run.checks.len()) failures=(run.count(Status::Fail))
+                errors=(run.count(Status::Blocked)) skipped=(run.count(Status::Skip)) time=(format!("{seconds:.6}"))
                 timestamp=(run.about.started.trim_end_matches('Z')) {
                 @for check in &run.checks { (case(check)) }
             }
@@ -22,9 +22,10 @@ pub fn junit(run: &Document) -> String {
 
 fn case(check: &Check) -> maud::Markup {
     let message = check.message.as_deref().unwrap_or_default();
-    let causes = check.causes.iter().map(|cause| format!("cause: {cause}\n"));
+    let causes = check.told_causes().into_iter();
+    let causes = causes.map(|cause| format!("cause: {cause}\n"));
     let seen = check.evidence.iter();
-    let seen = seen.map(|seen| format!("{}: {seen}\n", seen.name));
+    let seen = seen.map(|seen| format!("{}: {}\n", seen.name, seen.item));
     let changed = |what: &'static str, deltas: &[Delta]| -> String {
         let lines = deltas
             .iter()
@@ -35,11 +36,11 @@ fn case(check: &Check) -> maud::Markup {
     let told: String = seen.chain(changed).collect();
     html! {
         testcase classname="bringup" name=(&check.id) time=(format!("{:.6}", check.seconds)) {
-            @match check.status.as_str() {
-                "fail" => failure message=(message) { (causes.collect::<String>()) },
-                "blocked" => error message=(message) {},
-                "skip" => skipped message=(message) {},
-                _ => {},
+            @match check.status {
+                Status::Fail => failure message=(message) { (causes.collect::<String>()) },
+                Status::Blocked => error message=(message) {},
+                Status::Skip => skipped message=(message) {},
+                Status::Pass | Status::Unknown => {},
             }
             @if !told.is_empty() {
                 system-out { (told) }

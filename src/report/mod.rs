@@ -1,6 +1,6 @@
 //! What a bring-up leaves behind for others to read.
 //!
-//! [`Document`] is the report of one run as data: what `--json` prints, and what every other form is made from.
+//! [`Report`] is the report of one run as data: what `--json` prints, and what every other form is made from.
 //!
 //! | file | form |
 //! | --- | --- |
@@ -15,7 +15,7 @@ mod junit;
 mod plot;
 mod text;
 
-pub use document::{About, Check, Delta, Document, Evidence, Plot, SCHEMA, Series};
+pub use document::{About, Check, Delta, Item, Plot, Report, SCHEMA, Seen, Series, Status};
 pub use html::html;
 pub use junit::junit;
 pub use text::{INDENT, Tone, lines, text};

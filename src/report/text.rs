@@ -1,6 +1,6 @@
 //! A report as lines for people.
 
-use super::{Check, Delta, Document};
+use super::{Check, Delta, Report, Status};
 
 /// What a part of a line is, for those who colour it.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Tone {
 pub const INDENT: usize = 11;
 
 /// Returns the whole report, without colours.
-pub fn text(run: &Document) -> String {
+pub fn text(run: &Report) -> String {
     let checks = run.checks.iter();
     let lines = checks.map(|check| lines(check, &|_, text| text.to_string()) + "\n");
     let summary = format!("{}: {}\n", run.device, run.counts());
@@ -26,10 +26,10 @@ pub fn text(run: &Document) -> String {
 
 /// Returns the lines of one check, the last without its end; `paint` colours parts of them.
 pub fn lines(check: &Check, paint: &dyn Fn(Tone, &str) -> String) -> String {
-    let tone = match check.status.as_str() {
-        "pass" => Tone::Good,
-        "fail" => Tone::Bad,
-        _ => Tone::Pale,
+    let tone = match check.status {
+        Status::Pass => Tone::Good,
+        Status::Fail => Tone::Bad,
+        Status::Skip | Status::Blocked | Status::Unknown => Tone::Pale,
     };
     let word = paint(tone, &format!("{:<7}", check.status));
     let (rung, id, title) = (check.rung, &check.id, &check.title);
@@ -41,18 +41,18 @@ pub fn lines(check: &Check, paint: &dyn Fn(Tone, &str) -> String) -> String {
         text += &format!("\n{:INDENT$}{part}", "");
     };
     check.message.iter().for_each(|message| more(message));
-    for cause in &check.causes {
+    for cause in check.told_causes() {
         more(&format!("cause: {cause}"));
     }
     let evidence = check
         .evidence
         .iter()
-        .map(|seen| format!("{} {seen}", seen.name));
+        .map(|seen| format!("{} {}", seen.name, seen.item));
     let evidence: Vec<String> = evidence.collect();
     if !evidence.is_empty() {
         more(&paint(Tone::Pale, &evidence.join(", ")));
     }
-    if check.status == "fail" {
+    if check.status == Status::Fail {
         changes("registers", &check.registers)
             .iter()
             .for_each(|line| more(line));
@@ -80,7 +80,7 @@ mod tests {
         let check = Check {
             id: "regs.scratch".into(),
             rung: 3,
-            status: "fail".into(),
+            status: Status::Fail,
             message: Some("SCRATCH reads 1".into()),
             causes: vec!["a stuck line".into()],
             registers: vec![Delta {
@@ -104,5 +104,17 @@ mod tests {
             "           bits of AER that changed: correctable status 0x0 → 0x40",
         ];
         assert_eq!(painted.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_failure_without_a_known_cause_says_so() {
+        let mut check = Check {
+            status: Status::Fail,
+            ..Check::default()
+        };
+        let plain = |check: &Check| lines(check, &|_, text| text.to_string());
+        assert!(plain(&check).contains("cause: unknown"), "{check:?}");
+        check.status = Status::Blocked;
+        assert!(!plain(&check).contains("cause:"), "{check:?}");
     }
 }

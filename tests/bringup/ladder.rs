@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hwpool::bringup::{
-    self, Choice, Class, Item, Options, Outcome, Plan, Progress, Report, Status,
-};
+use hwpool::bringup::{self, Check, Choice, Class, Item, Options, Plan, Progress, Report, Status};
 use hwpool::devices::bmu::regs;
 use hwpool::devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
 use hwpool::devices::pci;
@@ -34,13 +32,13 @@ fn climb(model: &Arc<InProcess>, options: &Options) -> Report {
     bringup::run(model.clone(), options, None, |_| ControlFlow::Continue(()))
 }
 
-fn with(report: &Report, status: Status) -> Vec<&'static str> {
+fn with(report: &Report, status: Status) -> Vec<String> {
     let checks = report.checks.iter();
     let fits = checks.filter(|check| check.status == status);
-    fits.map(|check| check.id).collect()
+    fits.map(|check| check.id.to_string()).collect()
 }
 
-fn check<'a>(report: &'a Report, id: &str) -> &'a Outcome {
+fn check<'a>(report: &'a Report, id: &str) -> &'a Check {
     let found = report.checks.iter().find(|check| check.id == id);
     found.expect("the rung")
 }
@@ -177,9 +175,10 @@ fn resets_are_counted_as_what_they_are() {
     let seen = |report: &Report, name| {
         let outcome = check(report, "reset.verified");
         assert_eq!(outcome.status, Status::Pass, "{:?}", outcome.message);
-        let evidence = outcome.document().evidence;
-        let found = evidence.iter().find(|seen| seen.name == name);
-        found.map(ToString::to_string).expect("evidence")
+        outcome
+            .seen(name)
+            .map(ToString::to_string)
+            .expect("evidence")
     };
     assert_eq!(seen(&with_flr, "function level resets"), "10");
     assert!(seen(&report, "function level resets").contains("none: the function offers no FLR"));
@@ -193,10 +192,10 @@ fn safe_writes_do_not_reset_the_device() {
     assert!(report.is_good());
     let all = climb(&model, &options(Class::Disruptive));
     let before = check(&all, "reset.verified")
-        .evidence
-        .get("RESET_COUNT before");
+        .seen("RESET_COUNT before")
+        .cloned();
     // Two by regs.access, one by opening the driver.
-    assert_eq!(before, Some(&Item::Count(3)));
+    assert_eq!(before, Some(Item::Count(3)));
 }
 
 #[test]
@@ -214,8 +213,8 @@ fn dma_to_nowhere_is_reported_and_only_where_asked_for() {
     let passed = check(&report, "dma.unmapped");
     assert_eq!(passed.status, Status::Pass, "{passed:#?}");
     let (at, where_to) = (
-        passed.evidence.get("reported address"),
-        passed.evidence.get("unmapped address"),
+        passed.seen("reported address"),
+        passed.seen("unmapped address"),
     );
     assert!(at.is_some() && where_to.is_some(), "{passed:#?}");
     assert!(
@@ -264,23 +263,19 @@ fn registers_that_changed_are_noted() {
 #[test]
 fn what_is_worth_a_plot_is_kept() {
     let report = climb(&model(), &options(Class::Disruptive));
-    let level = &check(&report, "lists.exhaustion").evidence.series[0];
+    let level = &check(&report, "lists.exhaustion").series[0];
     let levels: Vec<f64> = level.points.iter().map(|point| point.1).collect();
     assert_eq!(
         (levels[0], levels[64], levels[128], levels.len()),
         (64.0, 0.0, 64.0, 129)
     );
     let soak = check(&report, "soak.traffic");
-    let bursts: f64 = soak.evidence.series[0]
-        .points
-        .iter()
-        .map(|point| point.1)
-        .sum();
-    assert_eq!(soak.evidence.series[0].kind, Plot::Histogram);
-    let Some(Item::Count(pairs)) = soak.evidence.get("pairs") else {
+    let bursts: f64 = soak.series[0].points.iter().map(|point| point.1).sum();
+    assert_eq!(soak.series[0].kind, Plot::Histogram);
+    let Some(Item::Count(pairs)) = soak.seen("pairs") else {
         panic!("{soak:#?}");
     };
-    let Some(Item::Count(at_once)) = soak.evidence.get("objects at once") else {
+    let Some(Item::Count(at_once)) = soak.seen("objects at once") else {
         panic!("{soak:#?}");
     };
     assert_eq!(bursts * *at_once as f64, *pairs as f64);
@@ -407,8 +402,8 @@ fn without_another_process_no_owner_is_killed() {
 #[test]
 fn a_board_that_could_not_be_opened_again_ends_the_climb() {
     let kill: bringup::Kill<'_, InProcess> = Box::new(|_, _| {
-        let why = bringup::Failure::Fail("it is gone".into());
-        (None, Err(why))
+        let evidence = "it is gone".into();
+        (None, Err(BusError::Gone { evidence }.into()))
     });
     let report = bringup::run(model(), &options(Class::Disruptive), Some(kill), |_| {
         ControlFlow::Continue(())
@@ -448,8 +443,8 @@ fn with_fewer_vectors_than_the_device_offers_those_are_used() {
     });
     assert!(report.is_good(), "{:?}", with(&report, Status::Fail));
     let vectors = check(&report, "irq.vectors");
-    assert_eq!(vectors.evidence.get("vectors"), Some(&Item::Count(2)));
-    let rest = vectors.evidence.get("not tested");
+    assert_eq!(vectors.seen("vectors"), Some(&Item::Count(2)));
+    let rest = vectors.seen("not tested");
     assert!(
         matches!(rest, Some(Item::Text(text)) if text.starts_with("30 more")),
         "{rest:?}"

@@ -1,7 +1,7 @@
 //! The forms of a report.
 
 use hwpool::report::{
-    About, Check, Delta, Document, Evidence, Plot, SCHEMA, Series, html, junit, text,
+    About, Check, Delta, Item, Plot, Report, Seen, Series, Status, html, junit, text,
 };
 use roxmltree::Node;
 
@@ -18,19 +18,24 @@ fn series(name: &str, kind: Plot, points: Vec<(f64, f64)>) -> Series {
     }
 }
 
-fn seen(name: &str, value: impl Into<serde_json::Value>) -> Evidence {
-    Evidence {
-        name: name.into(),
-        value: value.into(),
-        hex: false,
-    }
+fn seen(name: &str, item: Item) -> Seen {
+    let name = name.to_string().into();
+    Seen { name, item }
 }
 
-fn check(id: &str, rung: u8, status: &str) -> Check {
+fn count(name: &str, n: u64) -> Seen {
+    seen(name, Item::Count(n))
+}
+
+fn words(name: &str, text: &str) -> Seen {
+    seen(name, Item::Text(text.into()))
+}
+
+fn check(id: &'static str, rung: u8, status: Status) -> Check {
     Check {
         id: id.into(),
         rung,
-        status: status.into(),
+        status,
         class: "disruptive".into(),
         title: "each buffer exactly once".into(),
         seconds: 0.0125,
@@ -38,28 +43,19 @@ fn check(id: &str, rung: u8, status: &str) -> Check {
     }
 }
 
-fn document(device: &str, checks: Vec<Check>) -> Document {
-    let mut document = Document {
-        schema: SCHEMA.into(),
-        device: device.into(),
+fn report(device: &str, checks: Vec<Check>) -> Report {
+    Report {
         about: About {
             started: "2026-11-24T14:00:00Z".into(),
             ..About::default()
         },
-        // Whatever a file says, what counts is counted.
-        passed: 99,
-        failed: 0,
-        skipped: 99,
-        blocked: 0,
-        checks,
-    };
-    document.count();
-    document
+        ..Report::new(device, checks)
+    }
 }
 
-fn run() -> Document {
+fn run() -> Report {
     let good = Check {
-        evidence: vec![seen("buffers", 4096), seen("link", "Gen3 x8")],
+        evidence: vec![count("buffers", 4096), words("link", "Gen3 x8")],
         series: vec![
             series("fill level", Plot::Line, vec![(0.0, 64.0), (64.0, 0.0)]),
             series(
@@ -68,7 +64,7 @@ fn run() -> Document {
                 vec![(100.0, 5.0), (100_000.0, 1.0), (200_000.0, 0.0)],
             ),
         ],
-        ..check("portal.unique", 9, "pass")
+        ..check("portal.unique", 9, Status::Pass)
     };
     let bad = Check {
         message: Some("vector 0 fired 0 times".into()),
@@ -78,16 +74,21 @@ fn run() -> Document {
             before: 0,
             after: 1,
         }],
-        ..check("irq.vectors", 12, "fail")
+        ..check("irq.vectors", 12, Status::Fail)
     };
-    let none = check("dma.unmapped", 11, "skip");
-    document(
+    let none = check("dma.unmapped", 11, Status::Skip);
+    report(
         "vfio:0000:01:00.0",
-        vec![good, none, bad, check("lists.exhaustion", 13, "blocked")],
+        vec![
+            good,
+            none,
+            bad,
+            check("lists.exhaustion", 13, Status::Blocked),
+        ],
     )
 }
 
-fn hostile() -> Document {
+fn hostile() -> Report {
     let text = HOSTILE.to_string();
     let delta = || Delta {
         name: text.clone(),
@@ -95,15 +96,15 @@ fn hostile() -> Document {
         after: u64::MAX,
     };
     let check = Check {
-        id: text.clone(),
-        class: text.clone(),
-        title: text.clone(),
-        status: text.clone(),
+        id: text.clone().into(),
+        class: text.clone().into(),
+        title: text.clone().into(),
+        status: Status::Unknown,
         left_out: true,
         seconds: f64::NAN,
         message: Some(text.clone()),
-        causes: vec![text.clone()],
-        evidence: vec![seen(HOSTILE, HOSTILE)],
+        causes: vec![text.clone().into()],
+        evidence: vec![words(HOSTILE, HOSTILE)],
         registers: vec![delta()],
         aer: vec![delta()],
         series: vec![
@@ -120,7 +121,7 @@ fn hostile() -> Document {
         ],
         rung: 255,
     };
-    let mut run = document(HOSTILE, vec![check]);
+    let mut run = report(HOSTILE, vec![check]);
     run.about = About {
         hwpool: text.clone(),
         kernel: text.clone(),
@@ -186,12 +187,12 @@ fn two_runs_stand_side_by_side() {
     let mut beside = run();
     beside.device = "sim:bmu".into();
     beside.checks[0].evidence = vec![
-        seen("buffers", 4096),
-        seen("link", "Gen4 x8"),
-        seen("lanes", 8),
+        count("buffers", 4096),
+        words("link", "Gen4 x8"),
+        count("lanes", 8),
     ];
-    beside.checks[2] = check("irq.vectors", 12, "pass");
-    beside.checks.push(check("soak.traffic", 15, "pass"));
+    beside.checks[2] = check("irq.vectors", 12, Status::Pass);
+    beside.checks.push(check("soak.traffic", 15, Status::Pass));
     let page = html(&run(), Some(&beside));
     assert!(page.contains("sim:bmu") && page.contains("Gen4 x8"));
     // The link differs; the buffers are the same, and the lanes were seen in one run only.
@@ -209,7 +210,7 @@ fn nothing_that_a_device_says_becomes_markup() {
     for page in [
         html(&run, None),
         html(&run, Some(&run)),
-        html(&document("", vec![]), None),
+        html(&report("", vec![]), None),
     ] {
         assert!(!page.contains("<script"), "{page}");
         drawings(&page);
@@ -256,16 +257,40 @@ fn a_document_survives_its_text() {
     let run = run();
     let text = serde_json::to_string(&run).expect("JSON");
     assert_eq!(
-        serde_json::from_str::<Document>(&text).expect("a document"),
+        serde_json::from_str::<Report>(&text).expect("a report"),
         run
     );
-    // As an older program wrote it, and a newer one.
-    let old = r#"{"schema":"hwpool.bringup/1","device":"sim:bmu","checks":[{"id":"a","rung":1,"later":7}],"passed":1,"failed":0,"skipped":0}"#;
-    assert_eq!(
-        serde_json::from_str::<Document>(old)
-            .expect("a document")
-            .checks[0]
-            .causes,
-        [""; 0]
+    // As an older program wrote it, and a newer one. Whatever a file says, what counts is counted.
+    let old = r#"{"schema":"hwpool.bringup/1","device":"sim:bmu","checks":[{"id":"a","rung":1,"later":7,"status":"melted","evidence":[{"name":"x","value":0.5}]}],"passed":1,"failed":0,"skipped":0}"#;
+    let old = serde_json::from_str::<Report>(old).expect("a report");
+    assert_eq!(old.checks[0].causes.len(), 0);
+    assert_eq!(old.checks[0].status, Status::Unknown);
+    assert_eq!(old.checks[0].seen("x"), Some(&Item::Number(0.5)));
+    assert!(old.count(Status::Pass) == 0 && !old.is_good(), "{old:?}");
+}
+
+/// Programs of others read it: no key, no order and no number changes.
+#[test]
+fn json_is_what_it_was() {
+    let mut run = run();
+    let hex = seen("BAR0 bytes", Item::Hex(0x10000));
+    run.checks[1].evidence = vec![count("buffers", 4096), words("link", "Gen3 x8"), hex];
+    run.checks[1].left_out = true;
+    run.checks.truncate(2);
+    run.checks[0].evidence.truncate(1);
+    run.checks[0].series.truncate(1);
+    let text = serde_json::to_string(&run).expect("JSON");
+    let expected = concat!(
+        r#"{"schema":"hwpool.bringup/1","device":"vfio:0000:01:00.0","about":{"hwpool":"","kernel":"","#,
+        r#""started":"2026-11-24T14:00:00Z","plan":null},"checks":[{"id":"portal.unique","rung":9,"#,
+        r#""class":"disruptive","title":"each buffer exactly once","status":"pass","seconds":0.0125,"#,
+        r#""message":null,"causes":[],"evidence":[{"name":"buffers","value":4096}],"registers":[],"aer":[],"#,
+        r#""series":[{"name":"fill level","kind":"line","x":"ns","y":"bursts","points":[[0.0,64.0],[64.0,0.0]]}]},"#,
+        r#"{"id":"dma.unmapped","rung":11,"class":"disruptive","title":"each buffer exactly once","#,
+        r#""status":"skip","left_out":true,"seconds":0.0125,"message":null,"causes":[],"#,
+        r#""evidence":[{"name":"buffers","value":4096},{"name":"link","value":"Gen3 x8"},"#,
+        r#"{"name":"BAR0 bytes","value":65536,"hex":true}],"registers":[],"aer":[],"series":[]}],"#,
+        r#""passed":1,"failed":0,"skipped":1,"blocked":0}"#
     );
+    assert_eq!(text, expected);
 }

@@ -1,57 +1,16 @@
 //! Rungs 9 and 10: portals, their rings and their DMA.
 
-use std::sync::Arc;
-
-use hwpool_devices::bmu::{Layout, PortalConfig, PortalRef, regs};
+use hwpool_devices::bmu::{ErrorBits, Layout, PortalConfig, regs};
 use hwpool_devices::bus::{DmaBuffer, Transport};
 use hwpool_devices::family::{FreeList, SetupError};
 
-use super::Board;
-use super::evidence::{Evidence, Failure, ensure};
-use super::ladder::Session;
-use super::lists::{List, low_base, objects, open_list, small_list};
-use crate::dma::{Mapping, Memory, MemoryRequest, Placement, Slice};
-
-/// Memory for a portal's rings, mapped for the device.
-pub(super) struct RingMemory<T: Transport> {
-    mapping: Arc<Mapping<T>>,
-    config: PortalConfig,
-}
-
-impl<T: Transport> RingMemory<T> {
-    /// Maps memory for rings that hold a small pool.
-    pub(super) fn small(session: &Session<T>) -> Result<RingMemory<T>, Failure> {
-        RingMemory::new(
-            session,
-            PortalConfig::for_pool(64, session.bmu.capabilities().ring_log2),
-        )
-    }
-
-    fn new(session: &Session<T>, config: PortalConfig) -> Result<RingMemory<T>, Failure> {
-        RingMemory::on_node(session, config, None)
-    }
-
-    /// Maps memory on a NUMA node, or wherever there is some.
-    pub(super) fn on_node(
-        session: &Session<T>,
-        config: PortalConfig,
-        node: Option<u32>,
-    ) -> Result<RingMemory<T>, Failure> {
-        let mapping = map(session, config.layout.size(), node)?;
-        Ok(RingMemory { mapping, config })
-    }
-
-    /// Opens a portal on `list` with its rings at the start of the memory.
-    pub(super) fn open_portal<'a>(
-        &self,
-        list: &'a mut List<T>,
-    ) -> Result<PortalRef<'a, T, Slice<T>>, Failure> {
-        let rings = slice(&self.mapping, 0, self.config.layout.size())?;
-        let id = list.open_portal(rings, &self.config)?;
-        let missing = || Failure::Fail("the portal is gone".into());
-        list.portal(id).ok_or_else(missing)
-    }
-}
+use crate::bringup::general::device::{
+    List, RingMemory, low_base, map, objects, open_list, slice, small_list,
+};
+use crate::bringup::rung::{Board, Session};
+use crate::bringup::symptom::{Blame, Symptom, ensure};
+use crate::bringup::{Evidence, Failure};
+use crate::dma::Slice;
 
 /// Sends every buffer of a pool through the rings several times, in bursts of every size, and sees each exactly once.
 pub(super) fn unique<T: Transport>(
@@ -65,7 +24,11 @@ pub(super) fn unique<T: Transport>(
     }
     let objects = objects(&session.bmu, board.options.buffers.clamp(64, 1 << 24));
     let mut list = open_list(&session.bmu, low_base(&session.bmu), objects, objects)?;
-    let memory = RingMemory::new(session, PortalConfig::for_pool(objects, can.ring_log2))?;
+    let memory = RingMemory::on_node(
+        session,
+        PortalConfig::for_pool(objects, can.ring_log2),
+        None,
+    )?;
     memory.open_portal(&mut list)?;
     let all: Vec<u32> = (0..objects).collect();
     list.give(&all)?;
@@ -82,10 +45,14 @@ pub(super) fn unique<T: Transport>(
     let held = list.available()?;
     ensure!(
         parked + held == objects,
-        "{parked} buffers were parked and {held} in the list, of {objects}"
+        PortalSymptom::Sum {
+            parked,
+            held,
+            objects
+        }
     );
     let moved = u64::from(objects) * u64::from(board.options.laps);
-    let entries = memory.config.layout.acquire_entries();
+    let entries = memory.config().layout.acquire_entries();
     evidence.count("buffers", objects);
     evidence.count("allocated and freed", moved);
     evidence.count("ring entries", entries);
@@ -104,17 +71,12 @@ fn drain_in_bursts<T: Transport>(list: &mut List<T>, first: usize) -> Result<Vec
         let from = drained.len();
         drained.resize(from + n, 0);
         let taken = list.take(&mut drained[from..])?;
-        ensure!(
-            taken,
-            "the device holds {} buffers and gave not even {n}",
-            list.ledger().held()
-        );
+        let held = list.ledger().held();
+        ensure!(taken, PortalSymptom::Starved { held, wanted: n });
         burst = if burst >= LARGEST { 1 } else { burst + 1 };
     }
-    ensure!(
-        !list.take(&mut [0])?,
-        "a pool that was drained gave one more"
-    );
+    let one_more = list.take(&mut [0])?;
+    ensure!(!one_more, PortalSymptom::OneMore);
     Ok(drained)
 }
 
@@ -123,15 +85,12 @@ fn exactly_once(taken: &[u32], objects: u32) -> Result<(), Failure> {
     let mut seen = vec![false; objects as usize];
     for &index in taken {
         let twice = std::mem::replace(&mut seen[index as usize], true);
-        ensure!(!twice, "object {index} came twice in one lap");
+        ensure!(!twice, PortalSymptom::Twice { index });
     }
-    let missing = seen.iter().position(|seen| !seen);
-    ensure!(
-        missing.is_none(),
-        "object {} did not come back",
-        missing.unwrap_or(0)
-    );
-    Ok(())
+    match seen.iter().position(|seen| !seen) {
+        None => Ok(()),
+        Some(index) => Err(PortalSymptom::Missing { index }.into()),
+    }
 }
 
 /// Runs portals with rings of each size, across page borders, between guard areas that must stay as they are; and has
@@ -170,13 +129,29 @@ const BORDER: usize = 4096;
 /// the memory around them. Returns how many borders lie within.
 fn guarded<T: Transport>(session: &Session<T>, log2: u32) -> Result<u64, Failure> {
     let layout = Layout::new(log2, log2);
-    let entries = layout.acquire_entries();
     let start = BORDER - 64;
     let end = start + layout.size();
-    let mapping = map(session, end + BORDER, None)?;
+    let mapping = map(&session.domain, end + BORDER, None)?;
     for offset in (0..mapping.size()).step_by(8) {
         mapping.store64(offset, GUARD);
     }
+    run_laps(session, layout, slice(&mapping, start, layout.size()))?;
+    let before = (0..start).step_by(8);
+    let after = (end..mapping.size()).step_by(8);
+    for offset in before.chain(after) {
+        let found = mapping.load64(offset);
+        ensure!(found == GUARD, PortalSymptom::Guard { found, offset });
+    }
+    Ok((end / BORDER) as u64)
+}
+
+/// Sends a pool round rings in `memory` twice, or as often as a small pool takes for that.
+fn run_laps<T: Transport>(
+    session: &Session<T>,
+    layout: Layout,
+    memory: Slice<T>,
+) -> Result<(), Failure> {
+    let entries = layout.acquire_entries();
     let objects = objects(&session.bmu, 2 * entries);
     let mut list = open_list(&session.bmu, low_base(&session.bmu), objects, objects)?;
     let config = PortalConfig {
@@ -185,27 +160,16 @@ fn guarded<T: Transport>(session: &Session<T>, log2: u32) -> Result<u64, Failure
         hysteresis: entries / 4,
         batch: 1,
     };
-    list.open_portal(slice(&mapping, start, layout.size())?, &config)?;
+    list.open_portal(memory, &config)?;
     let all: Vec<u32> = (0..objects).collect();
     list.give(&all)?;
-    // Twice round the rings, or as often as a small pool takes for that.
     for _ in 0..(4 * entries).div_ceil(objects).max(2) {
         let drained = drain_in_bursts(&mut list, 1)?;
         exactly_once(&drained, objects)?;
         list.give(&drained)?;
     }
     list.close_portals()?;
-    for offset in (0..start)
-        .step_by(8)
-        .chain((end..mapping.size()).step_by(8))
-    {
-        let found = mapping.load64(offset);
-        ensure!(
-            found == GUARD,
-            "the device wrote {found:#x} outside of its rings, at offset {offset:#x}"
-        );
-    }
-    Ok((end / BORDER) as u64)
+    Ok(())
 }
 
 /// Asks for rings 8 bytes off, past the driver's own check: the device must refuse to enable the portal.
@@ -214,7 +178,7 @@ fn misaligned<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     let mut list = small_list(bmu)?;
     let memory = RingMemory::small(session)?;
     let (bar, last) = (bmu.control(), bmu.capabilities().portals - 1);
-    let base = memory.mapping.iova().0 + 8;
+    let base = memory.mapping().iova().0 + 8;
     regs::PORTAL_POOL.write_at(bar, last, list.id().number().into())?;
     regs::PORTAL_RELEASE_BASE.write_at(bar, last, base)?;
     regs::PORTAL_CONTROL.write_at(bar, last, regs::portal_control::ENABLE.mask() as u32)?;
@@ -224,12 +188,22 @@ fn misaligned<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     bmu.clear_errors(bmu.errors()?)?;
     bmu.take_error_record()?;
     regs::PORTAL_RELEASE_BASE.write_at(bar, last, 0)?;
-    let refused = control == 0 && u64::from(errors) == regs::error::CONFIG.mask();
+    let errors = ErrorBits(errors);
+    let refused = control == 0 && u64::from(errors.0) == regs::error::CONFIG.mask();
     ensure!(
         refused,
-        "a ring at {base:#x}: PORTAL_CONTROL {control:#x}, PORTAL_ERROR {errors:#x}"
+        PortalSymptom::Accepted {
+            base,
+            control,
+            errors
+        }
     );
-    let shifted = slice(&memory.mapping, 8, memory.config.layout.size() - 64)?;
+    driver_refuses(&mut list, &memory)
+}
+
+/// Asks the driver for the same.
+fn driver_refuses<T: Transport>(list: &mut List<T>, memory: &RingMemory<T>) -> Result<(), Failure> {
+    let shifted = slice(memory.mapping(), 8, memory.config().layout.size() - 64);
     let config = PortalConfig {
         layout: Layout::new(3, 3),
         credits: 8,
@@ -238,30 +212,58 @@ fn misaligned<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     };
     let driver = list.open_portal(shifted, &config);
     let refused = matches!(driver, Err(SetupError::Invalid { .. }));
-    ensure!(refused, "the driver accepts a misaligned ring");
+    ensure!(refused, PortalSymptom::DriverAccepts);
     Ok(())
 }
 
-fn map<T: Transport>(
-    session: &Session<T>,
-    len: usize,
-    node: Option<u32>,
-) -> Result<Arc<Mapping<T>>, Failure> {
-    let wanted = MemoryRequest::new(len)
-        .pages(session.domain.pages())
-        .node(node);
-    let memory = Memory::allocate(&wanted.label("hwpool-rings"))?;
-    let placement = Placement::Anywhere {
-        align: BORDER as u64,
-    };
-    Ok(Arc::new(session.domain.map(Arc::new(memory), placement)?))
+/// What is wrong with a portal.
+#[derive(Debug, thiserror::Error)]
+enum PortalSymptom {
+    #[error("{parked} buffers were parked and {held} in the list, of {objects}")]
+    Sum {
+        parked: u32,
+        held: u32,
+        objects: u32,
+    },
+    #[error("the device holds {held} buffers and gave not even {wanted}")]
+    Starved { held: u32, wanted: usize },
+    #[error("a pool that was drained gave one more")]
+    OneMore,
+    #[error("object {index} came twice in one lap")]
+    Twice { index: u32 },
+    #[error("object {index} did not come back")]
+    Missing { index: usize },
+    #[error("the device wrote {found:#x} outside of its rings, at offset {offset:#x}")]
+    Guard { found: u64, offset: usize },
+    #[error("a ring at {base:#x}: PORTAL_CONTROL {control:#x}, PORTAL_ERROR {:#x}", errors.0)]
+    Accepted {
+        base: u64,
+        control: u32,
+        errors: ErrorBits,
+    },
+    #[error("the driver accepts a misaligned ring")]
+    DriverAccepts,
 }
 
-fn slice<T: Transport>(
-    mapping: &Arc<Mapping<T>>,
-    start: usize,
-    len: usize,
-) -> Result<Slice<T>, Failure> {
-    let missing = || Failure::Fail("the memory for rings is too small".into());
-    mapping.slice(start..start + len).ok_or_else(missing)
+impl Symptom for PortalSymptom {
+    fn blame(&self) -> Blame {
+        Blame::Device(match self {
+            PortalSymptom::Sum { .. }
+            | PortalSymptom::Starved { .. }
+            | PortalSymptom::OneMore
+            | PortalSymptom::Twice { .. }
+            | PortalSymptom::Missing { .. } => {
+                &["pointers of the rings run apart: head and tail wrap at different sizes"]
+            }
+            PortalSymptom::Guard { .. } => &[
+                "bursts are not split at 4 KiB borders or at MPS",
+                "the ring's size is taken wrong",
+            ],
+            PortalSymptom::Accepted { .. } => &[
+                "the device does not check the alignment of a ring's address, or does not report it in PORTAL_ERROR",
+            ],
+            // A mistake of this program's.
+            PortalSymptom::DriverAccepts => &[],
+        })
+    }
 }

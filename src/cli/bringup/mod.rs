@@ -1,5 +1,8 @@
 //! `hwpool bringup`: the ladder of checks, for people and for scripts.
 
+mod owner;
+mod process;
+
 use std::fs;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
@@ -10,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use hwpool::address::{Address, TransportKind};
 use hwpool::bringup::{
-    Choice, Class, Failure, Kill, Options, PINNED, Plan, Progress, Report, run as climb, rungs,
+    Choice, Class, Kill, Options, OwnerSymptom, PINNED, Plan, Progress, Report, run as climb, rungs,
 };
 use hwpool::device::{AnyTransport, DeviceError};
 use hwpool::devices::bus::Transport;
@@ -22,7 +25,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::Reporting;
 use super::signal::Stop;
-use super::{Output, Usage, kill};
+use super::{Output, Usage};
 
 /// Prove a device layer by layer.
 ///
@@ -104,14 +107,14 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
         is_streamed: sink.is_text(),
     };
     let report = match link {
-        AnyTransport::Sim(model) => run.climb(model, Some(kill::owner_of_served(&address))),
+        AnyTransport::Sim(model) => run.climb(model, Some(owner::of_served(&address))),
         AnyTransport::Vfio(function) => run.climb(function, run.owner(&address, vfio)),
         AnyTransport::User(client) => run.climb(client, run.owner(&address, user)),
     }?;
-    let good = report.is_good();
-    sink.write(&report.document(about))?;
+    let report = Report { about, ..report };
+    sink.write(&report)?;
     stop.verdict()?;
-    Ok(good)
+    Ok(report.is_good())
 }
 
 impl Bringup {
@@ -239,10 +242,11 @@ impl Run<'_> {
         let open = move || {
             let link = AnyTransport::open(self.text)?;
             self.stop.on_notice(&address.to_string(), link.notices());
-            of(link).ok_or_else(|| Failure::Fail(format!("{address} is another device now")))
+            let address = address.to_string();
+            of(link).ok_or(OwnerSymptom::Another { address })
         };
         let can_open_again = !address.options.iter().any(is_handed);
-        can_open_again.then(|| kill::owner(self.text, open))
+        can_open_again.then(|| owner::of_address(self.text, open))
     }
 
     fn climb<T: Transport>(
@@ -255,10 +259,8 @@ impl Run<'_> {
         let progress = |progress: Progress<'_>| {
             match progress {
                 Progress::Start { id, .. } => spinner.set_message(id),
-                Progress::End(outcome) if self.is_streamed && printed.is_ok() => {
-                    let text = lines(&outcome.document(), &|tone, text| {
-                        self.output.paint(tone.into(), text)
-                    });
+                Progress::End(check) if self.is_streamed && printed.is_ok() => {
+                    let text = lines(check, &|tone, text| self.output.paint(tone.into(), text));
                     let text = self.output.fold(&text, INDENT);
                     printed = spinner.suspend(|| self.output.line(text));
                 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use hwpool_devices::bmu::{Layout, List, PortalConfig, regs};
 use hwpool_devices::bus::{DmaBuffer, Iova, Transport};
 use hwpool_devices::family::{FreeList, OpenReset};
-use hwpool_devices::wait::wait_for;
+use hwpool_devices::wait::TimedOut;
 
-use super::Board;
-use super::evidence::{Evidence, Failure, ensure};
-use super::ladder::Session;
-use super::lists::small_list_config;
+use crate::bringup::general::device::small_list_config;
+use crate::bringup::rung::{Board, Session};
+use crate::bringup::symptom::{Blame, Symptom, ensure, wait_for};
+use crate::bringup::{Evidence, Failure};
 use crate::dma::{Mapping, Memory, MemoryRequest, Placement};
 
 const CANARY: u64 = 0xca9a_121e_57a9_d5fe;
@@ -54,11 +54,9 @@ pub(super) fn reported<T: Transport>(
     let changed = (0..mapping.size())
         .step_by(8)
         .find(|at| mapping.load64(*at) != CANARY);
-    ensure!(
-        changed.is_none(),
-        "the device wrote to memory that was unmapped before, at offset {:#x}: the IOMMU still translates it",
-        changed.unwrap_or(0)
-    );
+    if let Some(offset) = changed {
+        return Err(UnmappedSymptom::Written { offset }.into());
+    }
     evidence.text("memory once mapped there", "unchanged");
     Ok(())
 }
@@ -78,23 +76,54 @@ fn provoke<T: Transport>(
     let _ = list.give(&[0]).and_then(|()| list.flush());
     let fault = regs::error::DMA_FAULT.mask();
     let what = "DMA_FAULT in ERR_STATUS after DMA to where nothing is mapped";
-    wait_for::<_, _, Failure>(&**bmu.transport(), what, REPORT, || {
+    let late = UnmappedSymptom::NotReported;
+    wait_for(&**bmu.transport(), what, REPORT, late, || {
         let errors = bmu.errors()?;
         Ok((u64::from(errors.0) & fault != 0).then_some(()))
     })?;
-    let end = iova.0 + config.layout.size() as u64;
+    let (start, end) = (iova.0, iova.0 + config.layout.size() as u64);
     if let Some(record) = bmu.take_error_record()? {
         evidence.hex("reported address", record.address);
+        let at = record.address;
         ensure!(
-            (iova.0..end).contains(&record.address),
-            "the fault at {:#x} to {end:#x} was reported at {:#x}",
-            iova.0,
-            record.address
+            (start..end).contains(&at),
+            UnmappedSymptom::Elsewhere { start, end, at }
         );
     }
     evidence.hex("unmapped address", iova.0);
     evidence.text("reported", "DMA_FAULT");
     Ok(())
+}
+
+/// What is wrong with DMA to nowhere.
+#[derive(Debug, thiserror::Error)]
+enum UnmappedSymptom {
+    #[error(transparent)]
+    NotReported(TimedOut),
+    #[error("the fault at {start:#x} to {end:#x} was reported at {at:#x}")]
+    Elsewhere { start: u64, end: u64, at: u64 },
+    #[error(
+        "the device wrote to memory that was unmapped before, at offset {offset:#x}: the IOMMU still translates it"
+    )]
+    Written { offset: usize },
+}
+
+impl Symptom for UnmappedSymptom {
+    fn blame(&self) -> Blame {
+        Blame::Device(match self {
+            UnmappedSymptom::NotReported(_) => &[
+                "the device ignores completions with an error status",
+                "it never got to its DMA: bus mastering is off",
+            ],
+            UnmappedSymptom::Elsewhere { .. } => {
+                &["ERR_ADDRESS is not latched with the error, or loses address bits"]
+            }
+            UnmappedSymptom::Written { .. } => &[
+                "the IOTLB was not flushed",
+                "the device translates by itself (ATS) and kept the translation",
+            ],
+        })
+    }
 }
 
 /// Rings that the driver can use and the device can't reach.

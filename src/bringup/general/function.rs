@@ -1,11 +1,13 @@
 //! Rung 1: the PCI function.
 
-use hwpool_devices::bmu::regs;
 use hwpool_devices::bus::{Bar, Transport};
 use hwpool_devices::pci;
 
-use super::Board;
-use super::evidence::{Evidence, Failure, ensure};
+use super::device;
+use crate::bringup::driver;
+use crate::bringup::rung::Board;
+use crate::bringup::symptom::{Blame, Symptom, ensure};
+use crate::bringup::{Evidence, Failure};
 
 /// Reads ids, BARs, link, capabilities and error status; nothing is written.
 pub(super) fn function<T: Transport>(
@@ -26,17 +28,10 @@ pub(super) fn function<T: Transport>(
 }
 
 fn bars<T: Transport>(transport: &T, evidence: &mut Evidence) -> Result<(), Failure> {
-    let expected = [
-        ("BAR0 bytes", regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE),
-        ("BAR2 bytes", regs::OPERATION_BAR, regs::OPERATION_BAR_SIZE),
-    ];
-    for (name, index, least) in expected {
-        let size = transport.bar(index)?.size();
+    for (name, bar, least) in device::BARS {
+        let size = transport.bar(bar)?.size();
         evidence.hex(name, size);
-        ensure!(
-            size >= least,
-            "BAR {index} has {size:#x} bytes, the specification says {least:#x}"
-        );
+        ensure!(size >= least, FunctionSymptom::BarSize { bar, size, least });
     }
     Ok(())
 }
@@ -45,9 +40,7 @@ fn capabilities<T: Transport>(transport: &T, evidence: &mut Evidence) -> Result<
     let flr = pci::has_flr(transport)?;
     evidence.text("FLR", if flr { "yes" } else { "no" });
     let Some(msix) = pci::msix(transport)? else {
-        return Err(Failure::Fail(
-            "no MSI-X capability: the device can't interrupt".into(),
-        ));
+        return Err(FunctionSymptom::NoMsix.into());
     };
     evidence.count("MSI-X vectors", msix.vectors);
     Ok(())
@@ -63,11 +56,7 @@ fn link<T: Transport>(transport: &T, evidence: &mut Evidence) -> Result<(), Fail
     );
     ensure!(
         link.generation >= link.max_generation && link.lanes >= link.max_lanes,
-        "the link trained to Gen{} x{}, the function supports Gen{} x{}: slot, riser or signal quality",
-        link.generation,
-        link.lanes,
-        link.max_generation,
-        link.max_lanes
+        FunctionSymptom::Trained(link)
     );
     Ok(())
 }
@@ -80,8 +69,42 @@ fn errors<T: Transport>(transport: &T, evidence: &mut Evidence) -> Result<(), Fa
     evidence.hex("AER correctable", aer.correctable);
     ensure!(
         aer.uncorrectable == 0,
-        "AER reports uncorrectable errors {:#x}: look at the link before anything else",
-        aer.uncorrectable
+        FunctionSymptom::Uncorrectable(aer.uncorrectable)
     );
     Ok(())
+}
+
+/// What is wrong with the function.
+#[derive(Debug, thiserror::Error)]
+enum FunctionSymptom {
+    #[error("BAR {bar} has {size:#x} bytes, the specification says {least:#x}")]
+    BarSize { bar: u8, size: u64, least: u64 },
+    #[error("no MSI-X capability: the device can't interrupt")]
+    NoMsix,
+    #[error(
+        "the link trained to Gen{} x{}, the function supports Gen{} x{}: slot, riser or signal quality",
+        .0.generation, .0.lanes, .0.max_generation, .0.max_lanes
+    )]
+    Trained(pci::Link),
+    #[error("AER reports uncorrectable errors {0:#x}: look at the link before anything else")]
+    Uncorrectable(u32),
+}
+
+impl Symptom for FunctionSymptom {
+    fn blame(&self) -> Blame {
+        Blame::Device(match self {
+            FunctionSymptom::BarSize { .. } => driver::BAR,
+            FunctionSymptom::NoMsix => {
+                &["the bitstream has no MSI-X capability, or it is not in the list of capabilities"]
+            }
+            FunctionSymptom::Trained(_) => &[
+                "a slot or riser with fewer or slower lanes",
+                "signal quality: reseat the board, look for correctable errors",
+            ],
+            FunctionSymptom::Uncorrectable(_) => &[
+                "errors of an earlier run that nobody cleared",
+                "the link or the device's completion logic",
+            ],
+        })
+    }
 }

@@ -2,8 +2,9 @@
 
 use hwpool_devices::bus::Transport;
 
-use super::Board;
-use super::evidence::{Evidence, Failure};
+use crate::bringup::rung::Board;
+use crate::bringup::symptom::{Blame, Symptom};
+use crate::bringup::{Evidence, Failure};
 use crate::host::doctor::{Row, Verdict};
 
 /// Finds that nothing in the machine blocks the device.
@@ -26,7 +27,24 @@ pub(super) fn ready<T: Transport>(
     let blocks: Vec<String> = of(Verdict::Block).map(text).collect();
     match blocks.is_empty() {
         true => Ok(()),
-        false => Err(Failure::Fail(blocks.join("; "))),
+        false => Err(MachineSymptom::Blocks(blocks.join("; ")).into()),
+    }
+}
+
+/// What is wrong with the machine.
+#[derive(Debug, thiserror::Error)]
+enum MachineSymptom {
+    #[error("{0}")]
+    Blocks(String),
+}
+
+impl Symptom for MachineSymptom {
+    fn blame(&self) -> Blame {
+        match self {
+            MachineSymptom::Blocks(_) => Blame::Machine(&[
+                "the machine is not set up for this device: `hwpool doctor` says the same, and what to do",
+            ]),
+        }
     }
 }
 

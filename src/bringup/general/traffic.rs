@@ -1,19 +1,17 @@
 //! Rung 15: traffic for a while, and what it took.
 
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hwpool_devices::bmu::PortalConfig;
 use hwpool_devices::bus::Transport;
 use hwpool_devices::family::FreeList;
 
-use super::Board;
-use super::evidence::{Evidence, Failure, ensure};
-use super::ladder::Session;
-use super::lists::{List, low_base, objects, open_list};
-use super::portal::RingMemory;
+use super::device;
+use super::histogram::Histogram;
+use crate::bringup::rung::{Board, Session};
+use crate::bringup::symptom::{Blame, Symptom, ensure};
+use crate::bringup::{Evidence, Failure};
 use crate::report::{Plot, Series};
 
 /// Objects in each pool.
@@ -35,25 +33,14 @@ pub(super) fn traffic<T: Transport>(
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let session = board.session()?;
-    let can = session.bmu.capabilities();
-    let threads = match can.portals {
-        0 => THREADS.min(can.pools),
-        portals => THREADS.min(portals).min(can.pools),
-    };
+    let (threads, path) = device::lanes(&session.bmu, THREADS);
     let nodes = match board.options.nodes.as_slice() {
         [] | [_] => vec![None],
         nodes => nodes.iter().copied().map(Some).collect(),
     };
     let part = board.options.soak / nodes.len() as u32;
     evidence.count("threads", threads);
-    evidence.text(
-        "path",
-        if can.portals == 0 {
-            "registers"
-        } else {
-            "portals"
-        },
-    );
+    evidence.text("path", path);
     for node in nodes {
         let sum = on_node(session, node, threads, part, &board.options.stop)?;
         evidence.series.extend(sum.series(node));
@@ -99,9 +86,9 @@ fn one_thread<T: Transport>(
     time: Duration,
     stop: &AtomicBool,
 ) -> Result<Sum, Failure> {
-    let objects = objects(&session.bmu, POOL);
-    let mut way = Way::open(session, objects, node)?;
-    way.give(&(0..objects).collect::<Vec<_>>())?;
+    let objects = device::objects(&session.bmu, POOL);
+    let mut list = device::best_list(session, objects, node)?;
+    list.give(&(0..objects).collect::<Vec<_>>())?;
     let burst = &mut [0; BURST][..BURST.min(objects as usize)];
     let mut sum = Sum::new(time);
     tracing::info!(
@@ -113,52 +100,45 @@ fn one_thread<T: Transport>(
         if at >= time || stop.load(Ordering::Relaxed) {
             break;
         }
-        let got = way.take(burst)?;
-        ensure!(
-            got,
-            "a pool of {objects} objects, all in it, gave not even {}",
-            burst.len()
-        );
-        way.give(burst)?;
+        let wanted = burst.len();
+        let got = list.take(burst)?;
+        ensure!(got, TrafficSymptom::Starved { objects, wanted });
+        list.give(burst)?;
         sum.note(at, begin.elapsed() - at, burst.len());
     }
-    way.close(objects)?;
+    let parked = list.close_portals()?.len() as u32;
+    let held = list.available()?;
+    ensure!(
+        parked + held == objects,
+        TrafficSymptom::Sum {
+            parked,
+            held,
+            objects
+        }
+    );
     Ok(sum)
 }
 
-/// How objects go to the device and come back.
-struct Way<T: Transport> {
-    list: List<T>,
+/// What is wrong under load.
+#[derive(Debug, thiserror::Error)]
+enum TrafficSymptom {
+    #[error("a pool of {objects} objects, all in it, gave not even {wanted}")]
+    Starved { objects: u32, wanted: usize },
+    #[error("{parked} buffers were parked and {held} in the list, of {objects}")]
+    Sum {
+        parked: u32,
+        held: u32,
+        objects: u32,
+    },
 }
 
-impl<T: Transport> Way<T> {
-    fn open(session: &Session<T>, objects: u32, node: Option<u32>) -> Result<Way<T>, Failure> {
-        let bmu = &session.bmu;
-        let mut list = open_list(bmu, low_base(bmu), objects, objects)?;
-        if bmu.capabilities().portals > 0 {
-            let config = PortalConfig::for_pool(objects, bmu.capabilities().ring_log2);
-            RingMemory::on_node(session, config, node)?.open_portal(&mut list)?;
-        }
-        Ok(Way { list })
-    }
-
-    fn take(&mut self, burst: &mut [u32]) -> Result<bool, Failure> {
-        Ok(self.list.take(burst)?)
-    }
-
-    fn give(&mut self, burst: &[u32]) -> Result<(), Failure> {
-        Ok(self.list.give(burst)?)
-    }
-
-    /// Finds all objects in the list, or parked by the portal.
-    fn close(mut self, objects: u32) -> Result<(), Failure> {
-        let parked = self.list.close_portals()?.len() as u32;
-        let held = self.list.available()?;
-        ensure!(
-            parked + held == objects,
-            "{parked} buffers were parked and {held} in the list, of {objects}"
-        );
-        Ok(())
+impl Symptom for TrafficSymptom {
+    fn blame(&self) -> Blame {
+        Blame::Device(match self {
+            TrafficSymptom::Starved { .. } | TrafficSymptom::Sum { .. } => {
+                &["a race that shows under load only: look at the same run with fewer threads"]
+            }
+        })
     }
 }
 
@@ -244,120 +224,5 @@ impl Sum {
                 points: times.zip(self.slices.iter().map(rate)).collect(),
             },
         ]
-    }
-}
-
-/// Counts by powers of two, each in four parts: a value is known to a fifth of itself.
-#[derive(Default)]
-struct Histogram {
-    counts: Vec<u64>,
-    longest: u64,
-}
-
-const PARTS: u32 = 4;
-
-impl Histogram {
-    fn note(&mut self, value: u64) {
-        let bucket = bucket(value);
-        if bucket >= self.counts.len() {
-            self.counts.resize(bucket + 1, 0);
-        }
-        self.counts[bucket] += 1;
-        self.longest = self.longest.max(value);
-    }
-
-    fn add(&mut self, other: &Histogram) {
-        let len = self.counts.len().max(other.counts.len());
-        self.counts.resize(len, 0);
-        for (sum, more) in self.counts.iter_mut().zip(&other.counts) {
-            *sum += more;
-        }
-        self.longest = self.longest.max(other.longest);
-    }
-
-    fn count(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// Returns the upper bound of the bucket below which `part` of all values lie, at most the longest.
-    fn quantile(&self, part: f64) -> u64 {
-        let wanted = (self.count() as f64 * part).ceil() as u64;
-        let mut seen = 0;
-        for (bucket, count) in self.counts.iter().enumerate() {
-            seen += count;
-            if seen >= wanted {
-                return range(bucket).end().to_owned().min(self.longest);
-            }
-        }
-        self.longest
-    }
-
-    /// Returns the lower bound and the count of each bucket from the first to the last that has any, and the end.
-    fn points(&self) -> Vec<(f64, f64)> {
-        let first = self.counts.iter().position(|count| *count > 0).unwrap_or(0);
-        let used = self.counts.iter().enumerate().skip(first);
-        let points = used.map(|(bucket, count)| (*range(bucket).start() as f64, *count as f64));
-        let end = (range(self.counts.len()).start().to_owned() as f64, 0.0);
-        points.chain([end]).collect()
-    }
-}
-
-fn bucket(value: u64) -> usize {
-    let parts = u64::from(PARTS);
-    if value < parts {
-        return value as usize;
-    }
-    let log2 = value.ilog2();
-    let within = value >> (log2 - 2) & (parts - 1);
-    (u64::from(log2 - 1) * parts + within) as usize
-}
-
-/// Returns the values that a bucket counts.
-fn range(bucket: usize) -> RangeInclusive<u64> {
-    let bucket = bucket as u64;
-    let parts = u64::from(PARTS);
-    if bucket < parts {
-        return bucket..=bucket;
-    }
-    let shift = bucket / parts - 1;
-    let start = (parts + bucket % parts) << shift;
-    start..=start + (1 << shift) - 1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_value_is_in_its_bucket_and_buckets_join() {
-        for value in (0..5000).chain([1 << 20, (1 << 40) + 12345]) {
-            assert!(range(bucket(value)).contains(&value), "{value}");
-        }
-        for n in 0..200 {
-            assert_eq!(range(n).end() + 1, *range(n + 1).start(), "{n}");
-        }
-    }
-
-    #[test]
-    fn quantiles_are_those_of_a_sorted_list_to_a_fifth() {
-        let mut histogram = Histogram::default();
-        (1..=10_000).for_each(|value| histogram.note(value));
-        for (part, expected) in [(0.5, 5000.0), (0.99, 9900.0), (0.999, 9990.0)] {
-            let found = histogram.quantile(part) as f64;
-            assert!((found / expected - 1.0).abs() < 0.2, "{part}: {found}");
-        }
-        assert_eq!(histogram.quantile(1.0), 10_000);
-        assert_eq!(Histogram::default().quantile(0.5), 0);
-    }
-
-    #[test]
-    fn points_keep_every_count() {
-        let mut histogram = Histogram::default();
-        for value in [100, 101, 5000, 90_000] {
-            histogram.note(value);
-        }
-        let points = histogram.points();
-        assert_eq!(points.iter().map(|point| point.1).sum::<f64>(), 4.0);
-        assert!(points.is_sorted_by(|a, b| a.0 < b.0));
     }
 }

@@ -1,0 +1,142 @@
+//! Rung 8: a list that is full, one that is empty, and bad frees.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use hwpool_devices::bmu::{Bmu, ErrorBits, ErrorRecord, regs};
+use hwpool_devices::bus::Transport;
+use hwpool_devices::family::FreeList;
+use hwpool_devices::reg::Field;
+
+use crate::bringup::general::device::{self, List, OBJECTS};
+use crate::bringup::general::lists::{Counted, counts, fill_and_drain};
+use crate::bringup::rung::Board;
+use crate::bringup::symptom::{Blame, Symptom, ensure};
+use crate::bringup::{Evidence, Failure};
+
+/// Fills a list, sees one more refused, drains it, sees one more fail, and has bad frees refused one by one.
+pub(super) fn capacity<T: Transport>(
+    board: &mut Board<'_, T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let bmu = &board.session()?.bmu;
+    let objects = device::objects(bmu, OBJECTS);
+    // A list with room for all but one; a device of one buffer has no other list.
+    let capacity = (objects - 1).max(1);
+    let mut list = device::open_list(bmu, device::low_base(bmu), objects, capacity)?;
+    let taken = fill_and_drain(&mut list, capacity, |list| match objects > capacity {
+        true => {
+            let last = list.geometry().address(capacity);
+            let what = "the free over the capacity";
+            expect_error(list, what, regs::error::OVERFLOW, last)
+        }
+        false => Ok(()),
+    })?;
+    drop(list);
+    evidence.count("capacity", capacity);
+    evidence.count("taken until empty", taken);
+    evidence.text("refused", refusals(bmu)?);
+    Ok(())
+}
+
+/// Makes each kind of bad free on purpose, past the driver's own checks; returns the kinds.
+fn refusals<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<String, Failure> {
+    let list = device::small_list(bmu)?;
+    let free = |address| regs::POOL_FREE.write_at(bmu.operation(), list.id().number(), address);
+    let inside = list.geometry().address(device::objects(bmu, OBJECTS) / 2);
+    let mut cases = vec![
+        (
+            "a free below the range",
+            list.geometry().base() - 64,
+            regs::error::RANGE,
+        ),
+        (
+            "a free just past the range",
+            list.geometry().end(),
+            regs::error::RANGE,
+        ),
+        ("a double free", inside, regs::error::DOUBLE_FREE),
+    ];
+    // In buffers of 64 bytes no address but the first is a multiple of 64.
+    if device::stride(bmu) > 64 {
+        cases.push(("a free inside of a buffer", inside + 64, regs::error::ALIGN));
+    }
+    free(inside)?;
+    for (what, address, kind) in &cases {
+        let (what, address) = (*what, *address);
+        free(address)?;
+        expect_error(&list, what, kind.clone(), address)?;
+        counts(list.available()?, 1, Counted::Refused { what })?;
+    }
+    let kinds: Vec<&str> = cases.iter().map(|(_, _, kind)| &*kind.name).collect();
+    Ok(kinds.join(" "))
+}
+
+/// Expects exactly one kind of error in pool and device, with its address and record, and clears it.
+fn expect_error<T: Transport>(
+    list: &List<T>,
+    what: &'static str,
+    kind: Field,
+    address: u64,
+) -> Result<(), Failure> {
+    let bmu = list.bmu();
+    let (found, at) = list.take_errors()?;
+    let is_right = u64::from(found.0) == kind.mask();
+    let kind = kind.name;
+    ensure!(is_right, RefusalSymptom::Kind { what, found, kind });
+    ensure!(at == address, RefusalSymptom::Address { what, address, at });
+    let device = bmu.errors()?;
+    ensure!(device == found, RefusalSymptom::Device { device, found });
+    bmu.clear_errors(device)?;
+    let Some(record) = bmu.take_error_record()? else {
+        return Err(RefusalSymptom::NoRecord { what }.into());
+    };
+    let same = (record.kind, record.address, record.pool) == (found, address, list.id().number());
+    ensure!(same, RefusalSymptom::Record { what, record });
+    Ok(())
+}
+
+/// What is wrong with how a bad free is refused.
+#[derive(Debug, thiserror::Error)]
+enum RefusalSymptom {
+    #[error("{what} reported {found} instead of {kind}")]
+    Kind {
+        what: &'static str,
+        found: ErrorBits,
+        kind: Cow<'static, str>,
+    },
+    #[error("{what} at {address:#x} reported address {at:#x}")]
+    Address {
+        what: &'static str,
+        address: u64,
+        at: u64,
+    },
+    #[error("ERR_STATUS has {device}, POOL_ERROR had {found}")]
+    Device { device: ErrorBits, found: ErrorBits },
+    #[error("{what} left no error record")]
+    NoRecord { what: &'static str },
+    #[error("{what} left a record of {} at {:#x} in pool {}", record.kind, record.address, record.pool)]
+    Record {
+        what: &'static str,
+        record: ErrorRecord,
+    },
+}
+
+impl Symptom for RefusalSymptom {
+    fn blame(&self) -> Blame {
+        Blame::Device(match self {
+            RefusalSymptom::Kind { .. } => {
+                &["the device does not check what is freed: RANGE, ALIGN, DOUBLE_FREE, OVERFLOW"]
+            }
+            RefusalSymptom::Address { .. } => {
+                &["POOL_ERROR_ADDRESS is not latched with the error, or is a constant"]
+            }
+            RefusalSymptom::Device { .. } => {
+                &["the device's error bits are not set and cleared as those of its pools"]
+            }
+            RefusalSymptom::NoRecord { .. } | RefusalSymptom::Record { .. } => {
+                &["ERR_RECORD or ERR_ADDRESS is not latched with the first error, or is a constant"]
+            }
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! What is to blame where a driver fails: decided by the type of its error.
+
+use hwpool_devices::bmu::regs;
+use hwpool_devices::bus::BusError;
+use hwpool_devices::family::{Breach, Complaint, OpenError, PathError, ResetError, SetupError};
+
+use super::symptom::{Blame, Causes, Symptom};
+use crate::device::DeviceError;
+
+impl Symptom for BusError {
+    fn blame(&self) -> Blame {
+        match self {
+            BusError::Gone { .. } => Blame::Gone,
+            BusError::NoBar { .. } => Blame::Device(BAR),
+            BusError::NoVector { .. } => Blame::Machine(&[
+                "the machine has no interrupt left for the function, or the device offers fewer than it says elsewhere",
+            ]),
+            BusError::Failed { .. } => Blame::Device(&[
+                "the device refuses the access or does not complete it (unsupported request, completion timeout): look at its AER status",
+                "its bus between the BAR and this register hangs, or answers with an error",
+            ]),
+            BusError::Os { .. } => Blame::Machine(&[
+                "the machine's kernel, or the server behind the socket, refuses the call: its errno says why, dmesg may say more",
+            ]),
+            _ => Blame::UNKNOWN,
+        }
+    }
+}
+
+impl Symptom for OpenError {
+    fn blame(&self) -> Blame {
+        match self {
+            OpenError::Bus(error) => error.blame(),
+            OpenError::Stranger { found, .. } => stranger(*found),
+            OpenError::Version { major, .. } => version(*major),
+            OpenError::NotAlive { .. } => Blame::Device(NOT_ALIVE),
+            OpenError::BarSize { .. } => Blame::Device(BAR),
+            OpenError::Capability { .. } => Blame::Device(&[
+                "the bitstream was built with parameters outside of the specification, or this register is not filled in",
+                "the board's parameters are read from memory that was not loaded",
+            ]),
+            OpenError::Reset(error) => error.blame(),
+            _ => Blame::UNKNOWN,
+        }
+    }
+}
+
+/// What makes the register that identifies a device read `found`.
+pub(super) fn stranger(found: u32) -> Blame {
+    Blame::Device(match found {
+        0 => &[
+            "the logic behind BAR 0 is not loaded or is held in reset",
+            "BAR 0 belongs to something else of the board: the register block is mapped elsewhere",
+        ],
+        _ => &[
+            "another board or another bitstream",
+            "the bytes are swapped between bus and logic",
+        ],
+    })
+}
+
+/// What makes a device follow a version that is not known.
+pub(super) fn version(major: u32) -> Blame {
+    Blame::Device(match major {
+        0 => &[
+            "VERSION is not filled in in this bitstream, or it is of a draft",
+            "another board that has the same MAGIC",
+        ],
+        _ => &["the bitstream is of a later specification than this program"],
+    })
+}
+
+pub(super) const BAR: Causes = &[
+    "the BAR's size is set wrong in the endpoint's configuration",
+    "the firmware of the machine has assigned no address to it",
+];
+pub(super) const NOT_ALIVE: Causes = &[
+    "writes do not reach the logic, or reads come from a buffer before it",
+    "the register is a constant in this bitstream",
+];
+pub(super) const HANGS: Causes = &[
+    "the logic hangs in its reset: a clock is missing, or a PLL does not lock",
+    "STATUS is a constant in this bitstream",
+];
+pub(super) const NOT_RESET: Causes = &[
+    "the reset does not reach this register or counter",
+    "the bitstream has another register map than the specification's section that is named",
+];
+pub(super) const NO_RESET: Causes = &[
+    "the reset is not wired to the logic: FLR ends in the endpoint, or the RESET register is not decoded",
+    "RESET_COUNT is a constant in this bitstream",
+    "STATUS.READY is set before the reset is over",
+];
+pub(super) const NARROW: Causes =
+    &["addresses are narrower inside than CAP_ADDRESS says: the high bits are cut off"];
+pub(super) const STALE: Causes = &[
+    "the reset leaves the list's memory and its counts as they were",
+    "somebody else gives buffers to the device",
+];
+
+impl Symptom for ResetError {
+    fn blame(&self) -> Blame {
+        match self {
+            ResetError::Bus(error) => error.blame(),
+            ResetError::TimedOut(_) => Blame::Device(HANGS),
+            ResetError::NoEffect { .. } => Blame::Device(NO_RESET),
+            ResetError::NotClean { .. } => Blame::Device(NOT_RESET),
+            ResetError::BusMasterStuck => Blame::Device(&[
+                "the Command register of the function is not as PCI says: its Bus Master bit can't be cleared",
+            ]),
+            // The caller's mistake: a list is open still.
+            _ => Blame::UNKNOWN,
+        }
+    }
+}
+
+impl Symptom for SetupError {
+    fn blame(&self) -> Blame {
+        match self {
+            SetupError::Bus(error) => error.blame(),
+            SetupError::AllInUse { .. } => Blame::Device(&[
+                "the control or the status register of a list or portal does not go back to 0 when it is disabled",
+            ]),
+            SetupError::NotEmpty { .. } => Blame::Device(STALE),
+            SetupError::ReadBack { .. } => Blame::Device(NARROW),
+            SetupError::Refused { .. } => Blame::Device(&[
+                "the enable bit of POOL_CONTROL or PORTAL_CONTROL is a constant, or writes to it are lost",
+                "the device takes a correct configuration for a wrong one: its error bit says which part",
+            ]),
+            // The caller's mistake: the driver refuses before it writes anything.
+            _ => Blame::UNKNOWN,
+        }
+    }
+}
+
+impl Symptom for PathError {
+    fn blame(&self) -> Blame {
+        match self {
+            // The caller's mistake: nothing was given.
+            PathError::Refused { .. } | PathError::NoWay { .. } => Blame::UNKNOWN,
+            PathError::Poisoned { breach, .. } => self::breach(breach),
+            _ => Blame::UNKNOWN,
+        }
+    }
+}
+
+/// What breaks the trust in a list.
+fn breach(breach: &Breach) -> Blame {
+    Blame::Device(match breach {
+        Breach::Bus(error) => return error.blame(),
+        Breach::Gone { .. } => return Blame::Gone,
+        Breach::TimedOut(_) => &[
+            "the doorbell did not reach the device: BAR 2, write combining, or a posted write that is stuck",
+            "its DMA stands still: bus mastering is off, or it waits for a completion",
+            "the device is slower than its CAP_TIMEOUT says",
+        ],
+        Breach::OutOfRange { .. } => &[
+            "addresses are cut off or mixed up in the list's memory",
+            "the device hands out what it was never given: an entry that was not initialised",
+        ],
+        Breach::NoSuchNumber { .. } => &[
+            "bits of the number are cut off, stuck or added to on the way through the list",
+            "the device hands out what it was never given: an entry that was not initialised",
+        ],
+        Breach::Misaligned { .. } => &[
+            "the low address bits are lost or added to on the way through the list",
+            "the device computes with another stride than it was given",
+        ],
+        Breach::Duplicate { .. } => &[
+            "the device grants a buffer twice: its read pointer is not advanced, or two portals take at once without arbitration",
+            "a buffer was freed twice by who had it before",
+        ],
+        Breach::BadCount { .. } => {
+            &["pointers of the rings run apart: head and tail wrap at different sizes"]
+        }
+        Breach::MissingEntry { .. } => &[
+            "the entry was never written, or the status line overtook it: relaxed ordering, or a posted write that was lost",
+            "the phase bit is that of another lap: the ring's size is taken wrong",
+        ],
+        Breach::Lost { .. } => &[
+            "the list's memory drops entries, or what was given did not reach it",
+            "the list counts as empty while it is not: its pointers wrap at different sizes",
+        ],
+        Breach::Halted { errors, .. } => halted(errors),
+        _ => return Blame::UNKNOWN,
+    })
+}
+
+/// What halts a portal that complains of `errors`.
+fn halted(errors: &Complaint) -> Causes {
+    let has = |kind: hwpool_devices::reg::Field| kind.of(errors.bits) != 0;
+    if has(regs::error::DMA_FAULT) {
+        &[
+            "the IOMMU refused the access: dmesg (DMAR, AMD-Vi) has the address and the requester id",
+            "the address lost its high bits on the way to the bus",
+            "bus mastering is off",
+        ]
+    } else if has(regs::error::BAD_DOORBELL) {
+        &["the doorbell's value was split or cut off on its way to the device"]
+    } else if has(regs::error::STALE_ENTRY) {
+        &[
+            "the doorbell overtook the entries that it announces, or the device read them before it",
+            "the phase bit is that of another lap: the ring's size is taken wrong",
+        ]
+    } else if errors.bits == 0 {
+        &[
+            "PORTAL_STATUS or PORTAL_ERROR is a constant, or the error is not latched when a portal halts",
+        ]
+    } else {
+        &[
+            "the device takes a correct entry or configuration for a wrong one: its error bit says why",
+        ]
+    }
+}
+
+impl Symptom for DeviceError {
+    fn blame(&self) -> Blame {
+        match self {
+            DeviceError::Open { source, .. } => source.blame(),
+            DeviceError::Dma { source, .. } => source.blame(),
+            DeviceError::Vfio { source, .. } => source.blame(),
+            DeviceError::User { .. } => Blame::Machine(&[
+                "the process that serves the device has ended, or serves somebody else now",
+            ]),
+            DeviceError::Unknown { rejected, .. } => {
+                let by_ids = rejected.iter().find(|rejected| rejected.has_its_ids);
+                by_ids.map_or(stranger(u32::MAX), |rejected| rejected.why.blame())
+            }
+            // The address was opened before, as it is.
+            DeviceError::Address(_)
+            | DeviceError::NoModel { .. }
+            | DeviceError::NoDriver { .. }
+            | DeviceError::Sim { .. } => Blame::UNKNOWN,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Registers by their table: reset values, and that writes change what they may and nothing else.
+
+use hwpool_devices::bus::Bar;
+use hwpool_devices::reg::{Access, Register};
+
+use crate::bringup::driver;
+use crate::bringup::symptom::{Blame, Causes, Symptom, ensure};
+use crate::bringup::{Evidence, Failure};
+
+/// What the register table can't say of one device.
+pub(in crate::bringup) trait Shape {
+    /// Returns how many registers of a row the device has.
+    fn count(&self, row: &Register) -> u16;
+
+    /// Returns the bits of a register that may be written without starting anything.
+    fn harmless(&self, row: &Register) -> u64;
+
+    /// Tells whether a register holds an address of buffers, which the device may keep in fewer bits than it says.
+    fn is_address(&self, row: &Register) -> bool;
+}
+
+/// Checks each of `rows`, right after a reset. Of an array the first and the last register that the device has are
+/// checked.
+pub(in crate::bringup) fn by_table(
+    bar: &impl Bar,
+    rows: impl Iterator<Item = &'static Register>,
+    device: &impl Shape,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let (mut values, mut writable, mut read_only) = (0u32, 0u32, 0u32);
+    for row in rows {
+        for index in indices(device, row) {
+            values += u32::from(has_reset_value(bar, row, index)?);
+            writable += u32::from(keeps_patterns(bar, row, index, device)?);
+            read_only += u32::from(ignores_writes(bar, row, index)?);
+        }
+    }
+    evidence.count("reset values", values);
+    evidence.count("writable", writable);
+    evidence.count("read-only", read_only);
+    Ok(())
+}
+
+/// Returns the first and the last index of a row that this device has.
+fn indices(device: &impl Shape, row: &Register) -> Vec<u16> {
+    let count = device.count(row);
+    let mut indices = vec![0, count.saturating_sub(1)];
+    indices.dedup();
+    indices.truncate(count.into());
+    indices
+}
+
+fn has_reset_value(bar: &impl Bar, row: &'static Register, index: u16) -> Result<bool, Failure> {
+    let (Some(expected), Some(found)) = (row.reset, row.peek(bar, index)) else {
+        return Ok(false);
+    };
+    let found = found?;
+    let (name, section) = (&*row.name, &*row.section);
+    ensure!(
+        found == expected,
+        RegisterSymptom::AfterReset {
+            name,
+            index,
+            found,
+            expected,
+            section
+        }
+    );
+    Ok(true)
+}
+
+/// Writes two complementary patterns to a read-write register and puts the reset value back.
+fn keeps_patterns(
+    bar: &impl Bar,
+    row: &'static Register,
+    index: u16,
+    device: &impl Shape,
+) -> Result<bool, Failure> {
+    let bits = device.harmless(row);
+    if row.access != Access::ReadWrite || bits == 0 {
+        return Ok(false);
+    }
+    for pattern in [0xaaaa_aaaa_aaaa_aaaa & bits, 0x5555_5555_5555_5555 & bits] {
+        row.poke(bar, index, pattern)?;
+        let found = row.read_raw(bar, index)?;
+        let symptom = RegisterSymptom::Written {
+            name: &row.name,
+            index,
+            found,
+            pattern,
+            section: &row.section,
+            is_address: device.is_address(row),
+        };
+        ensure!(found == pattern, symptom);
+    }
+    row.poke(bar, index, row.reset.unwrap_or(0))?;
+    Ok(true)
+}
+
+/// Writes the complement to a read-only register and sees it unchanged.
+fn ignores_writes(bar: &impl Bar, row: &'static Register, index: u16) -> Result<bool, Failure> {
+    if row.access != Access::ReadOnly {
+        return Ok(false);
+    }
+    let before = row.read_raw(bar, index)?;
+    row.poke(bar, index, !before & row.bits)?;
+    let after = row.read_raw(bar, index)?;
+    let name = &*row.name;
+    ensure!(
+        before == after,
+        RegisterSymptom::Changed {
+            name,
+            index,
+            before,
+            after
+        }
+    );
+    Ok(true)
+}
+
+/// A register whose ones set bits, the one whose ones clear them, and the bits that the device has.
+pub(in crate::bringup) type Twins = (&'static Register, &'static Register, u64);
+
+/// Sets each bit of each register alone, sees it alone, and clears it by its twin.
+pub(in crate::bringup) fn twins(
+    bar: &impl Bar,
+    pairs: &[Twins],
+    device: &impl Shape,
+) -> Result<(), Failure> {
+    for (set, clear, bits) in pairs {
+        for index in indices(device, set) {
+            for bit in (0..64).map(|n| 1u64 << n).filter(|bit| bits & bit != 0) {
+                twin_bit(bar, (set, bit), (clear, bit), index)?;
+                twin_bit(bar, (clear, bit), (clear, 0), index)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes a bit to one register and expects to read `expected` from its twin.
+fn twin_bit(
+    bar: &impl Bar,
+    (written, bit): (&'static Register, u64),
+    (read, expected): (&'static Register, u64),
+    index: u16,
+) -> Result<(), Failure> {
+    written.poke(bar, index, bit)?;
+    let (name, found) = (&*read.name, read.read_raw(bar, index)?);
+    let symptom = match expected {
+        0 => RegisterSymptom::AfterClear {
+            name,
+            index,
+            found,
+            bit,
+        },
+        _ => RegisterSymptom::AfterSet {
+            name,
+            index,
+            found,
+            bit,
+        },
+    };
+    ensure!(found == expected, symptom);
+    Ok(())
+}
+
+/// What is wrong with a register.
+#[derive(Debug, thiserror::Error)]
+enum RegisterSymptom {
+    #[error(
+        "{name}[{index}] reads {found:#x} after reset instead of {expected:#x} (SPEC {section})"
+    )]
+    AfterReset {
+        name: &'static str,
+        index: u16,
+        found: u64,
+        expected: u64,
+        section: &'static str,
+    },
+    #[error("{name}[{index}] reads {found:#x} after {pattern:#x} was written (SPEC {section})")]
+    Written {
+        name: &'static str,
+        index: u16,
+        found: u64,
+        pattern: u64,
+        section: &'static str,
+        /// It holds an address.
+        is_address: bool,
+    },
+    #[error("read-only {name}[{index}] went from {before:#x} to {after:#x}")]
+    Changed {
+        name: &'static str,
+        index: u16,
+        before: u64,
+        after: u64,
+    },
+    #[error("{name}[{index}] reads {found:#x} after {bit:#x} was set")]
+    AfterSet {
+        name: &'static str,
+        index: u16,
+        found: u64,
+        bit: u64,
+    },
+    #[error("{name}[{index}] reads {found:#x} after {bit:#x} was cleared")]
+    AfterClear {
+        name: &'static str,
+        index: u16,
+        found: u64,
+        bit: u64,
+    },
+}
+
+impl Symptom for RegisterSymptom {
+    fn blame(&self) -> Blame {
+        Blame::Device(match self {
+            RegisterSymptom::AfterReset { .. } => driver::NOT_RESET,
+            RegisterSymptom::Written {
+                is_address: true, ..
+            } => driver::NARROW,
+            RegisterSymptom::Written { .. } => CONSTANT,
+            RegisterSymptom::Changed { .. } => &["the register is writable in this bitstream"],
+            RegisterSymptom::AfterSet { .. } | RegisterSymptom::AfterClear { .. } => {
+                &["the bits that set and clear each other are wired to different registers"]
+            }
+        })
+    }
+}
+
+const CONSTANT: Causes = &[
+    "the register is a constant in this bitstream, or some of its bits are tied",
+    "writes to this address are lost",
+];

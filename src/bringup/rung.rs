@@ -1,0 +1,135 @@
+//! A rung: what it is called, what it rests on, and how it checks; and what it works on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hwpool_devices::bmu::Bmu;
+use hwpool_devices::bus::Transport;
+use hwpool_devices::family::Choice;
+
+use super::choice::Named;
+use super::general::Kill;
+use super::symptom::{Blame, Symptom};
+use super::{Class, Evidence, Failure, Options};
+use crate::device;
+use crate::dma::Domain;
+
+/// How a rung checks. What it finds wrong is a [`Symptom`] of its own, or the error of a driver or of the machine as it is.
+pub(super) type Check<T> =
+    for<'a, 'b> fn(&'a mut Board<'b, T>, &'a mut Evidence) -> Result<(), Failure>;
+
+/// A rung of the ladder.
+pub(super) struct Rung<T: Transport> {
+    pub(super) named: Named,
+    /// What it proves, in a few words.
+    pub(super) title: &'static str,
+    pub(super) check: Check<T>,
+    /// It must pass again after an owner of the device was killed.
+    pub(super) again: bool,
+}
+
+/// Makes a rung: its number, id, class, the ids of those that it needs, its title and its check.
+pub(super) fn rung<T: Transport>(
+    number: u8,
+    id: &'static str,
+    class: Class,
+    needs: &'static [&'static str],
+    title: &'static str,
+    check: Check<T>,
+) -> Rung<T> {
+    let named = Named {
+        number,
+        id,
+        class,
+        needs,
+    };
+    Rung {
+        named,
+        title,
+        check,
+        again: false,
+    }
+}
+
+impl<T: Transport> Rung<T> {
+    /// Has it pass again after an owner of the device was killed.
+    pub(super) fn again(self) -> Rung<T> {
+        Rung {
+            again: true,
+            ..self
+        }
+    }
+}
+
+/// What the rungs work on.
+pub(super) struct Board<'a, T: Transport> {
+    pub(super) options: Options,
+    /// Gone only while another process has the device, and for good when it could not be opened after.
+    pub(super) transport: Option<Arc<T>>,
+    /// The driver, from the reset rung on.
+    pub(super) session: Option<Session<T>>,
+    pub(super) kill: Option<Kill<'a, T>>,
+    /// The rungs that must pass again after an owner was killed.
+    pub(super) again: Vec<(&'static str, Check<T>)>,
+}
+
+impl<T: Transport> Board<'_, T> {
+    pub(super) fn session(&self) -> Result<&Session<T>, Failure> {
+        let session = self.session.as_ref();
+        session.ok_or_else(|| BoardSymptom::NotOpened.into())
+    }
+
+    pub(super) fn transport(&self) -> Result<&Arc<T>, Failure> {
+        let transport = self.transport.as_ref();
+        transport.ok_or_else(|| BoardSymptom::NotOpenedAgain.into())
+    }
+
+    /// Fails where somebody ends the climb; `done` says how far the rung got.
+    pub(super) fn go_on(&self, done: impl FnOnce() -> String) -> Result<(), Failure> {
+        match self.options.stop.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Failure::Ended(format!(
+                "ended {}; nothing was wrong until then",
+                done()
+            ))),
+        }
+    }
+}
+
+/// A BMU that was opened.
+pub(super) struct Session<T: Transport> {
+    pub(super) bmu: Arc<Bmu<T>>,
+    pub(super) domain: Arc<Domain<T>>,
+}
+
+impl<T: Transport> Session<T> {
+    pub(super) fn open(transport: Arc<T>) -> Result<Session<T>, Failure> {
+        let session = device::Session::open(transport, &Choice::Named("bmu".into()))?;
+        Ok(Session {
+            bmu: session.driver_as().ok_or(BoardSymptom::Stranger)?,
+            domain: session.domain,
+        })
+    }
+}
+
+/// What stands in the way of any rung.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BoardSymptom {
+    #[error("the device was not opened")]
+    NotOpened,
+    #[error("the device was not opened again")]
+    NotOpenedAgain,
+    #[error("the device is no BMU")]
+    Stranger,
+}
+
+impl Symptom for BoardSymptom {
+    fn blame(&self) -> Blame {
+        match self {
+            // A rung below told why.
+            BoardSymptom::NotOpened | BoardSymptom::NotOpenedAgain | BoardSymptom::Stranger => {
+                Blame::UNKNOWN
+            }
+        }
+    }
+}
