@@ -247,10 +247,11 @@ fn a_device_that_leaves_in_the_middle_is_gone_and_nothing_else() {
 
 #[test]
 fn what_the_machine_refused_is_not_the_devices_fault() {
-    for entries in ["iommu-entries=0", "iommu-entries=1"] {
+    // One mapping is enough for all but traffic, whose threads may come one after the other.
+    for (entries, least) in [("iommu-entries=0", 3), ("iommu-entries=1", 0)] {
         let report = climb(&format!("seed=2&{entries}"), None);
         let failed = failed(&report);
-        assert!(!failed.is_empty(), "{entries}");
+        assert!(failed.len() >= least, "{entries}: {failed:#?}");
         for check in failed {
             let says = check.message.as_deref().unwrap_or_default();
             let mut causes = check.causes.iter();

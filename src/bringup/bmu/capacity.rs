@@ -20,6 +20,7 @@ pub(super) fn capacity<T: Transport>(
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let bmu = &board.session()?.bmu;
+    device::needs_register_path(bmu)?;
     let objects = device::objects(bmu, OBJECTS);
     // A list with room for all but one; a device of one buffer has no other list.
     let capacity = (objects - 1).max(1);

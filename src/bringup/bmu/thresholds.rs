@@ -30,6 +30,7 @@ pub(super) fn exhaustion<T: Transport>(
     if !bmu.capabilities().thresholds {
         return Err(Failure::Skip("the device has no thresholds".into()));
     }
+    device::needs_register_path(bmu)?;
     let objects = device::objects(bmu, OBJECTS);
     if objects < FEWEST {
         let why = format!("pools of {objects} buffers have no room for two thresholds");

@@ -88,7 +88,9 @@ pub(super) fn best_list<T: Transport>(
 ) -> Result<List<T>, Failure> {
     let bmu = &session.bmu;
     let mut list = open_list(bmu, low_base(bmu), objects, objects)?;
-    if bmu.capabilities().portals > 0 {
+    if bmu.capabilities().portals == 0 {
+        needs_register_path(bmu)?;
+    } else {
         let config = PortalConfig::for_pool(objects, bmu.capabilities().ring_log2);
         RingMemory::on_node(session, config, node)?.open_portal(&mut list)?;
     }
@@ -101,6 +103,14 @@ pub(super) fn lanes<T: Transport>(bmu: &Bmu<T>, wanted: u16) -> (u16, &'static s
     match can.portals {
         0 => (wanted.min(can.pools), "registers"),
         portals => (wanted.min(portals).min(can.pools), "portals"),
+    }
+}
+
+/// Skips a rung that moves objects by registers on a device that has no registers for that.
+pub(in crate::bringup) fn needs_register_path<T: Transport>(bmu: &Bmu<T>) -> Result<(), Failure> {
+    match bmu.capabilities().register_path {
+        true => Ok(()),
+        false => Err(Failure::Skip("the device has no register path".into())),
     }
 }
 

@@ -23,7 +23,9 @@ pub(super) fn stale<T: Transport>(
         let mut list = device::small_list(bmu)?;
         stale += u64::from(list.available()?);
         let of = list.name();
-        ensure!(list.alloc()?.is_none(), ListSymptom::NotGiven { of });
+        if bmu.capabilities().register_path {
+            ensure!(list.alloc()?.is_none(), ListSymptom::NotGiven { of });
+        }
         lists.push(list);
     }
     evidence.count("pools", pools);
@@ -38,6 +40,7 @@ pub(super) fn single<T: Transport>(
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let bmu = &board.session()?.bmu;
+    device::needs_register_path(bmu)?;
     for base in [device::low_base(bmu), device::high_base(bmu)] {
         let objects = device::objects(bmu, OBJECTS);
         let mut list = device::open_list(bmu, base, objects, objects)?;
