@@ -429,7 +429,7 @@ fn open_sim(device: Address) -> Result<AnyTransport, DeviceError> {
         return Err(DeviceError::NoModel { device, model });
     }
     let open = || {
-        let mut config = SimConfig::default();
+        let mut config = SimConfig::new(&device.target)?;
         for (key, value) in &device.options {
             config.set(key, value)?;
         }

@@ -1,6 +1,6 @@
 //! PCI configuration space (SPEC 3): values, write masks, capabilities.
 
-use hwpool_devices::bmu::regs;
+use crate::shape::Shape;
 
 /// Command register: the function claims its BARs.
 pub(crate) const COMMAND_MEMORY: u16 = 1 << 1;
@@ -30,13 +30,9 @@ const AER: usize = 0x100;
 const TRANSACTIONS_PENDING: u16 = 1 << 5;
 /// Link Status and Capabilities: 8 GT/s on 8 lanes.
 const LINK: u16 = 3 | 8 << 4;
-/// Where the firmware put the BARs.
-const BAR_ADDRESSES: [u64; 3] = [0xfe80_0000, 0xfe90_0000, 0xfea0_0000];
-const BAR_SIZES: [u64; 3] = [
-    regs::CONTROL_BAR_SIZE,
-    regs::OPERATION_BAR_SIZE,
-    regs::MSIX_BAR_SIZE,
-];
+/// Where the firmware puts the first BAR, and the least distance to the next.
+const BAR_ADDRESS: u64 = 0xfe80_0000;
+const BAR_DISTANCE: u64 = 0x10_0000;
 
 /// What a write of configuration space started.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -58,25 +54,31 @@ pub(crate) struct ConfigSpace {
 
 impl ConfigSpace {
     /// Makes the space as reset leaves it.
-    pub(crate) fn new(vectors: u16) -> ConfigSpace {
+    pub(crate) fn new(shape: &Shape) -> ConfigSpace {
         let mut space = ConfigSpace {
             bytes: vec![0; 4096],
             reset: Vec::new(),
             writable: vec![0; 4096],
             clears: vec![0; 4096],
         };
-        space.header();
+        space.header(shape);
         space.express();
-        space.msix(vectors);
+        space.msix(shape);
         space.errors();
         space.reset = space.bytes.clone();
         space
     }
 
     /// Does what firmware does: assigns the BARs and turns memory decoding on.
-    pub(crate) fn power_up(&mut self) {
-        for (i, address) in BAR_ADDRESSES.iter().enumerate() {
-            self.set32(usize::from(BAR0) + i * 8, *address as u32 | 0x4);
+    pub(crate) fn power_up(&mut self, shape: &Shape) {
+        let mut next = BAR_ADDRESS;
+        for (bar, size) in shape.bars {
+            let address = next.next_multiple_of(*size);
+            self.set32(
+                usize::from(BAR0) + usize::from(*bar) * 4,
+                address as u32 | 0x4,
+            );
+            next = address + size.next_multiple_of(BAR_DISTANCE);
         }
         self.set16(usize::from(COMMAND), COMMAND_MEMORY);
     }
@@ -133,24 +135,24 @@ impl ConfigSpace {
         *byte &= !(value & self.clears[at]);
     }
 
-    fn header(&mut self) {
-        self.set16(0x00, regs::VENDOR_ID);
-        self.set16(0x02, regs::DEVICE_ID);
+    fn header(&mut self, shape: &Shape) {
+        self.set16(0x00, shape.vendor);
+        self.set16(0x02, shape.device);
         self.allow16(
             COMMAND,
             COMMAND_MEMORY | COMMAND_MASTER | 1 << 6 | 1 << 8 | 1 << 10,
         );
         self.set16(0x06, 1 << 4); // Capabilities List
         self.clears[0x07] = 0xf9; // error bits of the status register
-        self.set32(0x08, 0x0880_0001);
+        self.set32(0x08, shape.class << 8 | 1);
         self.writable[0x0c] = 0xff; // Cache Line Size: kept for software's sake
-        for (i, size) in BAR_SIZES.iter().enumerate() {
-            let low = usize::from(BAR0) + i * 8;
+        for (bar, size) in shape.bars {
+            let low = usize::from(BAR0) + usize::from(*bar) * 4;
             self.set32(low, 0x4); // 64-bit memory, not prefetchable
             self.allow32(low, !(*size as u32 - 1));
             self.allow32(low + 4, u32::MAX);
         }
-        self.set16(0x2c, regs::VENDOR_ID);
+        self.set16(0x2c, shape.vendor);
         self.set16(0x2e, 0x0001);
         self.bytes[0x34] = EXPRESS as u8;
         self.writable[0x3c] = 0xff; // Interrupt Line: a scratch byte of the firmware's
@@ -171,14 +173,13 @@ impl ConfigSpace {
         self.set32(at + 0x2c, 0x0e); // 2.5, 5 and 8 GT/s
     }
 
-    fn msix(&mut self, vectors: u16) {
+    fn msix(&mut self, shape: &Shape) {
         let at = usize::from(MSIX);
         self.set16(at, 0x11);
-        self.set16(at + 2, vectors - 1);
+        self.set16(at + 2, shape.vectors - 1);
         self.allow16(MSIX_CONTROL, MSIX_ENABLE | MSIX_FUNCTION_MASK);
-        self.set32(at + 4, u32::from(regs::MSIX_BAR));
-        let pba = regs::MSIX_PBA_OFFSET as u32 | u32::from(regs::MSIX_BAR);
-        self.set32(at + 8, pba);
+        self.set32(at + 4, u32::from(shape.msix_bar));
+        self.set32(at + 8, shape.msix_pba as u32 | u32::from(shape.msix_bar));
     }
 
     fn errors(&mut self) {
@@ -219,10 +220,17 @@ impl ConfigSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SimConfig;
+
+    fn shape(vectors: u16) -> Shape {
+        let mut config = SimConfig::default();
+        config.set("vectors", &vectors.to_string()).unwrap();
+        config.options.shape()
+    }
 
     #[test]
     fn the_capability_list_reaches_all_and_ends() {
-        let space = ConfigSpace::new(32);
+        let space = ConfigSpace::new(&shape(32));
         let mut at = space.read(0x34, 1) as u16;
         let mut seen = Vec::new();
         while at != 0 && seen.len() < 10 {
@@ -236,7 +244,7 @@ mod tests {
 
     #[test]
     fn bars_are_sized_by_writing_ones() {
-        let mut space = ConfigSpace::new(1);
+        let mut space = ConfigSpace::new(&shape(1));
         for (i, size) in [0x1_0000u32, 0x8_0000, 0x2000].into_iter().enumerate() {
             let at = BAR0 + 8 * i as u16;
             space.write(at, 4, u32::MAX);
@@ -246,8 +254,8 @@ mod tests {
 
     #[test]
     fn writes_change_only_what_they_may() {
-        let mut space = ConfigSpace::new(1);
-        space.power_up();
+        let mut space = ConfigSpace::new(&shape(1));
+        space.power_up(&shape(1));
         assert_eq!(space.write(0, 4, 0), Effect::None);
         assert_eq!(space.read(0, 4), 0xb0f5_1234);
         assert_eq!(space.write(COMMAND, 2, 0xffff), Effect::Messages);
@@ -262,7 +270,7 @@ mod tests {
 
     #[test]
     fn no_legacy_interrupt_and_a_truthful_link() {
-        let space = ConfigSpace::new(1);
+        let space = ConfigSpace::new(&shape(1));
         assert_eq!(space.read(0x3d, 1), 0);
         assert_eq!(space.read(EXPRESS + 0x12, 2), 0x83);
         assert_eq!(space.read(EXPRESS + 4, 4) >> 28 & 1, 1);

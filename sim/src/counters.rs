@@ -2,7 +2,7 @@
 
 /// Traffic between host and device since the model was made or the counters were reset.
 ///
-/// Kinds overlap nowhere: a doorbell is a write of `PORTAL_DOORBELL` and is not among `mmio_writes`. TLP bytes include
+/// Kinds overlap nowhere: a doorbell is a write of a hot register and is not among `mmio_writes`. TLP bytes include
 /// the headers and the interrupts' messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -11,7 +11,7 @@ pub struct Counters {
     pub mmio_reads: u64,
     /// Register writes, doorbells left out.
     pub mmio_writes: u64,
-    /// Writes of `PORTAL_DOORBELL`.
+    /// Writes of hot registers, such as `PORTAL_DOORBELL`.
     pub doorbells: u64,
     /// Reads of configuration space.
     pub config_reads: u64,
@@ -25,7 +25,7 @@ pub struct Counters {
     pub dma_writes: u64,
     /// Bytes that they carried.
     pub dma_write_bytes: u64,
-    /// Status lines among the memory writes.
+    /// Reports of state, such as status lines, among the memory writes.
     pub status_lines: u64,
     /// MSI-X messages sent, by vector.
     pub interrupts: Vec<u64>,

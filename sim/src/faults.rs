@@ -1,18 +1,21 @@
 //! Faults as data: what goes wrong, where, and at which occurrence.
 //!
+//! Here is the vocabulary of faults, which all models share. Some any device behind a PCI function can have; the others
+//! are offered by a model, which says what each does to it ([`ModelInfo::faults`](crate::ModelInfo)).
+//!
 //! A fault file is TOML:
 //!
 //! ```toml
 //! [[fault]]
 //! kind = "read-all-ones"   # see FaultKind
-//! register = "POOL_STATUS" # where it applies; everywhere if left out
+//! register = "STATUS"      # where it applies; everywhere if left out
 //! index = 0                # which of an array; any if left out
 //! nth = 3                  # from the n-th matching occurrence on (1)
 //! times = 1                # how often; 0: for ever (1, but 0 for `stuck` and `gone`)
 //! value = 0                # what it means depends on the kind (0)
 //! ```
 
-use hwpool_devices::bmu::regs;
+use hwpool_devices::reg::Register;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -39,29 +42,27 @@ kinds! {
     ReadAllOnes = "read-all-ones";
     /// A register reads as `value` whatever was written. Needs `register`.
     Stuck = "stuck";
-    /// `POOL_BASE` and `POOL_END` keep only the low `value` bits (default 40).
+    /// Registers of addresses keep only the low `value` bits (default 40).
     NarrowAddress = "narrow-address";
-    /// A doorbell arrives `value` nanoseconds late, or never if 0. `index` is the portal.
+    /// A doorbell arrives `value` nanoseconds late, or never if 0.
     DelayedDoorbell = "delayed-doorbell";
     /// An interrupt's message is lost. `index` is the vector.
     LostInterrupt = "lost-interrupt";
     /// A register access is followed by an interrupt nobody raised, of vector `value`.
     SpuriousInterrupt = "spurious-interrupt";
-    /// A buffer is handed out that is out already. `register` is `POOL_ALLOC` or `PORTAL_DOORBELL`, `index` the
-    /// pool or portal; so for the next two.
+    /// A buffer is handed out that is out already.
     DuplicateBuffer = "duplicate-buffer";
-    /// An address outside of the pool is handed out: `value`, or the pool's end if 0.
+    /// A buffer is handed out that does not exist: `value`, or the first one past the last if 0.
     OutOfRangeBuffer = "out-of-range-buffer";
     /// An address between two buffers is handed out.
     MisalignedBuffer = "misaligned-buffer";
-    /// An acquire entry is written with the phase of the lap before. `index` is the portal.
+    /// A ring entry is written as that of the lap before.
     StaleEntry = "stale-entry";
-    /// An acquire entry is counted but never written. `index` is the portal.
+    /// A ring entry is counted but never written.
     LostEntry = "lost-entry";
-    /// `value` (default 1) is added to a count, in the register and in status lines. `register` is `POOL_AVAILABLE`,
-    /// `PORTAL_RELEASE_HEAD` or `PORTAL_ACQUIRE_TAIL`. `index` is the register's; in status lines the portal's.
+    /// `value` (default 1) is added to a count.
     WrongCount = "wrong-count";
-    /// A DMA access is refused. `index` is the portal.
+    /// A DMA access is refused.
     DmaFault = "dma-fault";
     /// A reset, of either kind, does nothing.
     ResetDoesNothing = "reset-does-nothing";
@@ -74,6 +75,48 @@ impl FaultKind {
     pub fn name(self) -> &'static str {
         let found = FaultKind::ALL.iter().find(|(_, kind)| *kind == self);
         found.map_or("", |(name, _)| name)
+    }
+}
+
+/// A kind of fault that one model and its like can have.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Offer {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// What it does to this device: at which registers it strikes, and what `index` and `value` mean.
+    pub doc: &'static str,
+}
+
+impl Offer {
+    pub(crate) const fn new(kind: FaultKind, doc: &'static str) -> Offer {
+        Offer { kind, doc }
+    }
+}
+
+/// What can go wrong with one device, and where.
+#[derive(Debug, Copy, Clone)]
+pub(crate) struct Possible<'a> {
+    pub(crate) table: &'a [Register],
+    /// Beside what any device can have.
+    pub(crate) offers: &'a [Offer],
+}
+
+/// What any device behind a PCI function can have.
+const GENERAL: [FaultKind; 7] = [
+    FaultKind::ReadFails,
+    FaultKind::ReadAllOnes,
+    FaultKind::Stuck,
+    FaultKind::LostInterrupt,
+    FaultKind::SpuriousInterrupt,
+    FaultKind::ResetDoesNothing,
+    FaultKind::Gone,
+];
+
+impl FaultKind {
+    /// Tells whether any device can have it, and not only those whose model offers it.
+    pub fn is_general(self) -> bool {
+        GENERAL.contains(&self)
     }
 }
 
@@ -102,12 +145,24 @@ pub enum FaultError {
     #[error("{0}")]
     Syntax(String),
     /// There is no such kind.
-    #[error("line {line}: no kind of fault `{kind}`: known are {}", known())]
+    #[error("line {line}: no kind of fault `{kind}`: known are {known}")]
     UnknownKind {
         /// Line of the file, from 1.
         line: usize,
         /// What was asked for.
         kind: String,
+        /// What this device can have.
+        known: String,
+    },
+    /// A kind of fault that this device can't have.
+    #[error("line {line}: this device can't have the fault `{kind}`: it can have {known}")]
+    NotOffered {
+        /// Line of the file, from 1; 0 where there is no file.
+        line: usize,
+        /// What was asked for.
+        kind: &'static str,
+        /// What it can have.
+        known: String,
     },
     /// There is no such register.
     #[error("line {line}: no register `{register}` (see `hwpool regs list`)")]
@@ -127,9 +182,17 @@ pub enum FaultError {
     },
 }
 
-fn known() -> String {
-    let names: Vec<&str> = FaultKind::ALL.iter().map(|(name, _)| *name).collect();
-    names.join(", ")
+/// Tells whether a device can have a kind of fault.
+fn has(possible: Possible<'_>, kind: FaultKind) -> bool {
+    kind.is_general() || possible.offers.iter().any(|offer| offer.kind == kind)
+}
+
+fn known(possible: Possible<'_>) -> String {
+    let all = FaultKind::ALL.iter();
+    let own: Vec<&str> = (all.filter(|(_, kind)| has(possible, *kind)))
+        .map(|(name, _)| *name)
+        .collect();
+    own.join(", ")
 }
 
 #[derive(Deserialize)]
@@ -205,26 +268,30 @@ impl Fault {
         self
     }
 
-    /// Reads the text of a fault file.
-    ///
-    /// # Errors
-    ///
-    /// The first mistake, with its line.
-    pub fn parse_file(text: &str) -> Result<Vec<Fault>, FaultError> {
+    /// Reads the text of a fault file for a device.
+    pub(crate) fn parse_file(text: &str, possible: Possible<'_>) -> Result<Vec<Fault>, FaultError> {
         let file: File = toml::from_str(text)
             .map_err(|e| FaultError::Syntax(e.to_string().trim_end().into()))?;
-        file.fault.into_iter().map(|f| f.check(text)).collect()
+        let entries = file.fault.into_iter();
+        entries.map(|entry| entry.check(text, possible)).collect()
     }
 
-    /// Checks that the fault can happen; `line` goes into the error.
-    pub(crate) fn check(&self, line: usize) -> Result<(), FaultError> {
+    /// Checks that the fault can happen to a device; `line` goes into the error.
+    pub(crate) fn check(&self, possible: Possible<'_>, line: usize) -> Result<(), FaultError> {
+        if !has(possible, self.kind) {
+            return Err(FaultError::NotOffered {
+                line,
+                kind: self.kind.name(),
+                known: known(possible),
+            });
+        }
         let invalid = |reason: String| Err(FaultError::Invalid { line, reason });
         let row = match &self.register {
             None if self.kind == FaultKind::Stuck => {
                 return invalid("`stuck` needs a `register`".into());
             }
             None => None,
-            Some(name) => match regs::TABLE.iter().find(|row| row.name == **name) {
+            Some(name) => match possible.table.iter().find(|row| row.name == **name) {
                 Some(row) => Some(row),
                 None => {
                     return Err(FaultError::UnknownRegister {
@@ -247,13 +314,14 @@ impl Fault {
 }
 
 impl Entry {
-    fn check(self, text: &str) -> Result<Fault, FaultError> {
+    fn check(self, text: &str, possible: Possible<'_>) -> Result<Fault, FaultError> {
         let line = |at: usize| 1 + text[..at].matches('\n').count();
         let name = self.kind.get_ref();
         let Some((_, kind)) = FaultKind::ALL.iter().find(|(n, _)| n == name) else {
             return Err(FaultError::UnknownKind {
                 line: line(self.kind.span().start),
                 kind: name.clone(),
+                known: known(possible),
             });
         };
         let base = Fault::new(*kind);
@@ -269,7 +337,7 @@ impl Entry {
             times: self.times.unwrap_or(base.times),
             value: self.value.unwrap_or(base.value),
         };
-        fault.check(line(at))?;
+        fault.check(possible, line(at))?;
         Ok(fault)
     }
 }
@@ -329,10 +397,15 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SimConfig;
+
+    fn parse(text: &str) -> Result<Vec<Fault>, FaultError> {
+        SimConfig::default().parse_faults(text)
+    }
 
     #[test]
     fn a_file_is_read_with_its_defaults() {
-        let faults = Fault::parse_file(
+        let faults = parse(
             "[[fault]]\nkind = \"read-all-ones\"\nregister = \"POOL_STATUS\"\nindex = 2\nnth = 3\n\
              [[fault]]\nkind = \"gone\"\n",
         );
@@ -344,14 +417,14 @@ mod tests {
             Fault::new(FaultKind::Gone).times(0),
         ];
         assert_eq!(faults, Ok(expected));
-        assert_eq!(Fault::parse_file(""), Ok(vec![]));
+        assert_eq!(parse(""), Ok(vec![]));
     }
 
     #[test]
     fn mistakes_name_their_line() {
         let text = |body: &str| {
             let file = format!("# a comment\n[[fault]]\n{body}\n");
-            Fault::parse_file(&file).unwrap_err().to_string()
+            parse(&file).unwrap_err().to_string()
         };
         let kind = text("kind = \"lost\"");
         assert!(
@@ -369,6 +442,22 @@ mod tests {
         assert!(index.contains("64 registers"), "{index}");
         assert!(text("kind = \"stuck\"").contains("needs a `register`"));
         assert!(text("kind = \"gone\"\nnth = 0").contains("from 1"));
+    }
+
+    #[test]
+    fn a_fault_that_a_device_can_not_have_is_refused_with_those_that_it_can() {
+        let config = SimConfig::new("fifo").unwrap();
+        let error = config.parse_faults("[[fault]]\nkind = \"stale-entry\"");
+        let text = error.unwrap_err().to_string();
+        assert!(
+            text.contains("line 2") && text.contains("`stale-entry`"),
+            "{text}"
+        );
+        let (_, known) = text.split_once("it can have").unwrap();
+        assert!(known.contains("gone") && known.contains("wrong-count"));
+        assert!(!known.contains("stale-entry"), "{known}");
+        let pool = config.parse_faults("[[fault]]\nkind = \"gone\"\nregister = \"POOL_ALLOC\"");
+        assert!(matches!(pool, Err(FaultError::UnknownRegister { .. })));
     }
 
     #[test]

@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use hwpool_devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
 
-use crate::config::{ConfigError, Mode, SimConfig};
+use crate::config::{Mode, SimConfig};
 use crate::counters::Counters;
 use crate::faults::{Fault, FaultError};
 use crate::model::Model;
+use crate::parameter::ConfigError;
 use crate::violation::Violation;
 pub use handles::{SimBar, SimDoorbell, SimIrq};
 use shared::{Keeper, Shared};
@@ -27,13 +28,7 @@ use shared::{Keeper, Shared};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimError {
-    /// There is no model of that name.
-    #[error("no model `{name}`: known are bmu")]
-    UnknownModel {
-        /// What was asked for.
-        name: String,
-    },
-    /// A parameter is out of its range.
+    /// There is no such model, or a parameter is out of its range.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The model's thread could not be started.
@@ -65,9 +60,7 @@ impl InProcess {
     ///
     /// No such model, a parameter out of its range, or no thread to be had.
     pub fn open(name: &str, address: &str, config: SimConfig) -> Result<InProcess, SimError> {
-        if !crate::MODELS.iter().any(|model| model.name == name) {
-            return Err(SimError::UnknownModel { name: name.into() });
-        }
+        config.check_model(name)?;
         let threaded = config.mode == Mode::Threaded;
         let model = Model::new(config)?;
         let shared = Arc::new(Shared::new(address.into(), threaded, model));
@@ -135,7 +128,10 @@ impl Transport for InProcess {
     }
 
     fn bar(&self, index: u8) -> Result<SimBar, BusError> {
-        let size = Model::bar_size(index).ok_or(BusError::NoBar { bar: index })?;
+        let size = self
+            .shared
+            .with(|model| model.bar_size(index))
+            .ok_or(BusError::NoBar { bar: index })?;
         Ok(SimBar {
             shared: Arc::clone(&self.shared),
             index,

@@ -1,7 +1,5 @@
 //! The MSI-X table and pending bit array in BAR 4.
 
-use hwpool_devices::bmu::regs::MSIX_PBA_OFFSET;
-
 /// Vector Control: Mask Bit.
 const MASKED: u32 = 1;
 
@@ -10,11 +8,14 @@ pub(crate) struct Msix {
     /// Address low, address high, data, control of each vector.
     table: Vec<[u32; 4]>,
     pending: u32,
+    /// Offset of the pending bit array.
+    pba: u64,
 }
 
 impl Msix {
-    pub(crate) fn new(vectors: u16) -> Msix {
+    pub(crate) fn new(vectors: u16, pba: u64) -> Msix {
         Msix {
+            pba,
             table: vec![[0, 0, 0, MASKED]; usize::from(vectors)],
             pending: 0,
         }
@@ -75,8 +76,8 @@ impl Msix {
     }
 
     fn word(&self, offset: u64) -> Option<u32> {
-        if offset >= MSIX_PBA_OFFSET {
-            return match offset - MSIX_PBA_OFFSET {
+        if offset >= self.pba {
+            return match offset - self.pba {
                 0 => Some(self.pending),
                 4 => Some(0),
                 _ => None,
@@ -93,10 +94,10 @@ mod tests {
 
     #[test]
     fn a_masked_vector_waits_in_the_pending_array() {
-        let mut msix = Msix::new(2);
+        let mut msix = Msix::new(2, 0x1000);
         msix.hold(1);
         assert_eq!(msix.release(), 0);
-        assert_eq!(msix.read(MSIX_PBA_OFFSET, 8), Some(2));
+        assert_eq!(msix.read(0x1000, 8), Some(2));
         msix.write(16 + 8, 8, 0x55).unwrap();
         assert_eq!(msix.read(16 + 8, 4), Some(0x55));
         assert_eq!((msix.release(), msix.release()), (2, 0));
@@ -104,10 +105,10 @@ mod tests {
 
     #[test]
     fn the_table_has_its_vectors_and_no_more() {
-        let mut msix = Msix::new(2);
+        let mut msix = Msix::new(2, 0x1000);
         assert_eq!(msix.read(12, 4), Some(1));
         assert_eq!(msix.read(32, 4), None);
         assert_eq!(msix.write(32, 4, 0), None);
-        assert_eq!(msix.write(MSIX_PBA_OFFSET, 4, 1), None);
+        assert_eq!(msix.write(0x1000, 4, 1), None);
     }
 }

@@ -27,14 +27,16 @@ pub enum ViolationKind {
     InReset,
     /// A doorbell out of bounds.
     BadDoorbell,
-    /// A doorbell of a portal that is disabled or stopping.
+    /// A doorbell of something that is disabled or stopping.
     DoorbellDisabled,
     /// A write of configuration in use, or an enable of an invalid configuration.
     ConfigInUse,
     /// A DMA access of the device that the IOMMU refused.
     DmaRefused,
-    /// A release entry that was announced before it was there.
+    /// A ring entry that was announced before it was there.
     StaleEntry,
+    /// A buffer was given that the device has already, where the specification leaves it to the host to know.
+    GivenTwice,
 }
 
 /// One broken rule, with what is needed to find the cause.

@@ -1,66 +1,67 @@
 //! Everything around the device's logic: host memory behind the IOMMU, the link, configuration space, interrupts, and
-//! what is kept about them. The device logic in `bmu/` acts on it and holds no part of it.
+//! what is kept about them. The logic of a device acts on it and holds no part of it.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::config::SimConfig;
 use crate::config_space::{COMMAND_MASTER, ConfigSpace, MSIX_ENABLE, MSIX_FUNCTION_MASK};
 use crate::counters::Counters;
 use crate::faults::{FaultKind, Faults};
 use crate::iommu::Iommu;
 use crate::msix::Msix;
 use crate::rng::Rng;
+use crate::shape::Shape;
 use crate::timing::{self, Link};
 use crate::violation::{ViolationKind, Violations};
 
 /// Something on its way from the device to the host, in the order in which it was sent.
 #[derive(Debug)]
 pub(crate) enum Upstream {
-    /// Acquire entries of one portal, next to each other.
-    Entries {
-        portal: u16,
-        epoch: u64,
-        first: u32,
-        iova: u64,
-        words: Vec<u64>,
-    },
-    /// A status line.
-    Status {
-        portal: u16,
-        epoch: u64,
-        iova: u64,
-        line: [u64; 4],
-        /// The portal becomes disabled when it has arrived.
-        last: bool,
-    },
+    /// A write of host memory.
+    Write(Sent),
     /// An MSI-X message.
     Message { vector: u16 },
 }
 
-/// Something that the device will do by itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Task {
-    /// Release entries have come that a doorbell with that ACQUIRE_HEAD had announced.
-    Fetched {
-        portal: u16,
-        epoch: u64,
-        entries: Vec<u64>,
-        head: u32,
-    },
-    /// Look whether the portal can take buffers now.
-    Fill { portal: u16, epoch: u64 },
-    /// A doorbell that a fault has held back.
-    Doorbell { portal: u16, value: u64 },
-    /// The soft reset is over.
-    Ready,
-    /// The function level reset is over.
-    Alive,
+/// A write of host memory that is under way.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) iova: u64,
+    pub(crate) words: Vec<u64>,
+    pub(crate) ticket: Ticket,
+}
+
+/// What the device's logic wants to know again of a write when it arrives.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    /// Which part of the device has sent it, and in which of its lives.
+    pub(crate) channel: u16,
+    pub(crate) epoch: u64,
+    /// What it is, as the logic has coded it.
+    pub(crate) kind: u64,
+}
+
+/// What a world is made of, whatever the device.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) seed: u64,
+    pub(crate) instant: bool,
+    pub(crate) iommu: Iommu,
+    pub(crate) faults: Faults,
+    pub(crate) read_latency_ns: u64,
+    pub(crate) jitter_ns: u64,
+    pub(crate) preemption: u32,
 }
 
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) config: SimConfig,
+    /// Most that chance adds to a delay, in picoseconds.
+    jitter: u64,
+    preemption: u32,
+    pub(crate) vectors: u16,
+    /// The register that stands for interrupts in fault files.
+    interrupt_register: &'static str,
+    /// The hot doorbells that the device serves now, a bit each: its logic keeps this.
+    pub(crate) running: u64,
     /// Picoseconds since the model was made.
     pub(crate) now: u64,
     /// No virtual time: everything takes place at once.
@@ -74,48 +75,44 @@ pub(crate) struct World {
     pub(crate) violations: Violations,
     pub(crate) faults: Faults,
     pub(crate) upstream: VecDeque<(u64, Upstream)>,
-    pub(crate) agenda: BinaryHeap<Reverse<(u64, u64, Task)>>,
     /// Messages that arrived, by vector, since the owner looked.
     pub(crate) arrived: Vec<u64>,
     pub(crate) any_arrived: bool,
     /// The `gone` fault has struck.
     pub(crate) gone: bool,
-    /// Buffers for entries under way, used again.
+    /// Buffers for words under way, used again.
     spare: Vec<Vec<u64>>,
-    planned: u64,
 }
 
 impl World {
-    pub(crate) fn new(config: SimConfig, instant: bool) -> World {
-        let vectors = usize::from(config.vectors);
-        let mut space = ConfigSpace::new(config.vectors);
-        space.power_up();
+    pub(crate) fn new(shape: &Shape, parts: Parts) -> World {
+        let vectors = usize::from(shape.vectors);
+        let mut space = ConfigSpace::new(shape);
+        space.power_up(shape);
         World {
+            jitter: parts.jitter_ns * 1000,
+            preemption: parts.preemption,
+            vectors: shape.vectors,
+            interrupt_register: shape.interrupt_register,
+            running: 0,
             now: 0,
-            instant,
-            iommu: Iommu::new(
-                config.iommu_ranges.clone(),
-                config.iommu_pages,
-                config.iommu_entries,
-            ),
+            instant: parts.instant,
+            iommu: parts.iommu,
             space,
-            msix: Msix::new(config.vectors),
-            link: Link::new(config.read_latency_ns, instant),
-            rng: Rng::new(config.seed),
+            msix: Msix::new(shape.vectors, shape.msix_pba),
+            link: Link::new(parts.read_latency_ns, parts.instant),
+            rng: Rng::new(parts.seed),
             counters: Counters {
                 interrupts: vec![0; vectors],
                 ..Counters::default()
             },
             violations: Violations::default(),
-            faults: Faults::new(config.faults.clone()),
+            faults: parts.faults,
             upstream: VecDeque::new(),
-            agenda: BinaryHeap::new(),
             arrived: vec![0; vectors],
             any_arrived: false,
             gone: false,
             spare: Vec::new(),
-            planned: 0,
-            config,
         }
     }
 
@@ -128,26 +125,22 @@ impl World {
         if self.instant {
             return 0;
         }
-        self.rng.up_to(self.config.jitter_ns * 1000)
+        self.rng.up_to(self.jitter)
     }
 
-    /// Puts a task on the agenda; equal times keep their order.
-    pub(crate) fn plan(&mut self, at: u64, task: Task) {
-        self.planned += 1;
-        self.agenda.push(Reverse((at, self.planned, task)));
+    /// Tells whether chance has the host pause after a doorbell.
+    pub(crate) fn preempts(&mut self) -> bool {
+        self.rng.one_in(self.preemption)
     }
 
-    /// Tells whether the device may use the bus for `portal` now.
-    pub(crate) fn may_dma(&mut self, portal: u16) -> bool {
-        if self.space.command() & COMMAND_MASTER == 0 {
-            let place = format!("portal {portal}");
-            self.violation(ViolationKind::BusMasterOff, place, 0);
-            return false;
-        }
-        let spoiled = self
-            .faults
-            .hit(FaultKind::DmaFault, "PORTAL_DOORBELL", portal);
-        !self.gone && spoiled.is_none()
+    /// Tells whether the function may issue memory requests.
+    pub(crate) fn is_master(&self) -> bool {
+        self.space.command() & COMMAND_MASTER != 0
+    }
+
+    /// Returns when everything sent so far has arrived, or 0 where all has.
+    pub(crate) fn landed_at(&self) -> u64 {
+        self.upstream.back().map_or(0, |(at, _)| *at)
     }
 
     /// Accounts for a DMA read of `bytes`; returns when its data are in the device.
@@ -172,7 +165,7 @@ impl World {
 
     /// Sends something to the host, behind all that was sent before.
     pub(crate) fn send(&mut self, at: u64, item: Upstream) {
-        let at = at.max(self.upstream.back().map_or(0, |(last, _)| *last));
+        let at = at.max(self.landed_at());
         self.upstream.push_back((at, item));
     }
 
@@ -182,14 +175,14 @@ impl World {
         if control & MSIX_ENABLE == 0 || self.gone {
             return;
         }
-        let master = self.space.command() & COMMAND_MASTER != 0;
+        let master = self.is_master();
         if control & MSIX_FUNCTION_MASK != 0 || self.msix.is_masked(vector) || !master {
             self.msix.hold(vector);
             return;
         }
         if (self
             .faults
-            .hit(FaultKind::LostInterrupt, "IRQ_TRIGGER", vector))
+            .hit(FaultKind::LostInterrupt, self.interrupt_register, vector))
         .is_none()
         {
             self.send_message(vector);
@@ -199,7 +192,7 @@ impl World {
     /// Sends the messages that were held and need not be any longer.
     pub(crate) fn release_messages(&mut self) {
         let control = self.space.msix_control();
-        let master = self.space.command() & COMMAND_MASTER != 0;
+        let master = self.is_master();
         if control & MSIX_ENABLE == 0 || control & MSIX_FUNCTION_MASK != 0 || !master {
             return;
         }
@@ -227,7 +220,7 @@ impl World {
         self.any_arrived = true;
     }
 
-    /// Returns an empty buffer for entries.
+    /// Returns an empty buffer for words.
     pub(crate) fn words(&mut self) -> Vec<u64> {
         self.spare.pop().unwrap_or_default()
     }

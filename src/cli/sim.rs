@@ -8,7 +8,7 @@ use hwpool::sim::{MODELS, SimConfig};
 use hwpool::user::SimDevice;
 use hwpool::user::server::Server;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::signal::Stop;
 use super::{Output, Usage};
@@ -66,11 +66,6 @@ pub(crate) fn run(sim: Sim, output: Output) -> anyhow::Result<()> {
 /// Serves until a signal says stop.
 fn run_server(args: &Serve, output: Output) -> anyhow::Result<()> {
     let config = args.config()?;
-    if !MODELS.iter().any(|model| model.name == args.model) {
-        let names: Vec<_> = MODELS.iter().map(|model| model.name).collect();
-        let (model, names) = (&args.model, names.join(", "));
-        return Err(Usage(format!("no model `{model}`: there is {names}")).into());
-    }
     allow_many_descriptors();
     let mut device = SimDevice::new(&args.model, config)?;
     let server = Server::bind(&args.socket)?;
@@ -88,7 +83,7 @@ impl Serve {
     fn config(&self) -> anyhow::Result<SimConfig> {
         let usage =
             |error: hwpool::sim::ConfigError| Usage(format!("{:#}", anyhow::Error::from(error)));
-        let mut config = SimConfig::default();
+        let mut config = SimConfig::new(&self.model).map_err(usage)?;
         config.set("mode", "threaded").map_err(usage)?;
         let own = [
             ("seed", self.seed.is_some()),
@@ -131,28 +126,39 @@ fn allow_many_descriptors() {
 const ABOUT_COLUMN: usize = 19;
 
 fn list(output: Output) -> anyhow::Result<()> {
-    let options = SimConfig::KEYS;
-    output.print(
-        || {
-            let models = MODELS
-                .iter()
-                .map(|m| json!({ "address": format!("sim:{}", m.name), "about": m.doc }));
-            let options = options
-                .iter()
-                .map(|(key, about)| json!({ "key": key, "about": about }));
-            json!({ "schema": "hwpool.sim/1", "models": models.collect::<Vec<_>>(),
-                    "options": options.collect::<Vec<_>>() })
-        },
-        || {
-            let models = MODELS
-                .iter()
-                .map(|m| format!("sim:{:<14} {}\n", m.name, m.doc));
-            let options = options
-                .iter()
-                .map(|(key, about)| format!("  {key:<16} {about}\n"));
-            let header = "\noptions, as in sim:bmu?seed=7&mode=threaded\n".to_string();
-            let text: String = models.chain([header]).chain(options).collect();
-            output.fold(&text, ABOUT_COLUMN)
-        },
-    )
+    output.print(list_json, || output.fold(&list_text(), ABOUT_COLUMN))
+}
+
+/// Lists models and options; an option that only one model has says which.
+fn list_json() -> Value {
+    let option = |model: Option<&str>, (key, about): &(&str, &str)| json!({ "key": key, "about": about, "model": model });
+    let models = MODELS
+        .iter()
+        .map(|m| json!({ "address": format!("sim:{}", m.name), "about": m.doc }));
+    let general = SimConfig::KEYS.iter().map(|key| option(None, key));
+    let own = MODELS
+        .iter()
+        .flat_map(|model| model.keys.iter().map(|key| option(Some(model.name), key)));
+    json!({ "schema": "hwpool.sim/1", "models": models.collect::<Vec<_>>(),
+            "options": general.chain(own).collect::<Vec<_>>() })
+}
+
+fn list_text() -> String {
+    let options = |keys: &[(&str, &str)]| -> String {
+        let lines = keys.iter();
+        lines
+            .map(|(key, about)| format!("  {key:<16} {about}\n"))
+            .collect()
+    };
+    let models = MODELS
+        .iter()
+        .map(|m| format!("sim:{:<14} {}\n", m.name, m.doc));
+    let mut text: String = models.collect();
+    text += "\noptions, as in sim:bmu?seed=7&mode=threaded\n";
+    text += &options(SimConfig::KEYS);
+    for model in MODELS.iter().filter(|model| !model.keys.is_empty()) {
+        text += &format!("\noptions of sim:{} alone\n", model.name);
+        text += &options(model.keys);
+    }
+    text
 }

@@ -72,6 +72,13 @@ pub(crate) struct Errors {
 const COUNT_LIMIT: u32 = 0xffff_fffe;
 
 impl Errors {
+    /// Empties the record where bit 0 is written.
+    pub(super) fn clear_record(&mut self, value: u32) {
+        if value != 0 {
+            (self.record, self.address) = (0, 0);
+        }
+    }
+
     /// Notes one error; returns whether its bit is new and enabled.
     fn note(&mut self, kind: ErrorKind, record: u64, address: u64) -> bool {
         let count = &mut self.count[kind as usize];
@@ -86,12 +93,20 @@ impl Errors {
     }
 }
 
+/// Clears errors of a pool or portal, and with the last of them the first one's address.
+pub(super) fn clear_errors(error: &mut u32, address: &mut u64, bits: u32) {
+    *error &= !bits;
+    if *error == 0 {
+        *address = 0;
+    }
+}
+
 impl Bmu {
     /// Reports an error: bit, count, record, interrupt.
     #[cold]
     pub(super) fn error(
         &mut self,
-        w: &mut World,
+        world: &mut World,
         kind: ErrorKind,
         source: Source,
         owner: Owner,
@@ -110,7 +125,7 @@ impl Bmu {
             | u64::from(portal) << 24;
         self.note_owner(kind, owner, address);
         if self.errors.note(kind, record, address) {
-            self.raise(w, self.errors.vector);
+            self.raise(world, self.errors.vector);
         }
     }
 
@@ -133,10 +148,10 @@ impl Bmu {
     }
 
     /// Raises every kind in `kinds` as if it had happened.
-    pub(super) fn inject(&mut self, w: &mut World, kinds: u32, owner: Owner) {
+    pub(super) fn inject(&mut self, world: &mut World, kinds: u32, owner: Owner) {
         for kind in ErrorKind::ALL {
             if kinds & kind.bit() != 0 {
-                self.error(w, kind, Source::Injected, owner, 0);
+                self.error(world, kind, Source::Injected, owner, 0);
             }
         }
     }

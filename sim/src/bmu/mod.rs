@@ -1,21 +1,30 @@
 //! The BMU's logic: what the device does, written from `SPEC.md` alone.
 //!
-//! [`Bmu`] holds the registers and acts on the [`World`] around it. `registers` decodes and dispatches accesses, `pool`
-//! is the free list, `portal` the rings, `irq` and `errors` what they say of them.
+//! [`Bmu`] holds the registers and acts on the [`World`] around it. `registers` dispatches accesses, `pool`
+//! is the free list, `portal` the rings, `irq` and `errors` what they say of them; `config` and `faults` are what the
+//! model takes from its user.
 
+mod config;
 mod errors;
+mod faults;
 mod irq;
 mod pool;
 mod portal;
 mod registers;
 
+use hwpool_devices::bmu::regs::Id;
+
+use crate::agenda::Agenda;
 use crate::faults::FaultKind;
-use crate::world::{Task, World};
+use crate::logic::Logic;
+use crate::shape::Slot;
+use crate::world::{Sent, World};
+use config::Config;
+pub(crate) use config::MODEL;
 use errors::{ErrorKind, Errors, Owner, Source};
 use irq::Irqs;
 use pool::Pool;
 use portal::{Portal, State};
-pub(crate) use registers::{Id, Slot, find};
 
 /// CONTROL.ENABLE.
 const ENABLE: u32 = 1;
@@ -23,16 +32,32 @@ const ENABLE: u32 = 1;
 const QUIESCE: u32 = 2;
 /// How long a soft reset takes, in picoseconds.
 const RESET_TIME: u64 = 10_000_000;
-/// How long after a function level reset nobody may access the function (PCIe 6.6.2), in picoseconds.
-pub(crate) const FLR_TIME: u64 = 100_000_000_000;
+
+/// Something that the device will do by itself.
+#[derive(Debug)]
+enum Task {
+    /// Release entries have come that a doorbell with that ACQUIRE_HEAD had announced.
+    Fetched {
+        portal: u16,
+        epoch: u64,
+        entries: Vec<u64>,
+        head: u32,
+    },
+    /// Look whether the portal can take buffers now.
+    Fill { portal: u16, epoch: u64 },
+    /// A doorbell that a fault has held back.
+    Doorbell { portal: u16, value: u64 },
+    /// The soft reset is over.
+    Ready,
+}
 
 /// Registers and state of the device.
 #[derive(Debug)]
 pub(crate) struct Bmu {
+    config: Config,
+    agenda: Agenda<Task>,
     control: u32,
     ready: bool,
-    /// Not in the 100 ms after a function level reset.
-    pub(crate) alive: bool,
     reset_count: u32,
     liveness: u32,
     scratch: u64,
@@ -40,27 +65,25 @@ pub(crate) struct Bmu {
     irqs: Irqs,
     pools: Vec<Pool>,
     portals: Vec<Portal>,
-    /// Portals that run, a bit each.
-    pub(crate) running: u64,
     /// Where the round of waiting portals starts next.
     turn: u32,
 }
 
 impl Bmu {
-    pub(crate) fn new(pools: u16, portals: u16) -> Bmu {
+    fn new(config: Config) -> Bmu {
         Bmu {
+            agenda: Agenda::new(),
             control: 0,
             ready: true,
-            alive: true,
             reset_count: 0,
             liveness: 0,
             scratch: 0,
             errors: Errors::default(),
             irqs: Irqs::default(),
-            pools: (0..pools).map(|_| Pool::default()).collect(),
-            portals: (0..portals).map(|_| Portal::default()).collect(),
-            running: 0,
+            pools: (0..config.pools).map(|_| Pool::default()).collect(),
+            portals: (0..config.portals).map(|_| Portal::default()).collect(),
             turn: 0,
+            config,
         }
     }
 
@@ -70,28 +93,20 @@ impl Bmu {
     }
 
     /// Tells whether DMA reads are under way.
-    pub(crate) fn has_reads(&self) -> bool {
+    fn reads(&self) -> bool {
         self.portals.iter().any(|portal| portal.reads > 0)
     }
 
-    /// Has every portal forget its translations, so that none keeps unmapped memory.
-    pub(crate) fn invalidate(&mut self) {
-        for portal in &mut self.portals {
-            portal.invalidate();
-        }
-    }
-
     /// Does something that was put on the agenda.
-    pub(crate) fn run(&mut self, w: &mut World, task: Task) {
+    fn run(&mut self, world: &mut World, task: Task) {
         match task {
             Task::Ready => self.ready = true,
-            Task::Alive => self.alive = true,
-            Task::Doorbell { portal, value } => self.doorbell(w, usize::from(portal), value),
+            Task::Doorbell { portal, value } => self.doorbell(world, usize::from(portal), value),
             Task::Fill { portal, epoch } => {
                 let q = usize::from(portal);
                 // While not served this is taken up again by `resume`.
                 if self.portals[q].epoch == epoch && self.serves() {
-                    self.fill(w, q);
+                    self.fill(world, q);
                 }
             }
             Task::Fetched {
@@ -104,19 +119,14 @@ impl Bmu {
                 let portal = &self.portals[q];
                 let goes_on = matches!(portal.state, State::Running | State::Stopping);
                 if portal.epoch == epoch && goes_on {
-                    self.fetched(w, q, entries, head);
+                    self.fetched(world, q, entries, head);
                 }
             }
         }
     }
 
-    /// Something sent has arrived in host memory.
-    pub(crate) fn deliver(&mut self, w: &mut World, item: crate::world::Upstream) {
-        self.land(w, item);
-    }
-
     /// POOL_ALLOC: takes a buffer; 0 if there is none.
-    fn alloc(&mut self, w: &mut World, p: usize) -> u64 {
+    fn alloc(&mut self, world: &mut World, p: usize) -> u64 {
         if self.control & ENABLE == 0 || !self.pools[p].enabled {
             return 0;
         }
@@ -125,14 +135,14 @@ impl Bmu {
         let Some(address) = pool.list.pop() else {
             return 0;
         };
-        let given = pool.spoil(w, address, "POOL_ALLOC", p as u16);
+        let given = pool.spoil(world, address, "POOL_ALLOC", p as u16);
         pool.last_out = given;
-        self.list_moved(w, p, before);
+        self.list_moved(world, p, before);
         given
     }
 
     /// POOL_FREE: gives a buffer back, through the checks of SPEC 4.4.
-    fn free(&mut self, w: &mut World, p: usize, address: u64) {
+    fn free(&mut self, world: &mut World, p: usize, address: u64) {
         let pool = &mut self.pools[p];
         let before = pool.list.len();
         let checked = if self.control & ENABLE == 0 || !pool.enabled {
@@ -141,60 +151,54 @@ impl Bmu {
             pool.free(address)
         };
         match checked {
-            Ok(()) => self.list_moved(w, p, before),
+            Ok(()) => self.list_moved(world, p, before),
             Err(kind) => {
                 let owner = Owner::Pool(p as u16);
-                self.error(w, kind, Source::RegisterPath, owner, address);
+                self.error(world, kind, Source::RegisterPath, owner, address);
             }
         }
     }
 
     /// The list of a pool held `before` buffers: tells of thresholds, and feeds portals that wait.
-    fn list_moved(&mut self, w: &mut World, p: usize, before: u32) {
+    fn list_moved(&mut self, world: &mut World, p: usize, before: u32) {
         let pool = &mut self.pools[p];
         let events = pool.moved(before);
         let waiting = pool.waiting;
         let grown = pool.list.len() > before;
         if events != 0 {
-            self.pool_events(w, p, events);
+            self.pool_events(world, p, events);
         }
         if waiting != 0 && grown {
             self.pools[p].waiting = 0;
-            self.feed(w, waiting);
+            self.feed(world, waiting);
         }
     }
 
     /// Has each of some portals look for buffers; another one comes first each time.
-    fn feed(&mut self, w: &mut World, mask: u64) {
+    fn feed(&mut self, world: &mut World, mask: u64) {
         self.turn = (self.turn + 1) % 64;
         let mut left = mask.rotate_right(self.turn);
         while left != 0 {
             let q = (left.trailing_zeros() + self.turn) % 64;
             left &= left - 1;
-            self.plan_fill(w, q as usize);
+            self.plan_fill(world, q as usize);
         }
     }
 
-    /// Starts a soft reset.
-    fn soft_reset(&mut self, w: &mut World) {
-        if (w.faults.hit(FaultKind::ResetDoesNothing, "RESET", 0)).is_some() {
+    /// RESET: starts a soft reset where the key is right.
+    fn soft_reset(&mut self, world: &mut World, key: u32) {
+        if key != 0x5445_5352
+            || (world.faults.hit(FaultKind::ResetDoesNothing, "RESET", 0)).is_some()
+        {
             return;
         }
         self.wipe();
-        if !w.instant {
+        world.running = 0;
+        if !world.instant {
             self.ready = false;
             // What is on the wire lands before READY (SPEC 9.2).
-            let landed = w.upstream.back().map_or(0, |(at, _)| *at);
-            w.plan((w.now + RESET_TIME).max(landed), Task::Ready);
-        }
-    }
-
-    /// Does a function level reset.
-    pub(crate) fn function_reset(&mut self, w: &mut World) {
-        self.wipe();
-        if !w.instant {
-            self.alive = false;
-            w.plan(w.now + FLR_TIME, Task::Alive);
+            let over = (world.now + RESET_TIME).max(world.landed_at());
+            self.agenda.plan(over, Task::Ready);
         }
     }
 
@@ -212,19 +216,58 @@ impl Bmu {
         for portal in &mut self.portals {
             portal.reset();
         }
-        self.running = 0;
+    }
+}
+
+impl Logic for Bmu {
+    fn read(&mut self, world: &mut World, slot: Slot) -> u64 {
+        let id = Id::from_place(slot.place.into());
+        id.map_or(0, |id| self.read_register(world, id, slot.index))
     }
 
-    /// The function has vanished: nothing goes on in it.
-    pub(crate) fn vanish(&mut self) {
+    fn write(&mut self, world: &mut World, slot: Slot, value: u64) {
+        if let Some(id) = Id::from_place(slot.place.into()) {
+            self.write_register(world, id, slot.index, value);
+        }
+    }
+
+    fn reset(&mut self) {
         self.wipe();
+    }
+
+    fn vanish(&mut self) {
+        self.wipe();
+    }
+
+    fn invalidate(&mut self) {
+        for portal in &mut self.portals {
+            portal.invalidate();
+        }
+    }
+
+    fn has_reads(&self) -> bool {
+        self.reads()
+    }
+
+    fn next_at(&self) -> Option<u64> {
+        self.agenda.next_at()
+    }
+
+    fn run_next(&mut self, world: &mut World) {
+        if let Some(task) = self.agenda.pop().filter(|_| !world.gone) {
+            self.run(world, task);
+        }
+    }
+
+    fn deliver(&mut self, world: &mut World, sent: Sent) {
+        self.land(world, sent);
     }
 }
 
 impl Pool {
     /// Lets faults change the buffer that is about to be handed out; the true one then stays in the list.
-    fn spoil(&mut self, w: &mut World, address: u64, register: &str, index: u16) -> u64 {
-        let faults = &mut w.faults;
+    fn spoil(&mut self, world: &mut World, address: u64, register: &str, index: u16) -> u64 {
+        let faults = &mut world.faults;
         let given = if faults
             .hit(FaultKind::DuplicateBuffer, register, index)
             .is_some()

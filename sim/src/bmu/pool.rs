@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::errors::ErrorKind;
+use super::errors::{ErrorKind, clear_errors};
 
 /// Widest range, in buffers, whose marks are a map; a wider one has few buffers for its size.
 const MAP_LIMIT: u64 = 1 << 27;
@@ -88,6 +88,14 @@ impl Pool {
         self.enabled = false;
         self.list = FreeList::default();
         self.waiting = 0;
+    }
+
+    pub(super) fn control(&self) -> u64 {
+        u64::from(self.enabled) | u64::from(self.natural) << 1
+    }
+
+    pub(super) fn clear_errors(&mut self, bits: u32) {
+        clear_errors(&mut self.error, &mut self.error_address, bits);
     }
 
     pub(crate) fn status(&self) -> u32 {

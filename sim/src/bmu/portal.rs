@@ -6,22 +6,15 @@ mod acquire;
 mod release;
 mod status_line;
 
-use super::errors::{ErrorKind, Owner, Source};
+pub(crate) use hwpool_devices::bmu::regs::PortalState as State;
+
+use super::config::Config;
+use super::errors::{ErrorKind, Owner, Source, clear_errors};
 use super::{Bmu, bits};
+use crate::faults::FaultKind;
 use crate::iommu::Span;
 use crate::violation::ViolationKind;
-use crate::world::{Upstream, World};
-
-/// PORTAL_STATUS.STATE.
-#[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
-#[repr(u8)]
-pub(crate) enum State {
-    #[default]
-    Disabled = 0,
-    Running = 1,
-    Stopping = 2,
-    Halted = 3,
-}
+use crate::world::{Sent, Ticket, World};
 
 /// Status line, word 1: the portal halted.
 const HALTED: u64 = 1 << 33;
@@ -84,17 +77,16 @@ impl Portal {
     }
 
     /// Checks SPEC 6.2.
-    fn is_valid(&self, w: &World) -> bool {
+    fn is_valid(&self, config: &Config) -> bool {
         let (release, acquire) = (self.release_log2() as u8, self.acquire_log2() as u8);
-        let c = &w.config;
-        if !c.ring_log2.contains(&release) || !c.ring_log2.contains(&acquire) {
+        if !config.ring_log2.contains(&release) || !config.ring_log2.contains(&acquire) {
             return false;
         }
         let reach = |base: u64, len: u64| {
-            let top = 1u128 << c.address_width;
+            let top = 1u128 << config.address_width;
             base != 0 && base.is_multiple_of(64) && u128::from(base) + u128::from(len) <= top
         };
-        self.pool < u32::from(c.pools)
+        self.pool < u32::from(config.pools)
             && reach(self.release_base, 8 << release)
             && reach(self.acquire_base, 8 << acquire)
             && reach(self.status_base, 32)
@@ -148,6 +140,10 @@ impl Portal {
         matches!(self.state, State::Running | State::Stopping)
     }
 
+    pub(super) fn clear_errors(&mut self, bits: u32) {
+        clear_errors(&mut self.error, &mut self.error_address, bits);
+    }
+
     /// Acquire entries that may be written before PORTAL_CREDITS is reached.
     fn room(&self) -> u32 {
         let filled = self.acquire_tail.wrapping_sub(self.acquire_head);
@@ -163,46 +159,52 @@ fn phase(n: u32, log2: u32) -> u64 {
 
 impl Bmu {
     /// Acts on a write of PORTAL_CONTROL.
-    pub(super) fn control_portal(&mut self, w: &mut World, q: usize, value: u32) {
+    pub(super) fn control_portal(&mut self, world: &mut World, q: usize, value: u32) {
         let enable = value & 1 != 0;
         match (self.portals[q].state, enable) {
-            (State::Disabled, true) => self.enable_portal(w, q, value),
+            (State::Disabled, true) => self.enable_portal(world, q, value),
             (State::Running, false) => {
                 self.portals[q].enable = false;
                 self.portals[q].state = State::Stopping;
                 self.forget_wait(q);
-                self.finish_stop(w, q);
+                self.finish_stop(world, q);
             }
-            (State::Halted, false) => self.end_portal(q),
-            (State::Stopping, true) => self.refuse_portal(w, q, value.into()),
+            (State::Halted, false) => self.end_portal(world, q),
+            (State::Stopping, true) => self.refuse_portal(world, q, value.into()),
             (State::Halted, true) if !self.portals[q].enable => {
-                self.refuse_portal(w, q, value.into());
+                self.refuse_portal(world, q, value.into());
             }
             _ => {}
         }
     }
 
-    fn enable_portal(&mut self, w: &mut World, q: usize, value: u32) {
-        let valid =
-            self.portals[q].is_valid(w) && self.pools[self.portals[q].pool as usize].enabled;
+    fn enable_portal(&mut self, world: &mut World, q: usize, value: u32) {
+        let valid = self.portals[q].is_valid(&self.config)
+            && self.pools[self.portals[q].pool as usize].enabled;
         if !valid {
-            return self.refuse_portal(w, q, value.into());
+            return self.refuse_portal(world, q, value.into());
         }
         self.portals[q].begin();
-        self.running |= 1 << q;
-        self.plan_fill(w, q);
+        world.running |= 1 << q;
+        self.plan_fill(world, q);
     }
 
     /// Reports a refused configuration of a portal.
-    pub(super) fn refuse_portal(&mut self, w: &mut World, q: usize, value: u64) {
-        w.violation(ViolationKind::ConfigInUse, format!("portal {q}"), value);
+    pub(super) fn refuse_portal(&mut self, world: &mut World, q: usize, value: u64) {
+        world.violation(ViolationKind::ConfigInUse, format!("portal {q}"), value);
         let owner = Owner::Portal(q as u16);
-        self.error(w, ErrorKind::Config, Source::Configuration, owner, value);
+        self.error(
+            world,
+            ErrorKind::Config,
+            Source::Configuration,
+            owner,
+            value,
+        );
     }
 
-    pub(super) fn end_portal(&mut self, q: usize) {
+    pub(super) fn end_portal(&mut self, world: &mut World, q: usize) {
         self.portals[q].end();
-        self.running &= !(1 << q);
+        world.running &= !(1 << q);
         self.forget_wait(q);
     }
 
@@ -212,102 +214,131 @@ impl Bmu {
         }
     }
 
-    fn dma_fault(&mut self, w: &mut World, q: usize, source: Source, iova: u64) {
+    fn dma_fault(&mut self, world: &mut World, q: usize, source: Source, iova: u64) {
         let place = format!("IOVA {iova:#x} of portal {q}");
-        w.violation(ViolationKind::DmaRefused, place, iova);
-        self.halt(w, q, ErrorKind::DmaFault, source, iova);
+        world.violation(ViolationKind::DmaRefused, place, iova);
+        self.halt(world, q, ErrorKind::DmaFault, source, iova);
     }
 
     /// Halts a portal: reports, and tries to write the status line once unless that is what failed.
-    fn halt(&mut self, w: &mut World, q: usize, kind: ErrorKind, source: Source, address: u64) {
+    fn halt(&mut self, world: &mut World, q: usize, kind: ErrorKind, source: Source, address: u64) {
         let portal = &mut self.portals[q];
         portal.state = State::Halted;
         portal.reads = 0;
-        self.running &= !(1 << q);
+        world.running &= !(1 << q);
         self.forget_wait(q);
         let portal = &self.portals[q];
         let on_line = kind == ErrorKind::DmaFault && address == portal.status_base;
-        let master = w.space.command() & crate::config_space::COMMAND_MASTER != 0;
-        self.error(w, kind, source, Owner::Portal(q as u16), address);
+        let master = world.is_master();
+        self.error(world, kind, source, Owner::Portal(q as u16), address);
         if !on_line && master && self.portals[q].state == State::Halted {
-            self.report(w, q, HALTED);
+            self.report(world, q, HALTED);
         }
     }
 
     /// Writes the last status line of a portal that stops, once all that was announced is consumed.
-    fn finish_stop(&mut self, w: &mut World, q: usize) {
+    fn finish_stop(&mut self, world: &mut World, q: usize) {
         if !self.serves() {
             return;
         }
         while self.portals[q].asked != self.portals[q].announced {
-            if !self.fetch(w, q) || self.portals[q].state != State::Stopping {
+            if !self.fetch(world, q) || self.portals[q].state != State::Stopping {
                 return;
             }
         }
         if self.portals[q].reads == 0 && self.portals[q].state == State::Stopping {
             let portal = &mut self.portals[q];
             portal.acquire_head = portal.seen_head;
-            self.report(w, q, STOPPED);
+            self.report(world, q, STOPPED);
         }
     }
 
     /// Takes up again what QUIESCE or ENABLE 0 has held back.
-    pub(super) fn resume(&mut self, w: &mut World) {
+    pub(super) fn resume(&mut self, world: &mut World) {
         for q in 0..self.portals.len() {
             match self.portals[q].state {
-                State::Stopping => self.finish_stop(w, q),
+                State::Stopping => self.finish_stop(world, q),
                 State::Running if self.portals[q].owes => {
                     self.portals[q].owes = false;
-                    self.serve(w, q);
+                    self.serve(world, q);
                 }
-                State::Running => self.plan_fill(w, q),
+                State::Running => self.plan_fill(world, q),
                 _ => {}
             }
         }
     }
 
-    /// Sends something to the host: at once in real time.
-    fn put(&mut self, w: &mut World, at: u64, item: Upstream) {
-        if w.instant {
-            self.land(w, item);
+    /// Something that a portal has sent arrives in host memory, or can't.
+    pub(super) fn land(&mut self, world: &mut World, sent: Sent) {
+        let Sent {
+            iova,
+            words,
+            ticket,
+        } = sent;
+        let q = usize::from(ticket.channel);
+        if self.portals[q].epoch != ticket.epoch {
+            // Sent in an earlier life, before the reset: it was on the wire.
+            let _ = store(&mut Span::new(iova, words.len() as u64 * 8), world, &words);
         } else {
-            w.send(at, item);
+            match Kind::from_ticket(ticket) {
+                Kind::Entries { first } => self.land_entries(world, q, first, &words),
+                Kind::Status { last } => self.land_status(world, q, iova, &words, last),
+            }
+        }
+        world.recycle(words);
+    }
+}
+
+/// What a portal sends to host memory.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+enum Kind {
+    /// Acquire entries, next to each other, from that one on.
+    Entries { first: u32 },
+    /// A status line; the portal becomes disabled when the last has arrived.
+    Status { last: bool },
+}
+
+impl Kind {
+    fn ticket(self, portal: usize, epoch: u64) -> Ticket {
+        let kind = match self {
+            Kind::Status { last } => u64::from(last),
+            Kind::Entries { first } => 2 | u64::from(first) << 32,
+        };
+        Ticket {
+            channel: portal as u16,
+            epoch,
+            kind,
         }
     }
 
-    /// Something has arrived in host memory, or could not.
-    pub(super) fn land(&mut self, w: &mut World, item: Upstream) {
-        match item {
-            Upstream::Message { vector } => w.arrive(vector),
-            Upstream::Entries {
-                portal,
-                epoch,
-                first,
-                iova,
-                words,
-            } => {
-                if self.portals[usize::from(portal)].epoch == epoch {
-                    self.land_entries(w, usize::from(portal), first, &words);
-                } else {
-                    // Sent in an earlier life, before the reset: it was on the wire.
-                    let _ = store(&mut Span::new(iova, words.len() as u64 * 8), w, &words);
-                }
-                w.recycle(words);
-            }
-            Upstream::Status {
-                portal,
-                epoch,
-                iova,
-                line,
-                last,
-            } => self.land_status(w, usize::from(portal), epoch, iova, &line, last),
+    fn from_ticket(ticket: Ticket) -> Kind {
+        match ticket.kind & 2 {
+            0 => Kind::Status {
+                last: ticket.kind & 1 != 0,
+            },
+            _ => Kind::Entries {
+                first: (ticket.kind >> 32) as u32,
+            },
         }
     }
 }
 
+/// Tells whether the device may use the bus for a portal now.
+fn may_dma(world: &mut World, portal: u16) -> bool {
+    if !world.is_master() {
+        let place = format!("portal {portal}");
+        world.violation(ViolationKind::BusMasterOff, place, 0);
+        return false;
+    }
+    let spoiled = (world.faults).hit(FaultKind::DmaFault, "PORTAL_DOORBELL", portal);
+    !world.gone && spoiled.is_none()
+}
+
 /// Stores words at the start of a span, in rising order.
-fn store(span: &mut Span, w: &World, words: &[u64]) -> Option<()> {
-    let view = span.at(&w.iommu, 0).filter(|v| v.len >= words.len() * 8)?;
+fn store(span: &mut Span, world: &World, words: &[u64]) -> Option<()> {
+    let view = span
+        .at(&world.iommu, 0)
+        .filter(|v| v.len >= words.len() * 8)?;
     view.store_all(words);
     Some(())
 }
@@ -315,6 +346,18 @@ fn store(span: &mut Span, w: &World, words: &[u64]) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ticket_tells_what_was_sent() {
+        for kind in [
+            Kind::Entries { first: 0 },
+            Kind::Entries { first: u32::MAX },
+            Kind::Status { last: false },
+            Kind::Status { last: true },
+        ] {
+            assert_eq!(Kind::from_ticket(kind.ticket(3, 7)), kind);
+        }
+    }
 
     #[test]
     fn phases_alternate_by_lap_and_over_the_wrap() {

@@ -1,267 +1,236 @@
-//! Decode and dispatch of register accesses (SPEC 4).
+//! What registers read and what writes do (SPEC 4).
 
-use std::sync::OnceLock;
-
-use hwpool_devices::bmu::regs;
-pub(crate) use hwpool_devices::bmu::regs::Id;
-use hwpool_devices::reg::{Register, Scope};
+use hwpool_devices::bmu::regs::Id;
 
 use super::errors::{ErrorKind, Owner, Source};
-use super::pool::PoolLimits;
 use super::portal::State;
-use super::{Bmu, QUIESCE};
+use super::{Bmu, QUIESCE, Task};
 use crate::faults::FaultKind;
 use crate::violation::ViolationKind;
 use crate::world::World;
 
-/// One register of the table: the row, what the model calls it, and its index in an array.
-#[derive(Debug, Copy, Clone)]
-pub(crate) struct Slot {
-    pub(crate) row: &'static Register,
-    pub(crate) id: Id,
-    pub(crate) index: u16,
-}
-
-/// Slots by a word's number, a table for each BAR.
-struct Decode {
-    slots: Vec<Slot>,
-    /// Index into `slots` plus 1, for each 4 bytes of BAR 0 and of BAR 2.
-    words: [Vec<u16>; 2],
-}
-
-impl Decode {
-    fn new() -> Decode {
-        let sizes = [regs::CONTROL_BAR_SIZE, regs::OPERATION_BAR_SIZE];
-        let mut decode = Decode {
-            slots: Vec::new(),
-            words: sizes.map(|size| vec![0; (size / 4) as usize]),
-        };
-        for &id in Id::ALL {
-            let row = id.row();
-            for index in 0..row.count() {
-                decode.slots.push(Slot { row, id, index });
-                let word = (row.offset_of(index) / 4) as usize;
-                decode.words[usize::from(row.bar() / 2)][word] = decode.slots.len() as u16;
-            }
-        }
-        decode
-    }
-}
-
-/// Finds the register that starts at `offset` of `bar`.
-pub(crate) fn find(bar: u8, offset: u64) -> Option<Slot> {
-    static DECODE: OnceLock<Decode> = OnceLock::new();
-    let decode = DECODE.get_or_init(Decode::new);
-    let words = decode.words.get(usize::from(bar / 2))?;
-    let slot = *words.get((offset / 4) as usize)?;
-    decode.slots.get(usize::from(slot).checked_sub(1)?).copied()
-}
-
-impl Slot {
-    /// Returns the register's name with its index, for messages.
-    pub(crate) fn place(&self) -> String {
-        self.row.place(self.index)
-    }
-
-    /// Tells whether the part that the register belongs to exists.
-    pub(crate) fn exists(&self, w: &World) -> bool {
-        match self.row.scope() {
-            Scope::Device => true,
-            Scope::Pool => self.index < w.config.pools,
-            Scope::Portal => self.index < w.config.portals,
-        }
-    }
-}
+/// Longest delay that a fault can ask for, an hour: the clock, in picoseconds, goes on from there without wrapping.
+const LONGEST_DELAY_NS: u64 = 3_600_000_000_000;
 
 impl Bmu {
-    /// Reads a register that exists.
-    pub(crate) fn read(&mut self, w: &mut World, slot: Slot) -> u64 {
-        if !self.ready && slot.id != Id::STATUS {
-            w.violation(ViolationKind::InReset, slot.place(), 0);
+    /// Reads a register that exists, of the device, a pool or a portal.
+    pub(super) fn read_register(&mut self, world: &mut World, id: Id, index: u16) -> u64 {
+        if !self.ready && id != Id::STATUS {
+            world.violation(ViolationKind::InReset, id.row().place(index), 0);
             return 0;
         }
-        let i = usize::from(slot.index);
-        match slot.row.scope() {
-            Scope::Device => self.read_device(w, slot.id, i),
-            Scope::Pool => self.read_pool(w, slot.id, i),
-            Scope::Portal => self.read_portal(slot.id, i),
-        }
-    }
-
-    fn read_device(&self, w: &World, id: Id, i: usize) -> u64 {
-        let word = match id {
-            Id::SCRATCH => return self.scratch,
-            Id::CAP_BUFFERS => return w.config.buffers,
-            Id::ERR_RECORD => return self.errors.record,
-            Id::ERR_ADDRESS => return self.errors.address,
+        let i = usize::from(index);
+        match id {
             Id::MAGIC => 0x3155_4d42,
             Id::VERSION => 0x0001_0000,
             Id::IMPLEMENTATION => 0x0001_0001,
-            Id::LIVENESS => self.liveness,
-            Id::CAP_COUNTS | Id::CAP_RINGS | Id::CAP_ADDRESS | Id::CAP_FEATURES => {
-                capability(w, id)
-            }
-            Id::CAP_TIMEOUT => w.config.timeout_ms.into(),
-            Id::CONTROL => self.control,
-            Id::STATUS => self.status(w),
-            Id::RESET_COUNT => self.reset_count,
-            Id::ERR_STATUS | Id::ERR_STATUS_SET => self.errors.status,
-            Id::ERR_ENABLE_SET | Id::ERR_ENABLE_CLEAR => self.errors.enable,
-            Id::ERR_VECTOR => self.errors.vector,
-            Id::ERR_COUNT => self.errors.count[i],
-            Id::IRQ_PENDING => self.irqs.pending,
-            Id::IRQ_ENABLE_SET | Id::IRQ_ENABLE_CLEAR => self.irqs.enable,
-            _ => 0,
-        };
-        word.into()
-    }
-
-    fn status(&self, w: &World) -> u32 {
-        let quiet = self.control & QUIESCE != 0 && !self.has_reads() && w.upstream.is_empty();
-        u32::from(self.ready) | u32::from(self.ready && quiet) << 1
-    }
-
-    fn read_pool(&mut self, w: &mut World, id: Id, p: usize) -> u64 {
-        if id == Id::POOL_ALLOC {
-            return self.alloc(w, p);
+            Id::LIVENESS => self.liveness.into(),
+            Id::SCRATCH => self.scratch,
+            Id::CAP_COUNTS => self.config.counts(),
+            Id::CAP_RINGS => self.config.rings(),
+            Id::CAP_ADDRESS => self.config.address(),
+            Id::CAP_FEATURES => self.config.features(),
+            Id::CAP_BUFFERS => self.config.buffers,
+            Id::CAP_TIMEOUT => self.config.timeout_ms.into(),
+            Id::CONTROL => self.control.into(),
+            Id::STATUS => self.status(world),
+            Id::RESET_COUNT => self.reset_count.into(),
+            Id::ERR_STATUS | Id::ERR_STATUS_SET => self.errors.status.into(),
+            Id::ERR_ENABLE_SET | Id::ERR_ENABLE_CLEAR => self.errors.enable.into(),
+            Id::ERR_RECORD => self.errors.record,
+            Id::ERR_ADDRESS => self.errors.address,
+            Id::ERR_VECTOR => self.errors.vector.into(),
+            Id::ERR_COUNT => self.errors.count[i].into(),
+            Id::IRQ_PENDING => self.irqs.pending.into(),
+            Id::IRQ_ENABLE_SET | Id::IRQ_ENABLE_CLEAR => self.irqs.enable.into(),
+            Id::POOL_CONTROL => self.pools[i].control(),
+            Id::POOL_STATUS => self.pools[i].status().into(),
+            Id::POOL_BASE => self.pools[i].base,
+            Id::POOL_END => self.pools[i].end,
+            Id::POOL_STRIDE => self.pools[i].stride.into(),
+            Id::POOL_CAPACITY => self.pools[i].capacity.into(),
+            Id::POOL_AVAILABLE => count(world, id, index, self.pools[i].list.len()),
+            Id::POOL_LOW => self.pools[i].low.into(),
+            Id::POOL_HIGH => self.pools[i].high.into(),
+            Id::POOL_EVENT | Id::POOL_EVENT_SET => self.pools[i].event.into(),
+            Id::POOL_EVENT_ENABLE => self.pools[i].event_enable.into(),
+            Id::POOL_VECTOR => self.pools[i].vector.into(),
+            Id::POOL_ERROR | Id::POOL_ERROR_SET => self.pools[i].error.into(),
+            Id::POOL_ERROR_ADDRESS => self.pools[i].error_address,
+            Id::PORTAL_CONTROL => self.portals[i].enable.into(),
+            Id::PORTAL_STATUS => self.portals[i].state as u64,
+            Id::PORTAL_POOL => self.portals[i].pool.into(),
+            Id::PORTAL_SIZES => self.portals[i].sizes.into(),
+            Id::PORTAL_RELEASE_BASE => self.portals[i].release_base,
+            Id::PORTAL_ACQUIRE_BASE => self.portals[i].acquire_base,
+            Id::PORTAL_STATUS_BASE => self.portals[i].status_base,
+            Id::PORTAL_CREDITS => self.portals[i].credits.into(),
+            Id::PORTAL_HYSTERESIS => self.portals[i].hysteresis.into(),
+            Id::PORTAL_EVENT | Id::PORTAL_EVENT_SET => self.portals[i].event.into(),
+            Id::PORTAL_EVENT_ENABLE => self.portals[i].event_enable.into(),
+            Id::PORTAL_VECTOR => self.portals[i].vector.into(),
+            Id::PORTAL_ERROR | Id::PORTAL_ERROR_SET => self.portals[i].error.into(),
+            Id::PORTAL_ERROR_ADDRESS => self.portals[i].error_address,
+            Id::PORTAL_RELEASE_HEAD => count(world, id, index, self.portals[i].release_head),
+            Id::PORTAL_ACQUIRE_TAIL => count(world, id, index, self.portals[i].acquire_tail),
+            Id::POOL_ALLOC => self.alloc(world, i),
+            Id::RESET
+            | Id::ERR_RECORD_CLEAR
+            | Id::IRQ_TRIGGER
+            | Id::POOL_FREE
+            | Id::PORTAL_DOORBELL => 0,
         }
-        let pool = &self.pools[p];
-        let word = match id {
-            Id::POOL_BASE => return pool.base,
-            Id::POOL_END => return pool.end,
-            Id::POOL_ERROR_ADDRESS => return pool.error_address,
-            Id::POOL_CONTROL => u32::from(pool.enabled) | u32::from(pool.natural) << 1,
-            Id::POOL_STATUS => pool.status(),
-            Id::POOL_STRIDE => pool.stride,
-            Id::POOL_CAPACITY => pool.capacity,
-            Id::POOL_AVAILABLE => pool.list.len(),
-            Id::POOL_LOW => pool.low,
-            Id::POOL_HIGH => pool.high,
-            Id::POOL_EVENT | Id::POOL_EVENT_SET => pool.event,
-            Id::POOL_EVENT_ENABLE => pool.event_enable,
-            Id::POOL_VECTOR => pool.vector,
-            Id::POOL_ERROR | Id::POOL_ERROR_SET => pool.error,
-            _ => 0,
-        };
-        word.into()
     }
 
-    fn read_portal(&self, id: Id, q: usize) -> u64 {
-        let portal = &self.portals[q];
-        let word = match id {
-            Id::PORTAL_RELEASE_BASE => return portal.release_base,
-            Id::PORTAL_ACQUIRE_BASE => return portal.acquire_base,
-            Id::PORTAL_STATUS_BASE => return portal.status_base,
-            Id::PORTAL_ERROR_ADDRESS => return portal.error_address,
-            Id::PORTAL_CONTROL => portal.enable.into(),
-            Id::PORTAL_STATUS => portal.state as u32,
-            Id::PORTAL_POOL => portal.pool,
-            Id::PORTAL_SIZES => portal.sizes,
-            Id::PORTAL_CREDITS => portal.credits,
-            Id::PORTAL_HYSTERESIS => portal.hysteresis,
-            Id::PORTAL_EVENT | Id::PORTAL_EVENT_SET => portal.event,
-            Id::PORTAL_EVENT_ENABLE => portal.event_enable,
-            Id::PORTAL_VECTOR => portal.vector,
-            Id::PORTAL_ERROR | Id::PORTAL_ERROR_SET => portal.error,
-            Id::PORTAL_RELEASE_HEAD => portal.release_head,
-            Id::PORTAL_ACQUIRE_TAIL => portal.acquire_tail,
-            _ => 0,
-        };
-        word.into()
+    fn status(&self, world: &World) -> u64 {
+        let quiet = self.control & QUIESCE != 0 && !self.reads() && world.upstream.is_empty();
+        u64::from(self.ready) | u64::from(self.ready && quiet) << 1
     }
 
-    /// Writes a register that exists; reserved bits are 0 already.
-    pub(crate) fn write(&mut self, w: &mut World, slot: Slot, value: u64) {
+    /// Writes a register that exists and can be written; reserved bits are 0 already.
+    pub(super) fn write_register(&mut self, world: &mut World, id: Id, index: u16, value: u64) {
+        if id == Id::PORTAL_DOORBELL {
+            return self.take_doorbell(world, index, value);
+        }
         if !self.ready {
-            return w.violation(ViolationKind::InReset, slot.place(), value);
+            return world.violation(ViolationKind::InReset, id.row().place(index), value);
         }
-        let i = usize::from(slot.index);
-        match slot.row.scope() {
-            Scope::Device if slot.id == Id::SCRATCH => self.scratch = value,
-            Scope::Device => self.write_device(w, slot.id, value as u32),
-            Scope::Pool => self.write_pool(w, slot, i, value),
-            Scope::Portal => self.write_portal(w, slot, i, value),
-        }
-    }
-
-    fn write_device(&mut self, w: &mut World, id: Id, value: u32) {
+        let (i, word) = (usize::from(index), value as u32);
         match id {
-            Id::LIVENESS => self.liveness = !value,
-            Id::CONTROL => {
-                let served = self.serves();
-                self.control = value;
-                if self.serves() && !served {
-                    self.resume(w);
-                }
-            }
-            Id::RESET if value == 0x5445_5352 => self.soft_reset(w),
-            Id::ERR_STATUS => self.errors.status &= !value,
-            Id::ERR_STATUS_SET => self.inject(w, value, Owner::Device),
-            Id::ERR_ENABLE_SET => {
-                let new = value & !self.errors.enable & self.errors.status;
-                self.errors.enable |= value;
-                if new != 0 {
-                    self.raise(w, self.errors.vector);
-                }
-            }
-            Id::ERR_ENABLE_CLEAR => self.errors.enable &= !value,
-            Id::ERR_RECORD_CLEAR if value != 0 => {
-                (self.errors.record, self.errors.address) = (0, 0);
-            }
-            Id::ERR_VECTOR => self.errors.vector = value,
-            Id::IRQ_ENABLE_SET => self.enable_vectors(w, value),
-            Id::IRQ_ENABLE_CLEAR => self.irqs.enable &= !value,
-            Id::IRQ_TRIGGER => self.raise(w, value),
-            _ => {}
-        }
-    }
-
-    fn write_pool(&mut self, w: &mut World, slot: Slot, p: usize, value: u64) {
-        let word = value as u32;
-        match slot.id {
-            Id::POOL_CONTROL => self.control_pool(w, p, word),
-            Id::POOL_FREE => self.free(w, p, value),
+            Id::LIVENESS => self.liveness = !word,
+            Id::SCRATCH => self.scratch = value,
+            Id::CONTROL => self.control_device(world, word),
+            Id::RESET => self.soft_reset(world, word),
+            Id::ERR_STATUS => self.errors.status &= !word,
+            Id::ERR_STATUS_SET => self.inject(world, word, Owner::Device),
+            Id::ERR_ENABLE_SET => self.enable_errors(world, word),
+            Id::ERR_ENABLE_CLEAR => self.errors.enable &= !word,
+            Id::ERR_RECORD_CLEAR => self.errors.clear_record(word),
+            Id::ERR_VECTOR => self.errors.vector = word,
+            Id::IRQ_ENABLE_SET => self.enable_vectors(world, word),
+            Id::IRQ_ENABLE_CLEAR => self.irqs.enable &= !word,
+            Id::IRQ_TRIGGER => self.raise(world, word),
+            Id::POOL_CONTROL => self.control_pool(world, i, word),
             Id::POOL_BASE | Id::POOL_END | Id::POOL_STRIDE | Id::POOL_CAPACITY => {
-                self.configure_pool(w, slot, p, value);
+                self.configure_pool(world, id, i, value);
             }
-            Id::POOL_LOW => self.pools[p].low = word,
-            Id::POOL_HIGH => self.pools[p].high = word,
-            Id::POOL_EVENT => self.pools[p].event &= !word,
-            Id::POOL_EVENT_SET => self.pool_events(w, p, word),
-            Id::POOL_EVENT_ENABLE => {
-                let pool = &mut self.pools[p];
-                let new = word & !pool.event_enable & pool.event;
-                pool.event_enable = word;
-                if new != 0 {
-                    self.raise(w, self.pools[p].vector);
-                }
-            }
-            Id::POOL_VECTOR => self.pools[p].vector = word,
-            Id::POOL_ERROR => {
-                let pool = &mut self.pools[p];
-                clear_errors(&mut pool.error, &mut pool.error_address, word);
-            }
-            Id::POOL_ERROR_SET => self.inject(w, word, Owner::Pool(p as u16)),
-            _ => {}
+            Id::POOL_LOW => self.pools[i].low = word,
+            Id::POOL_HIGH => self.pools[i].high = word,
+            Id::POOL_EVENT => self.pools[i].event &= !word,
+            Id::POOL_EVENT_SET => self.pool_events(world, i, word),
+            Id::POOL_EVENT_ENABLE => self.enable_pool_events(world, i, word),
+            Id::POOL_VECTOR => self.pools[i].vector = word,
+            Id::POOL_ERROR => self.pools[i].clear_errors(word),
+            Id::POOL_ERROR_SET => self.inject(world, word, Owner::Pool(index)),
+            Id::PORTAL_CONTROL => self.control_portal(world, i, word),
+            Id::PORTAL_POOL
+            | Id::PORTAL_SIZES
+            | Id::PORTAL_RELEASE_BASE
+            | Id::PORTAL_ACQUIRE_BASE
+            | Id::PORTAL_STATUS_BASE
+            | Id::PORTAL_CREDITS
+            | Id::PORTAL_HYSTERESIS => self.configure_portal(world, id, i, value),
+            Id::PORTAL_EVENT => self.portals[i].event &= !word,
+            Id::PORTAL_EVENT_SET => self.portal_events(world, i, word),
+            Id::PORTAL_EVENT_ENABLE => self.enable_portal_events(world, i, word),
+            Id::PORTAL_VECTOR => self.portals[i].vector = word,
+            Id::PORTAL_ERROR => self.portals[i].clear_errors(word),
+            Id::PORTAL_ERROR_SET => self.inject(world, word, Owner::Portal(index)),
+            Id::POOL_FREE => self.free(world, i, value),
+            // Taken above: a doorbell may come while the device resets.
+            Id::PORTAL_DOORBELL => {}
+            // Writes that the function keeps from here.
+            Id::MAGIC
+            | Id::VERSION
+            | Id::IMPLEMENTATION
+            | Id::CAP_COUNTS
+            | Id::CAP_RINGS
+            | Id::CAP_ADDRESS
+            | Id::CAP_FEATURES
+            | Id::CAP_BUFFERS
+            | Id::CAP_TIMEOUT
+            | Id::STATUS
+            | Id::RESET_COUNT
+            | Id::ERR_RECORD
+            | Id::ERR_ADDRESS
+            | Id::ERR_COUNT
+            | Id::IRQ_PENDING
+            | Id::POOL_STATUS
+            | Id::POOL_AVAILABLE
+            | Id::POOL_ERROR_ADDRESS
+            | Id::PORTAL_STATUS
+            | Id::PORTAL_ERROR_ADDRESS
+            | Id::PORTAL_RELEASE_HEAD
+            | Id::PORTAL_ACQUIRE_TAIL
+            | Id::POOL_ALLOC => {}
         }
     }
 
-    fn configure_pool(&mut self, w: &mut World, slot: Slot, p: usize, value: u64) {
-        let kept = match w
-            .faults
-            .hit(FaultKind::NarrowAddress, &slot.row.name, slot.index)
-        {
-            Some(width) if slot.row.width == 8 && width < 64 => value & ((1 << width) - 1),
+    /// A doorbell has reached the device: faults may hold it back.
+    fn take_doorbell(&mut self, world: &mut World, portal: u16, value: u64) {
+        let late = (world.faults).hit(FaultKind::DelayedDoorbell, "PORTAL_DOORBELL", portal);
+        match late {
+            None if self.ready => self.doorbell(world, portal.into(), value),
+            None => {
+                let place = Id::PORTAL_DOORBELL.row().place(portal);
+                world.violation(ViolationKind::InReset, place, value);
+            }
+            Some(0) => {}
+            Some(ns) => {
+                let at = world.now.saturating_add(ns.min(LONGEST_DELAY_NS) * 1000);
+                self.agenda.plan(at, Task::Doorbell { portal, value });
+            }
+        }
+    }
+
+    fn control_device(&mut self, world: &mut World, value: u32) {
+        let served = self.serves();
+        self.control = value;
+        if self.serves() && !served {
+            self.resume(world);
+        }
+    }
+
+    fn enable_errors(&mut self, world: &mut World, kinds: u32) {
+        let new = kinds & !self.errors.enable & self.errors.status;
+        self.errors.enable |= kinds;
+        if new != 0 {
+            self.raise(world, self.errors.vector);
+        }
+    }
+
+    fn enable_pool_events(&mut self, world: &mut World, p: usize, events: u32) {
+        let pool = &mut self.pools[p];
+        let new = events & !pool.event_enable & pool.event;
+        pool.event_enable = events;
+        if new != 0 {
+            self.raise(world, self.pools[p].vector);
+        }
+    }
+
+    fn enable_portal_events(&mut self, world: &mut World, q: usize, events: u32) {
+        let portal = &mut self.portals[q];
+        let new = events & !portal.event_enable & portal.event;
+        portal.event_enable = events;
+        if new != 0 {
+            self.raise(world, self.portals[q].vector);
+        }
+    }
+
+    fn configure_pool(&mut self, world: &mut World, id: Id, p: usize, value: u64) {
+        let row = id.row();
+        let kept = match (world.faults).hit(FaultKind::NarrowAddress, &row.name, p as u16) {
+            Some(width) if row.width == 8 && width < 64 => value & ((1 << width) - 1),
             _ => value,
         };
         if self.pools[p].enabled {
-            if self.read_pool(w, slot.id, p) != value {
-                self.refuse_pool(w, p, value);
+            if self.read_register(world, id, p as u16) != value {
+                self.refuse_pool(world, p, value);
             }
             return;
         }
         let pool = &mut self.pools[p];
-        match slot.id {
+        match id {
             Id::POOL_BASE => pool.base = kept,
             Id::POOL_END => pool.end = kept,
             Id::POOL_STRIDE => pool.stride = kept as u32,
@@ -269,69 +238,47 @@ impl Bmu {
         }
     }
 
-    fn control_pool(&mut self, w: &mut World, p: usize, value: u32) {
+    fn control_pool(&mut self, world: &mut World, p: usize, value: u32) {
         let (enable, natural) = (value & 1 != 0, value & 2 != 0);
         if self.pools[p].enabled && !enable {
             let used = (self.portals.iter())
                 .any(|portal| portal.state != State::Disabled && portal.pool as usize == p);
             if used {
-                return self.refuse_pool(w, p, value.into());
+                return self.refuse_pool(world, p, value.into());
             }
             self.pools[p].disable();
         }
         let pool = &mut self.pools[p];
         if pool.enabled {
             if pool.natural != natural {
-                self.refuse_pool(w, p, value.into());
+                self.refuse_pool(world, p, value.into());
             }
             return;
         }
         pool.natural = natural;
-        let limits = PoolLimits {
-            width: w.config.address_width,
-            stride_log2: (*w.config.stride_log2.start(), *w.config.stride_log2.end()),
-            buffers: w.config.buffers,
-        };
+        let limits = self.config.pool_limits();
+        let pool = &mut self.pools[p];
         if enable && !pool.enable(limits) {
-            self.refuse_pool(w, p, value.into());
+            self.refuse_pool(world, p, value.into());
         }
     }
 
-    fn refuse_pool(&mut self, w: &mut World, p: usize, value: u64) {
-        w.violation(ViolationKind::ConfigInUse, format!("pool {p}"), value);
+    fn refuse_pool(&mut self, world: &mut World, p: usize, value: u64) {
+        world.violation(ViolationKind::ConfigInUse, format!("pool {p}"), value);
         let owner = Owner::Pool(p as u16);
-        self.error(w, ErrorKind::Config, Source::Configuration, owner, value);
+        self.error(
+            world,
+            ErrorKind::Config,
+            Source::Configuration,
+            owner,
+            value,
+        );
     }
 
-    fn write_portal(&mut self, w: &mut World, slot: Slot, q: usize, value: u64) {
-        let word = value as u32;
-        match slot.id {
-            Id::PORTAL_CONTROL => self.control_portal(w, q, word),
-            Id::PORTAL_DOORBELL => self.doorbell(w, q, value),
-            Id::PORTAL_EVENT => self.portals[q].event &= !word,
-            Id::PORTAL_EVENT_SET => self.portal_events(w, q, word),
-            Id::PORTAL_EVENT_ENABLE => {
-                let portal = &mut self.portals[q];
-                let new = word & !portal.event_enable & portal.event;
-                portal.event_enable = word;
-                if new != 0 {
-                    self.raise(w, self.portals[q].vector);
-                }
-            }
-            Id::PORTAL_VECTOR => self.portals[q].vector = word,
-            Id::PORTAL_ERROR => {
-                let portal = &mut self.portals[q];
-                clear_errors(&mut portal.error, &mut portal.error_address, word);
-            }
-            Id::PORTAL_ERROR_SET => self.inject(w, word, Owner::Portal(q as u16)),
-            _ => self.configure_portal(w, slot.id, q, value),
-        }
-    }
-
-    fn configure_portal(&mut self, w: &mut World, id: Id, q: usize, value: u64) {
+    fn configure_portal(&mut self, world: &mut World, id: Id, q: usize, value: u64) {
         if self.portals[q].state != State::Disabled {
-            if self.read_portal(id, q) != value {
-                self.refuse_portal(w, q, value);
+            if self.read_register(world, id, q as u16) != value {
+                self.refuse_portal(world, q, value);
             }
             return;
         }
@@ -349,45 +296,8 @@ impl Bmu {
     }
 }
 
-fn capability(w: &World, id: Id) -> u32 {
-    let c = &w.config;
-    let log2s =
-        |range: &std::ops::RangeInclusive<u8>| (u32::from(*range.start()), u32::from(*range.end()));
-    let ((ring_min, ring_max), (stride_min, stride_max)) =
-        (log2s(&c.ring_log2), log2s(&c.stride_log2));
-    match id {
-        Id::CAP_COUNTS => {
-            u32::from(c.pools) | u32::from(c.portals) << 8 | u32::from(c.vectors) << 16
-        }
-        Id::CAP_RINGS => ring_min | ring_max << 8,
-        Id::CAP_ADDRESS => u32::from(c.address_width) | stride_min << 8 | stride_max << 16,
-        _ => 0x1d | u32::from(c.portals > 0) << 1,
-    }
-}
-
-fn clear_errors(error: &mut u32, address: &mut u64, bits: u32) {
-    *error &= !bits;
-    if *error == 0 {
-        *address = 0;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_indexed_decode_agrees_with_the_linear_one() {
-        for (bar, size) in [(0, regs::CONTROL_BAR_SIZE), (2, regs::OPERATION_BAR_SIZE)] {
-            for offset in (0..size).step_by(4) {
-                let slow = hwpool_devices::reg::decode(regs::TABLE, bar, offset);
-                let fast = find(bar, offset);
-                let names = (
-                    slow.map(|(r, i)| (&r.name, i)),
-                    fast.map(|s| (&s.row.name, s.index)),
-                );
-                assert_eq!(names.0, names.1, "BAR {bar} {offset:#x}");
-            }
-        }
-    }
+/// Returns what a count's register reads: what it is, unless a fault changes it.
+fn count(world: &mut World, id: Id, index: u16, value: u32) -> u64 {
+    let wrong = (world.faults).hit(FaultKind::WrongCount, &id.row().name, index);
+    value.wrapping_add(wrong.unwrap_or(0) as u32).into()
 }

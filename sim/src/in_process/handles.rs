@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hwpool_devices::bmu::regs;
 use hwpool_devices::bus::{Bar, BusError, Doorbell, Irq};
 
 use super::shared::Keeper;
@@ -83,10 +82,10 @@ impl Bar for SimBar {
 }
 
 impl SimBar {
-    /// Finds the portal whose doorbell is at `offset`, where the model's thread watches it.
+    /// Finds the hot doorbell at `offset`, where the model's thread watches it.
     fn cell(&self, offset: u64) -> Option<usize> {
-        let portal = usize::from(regs::banks::PORTAL_PAGE.at(self.index, offset)?);
-        (self.shared.threaded && portal < self.shared.cells.len()).then_some(portal)
+        let doorbell = self.shared.doorbells?.at(self.index, offset)?;
+        self.shared.threaded.then_some(usize::from(doorbell))
     }
 }
 

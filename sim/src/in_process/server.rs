@@ -42,8 +42,8 @@ impl Shared {
         }
     }
 
-    /// Serves the doorbells of running portals, then, if there were none, what is rare: those of disabled portals,
-    /// delayed ones. Tells whether there were any.
+    /// Serves the doorbells that the device serves, then, if there were none, what is rare: the others, delayed
+    /// ones. Tells whether there were any.
     fn burst(&self) -> bool {
         let mut model = lock(&self.model);
         let mut busy = false;

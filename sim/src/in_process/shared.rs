@@ -5,6 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use hwpool_devices::reg::Bank;
+
 use crate::model::{Cell, Model};
 
 /// What handles and the model's thread share.
@@ -15,6 +17,8 @@ pub(super) struct Shared {
     pub(super) start: Instant,
     pub(super) model: Mutex<Model>,
     pub(super) cells: Arc<[Cell]>,
+    /// Where the doorbells lie that the cells stand for.
+    pub(super) doorbells: Option<Bank>,
     pub(super) lines: Lines,
     /// Handles that want the lock: the model's thread lets them in.
     pub(super) wanted: AtomicU32,
@@ -98,6 +102,7 @@ impl Shared {
             threaded,
             start: model.start(),
             cells: model.cells(),
+            doorbells: model.doorbells(),
             lines: Lines {
                 fired: Mutex::new(vec![0; usize::from(model.vectors())]),
                 news: Condvar::new(),

@@ -1,18 +1,14 @@
 //! Register accesses: what the link does to them, what the function claims, which rule they break.
 
-use hwpool_devices::bmu::regs;
 use hwpool_devices::bus::BusError;
+use hwpool_devices::reg::Access;
 
 use super::{Model, Posted, QUANTUM};
-use crate::bmu::{Id, Slot, find};
 use crate::config_space::COMMAND_MEMORY;
 use crate::faults::FaultKind;
+use crate::shape::Slot;
 use crate::timing;
 use crate::violation::ViolationKind;
-use crate::world::Task;
-
-/// Longest delay that a fault can ask for, an hour: the clock, in picoseconds, goes on from there without wrapping.
-const LONGEST_DELAY_NS: u64 = 3_600_000_000_000;
 
 impl Model {
     /// Reads `width` bytes, 4 or 8, of a BAR.
@@ -22,9 +18,9 @@ impl Model {
     /// Accesses that can't be one on the bus, and what faults ask for.
     pub fn bar_read(&mut self, bar: u8, offset: u64, width: u8) -> Result<u64, BusError> {
         self.check(bar, offset, width)?;
-        self.w.counters.mmio_reads += 1;
-        self.w.counters.tlp_bytes_down += timing::HEADER;
-        self.arrive(bar);
+        self.world.counters.mmio_reads += 1;
+        self.world.counters.tlp_bytes_down += timing::HEADER;
+        self.arrive(Some(bar));
         let answer = self.answer_read(bar, offset, width);
         self.complete(width);
         answer
@@ -44,7 +40,7 @@ impl Model {
     ) -> Result<(), BusError> {
         self.check(bar, offset, width)?;
         let doorbell = self.doorbell_at(bar, offset, width);
-        if self.w.instant
+        if self.world.instant
             && let Some(q) = doorbell
         {
             self.cells[q].ring(value); // the cell counts
@@ -52,37 +48,37 @@ impl Model {
             return Ok(());
         }
         match doorbell {
-            Some(_) => self.w.counters.doorbells += 1,
-            None => self.w.counters.mmio_writes += 1,
+            Some(_) => self.world.counters.doorbells += 1,
+            None => self.world.counters.mmio_writes += 1,
         }
         let bytes = timing::data(width.into()).bytes;
-        self.w.counters.tlp_bytes_down += bytes;
-        if self.w.instant {
-            self.catch_up(bar);
+        self.world.counters.tlp_bytes_down += bytes;
+        if self.world.instant {
+            self.catch_up(Some(bar));
             self.perform_write(bar, offset, width, value);
         } else {
             self.post(bar, offset, width, value, bytes);
-            if doorbell.is_some() && self.w.rng.one_in(self.w.config.preemption) {
-                let round_trip = 2 * self.w.link.half_trip();
-                self.run_until(self.w.now + 2 * round_trip);
+            if doorbell.is_some() && self.world.preempts() {
+                let round_trip = 2 * self.world.link.half_trip();
+                self.run_until(self.world.now + 2 * round_trip);
             }
         }
         Ok(())
     }
 
-    /// Finds the portal whose doorbell an access writes.
+    /// Finds the hot doorbell that an access writes.
     fn doorbell_at(&self, bar: u8, offset: u64, width: u8) -> Option<usize> {
-        let q = usize::from(regs::banks::PORTAL_PAGE.at(bar, offset)?);
-        (width == 8 && q < self.cells.len()).then_some(q)
+        let doorbell = self.shape.doorbells?.at(bar, offset)?;
+        (width == 8).then_some(usize::from(doorbell))
     }
 
     fn post(&mut self, bar: u8, offset: u64, width: u8, value: u64, bytes: u64) {
-        let now = self.w.now;
-        let arrives = self.w.link.down(now, bytes);
+        let now = self.world.now;
+        let arrives = self.world.link.down(now, bytes);
         // The host goes on as soon as the bytes have left.
-        let left = arrives - self.w.link.half_trip();
+        let left = arrives - self.world.link.half_trip();
         let before = self.posted.back().map_or(0, |posted| posted.at);
-        let at = (arrives + self.w.jitter()).max(before);
+        let at = (arrives + self.world.jitter()).max(before);
         self.posted.push_back(Posted {
             at,
             bar,
@@ -95,13 +91,13 @@ impl Model {
     }
 
     /// Lets a read travel to the device, behind every posted write.
-    pub(super) fn arrive(&mut self, bar: u8) {
+    pub(super) fn arrive(&mut self, bar: Option<u8>) {
         self.quantum = QUANTUM.0;
-        if self.w.instant {
+        if self.world.instant {
             return self.catch_up(bar);
         }
-        let jitter = self.w.jitter();
-        let arrives = self.w.link.down(self.w.now, timing::HEADER) + jitter;
+        let jitter = self.world.jitter();
+        let arrives = self.world.link.down(self.world.now, timing::HEADER) + jitter;
         let before = self.posted.back().map_or(0, |posted| posted.at);
         self.run_until(arrives.max(before));
     }
@@ -109,16 +105,16 @@ impl Model {
     /// Lets the completion travel to the host, behind everything that the device has sent.
     pub(super) fn complete(&mut self, width: u8) {
         let bytes = timing::HEADER + u64::from(width);
-        self.w.counters.tlp_bytes_up += bytes;
-        if !self.w.instant {
-            let sent = self.w.upstream.back().map_or(0, |(at, _)| *at);
-            let arrives = self.w.link.up(self.w.now, bytes);
+        self.world.counters.tlp_bytes_up += bytes;
+        if !self.world.instant {
+            let sent = self.world.landed_at();
+            let arrives = self.world.link.up(self.world.now, bytes);
             self.run_until(arrives.max(sent));
         }
     }
 
     fn check(&mut self, bar: u8, offset: u64, width: u8) -> Result<(), BusError> {
-        let Some(len) = Model::bar_size(bar) else {
+        let Some(len) = self.bar_size(bar) else {
             return Err(BusError::NoBar { bar });
         };
         if !matches!(width, 4 | 8) {
@@ -127,11 +123,11 @@ impl Model {
         let place = || format!("BAR {bar} offset {offset:#x}");
         let end = offset.checked_add(width.into());
         if end.is_none_or(|end| end > len) {
-            self.w.violation(ViolationKind::NoRegister, place(), 0);
+            self.world.violation(ViolationKind::NoRegister, place(), 0);
             return Err(BusError::OutOfRange { offset, width, len });
         }
         if offset & (u64::from(width) - 1) != 0 {
-            self.w.violation(ViolationKind::Misaligned, place(), 0);
+            self.world.violation(ViolationKind::Misaligned, place(), 0);
             return Err(BusError::Misaligned { offset, width });
         }
         Ok(())
@@ -139,18 +135,18 @@ impl Model {
 
     /// Tells whether the function claims an access.
     pub(super) fn claims(&mut self, bar: u8, offset: u64, value: u64) -> bool {
-        if self.w.gone {
+        if self.world.gone {
             return false;
         }
-        let kind = if !self.bmu.alive {
+        let kind = if self.alive_at.is_some() {
             ViolationKind::InReset
-        } else if self.w.space.command() & COMMAND_MEMORY == 0 {
+        } else if self.world.space.command() & COMMAND_MEMORY == 0 {
             ViolationKind::MemorySpaceOff
         } else {
             return true;
         };
         let place = format!("BAR {bar} offset {offset:#x}");
-        self.w.violation(kind, place, value);
+        self.world.violation(kind, place, value);
         false
     }
 
@@ -159,24 +155,19 @@ impl Model {
         if !self.claims(bar, offset, 0) {
             return Ok(ones);
         }
-        if bar == regs::MSIX_BAR {
-            let word = self.w.msix.read(offset, width);
+        if bar == self.shape.msix_bar {
+            let word = self.world.msix.read(offset, width);
             return Ok(word.unwrap_or_else(|| self.nothing_there(bar, offset, 0)));
         }
         let Some(slot) = self.decode(bar, offset, width, 0) else {
             return Ok(0);
         };
-        let (name, index) = (&*slot.row.name, slot.index);
         self.strike(slot);
-        if self.w.gone {
+        if self.world.gone {
             return Ok(ones);
         }
-        if self
-            .w
-            .faults
-            .hit(FaultKind::ReadFails, name, index)
-            .is_some()
-        {
+        let (faults, name) = (&mut self.world.faults, &*self.decode.row(slot).name);
+        if faults.hit(FaultKind::ReadFails, name, slot.index).is_some() {
             let cause = "the model was told to fail this read".into();
             return Err(BusError::Failed {
                 offset,
@@ -184,72 +175,69 @@ impl Model {
                 cause,
             });
         }
-        if self
-            .w
-            .faults
-            .hit(FaultKind::ReadAllOnes, name, index)
-            .is_some()
-        {
+        if (faults.hit(FaultKind::ReadAllOnes, name, slot.index)).is_some() {
             return Ok(ones);
         }
-        if let Some(value) = self.w.faults.hit(FaultKind::Stuck, name, index) {
+        if let Some(value) = faults.hit(FaultKind::Stuck, name, slot.index) {
             return Ok(value & ones);
         }
-        if !slot.exists(&self.w) {
-            if slot.id == Id::POOL_ALLOC {
-                self.w.violation(ViolationKind::AbsentPart, slot.place(), 0);
+        if !self.exists(slot) {
+            if self.decode.row(slot).access == Access::ReadEffect {
+                self.break_rule(ViolationKind::AbsentPart, slot, 0);
             }
             return Ok(0);
         }
-        let value = self.bmu.read(&mut self.w, slot);
-        let is_count = matches!(
-            slot.id,
-            Id::POOL_AVAILABLE | Id::PORTAL_RELEASE_HEAD | Id::PORTAL_ACQUIRE_TAIL
-        );
-        if is_count && let Some(add) = self.w.faults.hit(FaultKind::WrongCount, name, index) {
-            return Ok(value.wrapping_add(add) & ones);
-        }
-        Ok(value)
+        Ok(self.logic.read(&mut self.world, slot) & ones)
+    }
+
+    /// Tells whether the part that a register belongs to exists in this device.
+    fn exists(&self, slot: Slot) -> bool {
+        self.shape.has(self.decode.row(slot), slot.index)
+    }
+
+    /// Records a violation at a register.
+    fn break_rule(&mut self, kind: ViolationKind, slot: Slot, value: u64) {
+        self.world.violation(kind, self.decode.place(slot), value);
     }
 
     /// Faults that any register access can set off.
     pub(super) fn strike(&mut self, slot: Slot) {
-        let (name, index) = (&*slot.row.name, slot.index);
-        if self.w.faults.hit(FaultKind::Gone, name, index).is_some() {
-            self.w.gone = true;
-            self.bmu.vanish();
+        let (faults, name) = (&mut self.world.faults, &*self.decode.row(slot).name);
+        if faults.hit(FaultKind::Gone, name, slot.index).is_some() {
+            self.world.gone = true;
+            self.world.running = 0;
+            self.logic.vanish();
         }
-        let spurious = self.w.faults.hit(FaultKind::SpuriousInterrupt, name, index);
-        if let Some(vector) = spurious.filter(|v| *v < u64::from(self.w.config.vectors)) {
-            self.w.send_message(vector as u16);
+        let faults = &mut self.world.faults;
+        let spurious = faults.hit(FaultKind::SpuriousInterrupt, name, slot.index);
+        if let Some(vector) = spurious.filter(|v| *v < u64::from(self.world.vectors)) {
+            self.world.send_message(vector as u16);
         }
     }
 
     fn nothing_there(&mut self, bar: u8, offset: u64, value: u64) -> u64 {
         let place = format!("BAR {bar} offset {offset:#x}");
-        self.w.violation(ViolationKind::NoRegister, place, value);
+        self.world
+            .violation(ViolationKind::NoRegister, place, value);
         0
     }
 
     /// Finds the register of an access, or records why there is none.
     fn decode(&mut self, bar: u8, offset: u64, width: u8, value: u64) -> Option<Slot> {
-        let Some(slot) = find(bar, offset) else {
+        let Some(slot) = self.decode.find(bar, offset) else {
             // The upper half of a 64-bit register is a wrong width, not a hole.
-            let half = find(bar, offset & !7).filter(|slot| slot.row.width == 8 && offset % 8 == 4);
+            let below = self.decode.find(bar, offset & !7);
+            let half = below.filter(|s| self.decode.row(*s).width == 8 && offset % 8 == 4);
             match half {
-                Some(slot) => {
-                    self.w
-                        .violation(ViolationKind::WrongWidth, slot.place(), value);
-                }
+                Some(slot) => self.break_rule(ViolationKind::WrongWidth, slot, value),
                 None => {
                     self.nothing_there(bar, offset, value);
                 }
             }
             return None;
         };
-        if slot.row.width != width {
-            self.w
-                .violation(ViolationKind::WrongWidth, slot.place(), value);
+        if self.decode.row(slot).width != width {
+            self.break_rule(ViolationKind::WrongWidth, slot, value);
             return None;
         }
         Some(slot)
@@ -260,50 +248,29 @@ impl Model {
         if !self.claims(bar, offset, value) {
             return;
         }
-        if bar == regs::MSIX_BAR {
-            if self.w.msix.write(offset, width, value).is_none() {
+        if bar == self.shape.msix_bar {
+            if self.world.msix.write(offset, width, value).is_none() {
                 self.nothing_there(bar, offset, value);
             }
-            return self.w.release_messages();
+            return self.world.release_messages();
         }
         let Some(slot) = self.decode(bar, offset, width, value) else {
             return;
         };
         self.strike(slot);
-        if self.w.gone {
+        if self.world.gone {
             return;
         }
-        let refusal = if !slot.exists(&self.w) {
-            Some(ViolationKind::AbsentPart)
-        } else if !slot.row.access.is_writable() {
-            Some(ViolationKind::ReadOnlyWrite)
-        } else {
-            None
-        };
-        if let Some(kind) = refusal {
-            return self.w.violation(kind, slot.place(), value);
+        let (access, bits) = (self.decode.row(slot).access, self.decode.row(slot).bits);
+        if !self.exists(slot) {
+            return self.break_rule(ViolationKind::AbsentPart, slot, value);
         }
-        if value & !slot.row.bits != 0 {
-            self.w
-                .violation(ViolationKind::ReservedBits, slot.place(), value);
+        if !access.is_writable() {
+            return self.break_rule(ViolationKind::ReadOnlyWrite, slot, value);
         }
-        let value = value & slot.row.bits;
-        match slot.id {
-            Id::PORTAL_DOORBELL => self.take_doorbell(slot, value),
-            _ => self.bmu.write(&mut self.w, slot, value),
+        if value & !bits != 0 {
+            self.break_rule(ViolationKind::ReservedBits, slot, value);
         }
-    }
-
-    /// A doorbell has reached the device: faults may hold it back.
-    pub(super) fn take_doorbell(&mut self, slot: Slot, value: u64) {
-        let (name, portal) = (&*slot.row.name, slot.index);
-        match self.w.faults.hit(FaultKind::DelayedDoorbell, name, portal) {
-            None => self.bmu.write(&mut self.w, slot, value),
-            Some(0) => {}
-            Some(ns) => {
-                let at = self.w.now.saturating_add(ns.min(LONGEST_DELAY_NS) * 1000);
-                self.w.plan(at, Task::Doorbell { portal, value });
-            }
-        }
+        self.logic.write(&mut self.world, slot, value & bits);
     }
 }

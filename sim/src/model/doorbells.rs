@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hwpool_devices::bmu::regs;
-
 use super::Model;
-use crate::bmu::find;
+use crate::shape::Slot;
 
-/// The page of one portal's doorbell as shared memory: written without a lock, looked at by the model.
+/// One hot doorbell as shared memory: written without a lock, looked at by the model.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Cell {
@@ -30,10 +28,11 @@ impl Cell {
 impl Model {
     /// Serves doorbells that were written before an access that has come just now, in threaded mode.
     ///
-    /// Those of portals that don't run matter only to accesses that may let them run: a doorbell that came too early
-    /// must not count for the portal's next life.
-    pub(super) fn catch_up(&mut self, bar: u8) {
-        if bar == regs::OPERATION_BAR {
+    /// Those that are not served matter only to accesses that may let them be, by another BAR than the doorbells' or by
+    /// configuration space: a doorbell that came too early must not count for its next life.
+    pub(super) fn catch_up(&mut self, bar: Option<u8>) {
+        let own = self.shape.doorbells.map(|bank| bank.bar);
+        if bar.is_some() && bar == own {
             self.poll_running();
         } else {
             self.tick();
@@ -43,28 +42,26 @@ impl Model {
 
     /// Serves the doorbells that were written since the last call, in threaded mode; tells whether there were any.
     pub fn poll(&mut self) -> bool {
-        if !self.w.instant {
+        if !self.world.instant {
             return false;
         }
         let mut busy = false;
         for q in 0..self.cells.len() {
             busy |= self.poll_cell(q);
         }
-        if !self.w.agenda.is_empty() {
+        if self.logic.next_at().is_some() {
             self.tick();
-            while self.w.agenda.peek().is_some_and(|e| e.0.0 <= self.w.now) {
-                if let Some(entry) = self.w.agenda.pop() {
-                    self.run_task(entry.0.2);
-                }
+            while self.logic.next_at().is_some_and(|at| at <= self.world.now) {
+                self.logic.run_next(&mut self.world);
             }
         }
         busy
     }
 
-    /// Serves the doorbells of running portals only, which is what most polls need.
+    /// Serves the doorbells that the device serves only, which is what most polls need.
     pub(crate) fn poll_running(&mut self) -> bool {
         let mut busy = false;
-        let mut left = self.bmu.running;
+        let mut left = self.world.running;
         while left != 0 {
             busy |= self.poll_cell(left.trailing_zeros() as usize);
             left &= left - 1;
@@ -79,13 +76,15 @@ impl Model {
         }
         self.taken[q] = rings;
         let value = self.cells[q].value.load(Ordering::Acquire);
-        let offset = regs::banks::PORTAL_PAGE.offset_of(q as u16);
-        if let Some(slot) = find(regs::OPERATION_BAR, offset).filter(|_| !self.w.gone)
-            && self.claims(regs::OPERATION_BAR, offset, value)
+        if let (Some(bank), Some(first)) = (self.shape.doorbells, self.first_doorbell)
+            && !self.world.gone
+            && self.claims(bank.bar, bank.offset_of(q as u16), value)
         {
+            let index = q as u16;
+            let slot = Slot { index, ..first };
             self.strike(slot);
-            if !self.w.gone {
-                self.take_doorbell(slot, value);
+            if !self.world.gone {
+                self.logic.write(&mut self.world, slot, value);
             }
         }
         true
@@ -95,9 +94,9 @@ impl Model {
         Arc::clone(&self.cells)
     }
 
-    /// Returns the portals that run, a bit each.
+    /// Returns the hot doorbells that the device serves now, a bit each.
     pub fn running(&self) -> u64 {
-        self.bmu.running
+        self.world.running
     }
 
     pub(super) fn rings(&self) -> u64 {

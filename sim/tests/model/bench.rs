@@ -104,10 +104,9 @@ impl Bench {
     }
 
     pub(crate) fn threaded() -> Bench {
-        Bench::new(SimConfig {
-            mode: Mode::Threaded,
-            ..SimConfig::default()
-        })
+        let mut config = SimConfig::default();
+        config.mode = Mode::Threaded;
+        Bench::new(config)
     }
 
     pub(crate) fn get(&self, offset: u64) -> u32 {

@@ -8,10 +8,9 @@ use hwpool_sim::{Fault, FaultKind, Mode, SimConfig};
 use crate::bench::{BASE, Bench, STRIDE, pool, portal};
 
 fn with(fault: Fault) -> Bench {
-    Bench::new(SimConfig {
-        faults: vec![fault],
-        ..SimConfig::default()
-    })
+    let mut config = SimConfig::default();
+    config.faults.push(fault);
+    Bench::new(config)
 }
 
 /// A pool of 64 buffers with 16 in its list, and a portal with 4 credits.
@@ -235,10 +234,9 @@ fn a_reset_does_nothing() {
 #[test]
 fn a_device_that_is_gone_answers_all_ones_and_does_nothing() {
     for mode in [Mode::Stepped, Mode::Threaded] {
-        let bench = Bench::new(SimConfig {
-            mode,
-            ..SimConfig::default()
-        });
+        let mut config = SimConfig::default();
+        config.mode = mode;
+        let bench = Bench::new(config);
         bench.pool(0, 64);
         bench.portal(0, 0, 3, 4, 1);
         bench.sim.inject(Fault::new(FaultKind::Gone)).unwrap();
@@ -255,15 +253,14 @@ fn a_device_that_is_gone_answers_all_ones_and_does_nothing() {
 
 #[test]
 fn faults_work_on_the_models_thread() {
-    let bench = Bench::new(SimConfig {
-        mode: Mode::Threaded,
-        faults: vec![
-            Fault::new(FaultKind::DuplicateBuffer)
-                .on("PORTAL_DOORBELL")
-                .from(2),
-        ],
-        ..SimConfig::default()
-    });
+    let mut config = SimConfig::default();
+    config.mode = Mode::Threaded;
+    config.faults = vec![
+        Fault::new(FaultKind::DuplicateBuffer)
+            .on("PORTAL_DOORBELL")
+            .from(2),
+    ];
+    let bench = Bench::new(config);
     bench.pool(0, 64);
     let mut client = bench.portal(0, 0, 3, 4, 1);
     (0..4).for_each(|n| client.release(BASE + n * STRIDE));
@@ -296,7 +293,7 @@ fn every_kind_can_be_named_in_a_file() {
         assert_eq!(kind.name(), *name);
         let text = format!("[[fault]]\nkind = \"{name}\"\nregister = \"POOL_ALLOC\"\n");
         assert_eq!(
-            Fault::parse_file(&text),
+            SimConfig::default().parse_faults(&text),
             Ok(vec![Fault::new(*kind).on("POOL_ALLOC")])
         );
     }

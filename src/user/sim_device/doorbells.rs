@@ -6,18 +6,19 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hwpool_devices::bmu::regs;
+use hwpool_devices::reg::Bank;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::user::memory::{HotWord, SharedMemory};
 
-/// The doorbells of all portals, each in the first word of a page of its own.
+/// The hot doorbells of a device, each in the first word of a page of its own; there may be none.
 ///
 /// [`Doorbells::take`], [`Doorbells::clear`] and [`Doorbells::renew`] are called with the model's lock held, [`Doorbells::have_rung`] without.
 #[derive(Debug)]
 pub(super) struct Doorbells {
-    file: File,
+    /// Where they lie among the device's BARs, and their pages; `None` where the device has none.
+    pages: Option<(Bank, File)>,
     words: Vec<HotWord>,
     /// The values that were taken last.
     taken: Vec<AtomicU64>,
@@ -26,34 +27,41 @@ pub(super) struct Doorbells {
 impl Doorbells {
     /// Makes the pages. The file is as large as the BAR, so that offsets are the same in both, and sealed: a client that
     /// shortened it would kill this process.
-    pub(super) fn new(portals: u16) -> io::Result<Doorbells> {
+    pub(super) fn new(bank: Option<Bank>, bar_size: u64) -> io::Result<Doorbells> {
+        let mut doorbells = Doorbells {
+            pages: None,
+            words: Vec::new(),
+            taken: Vec::new(),
+        };
+        let Some(bank) = bank else {
+            return Ok(doorbells);
+        };
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let file = File::from(memfd_create(c"hwpool-doorbells", flags)?);
-        file.set_len(regs::OPERATION_BAR_SIZE)?;
+        file.set_len(bar_size)?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
-        let memory = SharedMemory::map(file.as_fd(), 0, regs::OPERATION_BAR_SIZE)?;
-        let memory = Arc::new(memory);
-        let place = |q: u16| regs::banks::PORTAL_PAGE.offset_of(q);
-        let words = (0..portals).filter_map(|q| HotWord::new(Arc::clone(&memory), place(q)));
-        Ok(Doorbells {
-            words: words.collect(),
-            taken: (0..portals).map(|_| AtomicU64::new(0)).collect(),
-            file,
-        })
+        let memory = Arc::new(SharedMemory::map(file.as_fd(), 0, bar_size)?);
+        let word = |q| HotWord::new(Arc::clone(&memory), bank.offset_of(q));
+        doorbells.words = (0..bank.count).filter_map(word).collect();
+        doorbells.taken = doorbells.words.iter().map(|_| AtomicU64::new(0)).collect();
+        doorbells.pages = Some((bank, file));
+        Ok(doorbells)
     }
 
-    /// Returns how many there are.
-    pub(super) fn count(&self) -> usize {
-        self.words.len()
+    /// Returns where they lie.
+    pub(super) fn bank(&self) -> Option<Bank> {
+        self.pages.as_ref().map(|(bank, _)| *bank)
     }
 
-    /// Returns the file to hand to clients.
-    pub(super) fn file(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    /// Returns where they lie and the file to hand to clients.
+    pub(super) fn pages(&self) -> Option<(Bank, BorrowedFd<'_>)> {
+        self.pages
+            .as_ref()
+            .map(|(bank, file)| (*bank, file.as_fd()))
     }
 
-    /// Tells whether any of the portals in `mask` was written since it was taken.
+    /// Tells whether any in `mask` was written since it was taken.
     #[inline]
     pub(super) fn have_rung(&self, mask: u64) -> bool {
         self.each(mask)
@@ -75,7 +83,7 @@ impl Doorbells {
         any
     }
 
-    /// Puts the doorbells in `mask` to 0, at the end of a portal's life.
+    /// Puts the doorbells in `mask` to 0, at the end of a doorbell's life.
     pub(super) fn clear(&self, mask: u64) {
         for q in self.each(mask) {
             self.words[q].store(0);
@@ -83,7 +91,7 @@ impl Doorbells {
         }
     }
 
-    /// Lets the doorbells in `mask` begin a portal's life: what was taken before counts as 0 now, and what was written
+    /// Lets the doorbells in `mask` begin a life: what was taken before counts as 0 now, and what was written
     /// since, even at this moment, counts.
     pub(super) fn renew(&self, mask: u64) {
         for q in self.each(mask) {
@@ -91,7 +99,7 @@ impl Doorbells {
         }
     }
 
-    /// Goes through the bits of `mask` that have a portal.
+    /// Goes through the bits of `mask` that have a doorbell.
     fn each(&self, mask: u64) -> impl Iterator<Item = usize> {
         let existing = match self.words.len() {
             64.. => u64::MAX,
@@ -108,13 +116,33 @@ impl Doorbells {
 
 #[cfg(test)]
 mod tests {
+    use hwpool_devices::reg::Scope;
+
     use super::*;
+
+    const SIZE: u64 = 0x8_0000;
+
+    fn bank(count: u16) -> Bank {
+        Bank {
+            scope: Scope::Portal,
+            bar: 2,
+            base: 0x4_0000,
+            count,
+            stride: 0x1000,
+        }
+    }
+
+    fn made(count: u16) -> (Doorbells, SharedMemory) {
+        let doorbells = Doorbells::new(Some(bank(count)), SIZE).unwrap();
+        let (_, file) = doorbells.pages().unwrap();
+        let client = SharedMemory::map(file, 0, SIZE).unwrap();
+        (doorbells, client)
+    }
 
     #[test]
     fn a_doorbell_is_taken_once_and_cleared_for_a_new_life() {
-        let doorbells = Doorbells::new(3).unwrap();
-        let client = SharedMemory::map(doorbells.file(), 0, regs::OPERATION_BAR_SIZE).unwrap();
-        let place = regs::banks::PORTAL_PAGE.offset_of(2);
+        let (doorbells, client) = made(3);
+        let place = bank(3).offset_of(2);
         client.store64(place, 7).unwrap();
         assert!(doorbells.have_rung(u64::MAX) && !doorbells.have_rung(0b011));
         let mut taken = Vec::new();
@@ -128,9 +156,8 @@ mod tests {
 
     #[test]
     fn a_new_life_keeps_what_was_written_since_the_last_look() {
-        let doorbells = Doorbells::new(2).unwrap();
-        let client = SharedMemory::map(doorbells.file(), 0, regs::OPERATION_BAR_SIZE).unwrap();
-        let place = |q| regs::banks::PORTAL_PAGE.offset_of(q);
+        let (doorbells, client) = made(2);
+        let place = |q| bank(2).offset_of(q);
         client.store64(place(0), 5).unwrap();
         client.store64(place(1), 6).unwrap();
         doorbells.take(0b01, |_, _| ());
@@ -145,8 +172,18 @@ mod tests {
 
     #[test]
     fn clients_can_not_shorten_the_pages() {
-        let doorbells = Doorbells::new(64).unwrap();
-        assert!(doorbells.file.set_len(0).is_err());
+        let (doorbells, _client) = made(64);
+        let (_, file) = doorbells.pages.as_ref().unwrap();
+        assert!(file.set_len(0).is_err());
         assert_eq!(doorbells.each(u64::MAX).count(), 64);
+    }
+
+    #[test]
+    fn a_device_may_have_none() {
+        let doorbells = Doorbells::new(None, 0).unwrap();
+        assert!(doorbells.pages().is_none() && !doorbells.have_rung(u64::MAX));
+        assert!(!doorbells.take(u64::MAX, |_, _| unreachable!()));
+        doorbells.clear(u64::MAX);
+        doorbells.renew(u64::MAX);
     }
 }

@@ -7,14 +7,14 @@
 //!                                                                    Lines
 //! ```
 //!
-//! The pages of the portals' doorbells can be mapped by the client; everything else takes a message. A doorbell is a
-//! state (SPEC 6.4), so a page is looked at and need not be caught at every value. When a portal begins or ends a life
-//! its page is zeroed: a doorbell counts as 0 until it is written in that life.
+//! The pages of the hot doorbells, where the device has some, can be mapped by the client; everything else takes a
+//! message. Such a doorbell is a state, so a page is looked at and need not be caught at every value. When the device
+//! begins or ends to serve one its page is zeroed: a doorbell counts as 0 until it is written in that life.
 //!
 //! Messages and stores come by different ways, and only a client that waits for its replies keeps them in order, as ours
-//! does. Hypervisors post writes. Behind a posted write a doorbell that is seen may be older or younger, so: of a portal that
-//! runs it is taken first, which the device may do at any time (SPEC 6.4); of one that does not run it is taken after,
-//! for the write may be what enables the portal. For the same reason the model's thread reports a doorbell that nobody
+//! does. Hypervisors post writes. Behind a posted write a doorbell that is seen may be older or younger, so: one that is
+//! served is taken first, which the device may do at any time; one that is not served is taken after, for the write may
+//! be what lets it be. For the same reason the model's thread reports a doorbell that nobody
 //! serves a little later, so that a message that was sent before it can come.
 //!
 //! # What a client is trusted with
@@ -43,9 +43,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, Thread};
 
-use hwpool_devices::bmu::regs;
 use hwpool_devices::bus::{BusError, DmaError, DmaSource, Iova};
-use hwpool_sim::{Counters, MODELS, Mode, Model, SimConfig, SimError, Violation};
+use hwpool_sim::{Counters, Mode, Model, SimConfig, SimError, Violation};
 use vfio_bindings::bindings::vfio;
 
 use doorbells::Doorbells;
@@ -91,12 +90,14 @@ pub struct SimMonitor(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     model: Mutex<Model>,
+    /// The size of each BAR that there is.
+    sizes: Vec<Option<u64>>,
     vectors: u16,
     doorbells: Doorbells,
     lines: Arc<Lines>,
     /// The server's thread wants the lock: the model's lets it in.
     wanted: AtomicU32,
-    /// Portals that run, as the model's thread should watch them.
+    /// Doorbells that the device serves, as the model's thread should watch them.
     running: AtomicU64,
     stepped: bool,
     stop: AtomicBool,
@@ -111,15 +112,16 @@ impl SimDevice {
     ///
     /// No such model, a parameter out of its range, or what the operating system says.
     pub fn new(name: &str, config: SimConfig) -> Result<SimDevice, SimDeviceError> {
-        if !MODELS.iter().any(|model| model.name == name) {
-            return Err(SimError::UnknownModel { name: name.into() }.into());
-        }
+        config.check_model(name).map_err(SimError::from)?;
         let stepped = config.mode == Mode::Stepped;
-        let portals = config.portals;
         let model = Model::new(config).map_err(SimError::from)?;
         let vectors = model.vectors();
+        let bank = model.doorbells();
+        let size = bank.and_then(|bank| model.bar_size(bank.bar));
+        let doorbells = Doorbells::new(bank, size.unwrap_or(0));
         let shared = Arc::new(Shared {
-            doorbells: Doorbells::new(portals).map_err(SimDeviceError::Pages)?,
+            doorbells: doorbells.map_err(SimDeviceError::Pages)?,
+            sizes: (0..6).map(|bar| model.bar_size(bar)).collect(),
             model: Mutex::new(model),
             vectors,
             lines: Arc::new(Lines::new([0, 0, vectors.into(), 0, 0])),
@@ -171,19 +173,19 @@ impl Drop for SimDevice {
 impl Shared {
     /// Does something with the model for a client: doorbells that it rang before come first, interrupts after.
     ///
-    /// Accesses to the operation pages need the doorbells of running portals only; those of others matter to accesses
-    /// that may let them run, unless these are posted.
-    fn with<R>(&self, portals: Portals, act: impl FnOnce(&mut Model) -> R) -> R {
+    /// Accesses to the doorbells' own BAR need those only that the device serves; the others matter to accesses that may
+    /// let them be served, unless these are posted.
+    fn with<R>(&self, needed: Watched, act: impl FnOnce(&mut Model) -> R) -> R {
         self.wanted.fetch_add(1, Ordering::Relaxed);
         let mut model = lock(&self.model);
         self.wanted.fetch_sub(1, Ordering::Relaxed);
         let before = model.running();
-        let watched = match portals {
-            Portals::Running => before,
-            Portals::All => u64::MAX,
+        let watched = match needed {
+            Watched::Running => before,
+            Watched::All => u64::MAX,
         };
         self.doorbells
-            .take(watched, |q, value| ring(&mut model, q, value));
+            .take(watched, |q, value| self.ring(&mut model, q, value));
         let result = act(&mut model);
         self.settle(&mut model, before);
         if self.stepped {
@@ -192,7 +194,7 @@ impl Shared {
         result
     }
 
-    /// Passes on what came of it: portals that begin or end a life start from 0, interrupts go out.
+    /// Passes on what came of it: doorbells that begin or end a life start from 0, interrupts go out.
     fn settle(&self, model: &mut Model, before: u64) {
         let running = model.running();
         if running != before {
@@ -207,6 +209,22 @@ impl Shared {
                     self.lines.fire(vfio::VFIO_PCI_MSIX_IRQ_INDEX, vector);
                 }
             }
+        }
+    }
+
+    /// Passes on a doorbell that was seen.
+    fn ring(&self, model: &mut Model, doorbell: usize, value: u64) {
+        if let Some(bank) = self.doorbells.bank() {
+            // In range and aligned, so it can't fail.
+            let _ = model.bar_write(bank.bar, bank.offset_of(doorbell as u16), 8, value);
+        }
+    }
+
+    /// Tells which doorbells an access to a BAR needs to have been looked at.
+    fn needed(&self, bar: u8) -> Watched {
+        match self.doorbells.bank() {
+            Some(bank) if bank.bar == bar => Watched::Running,
+            _ => Watched::All,
         }
     }
 
@@ -225,17 +243,11 @@ impl Shared {
     }
 }
 
-/// Which portals' doorbells an access needs to have been looked at.
+/// Which doorbells an access needs to have been looked at: those that the device serves, or all.
 #[derive(Debug, Copy, Clone)]
-enum Portals {
+enum Watched {
     Running,
     All,
-}
-
-fn ring(model: &mut Model, portal: usize, value: u64) {
-    let offset = regs::banks::PORTAL_PAGE.offset_of(portal as u16);
-    // In range and aligned, so it can't fail.
-    let _ = model.bar_write(regs::OPERATION_BAR, offset, 8, value);
 }
 
 /// Locks; a panic elsewhere has left the data as sound as they were.
@@ -247,21 +259,20 @@ impl Served for SimDevice {
     fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
         let size = match index {
             vfio::VFIO_PCI_CONFIG_REGION_INDEX => CONFIG_SIZE,
-            0..=5 => Model::bar_size(index as u8)?,
-            _ => return None,
+            _ => (*self.shared.sizes.get(index as usize)?)?,
         };
-        let doorbells = &self.shared.doorbells;
-        let mapped = index == u32::from(regs::OPERATION_BAR) && doorbells.count() > 0;
+        let pages = self.shared.doorbells.pages();
+        let mapped = pages.filter(|(bank, _)| index == u32::from(bank.bar));
         Some(RegionDescription {
             size,
             readable: true,
             writable: true,
-            mapping: mapped.then(|| RegionMapping {
-                file: doorbells.file(),
+            mapping: mapped.map(|(bank, file)| RegionMapping {
+                file,
                 offset: 0,
                 areas: vec![SparseArea {
-                    offset: regs::banks::PORTAL_PAGE.base,
-                    size: doorbells.count() as u64 * regs::banks::PORTAL_PAGE.stride,
+                    offset: bank.base,
+                    size: u64::from(bank.count) * bank.stride,
                 }],
             }),
         })
@@ -284,7 +295,10 @@ impl Served for SimDevice {
         }
         let (bar, width) = (region as u8, width(data.len())?);
         let read = |model: &mut Model| model.bar_read(bar, offset, width);
-        let value = self.shared.with(needed(bar), read).map_err(refusal)?;
+        let value = self
+            .shared
+            .with(self.shared.needed(bar), read)
+            .map_err(refusal)?;
         data.copy_from_slice(&value.to_le_bytes()[..data.len()]);
         Ok(())
     }
@@ -303,11 +317,11 @@ impl Served for SimDevice {
         let (bar, width) = (region as u8, width(data.len())?);
         let value = word(data);
         let write = |model: &mut Model| model.bar_write(bar, offset, width, value);
-        let portals = match peer.is_posted() {
-            true => Portals::Running,
-            false => needed(bar),
+        let needed = match peer.is_posted() {
+            true => Watched::Running,
+            false => self.shared.needed(bar),
         };
-        self.shared.with(portals, write).map_err(refusal)
+        self.shared.with(needed, write).map_err(refusal)
     }
 
     fn page_sizes(&self) -> u64 {
@@ -331,7 +345,7 @@ impl Served for SimDevice {
         if copied {
             tracing::warn!(%iova, "DMA memory in a file that is no memfd sealed with F_SEAL_SHRINK is slow to reach");
         }
-        let mapped = self.shared.with(Portals::All, |model| match copied {
+        let mapped = self.shared.with(Watched::All, |model| match copied {
             true => model.dma_map_copied(iova, source),
             false => model.dma_map(iova, source),
         });
@@ -343,7 +357,7 @@ impl Served for SimDevice {
     fn dma_unmap(&mut self, iova: u64, size: u64) {
         if self.given.remove(&iova) {
             let unmap = |model: &mut Model| model.dma_unmap(Iova(iova), size);
-            if let Err(error) = self.shared.with(Portals::All, unmap) {
+            if let Err(error) = self.shared.with(Watched::All, unmap) {
                 tracing::error!(%error, "the model and the server disagree about mappings");
             }
         }
@@ -351,7 +365,7 @@ impl Served for SimDevice {
 
     /// Programs the MSI-X table as a kernel does for whom it gives a vector to.
     fn lines_changed(&mut self, kind: u32, lines: std::ops::Range<u32>) {
-        self.shared.with(Portals::All, |model| {
+        self.shared.with(Watched::All, |model| {
             for vector in lines {
                 match self.shared.lines.is_heard(kind, vector) {
                     true => model.set_vector_mask(vector as u16, false),
@@ -362,7 +376,7 @@ impl Served for SimDevice {
     }
 
     fn reset(&mut self) -> Result<(), Errno> {
-        self.shared.with(Portals::All, Model::reset);
+        self.shared.with(Watched::All, Model::reset);
         Ok(())
     }
 
@@ -387,7 +401,7 @@ impl Served for SimDevice {
 impl SimDevice {
     /// Reads any number of bytes, by the widest accesses that are aligned.
     fn read_config(&mut self, offset: u64, data: &mut [u8]) {
-        self.shared.with(Portals::All, |model| {
+        self.shared.with(Watched::All, |model| {
             for (at, part) in pieces(offset, data.len()) {
                 let value = model.config_read(at, part.len() as u8);
                 data[part.clone()].copy_from_slice(&value.to_le_bytes()[..part.len()]);
@@ -397,7 +411,7 @@ impl SimDevice {
 
     fn write_config(&mut self, offset: u64, data: &[u8]) {
         let lines = &self.shared.lines;
-        self.shared.with(Portals::All, |model| {
+        self.shared.with(Watched::All, |model| {
             let mut reset = false;
             for (at, part) in pieces(offset, data.len()) {
                 let value = word(&data[part.clone()]) as u32;
@@ -438,13 +452,6 @@ fn word(data: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     bytes[..data.len()].copy_from_slice(data);
     u64::from_le_bytes(bytes)
-}
-
-fn needed(bar: u8) -> Portals {
-    match bar {
-        regs::OPERATION_BAR => Portals::Running,
-        _ => Portals::All,
-    }
 }
 
 fn refusal(error: BusError) -> Errno {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Shared, lock, ring};
+use super::{Shared, lock};
 
 /// Empty looks before the thread gives up its core, and before it sleeps.
 const SPINS: u32 = 4_000;
@@ -82,7 +82,7 @@ impl Shared {
             let running = model.running();
             let rung = self
                 .doorbells
-                .take(running, |q, value| ring(&mut model, q, value));
+                .take(running, |q, value| self.ring(&mut model, q, value));
             if !rung || self.wanted.load(Ordering::Relaxed) > 0 {
                 break;
             }
@@ -99,7 +99,7 @@ impl Shared {
             false => before,
         };
         self.doorbells
-            .take(watched, |q, value| ring(&mut model, q, value));
+            .take(watched, |q, value| self.ring(&mut model, q, value));
         for _ in 0..steps {
             model.relax();
         }

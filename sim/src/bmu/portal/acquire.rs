@@ -1,21 +1,22 @@
 //! The acquire ring (SPEC 6.3, 6.4, 6.6).
 
-use super::{Bmu, State, phase};
+use super::{Bmu, Kind, State, may_dma, phase};
+use crate::bmu::Task;
 use crate::bmu::errors::Source;
 use crate::faults::FaultKind;
-use crate::world::{Task, Upstream, World};
+use crate::world::{Sent, Upstream, World};
 
 impl Bmu {
     /// Fills the acquire ring; the first time since the portal was enabled, the status line says how far.
-    pub(in crate::bmu) fn fill(&mut self, w: &mut World, q: usize) {
-        self.write_entries(w, q);
+    pub(in crate::bmu) fn fill(&mut self, world: &mut World, q: usize) {
+        self.write_entries(world, q);
         if self.portals[q].state == State::Running && self.portals[q].sequence == 0 {
-            self.report(w, q, 0);
+            self.report(world, q, 0);
         }
     }
 
     /// Writes acquire entries as long as there are credits and buffers.
-    fn write_entries(&mut self, w: &mut World, q: usize) {
+    fn write_entries(&mut self, world: &mut World, q: usize) {
         while self.portals[q].state == State::Running && self.portals[q].room() > 0 {
             let p = self.portals[q].pool as usize;
             if self.pools[p].list.len() == 0 {
@@ -23,27 +24,27 @@ impl Bmu {
                 self.pools[p].waiting |= 1 << q;
                 return;
             }
-            if !self.fill_run(w, q) {
+            if !self.fill_run(world, q) {
                 return;
             }
         }
     }
 
     /// Writes entries up to the ring's or the mapping's end; false if the bus refused.
-    fn fill_run(&mut self, w: &mut World, q: usize) -> bool {
+    fn fill_run(&mut self, world: &mut World, q: usize) -> bool {
         let portal = &mut self.portals[q];
         let log2 = portal.acquire_log2();
         let first = portal.acquire_tail;
         let index = first & ((1 << log2) - 1);
         let offset = u64::from(index) * 8;
         let iova = portal.acquire.iova(offset);
-        let view = if w.may_dma(q as u16) {
-            portal.acquire.at(&w.iommu, offset)
+        let view = if may_dma(world, q as u16) {
+            portal.acquire.at(&world.iommu, offset)
         } else {
             None
         };
         let Some(len) = view.map(|view| view.len) else {
-            self.dma_fault(w, q, Source::AcquireRing, iova);
+            self.dma_fault(world, q, Source::AcquireRing, iova);
             return false;
         };
         let count = (portal.room().min((1 << log2) - index)).min((len / 8) as u32);
@@ -52,42 +53,45 @@ impl Bmu {
         let p = portal.pool as usize;
         let before = self.pools[p].list.len();
         self.pools[p].waiting &= !(1 << q);
-        let mut words = w.words();
-        self.take_words(w, q, count, &mut words);
+        let mut words = world.words();
+        self.take_words(world, q, count, &mut words);
         let portal = &mut self.portals[q];
         portal.acquire_tail = first.wrapping_add(words.len() as u32);
-        let at = w.account_write(words.len() as u64 * 8);
-        let entries = Upstream::Entries {
-            portal: q as u16,
-            epoch: portal.epoch,
-            first,
+        let at = world.account_write(words.len() as u64 * 8);
+        let ticket = Kind::Entries { first }.ticket(q, portal.epoch);
+        let sent = Sent {
             iova,
             words,
+            ticket,
         };
-        self.put(w, at, entries);
-        self.list_moved(w, p, before);
+        // At once in real time.
+        match world.instant {
+            true => self.land(world, sent),
+            false => world.send(at, Upstream::Write(sent)),
+        }
+        self.list_moved(world, p, before);
         if news {
-            self.portal_events(w, q, 1);
+            self.portal_events(world, q, 1);
         }
         self.portals[q].state == State::Running
     }
 
     /// Takes up to `count` buffers from the list as ring entries.
-    fn take_words(&mut self, w: &mut World, q: usize, count: u32, words: &mut Vec<u64>) {
+    fn take_words(&mut self, world: &mut World, q: usize, count: u32, words: &mut Vec<u64>) {
         let portal = &self.portals[q];
         let pool = &mut self.pools[portal.pool as usize];
         // A run ends where the ring does, so that it has one phase.
         let phase = phase(portal.acquire_tail, portal.acquire_log2());
         pool.list.pop_entries(count, phase, words);
-        if w.faults.any(FaultKind::DuplicateBuffer)
-            || w.faults.any(FaultKind::OutOfRangeBuffer)
-            || w.faults.any(FaultKind::MisalignedBuffer)
-            || w.faults.any(FaultKind::StaleEntry)
+        if world.faults.any(FaultKind::DuplicateBuffer)
+            || world.faults.any(FaultKind::OutOfRangeBuffer)
+            || world.faults.any(FaultKind::MisalignedBuffer)
+            || world.faults.any(FaultKind::StaleEntry)
         {
             for word in words.iter_mut() {
                 let address = *word & !0x3f;
-                let given = pool.spoil(w, address, "PORTAL_DOORBELL", q as u16) & !0x3f;
-                let stale = w
+                let given = pool.spoil(world, address, "PORTAL_DOORBELL", q as u16) & !0x3f;
+                let stale = world
                     .faults
                     .hit(FaultKind::StaleEntry, "PORTAL_DOORBELL", q as u16);
                 *word = given | (phase ^ u64::from(stale.is_some()));
@@ -99,41 +103,41 @@ impl Bmu {
     }
 
     /// Has a portal look for buffers a little later, in an order that chance chooses.
-    pub(in crate::bmu) fn plan_fill(&mut self, w: &mut World, q: usize) {
-        if w.instant {
+    pub(in crate::bmu) fn plan_fill(&mut self, world: &mut World, q: usize) {
+        if world.instant {
             if self.serves() {
-                self.fill(w, q);
+                self.fill(world, q);
             }
             return;
         }
-        let at = w.now + w.jitter();
+        let at = world.now + world.jitter();
         let (portal, epoch) = (q as u16, self.portals[q].epoch);
-        w.plan(at, Task::Fill { portal, epoch });
+        self.agenda.plan(at, Task::Fill { portal, epoch });
     }
 
-    pub(super) fn land_entries(&mut self, w: &mut World, q: usize, first: u32, words: &[u64]) {
+    pub(super) fn land_entries(&mut self, world: &mut World, q: usize, first: u32, words: &[u64]) {
         let portal = &mut self.portals[q];
         if portal.landed != first {
-            return self.take_back(w, q, words); // one before it was refused
+            return self.take_back(world, q, words); // one before it was refused
         }
         let index = first & ((1 << portal.acquire_log2()) - 1);
         let offset = u64::from(index) * 8;
         let Some(view) = portal
             .acquire
-            .at(&w.iommu, offset)
+            .at(&world.iommu, offset)
             .filter(|v| v.len >= words.len() * 8)
         else {
             let iova = portal.acquire.iova(offset);
             portal.acquire_tail = first;
-            self.take_back(w, q, words);
+            self.take_back(world, q, words);
             if self.portals[q].is_alive() {
-                self.dma_fault(w, q, Source::AcquireRing, iova);
+                self.dma_fault(world, q, Source::AcquireRing, iova);
             }
             return;
         };
-        if w.faults.any(FaultKind::LostEntry) {
+        if world.faults.any(FaultKind::LostEntry) {
             for (i, word) in words.iter().enumerate() {
-                let lost = w
+                let lost = world
                     .faults
                     .hit(FaultKind::LostEntry, "PORTAL_DOORBELL", q as u16);
                 if lost.is_none() {
@@ -147,13 +151,13 @@ impl Bmu {
     }
 
     /// Puts the buffers of refused entries back into the list.
-    fn take_back(&mut self, w: &mut World, q: usize, words: &[u64]) {
+    fn take_back(&mut self, world: &mut World, q: usize, words: &[u64]) {
         let p = self.portals[q].pool as usize;
         let before = self.pools[p].list.len();
         for word in words.iter().rev() {
             // Through the checks: a fault may have spoiled the word.
             let _ = self.pools[p].free(word & !0x3f);
         }
-        self.list_moved(w, p, before);
+        self.list_moved(world, p, before);
     }
 }

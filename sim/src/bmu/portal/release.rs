@@ -1,21 +1,22 @@
 //! Doorbells and the release ring (SPEC 6.4).
 
-use super::{Bmu, State, phase};
+use super::{Bmu, State, may_dma, phase};
+use crate::bmu::Task;
 use crate::bmu::errors::{ErrorKind, Owner, Source};
 use crate::bmu::pool::Refusal;
 use crate::violation::ViolationKind;
-use crate::world::{Task, World};
+use crate::world::World;
 
 /// Most release entries that one DMA read asks for.
 const FETCH: u32 = 4096;
 
 impl Bmu {
     /// Acts on a write of PORTAL_DOORBELL (SPEC 6.4).
-    pub(crate) fn doorbell(&mut self, w: &mut World, q: usize, value: u64) {
+    pub(crate) fn doorbell(&mut self, world: &mut World, q: usize, value: u64) {
         match self.portals[q].state {
             State::Running => {}
             State::Halted => return,
-            State::Disabled | State::Stopping => return self.refuse_doorbell(w, q, value),
+            State::Disabled | State::Stopping => return self.refuse_doorbell(world, q, value),
         }
         let portal = &mut self.portals[q];
         if portal.rung == Some(value) {
@@ -24,11 +25,11 @@ impl Bmu {
         let (tail, head) = (value as u32, (value >> 32) as u32);
         let entries = 1u32 << portal.release_log2();
         if tail.wrapping_sub(portal.release_head) > entries {
-            return self.bad_doorbell(w, q, value, Source::ReleaseRing);
+            return self.bad_doorbell(world, q, value, Source::ReleaseRing);
         }
         let written = portal.acquire_tail.wrapping_sub(portal.seen_head);
         if head.wrapping_sub(portal.seen_head) > written {
-            return self.bad_doorbell(w, q, value, Source::AcquireRing);
+            return self.bad_doorbell(world, q, value, Source::AcquireRing);
         }
         portal.rung = Some(value);
         portal.seen_head = head;
@@ -36,65 +37,71 @@ impl Bmu {
         if tail.wrapping_sub(portal.asked) <= entries {
             portal.announced = tail;
         }
-        self.serve(w, q);
+        self.serve(world, q);
     }
 
-    fn refuse_doorbell(&mut self, w: &mut World, q: usize, value: u64) {
+    fn refuse_doorbell(&mut self, world: &mut World, q: usize, value: u64) {
         let place = format!("PORTAL_DOORBELL[{q}]");
-        w.violation(ViolationKind::DoorbellDisabled, place, value);
+        world.violation(ViolationKind::DoorbellDisabled, place, value);
         let owner = Owner::Portal(q as u16);
-        self.error(w, ErrorKind::Disabled, Source::ReleaseRing, owner, value);
+        self.error(
+            world,
+            ErrorKind::Disabled,
+            Source::ReleaseRing,
+            owner,
+            value,
+        );
     }
 
-    fn bad_doorbell(&mut self, w: &mut World, q: usize, value: u64, source: Source) {
+    fn bad_doorbell(&mut self, world: &mut World, q: usize, value: u64, source: Source) {
         let place = format!("PORTAL_DOORBELL[{q}]");
-        w.violation(ViolationKind::BadDoorbell, place, value);
-        self.halt(w, q, ErrorKind::BadDoorbell, source, value);
+        world.violation(ViolationKind::BadDoorbell, place, value);
+        self.halt(world, q, ErrorKind::BadDoorbell, source, value);
     }
 
     /// Asks for the release entries that were announced, then acts on the doorbell.
-    pub(super) fn serve(&mut self, w: &mut World, q: usize) {
+    pub(super) fn serve(&mut self, world: &mut World, q: usize) {
         if !self.serves() {
             self.portals[q].owes = true;
             return;
         }
         while self.portals[q].asked != self.portals[q].announced {
-            if !self.fetch(w, q) {
+            if !self.fetch(world, q) {
                 return;
             }
         }
         if self.portals[q].reads == 0 {
-            self.acted(w, q, self.portals[q].seen_head);
+            self.acted(world, q, self.portals[q].seen_head);
         }
     }
 
     /// Reads a run of release entries; false if the bus refused.
-    pub(super) fn fetch(&mut self, w: &mut World, q: usize) -> bool {
+    pub(super) fn fetch(&mut self, world: &mut World, q: usize) -> bool {
         let portal = &mut self.portals[q];
         let log2 = portal.release_log2();
         let index = portal.asked & ((1 << log2) - 1);
         let wanted = portal.announced.wrapping_sub(portal.asked);
         let count = wanted.min((1 << log2) - index).min(FETCH);
         let offset = u64::from(index) * 8;
-        let view = if w.may_dma(q as u16) {
-            portal.release.at(&w.iommu, offset)
+        let view = if may_dma(world, q as u16) {
+            portal.release.at(&world.iommu, offset)
         } else {
             None
         };
         let Some(view) = view else {
             let iova = portal.release.iova(offset);
-            self.dma_fault(w, q, Source::ReleaseRing, iova);
+            self.dma_fault(world, q, Source::ReleaseRing, iova);
             return false;
         };
         let count = count.min((view.len / 8) as u32);
-        let mut entries = w.words();
+        let mut entries = world.words();
         entries.resize(count as usize, 0);
         view.load_all(&mut entries);
         portal.asked = portal.asked.wrapping_add(count);
         portal.reads += 1;
-        let done = w.account_read(u64::from(count) * 8) + w.jitter();
-        if w.instant {
-            return self.fetched(w, q, entries, 0);
+        let done = world.account_read(u64::from(count) * 8) + world.jitter();
+        if world.instant {
+            return self.fetched(world, q, entries, 0);
         }
         portal.fetched_at = portal.fetched_at.max(done);
         let task = Task::Fetched {
@@ -103,39 +110,39 @@ impl Bmu {
             entries,
             head: portal.seen_head,
         };
-        w.plan(portal.fetched_at, task);
+        self.agenda.plan(portal.fetched_at, task);
         true
     }
 
     /// Release entries have come: consumes them; false if the portal lives no longer.
     pub(in crate::bmu) fn fetched(
         &mut self,
-        w: &mut World,
+        world: &mut World,
         q: usize,
         entries: Vec<u64>,
         head: u32,
     ) -> bool {
         self.portals[q].reads -= 1;
-        let sound = self.consume(w, q, &entries);
-        w.recycle(entries);
+        let sound = self.consume(world, q, &entries);
+        world.recycle(entries);
         if !sound {
             return false;
         }
         let portal = &self.portals[q];
         if portal.state == State::Stopping {
-            self.finish_stop(w, q);
-        } else if !w.instant {
+            self.finish_stop(world, q);
+        } else if !world.instant {
             let head = match portal.reads {
                 0 => portal.seen_head,
                 _ => head,
             };
-            self.acted(w, q, head);
+            self.acted(world, q, head);
         }
         self.portals[q].is_alive()
     }
 
     /// Takes entries, which lie in one lap, through the checks of a free; false if one is stale.
-    fn consume(&mut self, w: &mut World, q: usize, entries: &[u64]) -> bool {
+    fn consume(&mut self, world: &mut World, q: usize, entries: &[u64]) -> bool {
         let portal = &self.portals[q];
         let phase = phase(portal.release_head, portal.release_log2());
         let p = portal.pool as usize;
@@ -153,7 +160,7 @@ impl Bmu {
                 }
                 Some(Refusal::Error(kind)) => {
                     let owner = Owner::PoolByPortal(p as u16, q as u16);
-                    self.error(w, kind, Source::ReleaseRing, owner, refused & !0x3f);
+                    self.error(world, kind, Source::ReleaseRing, owner, refused & !0x3f);
                 }
                 None => {}
             }
@@ -161,16 +168,16 @@ impl Bmu {
         }
         let consumed = (entries.len() - left.len()) as u32;
         self.portals[q].release_head = self.portals[q].release_head.wrapping_add(consumed);
-        self.list_moved(w, p, before);
+        self.list_moved(world, p, before);
         if let Some(word) = stale {
-            w.violation(ViolationKind::StaleEntry, format!("portal {q}"), word);
-            self.halt(w, q, ErrorKind::StaleEntry, Source::ReleaseRing, word);
+            world.violation(ViolationKind::StaleEntry, format!("portal {q}"), word);
+            self.halt(world, q, ErrorKind::StaleEntry, Source::ReleaseRing, word);
         }
         stale.is_none()
     }
 
     /// The doorbell was acted on as far as its release entries go: frees acquire entries, fills, reports (SPEC 6.5).
-    fn acted(&mut self, w: &mut World, q: usize, head: u32) {
+    fn acted(&mut self, world: &mut World, q: usize, head: u32) {
         let portal = &mut self.portals[q];
         let ahead = head.wrapping_sub(portal.acquire_head);
         if ahead <= portal.acquire_tail.wrapping_sub(portal.acquire_head) {
@@ -180,7 +187,7 @@ impl Bmu {
             self.portals[q].owes = true;
             return;
         }
-        self.fill(w, q);
+        self.fill(world, q);
         let portal = &self.portals[q];
         if portal.state != State::Running {
             return;
@@ -191,7 +198,7 @@ impl Bmu {
             || moved(portal.release_head, portal.reported_release)
             || moved(portal.acquire_head, portal.reported_acquire)
         {
-            self.report(w, q, 0);
+            self.report(world, q, 0);
         }
     }
 }

@@ -1,0 +1,104 @@
+//! One parameter of a model: its text, and why it was refused.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use crate::faults::FaultError;
+
+/// Why a parameter was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no model of that name.
+    #[error("no model `{name}`: known are {known}")]
+    UnknownModel {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The parameters are another model's.
+    #[error("these are parameters of the model `{found}`, not of `{wanted}`")]
+    OtherModel {
+        /// The model that was asked for.
+        wanted: String,
+        /// The model that the parameters are for.
+        found: &'static str,
+    },
+    /// The model has no such parameter.
+    #[error("unknown key `{key}`: known are {known}")]
+    UnknownKey {
+        /// What was asked for.
+        key: String,
+        /// What this model has.
+        known: String,
+    },
+    /// A value that does not read as its key needs.
+    #[error("`{key}` can't be `{value}`: it takes {expected}")]
+    Value {
+        /// The key.
+        key: String,
+        /// The value that was refused.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// A fault file that can't be read.
+    #[error("fault file {} can't be read", path.display())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A fault file with a mistake in it.
+    #[error("fault file {} has a mistake", path.display())]
+    Faults {
+        /// Its path.
+        path: PathBuf,
+        /// The mistake.
+        source: FaultError,
+    },
+}
+
+/// A key with the text of its value.
+#[derive(Debug, Copy, Clone)]
+pub(crate) struct Text<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) value: &'a str,
+}
+
+impl Text<'_> {
+    pub(crate) fn refused(self, expected: &'static str) -> ConfigError {
+        ConfigError::Value {
+            key: self.key.into(),
+            value: self.value.into(),
+            expected,
+        }
+    }
+
+    pub(crate) fn within(
+        self,
+        range: RangeInclusive<u64>,
+        expected: &'static str,
+    ) -> Result<u64, ConfigError> {
+        let parsed = match self.value.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16),
+            None => self.value.parse(),
+        };
+        (parsed.ok().filter(|n| range.contains(n))).ok_or_else(|| self.refused(expected))
+    }
+
+    pub(crate) fn log2(
+        self,
+        range: RangeInclusive<u8>,
+        expected: &'static str,
+    ) -> Result<u8, ConfigError> {
+        let value = self.within(1..=1 << 30, expected)?;
+        let log2 = value.trailing_zeros() as u8;
+        if !value.is_power_of_two() || !range.contains(&log2) {
+            return Err(self.refused(expected));
+        }
+        Ok(log2)
+    }
+}
