@@ -246,6 +246,26 @@ fn a_register_of_ours_is_read_and_written_once_and_nothing_beside_it() {
 }
 
 #[test]
+fn a_served_fifo_answers_by_its_registers() {
+    let config = SimConfig::new("fifo").expect("a model");
+    let model = SimDevice::new("fifo", config).expect("a model");
+    let monitor = model.monitor();
+    let served = Serving::start(model);
+    let get = |place: &str| {
+        let output = served.settled("", "get", &[place, "--width", "32"]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(get("0:0").contains("0x4f464946"));
+    let set = served.settled("", "set", &["0:0x0c", "7", "--width", "32"]);
+    assert!(set.status.success(), "{set:?}");
+    assert!(get("0:0x0c").contains("0x00000007"));
+    assert_eq!(monitor.violations(), []);
+    let absent = served.regs("get", &["2:0", "--width", "32"]);
+    assert!(!absent.status.success(), "a FIFO has no BAR 2");
+}
+
+#[test]
 fn a_foreign_device_is_reached_by_every_width_with_one_access() {
     let log = Log::default();
     let served = Serving::start(Foreign::new(&log));

@@ -36,22 +36,22 @@ impl Bmu {
     }
 
     /// Sets events of a pool and raises its vector for those that are new and enabled.
-    pub(super) fn pool_events(&mut self, world: &mut World, p: usize, events: u32) {
-        let pool = &mut self.pools[p];
+    pub(super) fn pool_events(&mut self, world: &mut World, pool_id: usize, events: u32) {
+        let pool = &mut self.pools[pool_id];
         let new = events & !pool.event & pool.event_enable;
         pool.event |= events;
         if new != 0 {
-            self.raise(world, self.pools[p].vector);
+            self.raise(world, self.pools[pool_id].vector);
         }
     }
 
     /// Sets events of a portal and raises its vector for those that are new and enabled.
-    pub(super) fn portal_events(&mut self, world: &mut World, q: usize, events: u32) {
-        let portal = &mut self.portals[q];
+    pub(super) fn portal_events(&mut self, world: &mut World, portal_id: usize, events: u32) {
+        let portal = &mut self.portals[portal_id];
         let new = events & !portal.event & portal.event_enable;
         portal.event |= events;
         if new != 0 {
-            self.raise(world, self.portals[q].vector);
+            self.raise(world, self.portals[portal_id].vector);
         }
     }
 }

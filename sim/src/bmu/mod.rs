@@ -103,10 +103,10 @@ impl Bmu {
             Task::Ready => self.ready = true,
             Task::Doorbell { portal, value } => self.doorbell(world, usize::from(portal), value),
             Task::Fill { portal, epoch } => {
-                let q = usize::from(portal);
+                let portal_id = usize::from(portal);
                 // While not served this is taken up again by `resume`.
-                if self.portals[q].epoch == epoch && self.serves() {
-                    self.fill(world, q);
+                if self.portals[portal_id].epoch == epoch && self.serves() {
+                    self.fill(world, portal_id);
                 }
             }
             Task::Fetched {
@@ -115,35 +115,35 @@ impl Bmu {
                 entries,
                 head,
             } => {
-                let q = usize::from(portal);
-                let portal = &self.portals[q];
+                let portal_id = usize::from(portal);
+                let portal = &self.portals[portal_id];
                 let goes_on = matches!(portal.state, State::Running | State::Stopping);
                 if portal.epoch == epoch && goes_on {
-                    self.fetched(world, q, entries, head);
+                    self.fetched(world, portal_id, entries, head);
                 }
             }
         }
     }
 
     /// POOL_ALLOC: takes a buffer; 0 if there is none.
-    fn alloc(&mut self, world: &mut World, p: usize) -> u64 {
-        if self.control & ENABLE == 0 || !self.pools[p].enabled {
+    fn alloc(&mut self, world: &mut World, pool_id: usize) -> u64 {
+        if self.control & ENABLE == 0 || !self.pools[pool_id].enabled {
             return 0;
         }
-        let pool = &mut self.pools[p];
+        let pool = &mut self.pools[pool_id];
         let before = pool.list.len();
         let Some(address) = pool.list.pop() else {
             return 0;
         };
-        let given = pool.spoil(world, address, "POOL_ALLOC", p as u16);
+        let given = pool.spoil(world, address, "POOL_ALLOC", pool_id as u16);
         pool.last_out = given;
-        self.list_moved(world, p, before);
+        self.list_moved(world, pool_id, before);
         given
     }
 
     /// POOL_FREE: gives a buffer back, through the checks of SPEC 4.4.
-    fn free(&mut self, world: &mut World, p: usize, address: u64) {
-        let pool = &mut self.pools[p];
+    fn free(&mut self, world: &mut World, pool_id: usize, address: u64) {
+        let pool = &mut self.pools[pool_id];
         let before = pool.list.len();
         let checked = if self.control & ENABLE == 0 || !pool.enabled {
             Err(ErrorKind::Disabled)
@@ -151,25 +151,25 @@ impl Bmu {
             pool.free(address)
         };
         match checked {
-            Ok(()) => self.list_moved(world, p, before),
+            Ok(()) => self.list_moved(world, pool_id, before),
             Err(kind) => {
-                let owner = Owner::Pool(p as u16);
+                let owner = Owner::Pool(pool_id as u16);
                 self.error(world, kind, Source::RegisterPath, owner, address);
             }
         }
     }
 
     /// The list of a pool held `before` buffers: tells of thresholds, and feeds portals that wait.
-    fn list_moved(&mut self, world: &mut World, p: usize, before: u32) {
-        let pool = &mut self.pools[p];
+    fn list_moved(&mut self, world: &mut World, pool_id: usize, before: u32) {
+        let pool = &mut self.pools[pool_id];
         let events = pool.moved(before);
         let waiting = pool.waiting;
         let grown = pool.list.len() > before;
         if events != 0 {
-            self.pool_events(world, p, events);
+            self.pool_events(world, pool_id, events);
         }
         if waiting != 0 && grown {
-            self.pools[p].waiting = 0;
+            self.pools[pool_id].waiting = 0;
             self.feed(world, waiting);
         }
     }
@@ -179,9 +179,9 @@ impl Bmu {
         self.turn = (self.turn + 1) % 64;
         let mut left = mask.rotate_right(self.turn);
         while left != 0 {
-            let q = (left.trailing_zeros() + self.turn) % 64;
+            let portal_id = (left.trailing_zeros() + self.turn) % 64;
             left &= left - 1;
-            self.plan_fill(world, q as usize);
+            self.plan_fill(world, portal_id as usize);
         }
     }
 

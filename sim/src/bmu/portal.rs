@@ -159,40 +159,44 @@ fn phase(n: u32, log2: u32) -> u64 {
 
 impl Bmu {
     /// Acts on a write of PORTAL_CONTROL.
-    pub(super) fn control_portal(&mut self, world: &mut World, q: usize, value: u32) {
+    pub(super) fn control_portal(&mut self, world: &mut World, portal_id: usize, value: u32) {
         let enable = value & 1 != 0;
-        match (self.portals[q].state, enable) {
-            (State::Disabled, true) => self.enable_portal(world, q, value),
+        match (self.portals[portal_id].state, enable) {
+            (State::Disabled, true) => self.enable_portal(world, portal_id, value),
             (State::Running, false) => {
-                self.portals[q].enable = false;
-                self.portals[q].state = State::Stopping;
-                self.forget_wait(q);
-                self.finish_stop(world, q);
+                self.portals[portal_id].enable = false;
+                self.portals[portal_id].state = State::Stopping;
+                self.forget_wait(portal_id);
+                self.finish_stop(world, portal_id);
             }
-            (State::Halted, false) => self.end_portal(world, q),
-            (State::Stopping, true) => self.refuse_portal(world, q, value.into()),
-            (State::Halted, true) if !self.portals[q].enable => {
-                self.refuse_portal(world, q, value.into());
+            (State::Halted, false) => self.end_portal(world, portal_id),
+            (State::Stopping, true) => self.refuse_portal(world, portal_id, value.into()),
+            (State::Halted, true) if !self.portals[portal_id].enable => {
+                self.refuse_portal(world, portal_id, value.into());
             }
             _ => {}
         }
     }
 
-    fn enable_portal(&mut self, world: &mut World, q: usize, value: u32) {
-        let valid = self.portals[q].is_valid(&self.config)
-            && self.pools[self.portals[q].pool as usize].enabled;
+    fn enable_portal(&mut self, world: &mut World, portal_id: usize, value: u32) {
+        let valid = self.portals[portal_id].is_valid(&self.config)
+            && self.pools[self.portals[portal_id].pool as usize].enabled;
         if !valid {
-            return self.refuse_portal(world, q, value.into());
+            return self.refuse_portal(world, portal_id, value.into());
         }
-        self.portals[q].begin();
-        world.running |= 1 << q;
-        self.plan_fill(world, q);
+        self.portals[portal_id].begin();
+        world.running |= 1 << portal_id;
+        self.plan_fill(world, portal_id);
     }
 
     /// Reports a refused configuration of a portal.
-    pub(super) fn refuse_portal(&mut self, world: &mut World, q: usize, value: u64) {
-        world.violation(ViolationKind::ConfigInUse, format!("portal {q}"), value);
-        let owner = Owner::Portal(q as u16);
+    pub(super) fn refuse_portal(&mut self, world: &mut World, portal_id: usize, value: u64) {
+        world.violation(
+            ViolationKind::ConfigInUse,
+            format!("portal {portal_id}"),
+            value,
+        );
+        let owner = Owner::Portal(portal_id as u16);
         self.error(
             world,
             ErrorKind::Config,
@@ -202,67 +206,80 @@ impl Bmu {
         );
     }
 
-    pub(super) fn end_portal(&mut self, world: &mut World, q: usize) {
-        self.portals[q].end();
-        world.running &= !(1 << q);
-        self.forget_wait(q);
+    pub(super) fn end_portal(&mut self, world: &mut World, portal_id: usize) {
+        self.portals[portal_id].end();
+        world.running &= !(1 << portal_id);
+        self.forget_wait(portal_id);
     }
 
-    fn forget_wait(&mut self, q: usize) {
-        if let Some(pool) = self.pools.get_mut(self.portals[q].pool as usize) {
-            pool.waiting &= !(1 << q);
+    fn forget_wait(&mut self, portal_id: usize) {
+        if let Some(pool) = self.pools.get_mut(self.portals[portal_id].pool as usize) {
+            pool.waiting &= !(1 << portal_id);
         }
     }
 
-    fn dma_fault(&mut self, world: &mut World, q: usize, source: Source, iova: u64) {
-        let place = format!("IOVA {iova:#x} of portal {q}");
+    fn dma_fault(&mut self, world: &mut World, portal_id: usize, source: Source, iova: u64) {
+        let place = format!("IOVA {iova:#x} of portal {portal_id}");
         world.violation(ViolationKind::DmaRefused, place, iova);
-        self.halt(world, q, ErrorKind::DmaFault, source, iova);
+        self.halt(world, portal_id, ErrorKind::DmaFault, source, iova);
     }
 
     /// Halts a portal: reports, and tries to write the status line once unless that is what failed.
-    fn halt(&mut self, world: &mut World, q: usize, kind: ErrorKind, source: Source, address: u64) {
-        let portal = &mut self.portals[q];
+    fn halt(
+        &mut self,
+        world: &mut World,
+        portal_id: usize,
+        kind: ErrorKind,
+        source: Source,
+        address: u64,
+    ) {
+        let portal = &mut self.portals[portal_id];
         portal.state = State::Halted;
         portal.reads = 0;
-        world.running &= !(1 << q);
-        self.forget_wait(q);
-        let portal = &self.portals[q];
+        world.running &= !(1 << portal_id);
+        self.forget_wait(portal_id);
+        let portal = &self.portals[portal_id];
         let on_line = kind == ErrorKind::DmaFault && address == portal.status_base;
         let master = world.is_master();
-        self.error(world, kind, source, Owner::Portal(q as u16), address);
-        if !on_line && master && self.portals[q].state == State::Halted {
-            self.report(world, q, HALTED);
+        self.error(
+            world,
+            kind,
+            source,
+            Owner::Portal(portal_id as u16),
+            address,
+        );
+        if !on_line && master && self.portals[portal_id].state == State::Halted {
+            self.report(world, portal_id, HALTED);
         }
     }
 
     /// Writes the last status line of a portal that stops, once all that was announced is consumed.
-    fn finish_stop(&mut self, world: &mut World, q: usize) {
+    fn finish_stop(&mut self, world: &mut World, portal_id: usize) {
         if !self.serves() {
             return;
         }
-        while self.portals[q].asked != self.portals[q].announced {
-            if !self.fetch(world, q) || self.portals[q].state != State::Stopping {
+        while self.portals[portal_id].asked != self.portals[portal_id].announced {
+            if !self.fetch(world, portal_id) || self.portals[portal_id].state != State::Stopping {
                 return;
             }
         }
-        if self.portals[q].reads == 0 && self.portals[q].state == State::Stopping {
-            let portal = &mut self.portals[q];
+        if self.portals[portal_id].reads == 0 && self.portals[portal_id].state == State::Stopping {
+            let portal = &mut self.portals[portal_id];
             portal.acquire_head = portal.seen_head;
-            self.report(world, q, STOPPED);
+            self.report(world, portal_id, STOPPED);
         }
     }
 
     /// Takes up again what QUIESCE or ENABLE 0 has held back.
     pub(super) fn resume(&mut self, world: &mut World) {
-        for q in 0..self.portals.len() {
-            match self.portals[q].state {
-                State::Stopping => self.finish_stop(world, q),
-                State::Running if self.portals[q].owes => {
-                    self.portals[q].owes = false;
-                    self.serve(world, q);
+        for portal_id in 0..self.portals.len() {
+            match self.portals[portal_id].state {
+                State::Stopping => self.finish_stop(world, portal_id),
+                State::Running if self.portals[portal_id].owes => {
+                    self.portals[portal_id].owes = false;
+                    self.serve(world, portal_id);
                 }
-                State::Running => self.plan_fill(world, q),
+                State::Running => self.plan_fill(world, portal_id),
                 _ => {}
             }
         }
@@ -275,14 +292,14 @@ impl Bmu {
             words,
             ticket,
         } = sent;
-        let q = usize::from(ticket.channel);
-        if self.portals[q].epoch != ticket.epoch {
+        let portal_id = usize::from(ticket.channel);
+        if self.portals[portal_id].epoch != ticket.epoch {
             // Sent in an earlier life, before the reset: it was on the wire.
             let _ = store(&mut Span::new(iova, words.len() as u64 * 8), world, &words);
         } else {
             match Kind::from_ticket(ticket) {
-                Kind::Entries { first } => self.land_entries(world, q, first, &words),
-                Kind::Status { last } => self.land_status(world, q, iova, &words, last),
+                Kind::Entries { first } => self.land_entries(world, portal_id, first, &words),
+                Kind::Status { last } => self.land_status(world, portal_id, iova, &words, last),
             }
         }
         world.recycle(words);

@@ -199,37 +199,37 @@ impl Bmu {
         }
     }
 
-    fn enable_pool_events(&mut self, world: &mut World, p: usize, events: u32) {
-        let pool = &mut self.pools[p];
+    fn enable_pool_events(&mut self, world: &mut World, pool_id: usize, events: u32) {
+        let pool = &mut self.pools[pool_id];
         let new = events & !pool.event_enable & pool.event;
         pool.event_enable = events;
         if new != 0 {
-            self.raise(world, self.pools[p].vector);
+            self.raise(world, self.pools[pool_id].vector);
         }
     }
 
-    fn enable_portal_events(&mut self, world: &mut World, q: usize, events: u32) {
-        let portal = &mut self.portals[q];
+    fn enable_portal_events(&mut self, world: &mut World, portal_id: usize, events: u32) {
+        let portal = &mut self.portals[portal_id];
         let new = events & !portal.event_enable & portal.event;
         portal.event_enable = events;
         if new != 0 {
-            self.raise(world, self.portals[q].vector);
+            self.raise(world, self.portals[portal_id].vector);
         }
     }
 
-    fn configure_pool(&mut self, world: &mut World, id: Id, p: usize, value: u64) {
+    fn configure_pool(&mut self, world: &mut World, id: Id, pool_id: usize, value: u64) {
         let row = id.row();
-        let kept = match (world.faults).hit(FaultKind::NarrowAddress, &row.name, p as u16) {
+        let kept = match (world.faults).hit(FaultKind::NarrowAddress, &row.name, pool_id as u16) {
             Some(width) if row.width == 8 && width < 64 => value & ((1 << width) - 1),
             _ => value,
         };
-        if self.pools[p].enabled {
-            if self.read_register(world, id, p as u16) != value {
-                self.refuse_pool(world, p, value);
+        if self.pools[pool_id].enabled {
+            if self.read_register(world, id, pool_id as u16) != value {
+                self.refuse_pool(world, pool_id, value);
             }
             return;
         }
-        let pool = &mut self.pools[p];
+        let pool = &mut self.pools[pool_id];
         match id {
             Id::POOL_BASE => pool.base = kept,
             Id::POOL_END => pool.end = kept,
@@ -238,34 +238,34 @@ impl Bmu {
         }
     }
 
-    fn control_pool(&mut self, world: &mut World, p: usize, value: u32) {
+    fn control_pool(&mut self, world: &mut World, pool_id: usize, value: u32) {
         let (enable, natural) = (value & 1 != 0, value & 2 != 0);
-        if self.pools[p].enabled && !enable {
+        if self.pools[pool_id].enabled && !enable {
             let used = (self.portals.iter())
-                .any(|portal| portal.state != State::Disabled && portal.pool as usize == p);
+                .any(|portal| portal.state != State::Disabled && portal.pool as usize == pool_id);
             if used {
-                return self.refuse_pool(world, p, value.into());
+                return self.refuse_pool(world, pool_id, value.into());
             }
-            self.pools[p].disable();
+            self.pools[pool_id].disable();
         }
-        let pool = &mut self.pools[p];
+        let pool = &mut self.pools[pool_id];
         if pool.enabled {
             if pool.natural != natural {
-                self.refuse_pool(world, p, value.into());
+                self.refuse_pool(world, pool_id, value.into());
             }
             return;
         }
         pool.natural = natural;
         let limits = self.config.pool_limits();
-        let pool = &mut self.pools[p];
+        let pool = &mut self.pools[pool_id];
         if enable && !pool.enable(limits) {
-            self.refuse_pool(world, p, value.into());
+            self.refuse_pool(world, pool_id, value.into());
         }
     }
 
-    fn refuse_pool(&mut self, world: &mut World, p: usize, value: u64) {
-        world.violation(ViolationKind::ConfigInUse, format!("pool {p}"), value);
-        let owner = Owner::Pool(p as u16);
+    fn refuse_pool(&mut self, world: &mut World, pool_id: usize, value: u64) {
+        world.violation(ViolationKind::ConfigInUse, format!("pool {pool_id}"), value);
+        let owner = Owner::Pool(pool_id as u16);
         self.error(
             world,
             ErrorKind::Config,
@@ -275,14 +275,14 @@ impl Bmu {
         );
     }
 
-    fn configure_portal(&mut self, world: &mut World, id: Id, q: usize, value: u64) {
-        if self.portals[q].state != State::Disabled {
-            if self.read_register(world, id, q as u16) != value {
-                self.refuse_portal(world, q, value);
+    fn configure_portal(&mut self, world: &mut World, id: Id, portal_id: usize, value: u64) {
+        if self.portals[portal_id].state != State::Disabled {
+            if self.read_register(world, id, portal_id as u16) != value {
+                self.refuse_portal(world, portal_id, value);
             }
             return;
         }
-        let portal = &mut self.portals[q];
+        let portal = &mut self.portals[portal_id];
         match id {
             Id::PORTAL_POOL => portal.pool = value as u32,
             Id::PORTAL_SIZES => portal.sizes = value as u32,

@@ -8,57 +8,59 @@ use crate::world::{Sent, Upstream, World};
 
 impl Bmu {
     /// Fills the acquire ring; the first time since the portal was enabled, the status line says how far.
-    pub(in crate::bmu) fn fill(&mut self, world: &mut World, q: usize) {
-        self.write_entries(world, q);
-        if self.portals[q].state == State::Running && self.portals[q].sequence == 0 {
-            self.report(world, q, 0);
+    pub(in crate::bmu) fn fill(&mut self, world: &mut World, portal_id: usize) {
+        self.write_entries(world, portal_id);
+        if self.portals[portal_id].state == State::Running && self.portals[portal_id].sequence == 0
+        {
+            self.report(world, portal_id, 0);
         }
     }
 
     /// Writes acquire entries as long as there are credits and buffers.
-    fn write_entries(&mut self, world: &mut World, q: usize) {
-        while self.portals[q].state == State::Running && self.portals[q].room() > 0 {
-            let p = self.portals[q].pool as usize;
-            if self.pools[p].list.len() == 0 {
-                self.portals[q].starved = true;
-                self.pools[p].waiting |= 1 << q;
+    fn write_entries(&mut self, world: &mut World, portal_id: usize) {
+        while self.portals[portal_id].state == State::Running && self.portals[portal_id].room() > 0
+        {
+            let pool_id = self.portals[portal_id].pool as usize;
+            if self.pools[pool_id].list.len() == 0 {
+                self.portals[portal_id].starved = true;
+                self.pools[pool_id].waiting |= 1 << portal_id;
                 return;
             }
-            if !self.fill_run(world, q) {
+            if !self.fill_run(world, portal_id) {
                 return;
             }
         }
     }
 
     /// Writes entries up to the ring's or the mapping's end; false if the bus refused.
-    fn fill_run(&mut self, world: &mut World, q: usize) -> bool {
-        let portal = &mut self.portals[q];
+    fn fill_run(&mut self, world: &mut World, portal_id: usize) -> bool {
+        let portal = &mut self.portals[portal_id];
         let log2 = portal.acquire_log2();
         let first = portal.acquire_tail;
         let index = first & ((1 << log2) - 1);
         let offset = u64::from(index) * 8;
         let iova = portal.acquire.iova(offset);
-        let view = if may_dma(world, q as u16) {
+        let view = if may_dma(world, portal_id as u16) {
             portal.acquire.at(&world.iommu, offset)
         } else {
             None
         };
         let Some(len) = view.map(|view| view.len) else {
-            self.dma_fault(world, q, Source::AcquireRing, iova);
+            self.dma_fault(world, portal_id, Source::AcquireRing, iova);
             return false;
         };
         let count = (portal.room().min((1 << log2) - index)).min((len / 8) as u32);
         let news = portal.starved && portal.acquire_tail == portal.acquire_head;
         portal.starved = false;
-        let p = portal.pool as usize;
-        let before = self.pools[p].list.len();
-        self.pools[p].waiting &= !(1 << q);
+        let pool_id = portal.pool as usize;
+        let before = self.pools[pool_id].list.len();
+        self.pools[pool_id].waiting &= !(1 << portal_id);
         let mut words = world.words();
-        self.take_words(world, q, count, &mut words);
-        let portal = &mut self.portals[q];
+        self.take_words(world, portal_id, count, &mut words);
+        let portal = &mut self.portals[portal_id];
         portal.acquire_tail = first.wrapping_add(words.len() as u32);
         let at = world.account_write(words.len() as u64 * 8);
-        let ticket = Kind::Entries { first }.ticket(q, portal.epoch);
+        let ticket = Kind::Entries { first }.ticket(portal_id, portal.epoch);
         let sent = Sent {
             iova,
             words,
@@ -69,16 +71,22 @@ impl Bmu {
             true => self.land(world, sent),
             false => world.send(at, Upstream::Write(sent)),
         }
-        self.list_moved(world, p, before);
+        self.list_moved(world, pool_id, before);
         if news {
-            self.portal_events(world, q, 1);
+            self.portal_events(world, portal_id, 1);
         }
-        self.portals[q].state == State::Running
+        self.portals[portal_id].state == State::Running
     }
 
     /// Takes up to `count` buffers from the list as ring entries.
-    fn take_words(&mut self, world: &mut World, q: usize, count: u32, words: &mut Vec<u64>) {
-        let portal = &self.portals[q];
+    fn take_words(
+        &mut self,
+        world: &mut World,
+        portal_id: usize,
+        count: u32,
+        words: &mut Vec<u64>,
+    ) {
+        let portal = &self.portals[portal_id];
         let pool = &mut self.pools[portal.pool as usize];
         // A run ends where the ring does, so that it has one phase.
         let phase = phase(portal.acquire_tail, portal.acquire_log2());
@@ -90,10 +98,11 @@ impl Bmu {
         {
             for word in words.iter_mut() {
                 let address = *word & !0x3f;
-                let given = pool.spoil(world, address, "PORTAL_DOORBELL", q as u16) & !0x3f;
-                let stale = world
-                    .faults
-                    .hit(FaultKind::StaleEntry, "PORTAL_DOORBELL", q as u16);
+                let given = pool.spoil(world, address, "PORTAL_DOORBELL", portal_id as u16) & !0x3f;
+                let stale =
+                    world
+                        .faults
+                        .hit(FaultKind::StaleEntry, "PORTAL_DOORBELL", portal_id as u16);
                 *word = given | (phase ^ u64::from(stale.is_some()));
                 pool.last_out = given;
             }
@@ -103,22 +112,28 @@ impl Bmu {
     }
 
     /// Has a portal look for buffers a little later, in an order that chance chooses.
-    pub(in crate::bmu) fn plan_fill(&mut self, world: &mut World, q: usize) {
+    pub(in crate::bmu) fn plan_fill(&mut self, world: &mut World, portal_id: usize) {
         if world.instant {
             if self.serves() {
-                self.fill(world, q);
+                self.fill(world, portal_id);
             }
             return;
         }
         let at = world.now + world.jitter();
-        let (portal, epoch) = (q as u16, self.portals[q].epoch);
+        let (portal, epoch) = (portal_id as u16, self.portals[portal_id].epoch);
         self.agenda.plan(at, Task::Fill { portal, epoch });
     }
 
-    pub(super) fn land_entries(&mut self, world: &mut World, q: usize, first: u32, words: &[u64]) {
-        let portal = &mut self.portals[q];
+    pub(super) fn land_entries(
+        &mut self,
+        world: &mut World,
+        portal_id: usize,
+        first: u32,
+        words: &[u64],
+    ) {
+        let portal = &mut self.portals[portal_id];
         if portal.landed != first {
-            return self.take_back(world, q, words); // one before it was refused
+            return self.take_back(world, portal_id, words); // one before it was refused
         }
         let index = first & ((1 << portal.acquire_log2()) - 1);
         let offset = u64::from(index) * 8;
@@ -129,17 +144,18 @@ impl Bmu {
         else {
             let iova = portal.acquire.iova(offset);
             portal.acquire_tail = first;
-            self.take_back(world, q, words);
-            if self.portals[q].is_alive() {
-                self.dma_fault(world, q, Source::AcquireRing, iova);
+            self.take_back(world, portal_id, words);
+            if self.portals[portal_id].is_alive() {
+                self.dma_fault(world, portal_id, Source::AcquireRing, iova);
             }
             return;
         };
         if world.faults.any(FaultKind::LostEntry) {
             for (i, word) in words.iter().enumerate() {
-                let lost = world
-                    .faults
-                    .hit(FaultKind::LostEntry, "PORTAL_DOORBELL", q as u16);
+                let lost =
+                    world
+                        .faults
+                        .hit(FaultKind::LostEntry, "PORTAL_DOORBELL", portal_id as u16);
                 if lost.is_none() {
                     view.store(i, *word);
                 }
@@ -151,13 +167,13 @@ impl Bmu {
     }
 
     /// Puts the buffers of refused entries back into the list.
-    fn take_back(&mut self, world: &mut World, q: usize, words: &[u64]) {
-        let p = self.portals[q].pool as usize;
-        let before = self.pools[p].list.len();
+    fn take_back(&mut self, world: &mut World, portal_id: usize, words: &[u64]) {
+        let pool_id = self.portals[portal_id].pool as usize;
+        let before = self.pools[pool_id].list.len();
         for word in words.iter().rev() {
             // Through the checks: a fault may have spoiled the word.
-            let _ = self.pools[p].free(word & !0x3f);
+            let _ = self.pools[pool_id].free(word & !0x3f);
         }
-        self.list_moved(world, p, before);
+        self.list_moved(world, pool_id, before);
     }
 }

@@ -12,24 +12,26 @@ const FETCH: u32 = 4096;
 
 impl Bmu {
     /// Acts on a write of PORTAL_DOORBELL (SPEC 6.4).
-    pub(crate) fn doorbell(&mut self, world: &mut World, q: usize, value: u64) {
-        match self.portals[q].state {
+    pub(crate) fn doorbell(&mut self, world: &mut World, portal_id: usize, value: u64) {
+        match self.portals[portal_id].state {
             State::Running => {}
             State::Halted => return,
-            State::Disabled | State::Stopping => return self.refuse_doorbell(world, q, value),
+            State::Disabled | State::Stopping => {
+                return self.refuse_doorbell(world, portal_id, value);
+            }
         }
-        let portal = &mut self.portals[q];
+        let portal = &mut self.portals[portal_id];
         if portal.rung == Some(value) {
             return; // a state, not an event
         }
         let (tail, head) = (value as u32, (value >> 32) as u32);
         let entries = 1u32 << portal.release_log2();
         if tail.wrapping_sub(portal.release_head) > entries {
-            return self.bad_doorbell(world, q, value, Source::ReleaseRing);
+            return self.bad_doorbell(world, portal_id, value, Source::ReleaseRing);
         }
         let written = portal.acquire_tail.wrapping_sub(portal.seen_head);
         if head.wrapping_sub(portal.seen_head) > written {
-            return self.bad_doorbell(world, q, value, Source::AcquireRing);
+            return self.bad_doorbell(world, portal_id, value, Source::AcquireRing);
         }
         portal.rung = Some(value);
         portal.seen_head = head;
@@ -37,13 +39,13 @@ impl Bmu {
         if tail.wrapping_sub(portal.asked) <= entries {
             portal.announced = tail;
         }
-        self.serve(world, q);
+        self.serve(world, portal_id);
     }
 
-    fn refuse_doorbell(&mut self, world: &mut World, q: usize, value: u64) {
-        let place = format!("PORTAL_DOORBELL[{q}]");
+    fn refuse_doorbell(&mut self, world: &mut World, portal_id: usize, value: u64) {
+        let place = format!("PORTAL_DOORBELL[{portal_id}]");
         world.violation(ViolationKind::DoorbellDisabled, place, value);
-        let owner = Owner::Portal(q as u16);
+        let owner = Owner::Portal(portal_id as u16);
         self.error(
             world,
             ErrorKind::Disabled,
@@ -53,44 +55,44 @@ impl Bmu {
         );
     }
 
-    fn bad_doorbell(&mut self, world: &mut World, q: usize, value: u64, source: Source) {
-        let place = format!("PORTAL_DOORBELL[{q}]");
+    fn bad_doorbell(&mut self, world: &mut World, portal_id: usize, value: u64, source: Source) {
+        let place = format!("PORTAL_DOORBELL[{portal_id}]");
         world.violation(ViolationKind::BadDoorbell, place, value);
-        self.halt(world, q, ErrorKind::BadDoorbell, source, value);
+        self.halt(world, portal_id, ErrorKind::BadDoorbell, source, value);
     }
 
     /// Asks for the release entries that were announced, then acts on the doorbell.
-    pub(super) fn serve(&mut self, world: &mut World, q: usize) {
+    pub(super) fn serve(&mut self, world: &mut World, portal_id: usize) {
         if !self.serves() {
-            self.portals[q].owes = true;
+            self.portals[portal_id].owes = true;
             return;
         }
-        while self.portals[q].asked != self.portals[q].announced {
-            if !self.fetch(world, q) {
+        while self.portals[portal_id].asked != self.portals[portal_id].announced {
+            if !self.fetch(world, portal_id) {
                 return;
             }
         }
-        if self.portals[q].reads == 0 {
-            self.acted(world, q, self.portals[q].seen_head);
+        if self.portals[portal_id].reads == 0 {
+            self.acted(world, portal_id, self.portals[portal_id].seen_head);
         }
     }
 
     /// Reads a run of release entries; false if the bus refused.
-    pub(super) fn fetch(&mut self, world: &mut World, q: usize) -> bool {
-        let portal = &mut self.portals[q];
+    pub(super) fn fetch(&mut self, world: &mut World, portal_id: usize) -> bool {
+        let portal = &mut self.portals[portal_id];
         let log2 = portal.release_log2();
         let index = portal.asked & ((1 << log2) - 1);
         let wanted = portal.announced.wrapping_sub(portal.asked);
         let count = wanted.min((1 << log2) - index).min(FETCH);
         let offset = u64::from(index) * 8;
-        let view = if may_dma(world, q as u16) {
+        let view = if may_dma(world, portal_id as u16) {
             portal.release.at(&world.iommu, offset)
         } else {
             None
         };
         let Some(view) = view else {
             let iova = portal.release.iova(offset);
-            self.dma_fault(world, q, Source::ReleaseRing, iova);
+            self.dma_fault(world, portal_id, Source::ReleaseRing, iova);
             return false;
         };
         let count = count.min((view.len / 8) as u32);
@@ -101,11 +103,11 @@ impl Bmu {
         portal.reads += 1;
         let done = world.account_read(u64::from(count) * 8) + world.jitter();
         if world.instant {
-            return self.fetched(world, q, entries, 0);
+            return self.fetched(world, portal_id, entries, 0);
         }
         portal.fetched_at = portal.fetched_at.max(done);
         let task = Task::Fetched {
-            portal: q as u16,
+            portal: portal_id as u16,
             epoch: portal.epoch,
             entries,
             head: portal.seen_head,
@@ -118,39 +120,39 @@ impl Bmu {
     pub(in crate::bmu) fn fetched(
         &mut self,
         world: &mut World,
-        q: usize,
+        portal_id: usize,
         entries: Vec<u64>,
         head: u32,
     ) -> bool {
-        self.portals[q].reads -= 1;
-        let sound = self.consume(world, q, &entries);
+        self.portals[portal_id].reads -= 1;
+        let sound = self.consume(world, portal_id, &entries);
         world.recycle(entries);
         if !sound {
             return false;
         }
-        let portal = &self.portals[q];
+        let portal = &self.portals[portal_id];
         if portal.state == State::Stopping {
-            self.finish_stop(world, q);
+            self.finish_stop(world, portal_id);
         } else if !world.instant {
             let head = match portal.reads {
                 0 => portal.seen_head,
                 _ => head,
             };
-            self.acted(world, q, head);
+            self.acted(world, portal_id, head);
         }
-        self.portals[q].is_alive()
+        self.portals[portal_id].is_alive()
     }
 
     /// Takes entries, which lie in one lap, through the checks of a free; false if one is stale.
-    fn consume(&mut self, world: &mut World, q: usize, entries: &[u64]) -> bool {
-        let portal = &self.portals[q];
+    fn consume(&mut self, world: &mut World, portal_id: usize, entries: &[u64]) -> bool {
+        let portal = &self.portals[portal_id];
         let phase = phase(portal.release_head, portal.release_log2());
-        let p = portal.pool as usize;
-        let before = self.pools[p].list.len();
+        let pool_id = portal.pool as usize;
+        let before = self.pools[pool_id].list.len();
         let mut left = entries;
         let mut stale = None;
         while !left.is_empty() {
-            let (freed, refusal) = self.pools[p].free_entries(left, phase);
+            let (freed, refusal) = self.pools[pool_id].free_entries(left, phase);
             let refused = left.get(freed).copied().unwrap_or(0);
             match refusal {
                 Some(Refusal::Stale) => {
@@ -159,7 +161,7 @@ impl Bmu {
                     break;
                 }
                 Some(Refusal::Error(kind)) => {
-                    let owner = Owner::PoolByPortal(p as u16, q as u16);
+                    let owner = Owner::PoolByPortal(pool_id as u16, portal_id as u16);
                     self.error(world, kind, Source::ReleaseRing, owner, refused & !0x3f);
                 }
                 None => {}
@@ -167,28 +169,39 @@ impl Bmu {
             left = left.get(freed + 1..).unwrap_or_default();
         }
         let consumed = (entries.len() - left.len()) as u32;
-        self.portals[q].release_head = self.portals[q].release_head.wrapping_add(consumed);
-        self.list_moved(world, p, before);
+        self.portals[portal_id].release_head =
+            self.portals[portal_id].release_head.wrapping_add(consumed);
+        self.list_moved(world, pool_id, before);
         if let Some(word) = stale {
-            world.violation(ViolationKind::StaleEntry, format!("portal {q}"), word);
-            self.halt(world, q, ErrorKind::StaleEntry, Source::ReleaseRing, word);
+            world.violation(
+                ViolationKind::StaleEntry,
+                format!("portal {portal_id}"),
+                word,
+            );
+            self.halt(
+                world,
+                portal_id,
+                ErrorKind::StaleEntry,
+                Source::ReleaseRing,
+                word,
+            );
         }
         stale.is_none()
     }
 
     /// The doorbell was acted on as far as its release entries go: frees acquire entries, fills, reports (SPEC 6.5).
-    fn acted(&mut self, world: &mut World, q: usize, head: u32) {
-        let portal = &mut self.portals[q];
+    fn acted(&mut self, world: &mut World, portal_id: usize, head: u32) {
+        let portal = &mut self.portals[portal_id];
         let ahead = head.wrapping_sub(portal.acquire_head);
         if ahead <= portal.acquire_tail.wrapping_sub(portal.acquire_head) {
             portal.acquire_head = head;
         }
         if !self.serves() {
-            self.portals[q].owes = true;
+            self.portals[portal_id].owes = true;
             return;
         }
-        self.fill(world, q);
-        let portal = &self.portals[q];
+        self.fill(world, portal_id);
+        let portal = &self.portals[portal_id];
         if portal.state != State::Running {
             return;
         }
@@ -198,7 +211,7 @@ impl Bmu {
             || moved(portal.release_head, portal.reported_release)
             || moved(portal.acquire_head, portal.reported_acquire)
         {
-            self.report(world, q, 0);
+            self.report(world, portal_id, 0);
         }
     }
 }

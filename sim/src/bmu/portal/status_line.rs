@@ -10,33 +10,33 @@ const EMPTY: u64 = 1 << 32;
 
 impl Bmu {
     /// Writes the status line.
-    pub(super) fn report(&mut self, world: &mut World, q: usize, flags: u64) {
-        if !may_dma(world, q as u16)
-            || self.portals[q]
+    pub(super) fn report(&mut self, world: &mut World, portal_id: usize, flags: u64) {
+        if !may_dma(world, portal_id as u16)
+            || self.portals[portal_id]
                 .line
                 .at(&world.iommu, 0)
                 .is_none_or(|v| v.len < 32)
         {
-            let iova = self.portals[q].status_base;
-            if self.portals[q].state != State::Halted {
-                self.dma_fault(world, q, Source::AcquireRing, iova);
+            let iova = self.portals[portal_id].status_base;
+            if self.portals[portal_id].state != State::Halted {
+                self.dma_fault(world, portal_id, Source::AcquireRing, iova);
             }
             return;
         }
         let at = world.account_write(32);
         world.counters.status_lines += 1;
-        let line = self.status_line(world, q, flags);
-        let portal = &mut self.portals[q];
+        let line = self.status_line(world, portal_id, flags);
+        let portal = &mut self.portals[portal_id];
         portal.reported_release = portal.release_head;
         portal.reported_acquire = portal.acquire_head;
         let (iova, epoch) = (portal.status_base, portal.epoch);
         let last = flags & STOPPED != 0;
         if world.instant {
-            return self.land_status(world, q, iova, &line, last);
+            return self.land_status(world, portal_id, iova, &line, last);
         }
         let mut words = world.words();
         words.extend(line);
-        let ticket = Kind::Status { last }.ticket(q, epoch);
+        let ticket = Kind::Status { last }.ticket(portal_id, epoch);
         let sent = Sent {
             iova,
             words,
@@ -45,13 +45,15 @@ impl Bmu {
         world.send(at, Upstream::Write(sent));
     }
 
-    fn status_line(&mut self, world: &mut World, q: usize, flags: u64) -> [u64; 4] {
-        let portal = &mut self.portals[q];
+    fn status_line(&mut self, world: &mut World, portal_id: usize, flags: u64) -> [u64; 4] {
+        let portal = &mut self.portals[portal_id];
         let available = self.pools[portal.pool as usize].list.len();
         portal.sequence += 1;
         let empty = if available == 0 { EMPTY } else { 0 };
         let mut spoil = |name: &str, count: u32| {
-            let wrong = world.faults.hit(FaultKind::WrongCount, name, q as u16);
+            let wrong = world
+                .faults
+                .hit(FaultKind::WrongCount, name, portal_id as u16);
             count.wrapping_add(wrong.unwrap_or(0) as u32)
         };
         let release = spoil("PORTAL_RELEASE_HEAD", portal.release_head);
@@ -68,17 +70,17 @@ impl Bmu {
     pub(super) fn land_status(
         &mut self,
         world: &mut World,
-        q: usize,
+        portal_id: usize,
         iova: u64,
         line: &[u64],
         last: bool,
     ) {
-        let stored = store(&mut self.portals[q].line, world, line);
-        if stored.is_none() && self.portals[q].is_alive() {
-            return self.dma_fault(world, q, Source::AcquireRing, iova);
+        let stored = store(&mut self.portals[portal_id].line, world, line);
+        if stored.is_none() && self.portals[portal_id].is_alive() {
+            return self.dma_fault(world, portal_id, Source::AcquireRing, iova);
         }
-        if last && self.portals[q].state == State::Stopping {
-            self.end_portal(world, q);
+        if last && self.portals[portal_id].state == State::Stopping {
+            self.end_portal(world, portal_id);
         }
     }
 }
