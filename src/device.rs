@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hwpool_devices::bus::Transport;
 use hwpool_devices::family::{
-    About, Choice, Driver, FreeList, Limits, ListConfig, OpenError, OpenReset, Recognition,
+    About, Choice, Driver, FreeList, Limits, ListConfig, Module, OpenError, OpenReset, Recognition,
     Rejected, SetupError, recognise,
 };
 use hwpool_devices::{modules, pci};
@@ -24,6 +24,9 @@ use crate::{user, vfio};
 
 /// The driver of a device of any kind, over one transport, with its rings in memory of ours.
 pub type AnyDriver<T> = dyn Driver<T, Slice<T>>;
+
+/// What is known of a kind of device, as it is driven over one transport, with its rings in memory of ours.
+pub type AnyModule<T> = dyn Module<T, Slice<T>>;
 
 /// A device that was opened: its driver and the domain that its DMA memory is mapped into.
 pub struct Session<T: Transport> {
@@ -45,9 +48,17 @@ impl<T: Transport> Session<T> {
             Recognition::Known(module) => module,
             Recognition::Unknown(rejected) => return Err(unknown(&*transport, rejected)),
         };
-        let driver = module
-            .open(transport.clone(), OpenReset::Best)
-            .map_err(refused)?;
+        Session::with(&*module, transport)
+    }
+
+    /// Resets and enables the device behind `transport` with the driver of `module`, whatever else may know it.
+    pub fn with(module: &AnyModule<T>, transport: Arc<T>) -> Result<Session<T>, DeviceError> {
+        let device = transport.name().to_string();
+        let driver = module.open(transport.clone(), OpenReset::Best);
+        let driver = driver.map_err(|source| DeviceError::Open {
+            device: device.clone(),
+            source,
+        })?;
         let width = driver.identity().limits.address_width;
         let domain =
             Domain::new(transport, width).map_err(|source| DeviceError::Dma { device, source })?;

@@ -1,5 +1,5 @@
-//! One suite, run over every transport: the model stepped, the model threaded, the model behind a vfio-user socket, and
-//! whatever `HWPOOL_DEVICE` names.
+//! One suite, run over every kind of device and every transport: the model stepped, the model threaded, the model behind a
+//! vfio-user socket, and whatever `HWPOOL_DEVICE` names.
 
 mod suite;
 
@@ -7,15 +7,21 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use hwpool::device::AnyTransport;
+use hwpool::device::{AnyTransport, recognition};
 use hwpool::devices::bus::Transport;
+use hwpool::devices::family::{Choice, Recognition};
+use hwpool::devices::modules;
 use hwpool::sim::SimConfig;
 use hwpool::user::{Client, PATIENCE, SimDevice, SimMonitor, server};
 
 /// Runs all cases, each on a transport of its own, and looks at it afterwards.
 fn conforms<T: Transport>(open: impl Fn() -> Arc<T>, look: impl Fn(&T)) {
-    for (name, case) in suite::cases() {
-        eprintln!("{name}");
+    let kind = match recognition(&*open(), &Choice::Recognised).expect("it answers") {
+        Recognition::Known(module) => module.about().name,
+        Recognition::Unknown(rejected) => panic!("no module knows it: {rejected:?}"),
+    };
+    for (name, case) in suite::cases(kind) {
+        eprintln!("{kind} {name}");
         let transport = open();
         case(transport.clone());
         look(&transport);
@@ -45,16 +51,14 @@ fn conforms_at(address: &str) {
 }
 
 /// Runs the suite over a socket: each case has a server of its own, in a thread, with its own model.
-fn conforms_over_a_socket(options: &[(&str, &str)]) {
+fn conforms_over_a_socket(model: &'static str, options: &[(&str, &str)]) {
     let monitor: Mutex<Option<SimMonitor>> = Mutex::default();
     let open = || {
-        let mut config = SimConfig::default();
-        // Two processes' worth of threads in real time: patience for machines that are busy with other tests.
-        config.set("timeout-ms", "2000").expect("an option");
+        let mut config = SimConfig::new(model).expect("a model");
         for (key, value) in options {
             config.set(key, value).expect("an option");
         }
-        let mut device = SimDevice::new("bmu", config).expect("a model");
+        let mut device = SimDevice::new(model, config).expect("a model");
         *monitor.lock().unwrap() = Some(device.monitor());
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         thread::spawn(move || server::serve_stream(theirs, &mut device));
@@ -72,37 +76,48 @@ fn conforms_over_a_socket(options: &[(&str, &str)]) {
 }
 
 #[test]
-fn stepped_model() {
-    for seed in 0..8 {
-        conforms_at(&format!("sim:bmu?seed={seed}"));
+fn stepped_models() {
+    for kind in modules::kinds() {
+        for seed in 0..8 {
+            conforms_at(&format!("sim:{}?seed={seed}", kind.name));
+        }
     }
 }
 
+/// Two processes' worth of threads in real time: patience for machines that are busy with other tests.
+const PATIENT: (&str, &str) = ("timeout-ms", "2000");
+
 #[test]
-fn threaded_model() {
+fn threaded_models() {
     conforms_at("sim:bmu?mode=threaded&timeout-ms=5000");
+    conforms_at("sim:fifo?mode=threaded");
 }
 
 #[test]
-fn model_behind_a_socket() {
-    conforms_over_a_socket(&[("mode", "threaded")]);
-    conforms_over_a_socket(&[
+fn models_behind_a_socket() {
+    conforms_over_a_socket("bmu", &[PATIENT, ("mode", "threaded")]);
+    let smallest = [
+        PATIENT,
         ("mode", "threaded"),
         ("pools", "1"),
         ("portals", "1"),
         ("vectors", "1"),
         ("address-width", "32"),
-    ]);
+    ];
+    conforms_over_a_socket("bmu", &smallest);
+    conforms_over_a_socket("fifo", &[("mode", "threaded")]);
 }
 
 #[test]
-fn stepped_model_behind_a_socket() {
-    conforms_over_a_socket(&[("mode", "stepped"), ("seed", "5")]);
+fn stepped_models_behind_a_socket() {
+    conforms_over_a_socket("bmu", &[PATIENT, ("mode", "stepped"), ("seed", "5")]);
+    conforms_over_a_socket("fifo", &[("mode", "stepped"), ("seed", "5")]);
 }
 
 #[test]
-fn smallest_model() {
+fn smallest_models() {
     conforms_at("sim:bmu?pools=1&portals=1&vectors=1&address-width=32");
+    conforms_at("sim:fifo?depth=1");
 }
 
 #[test]

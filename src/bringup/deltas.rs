@@ -1,22 +1,10 @@
 //! What changed over a rung that the rung itself did not look at.
 
-use hwpool_devices::bmu::regs;
 use hwpool_devices::bus::Transport;
 use hwpool_devices::pci;
 use hwpool_devices::reg::Register;
 
 use crate::report::Delta;
-
-/// Registers that tell what happened to the device: pure reads all.
-fn watched() -> [&'static Register; 5] {
-    [
-        regs::STATUS.row(),
-        regs::RESET_COUNT.row(),
-        regs::ERR_STATUS.row(),
-        regs::ERR_COUNT.row(),
-        regs::IRQ_PENDING.row(),
-    ]
-}
 
 /// Values at one moment, by name; what can't be read is left out.
 #[derive(Debug, Default)]
@@ -26,14 +14,10 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads the error status of the link, and the registers where the device is `known` to be what it should be.
-    pub(super) fn take<T: Transport>(transport: &T, known: bool) -> Snapshot {
+    /// Reads the error status of the link, and the registers that are `watched`, pure reads all.
+    pub(super) fn take<T: Transport>(transport: &T, watched: &[&Register]) -> Snapshot {
         Snapshot {
-            registers: if known {
-                registers(transport)
-            } else {
-                Vec::new()
-            },
+            registers: registers(transport, watched),
             aer: aer(transport),
         }
     }
@@ -48,12 +32,12 @@ impl Snapshot {
     }
 }
 
-fn registers<T: Transport>(transport: &T) -> Vec<(String, u64)> {
-    let Ok(bar) = transport.bar(regs::CONTROL_BAR) else {
-        return Vec::new();
-    };
+fn registers<T: Transport>(transport: &T, watched: &[&Register]) -> Vec<(String, u64)> {
     let mut values = Vec::new();
-    for row in watched() {
+    for row in watched {
+        let Ok(bar) = transport.bar(row.bar()) else {
+            continue;
+        };
         for index in 0..row.count() {
             if let Some(Ok(value)) = row.peek(&bar, index) {
                 values.push((row.place(index), value));

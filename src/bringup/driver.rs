@@ -1,11 +1,11 @@
 //! What is to blame where a driver fails: decided by the type of its error.
 
-use hwpool_devices::bmu::regs;
 use hwpool_devices::bus::BusError;
-use hwpool_devices::family::{Breach, Complaint, OpenError, PathError, ResetError, SetupError};
+use hwpool_devices::family::{Breach, OpenError, PathError, ResetError, SetupError};
 
+use super::own;
 use super::symptom::{Blame, Causes, Symptom};
-use crate::device::DeviceError;
+use crate::device::{DeviceError, ListError};
 
 impl Symptom for BusError {
     fn blame(&self) -> Blame {
@@ -181,35 +181,19 @@ fn breach(breach: &Breach) -> Blame {
             "the list's memory drops entries, or what was given did not reach it",
             "the list counts as empty while it is not: its pointers wrap at different sizes",
         ],
-        Breach::Halted { errors, .. } => halted(errors),
+        Breach::Halted { errors, .. } => own::complaint(errors),
         _ => return Blame::UNKNOWN,
     })
 }
 
-/// What halts a portal that complains of `errors`.
-fn halted(errors: &Complaint) -> Causes {
-    let has = |kind: hwpool_devices::reg::Field| kind.of(errors.bits) != 0;
-    if has(regs::error::DMA_FAULT) {
-        &[
-            "the IOMMU refused the access: dmesg (DMAR, AMD-Vi) has the address and the requester id",
-            "the address lost its high bits on the way to the bus",
-            "bus mastering is off",
-        ]
-    } else if has(regs::error::BAD_DOORBELL) {
-        &["the doorbell's value was split or cut off on its way to the device"]
-    } else if has(regs::error::STALE_ENTRY) {
-        &[
-            "the doorbell overtook the entries that it announces, or the device read them before it",
-            "the phase bit is that of another lap: the ring's size is taken wrong",
-        ]
-    } else if errors.bits == 0 {
-        &[
-            "PORTAL_STATUS or PORTAL_ERROR is a constant, or the error is not latched when a portal halts",
-        ]
-    } else {
-        &[
-            "the device takes a correct entry or configuration for a wrong one: its error bit says why",
-        ]
+impl Symptom for ListError {
+    fn blame(&self) -> Blame {
+        match self {
+            ListError::Memory(error) => error.blame(),
+            ListError::Map(error) => error.blame(),
+            ListError::Setup(error) => error.blame(),
+            ListError::RingsTooSmall { .. } => Blame::UNKNOWN,
+        }
     }
 }
 

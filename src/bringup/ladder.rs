@@ -5,28 +5,41 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hwpool_devices::bus::{BusError, Transport};
+use hwpool_devices::family::{Choice as DriverChoice, Recognition, Rejected};
+use hwpool_devices::{modules, pci};
 
 use super::choice::Named;
 use super::deltas::Snapshot;
-use super::general::{self, Kill, device};
+use super::general::{self, Kill};
 use super::rung::{Board, Rung};
 use super::symptom::{Blame, Symptom, message};
-use super::{Choice, Class, Evidence, Failure, NoRung, Options, Progress, bmu};
+use super::{Choice, Class, Evidence, Failure, NoRung, Options, Progress, own};
+use crate::device::{AnyModule, recognition};
 use crate::report::{Check, Report, Status};
 
-/// Returns the ladder from the lowest rung up: the general rungs, and those of the module that drives the device.
-fn ladder<T: Transport>() -> Vec<Rung<T>> {
-    let mut rungs = general::rungs();
-    rungs.extend(bmu::rungs());
+/// Returns the ladder from the lowest rung up: the general rungs, where `own` has none of the same id, and those.
+fn ladder<T: Transport>(own: Vec<Rung<T>>) -> Vec<Rung<T>> {
+    let mut rungs = own;
+    for rung in general::rungs() {
+        if rungs.iter().all(|own| own.named.id != rung.named.id) {
+            rungs.push(rung);
+        }
+    }
     rungs.sort_by_key(|rung| rung.named.number);
+    rungs
+}
+
+/// Returns every rung that some kind of device has, each once, from the lowest up.
+fn every_rung() -> Vec<Rung<crate::sim::InProcess>> {
+    // Of whatever transport: the tables are the same.
+    let mut rungs = ladder(own::all_rungs());
+    rungs.dedup_by_key(|rung| rung.named.id);
     rungs
 }
 
 /// Returns the names of all rungs, from the lowest up.
 fn names() -> Vec<Named> {
-    // Of whatever transport: the table is the same.
-    let rungs = ladder::<crate::sim::InProcess>();
-    rungs.iter().map(|rung| rung.named).collect()
+    every_rung().iter().map(|rung| rung.named).collect()
 }
 
 /// Returns the ids of all rungs, from the lowest up.
@@ -37,8 +50,7 @@ pub fn ids() -> Vec<&'static str> {
 /// Returns number, id, class and title of all rungs, from the lowest up.
 pub fn rungs() -> Vec<(u8, &'static str, Class, &'static str)> {
     let row = |Rung { named, title, .. }: Rung<_>| (named.number, named.id, named.class, title);
-    let rungs = ladder::<crate::sim::InProcess>().into_iter();
-    rungs.map(row).collect()
+    every_rung().into_iter().map(row).collect()
 }
 
 impl Choice {
@@ -65,8 +77,12 @@ pub fn run<'a, T: Transport>(
     mut progress: impl FnMut(Progress<'_>) -> ControlFlow<String>,
 ) -> Report {
     let device = transport.name().to_string();
-    let rungs = ladder();
-    let mut climb = Climb::new(transport, options.clone(), kill, &rungs);
+    let module = module(&*transport, &options.driver);
+    let own = module
+        .as_ref()
+        .map(|module| own::rungs(module.about().name));
+    let rungs = ladder(own.unwrap_or_default());
+    let mut climb = Climb::new(transport, module, options.clone(), kill, &rungs);
     for rung in &rungs {
         if let Some(why) = options.choice.excludes(&rung.named, &climb.names) {
             let check = verdict(rung, Status::Skip, Some(why));
@@ -84,9 +100,31 @@ pub fn run<'a, T: Transport>(
     }
     if let Some(session) = climb.board.session {
         // Best effort: what stands in the way of an orderly close was reported by the rung that met it.
-        let _ = session.bmu.close();
+        let _ = session.driver.close();
     }
     Report::new(&device, climb.checks)
+}
+
+/// What is known of the kind of device, or why no module knows it.
+type Known<T> = Result<Arc<AnyModule<T>>, Vec<Rejected>>;
+
+/// Finds the module whose ladder is climbed: the one that is named, else the one that uses the device's ids, which a rung
+/// then holds against what the device says, else the one that the device itself tells.
+fn module<T: Transport>(transport: &T, choice: &DriverChoice) -> Known<T> {
+    let by_ids = || {
+        let ids = pci::identity(transport).ok()?;
+        Some(modules::by_ids(ids.vendor, ids.device)?.name)
+    };
+    let choice = match (choice, by_ids()) {
+        (DriverChoice::Recognised, Some(name)) => DriverChoice::Named(name.into()),
+        (choice, _) => choice.clone(),
+    };
+    match recognition(transport, &choice) {
+        Ok(Recognition::Known(module)) => Ok(module),
+        Ok(Recognition::Unknown(rejected)) => Err(rejected),
+        // Nobody answers: the first rung says so.
+        Err(_) => Err(Vec::new()),
+    }
 }
 
 /// A climb under way.
@@ -102,6 +140,7 @@ struct Climb<'a, T: Transport> {
 impl<'a, T: Transport> Climb<'a, T> {
     fn new(
         transport: Arc<T>,
+        module: Known<T>,
         options: Options,
         kill: Option<Kill<'a, T>>,
         rungs: &[Rung<T>],
@@ -112,6 +151,7 @@ impl<'a, T: Transport> Climb<'a, T> {
             board: Board {
                 options,
                 transport: Some(transport),
+                module,
                 session: None,
                 kill,
                 again,
@@ -194,8 +234,12 @@ impl<'a, T: Transport> Climb<'a, T> {
         if !self.is_identified() {
             return None;
         }
-        match device::witness(transport) {
-            Ok((register, u32::MAX)) => Some(format!("{register} reads all ones")),
+        let (register, _) = self.board.module.as_ref().ok()?.about().identity;
+        let read = |bar| register.read_raw(&bar, 0);
+        match transport.bar(register.bar()).and_then(read) {
+            Ok(value) if value == u64::from(u32::MAX) => {
+                Some(format!("{} reads all ones", register.name))
+            }
             Ok(_) => None,
             Err(error) => gone(error),
         }
@@ -210,9 +254,12 @@ impl<'a, T: Transport> Climb<'a, T> {
 
     fn snapshot(&self) -> Snapshot {
         let transport = self.board.transport.as_deref();
-        let known = self.is_identified();
+        let watched = match (&self.board.module, self.is_identified()) {
+            (Ok(module), true) => module.about().watched,
+            _ => &[],
+        };
         transport.map_or_else(Snapshot::default, |transport| {
-            Snapshot::take(transport, known)
+            Snapshot::take(transport, watched)
         })
     }
 
@@ -225,9 +272,12 @@ impl<'a, T: Transport> Climb<'a, T> {
         Some(format!("needs {need}, which did not pass"))
     }
 
-    /// Tells whether a rung passed, or found that the device does not have what it checks: then those above it do
-    /// without.
+    /// Tells whether a rung passed, or found that the device does not have what it checks, or is none of this device's
+    /// ladder: then those above it do without.
     fn is_met(&self, id: &str) -> bool {
+        if self.names.iter().all(|named| named.id != id) {
+            return true;
+        }
         let check = self.checks.iter().find(|check| check.id == id);
         check.is_some_and(|check| match check.status {
             Status::Pass => true,

@@ -6,7 +6,7 @@
 //!
 //! Each rung is of a [`Class`] by what it does to the device. Those that write reset it in the end, and what was in its
 //! lists is forgotten. No rung touches buffer memory: pools are laid over addresses that are never mapped, since a
-//! buffer manager only stores them. Only the rings of its portals are real memory.
+//! buffer manager only stores them. Only the rings of its portals, if it has some, are real memory.
 //!
 //! A failure is a [`Symptom`]: a value with the numbers of what was seen. What it probably comes from hangs on its type.
 //! Each failure of each rung is judged in one order, in one place: the device is gone; the machine refused; the device
@@ -21,15 +21,18 @@
 //! | `driver.rs`, `refused.rs` | what is to blame for errors of drivers, and of the machine |
 //! | `deltas.rs`, `evidence.rs` | what is noted of each rung |
 //! | `general/` | rungs for devices of any kind |
-//! | `bmu/` | rungs of the BMU's own |
+//! | `own.rs` | the list of kinds of device that have rungs of their own |
+//! | `bmu/`, `fifo/` | those rungs |
 
 mod bmu;
 mod choice;
 mod deltas;
 mod driver;
 mod evidence;
+mod fifo;
 mod general;
 mod ladder;
+mod own;
 mod plan;
 mod refused;
 mod rung;
@@ -61,6 +64,8 @@ pub struct Options {
     pub laps: u32,
     /// How long the traffic of the last rung lasts, over all NUMA nodes.
     pub soak: Duration,
+    /// Which driver the device's address asks for.
+    pub driver: crate::devices::family::Choice,
     /// Which rungs are run.
     pub choice: Choice,
     /// What this board has to reach.
@@ -81,6 +86,7 @@ impl Default for Options {
             buffers: 4096,
             laps: 4,
             soak: Duration::from_secs(2),
+            driver: Default::default(),
             choice: Choice::default(),
             limits: Limits::default(),
             host: None,

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hwpool_devices::bmu::Bmu;
 use hwpool_devices::bus::Transport;
-use hwpool_devices::family::Choice;
+use hwpool_devices::family::{About, Rejected};
 
 use super::choice::Named;
 use super::general::Kill;
 use super::symptom::{Blame, Symptom};
 use super::{Class, Evidence, Failure, Options};
-use crate::device;
-use crate::dma::Domain;
+use crate::device::{AnyModule, Session};
 
 /// How a rung checks. What it finds wrong is a [`Symptom`] of its own, or the error of a driver or of the machine as it is.
 pub(super) type Check<T> =
@@ -66,6 +64,8 @@ pub(super) struct Board<'a, T: Transport> {
     pub(super) options: Options,
     /// Gone only while another process has the device, and for good when it could not be opened after.
     pub(super) transport: Option<Arc<T>>,
+    /// What is known of the kind of device, or why no module knows it.
+    pub(super) module: Result<Arc<AnyModule<T>>, Vec<Rejected>>,
     /// The driver, from the reset rung on.
     pub(super) session: Option<Session<T>>,
     pub(super) kill: Option<Kill<'a, T>>,
@@ -84,6 +84,22 @@ impl<T: Transport> Board<'_, T> {
         transport.ok_or_else(|| BoardSymptom::NotOpenedAgain.into())
     }
 
+    /// Returns the module that drives the device.
+    pub(super) fn module(&self) -> Result<&Arc<AnyModule<T>>, Failure> {
+        let unknown = |rejected: &Vec<Rejected>| BoardSymptom::Unknown(rejected.clone()).into();
+        self.module.as_ref().map_err(unknown)
+    }
+
+    /// Returns what is known of the kind of device.
+    pub(super) fn about(&self) -> Result<&About, Failure> {
+        Ok(self.module()?.about())
+    }
+
+    /// Opens the device anew with its driver.
+    pub(super) fn open(&self) -> Result<Session<T>, Failure> {
+        Ok(Session::with(&**self.module()?, self.transport()?.clone())?)
+    }
+
     /// Fails where somebody ends the climb; `done` says how far the rung got.
     pub(super) fn go_on(&self, done: impl FnOnce() -> String) -> Result<(), Failure> {
         match self.options.stop.load(Ordering::Relaxed) {
@@ -96,22 +112,6 @@ impl<T: Transport> Board<'_, T> {
     }
 }
 
-/// A BMU that was opened.
-pub(super) struct Session<T: Transport> {
-    pub(super) bmu: Arc<Bmu<T>>,
-    pub(super) domain: Arc<Domain<T>>,
-}
-
-impl<T: Transport> Session<T> {
-    pub(super) fn open(transport: Arc<T>) -> Result<Session<T>, Failure> {
-        let session = device::Session::open(transport, &Choice::Named("bmu".into()))?;
-        Ok(Session {
-            bmu: session.driver_as().ok_or(BoardSymptom::Stranger)?,
-            domain: session.domain,
-        })
-    }
-}
-
 /// What stands in the way of any rung.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BoardSymptom {
@@ -119,17 +119,23 @@ pub(super) enum BoardSymptom {
     NotOpened,
     #[error("the device was not opened again")]
     NotOpenedAgain,
-    #[error("the device is no BMU")]
-    Stranger,
+    #[error("hwpool does not know this device{}; a driver can be named: ?driver=NAME", reasons(.0))]
+    Unknown(Vec<Rejected>),
+}
+
+fn reasons(rejected: &[Rejected]) -> String {
+    rejected.iter().map(|no| format!("; {no}")).collect()
 }
 
 impl Symptom for BoardSymptom {
     fn blame(&self) -> Blame {
         match self {
             // A rung below told why.
-            BoardSymptom::NotOpened | BoardSymptom::NotOpenedAgain | BoardSymptom::Stranger => {
-                Blame::UNKNOWN
-            }
+            BoardSymptom::NotOpened | BoardSymptom::NotOpenedAgain => Blame::UNKNOWN,
+            BoardSymptom::Unknown(_) => Blame::Device(&[
+                "it is another device, or a board with ids of its own whose logic is not loaded",
+                "it is of a kind that hwpool has no module for",
+            ]),
         }
     }
 }

@@ -88,7 +88,10 @@ fn what_was_given_comes_back_once<T: Transport>(transport: Arc<T>) {
             while list.take(&mut out).unwrap() {
                 taken.extend_from_slice(&out);
             }
-            assert_eq!(list.ledger().held() as usize, objects as usize - taken.len());
+            assert_eq!(
+                list.ledger().held() as usize,
+                objects as usize - taken.len()
+            );
             list.give(&taken).unwrap();
         }
         assert_each_once(list.drain().unwrap(), objects);

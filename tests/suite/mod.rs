@@ -3,6 +3,7 @@
 //! A case takes a fresh transport. It sees the public API alone and knows nothing of who stands behind it.
 
 mod device;
+pub(crate) mod family;
 mod lists;
 mod portals;
 
@@ -35,9 +36,13 @@ pub(crate) type List<T> = hwpool::devices::bmu::List<T, Slice<T>>;
 /// A case by name.
 pub(crate) type Case<T> = (&'static str, fn(Arc<T>));
 
-/// All cases.
-pub(crate) fn cases<T: Transport>() -> Vec<Case<T>> {
-    [device::cases(), lists::cases(), portals::cases()].concat()
+/// The cases of a device of some kind: those of the family, and those of the kind's own.
+pub(crate) fn cases<T: Transport>(kind: &str) -> Vec<Case<T>> {
+    let own = match kind {
+        "bmu" => [device::cases(), lists::cases(), portals::cases()].concat(),
+        _ => Vec::new(),
+    };
+    [family::cases(), own].concat()
 }
 
 /// Names functions of this module as cases.

@@ -28,6 +28,9 @@ pub static ABOUT: About = About {
     ],
     registers: regs::TABLE,
     identity: (regs::MAGIC.row(), regs::MAGIC_VALUE),
+    version: Some((regs::VERSION.row(), regs::VERSION_MAJOR)),
+    maker: Some(regs::IMPLEMENTATION.row()),
+    level: regs::POOL_AVAILABLE.row(),
     scratch: Some(regs::SCRATCH.row()),
     reset_count: Some(regs::RESET_COUNT.row()),
     watched: &[

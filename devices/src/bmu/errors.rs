@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::bmu::about::ABOUT;
 use crate::bmu::regs;
 use crate::family::Complaint;
 use crate::reg::Field;
@@ -57,6 +58,7 @@ impl fmt::Debug for ErrorBits {
 impl From<ErrorBits> for Complaint {
     fn from(errors: ErrorBits) -> Complaint {
         Complaint {
+            kind: ABOUT.name,
             bits: errors.0.into(),
             names: errors.to_string(),
         }

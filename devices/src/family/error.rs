@@ -8,6 +8,8 @@ use crate::wait::TimedOut;
 /// What a device says is wrong, as its error register has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
+    /// The kind of device, by the name of its driver: only it knows what the bits mean.
+    pub kind: &'static str,
     /// The register's value.
     pub bits: u64,
     /// The mnemonics of the bits that are set, or that none is.

@@ -52,6 +52,13 @@ pub struct About {
     pub registers: &'static [Register],
     /// The register of 32 bits that identifies it, and what it reads. Never 0 and never all ones.
     pub identity: (&'static Register, u32),
+    /// The register of 32 bits with the version of its specification, major in 31:16 and minor in 15:0, and the major
+    /// version that the driver knows.
+    pub version: Option<(&'static Register, u32)>,
+    /// A register that tells who made it.
+    pub maker: Option<&'static Register>,
+    /// The register that counts the objects in a list.
+    pub level: &'static Register,
     /// A register that keeps what is written and has no effect.
     pub scratch: Option<&'static Register>,
     /// Counts resets.

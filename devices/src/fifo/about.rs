@@ -19,6 +19,9 @@ pub static ABOUT: About = About {
     bars: &[(regs::BAR, regs::BAR_SIZE)],
     registers: regs::TABLE,
     identity: (regs::IDENTITY.row(), regs::IDENTITY_VALUE),
+    version: Some((regs::VERSION.row(), regs::VERSION_MAJOR)),
+    maker: None,
+    level: regs::LEVEL.row(),
     scratch: Some(regs::SCRATCH.row()),
     reset_count: Some(regs::RESET_COUNT.row()),
     watched: &[

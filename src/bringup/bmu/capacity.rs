@@ -6,25 +6,29 @@ use std::sync::Arc;
 use hwpool_devices::bmu::{Bmu, ErrorBits, ErrorRecord, regs};
 use hwpool_devices::bus::Transport;
 use hwpool_devices::family::FreeList;
-use hwpool_devices::reg::Field;
+use hwpool_devices::reg::{Field, Register};
 
-use crate::bringup::general::device::{self, List, OBJECTS};
-use crate::bringup::general::lists::{Counted, counts, fill_and_drain};
+use super::device::{self, List};
+use crate::bringup::general::device::{OBJECTS, stride};
+use crate::bringup::general::lists::{Counted, counts, gave};
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
+
+/// What counts a list.
+const LEVEL: &Register = regs::POOL_AVAILABLE.row();
 
 /// Fills a list, sees one more refused, drains it, sees one more fail, and has bad frees refused one by one.
 pub(super) fn capacity<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let bmu = &board.session()?.bmu;
+    let bmu = &device::session(board)?.bmu;
     device::needs_register_path(bmu)?;
     let objects = device::objects(bmu, OBJECTS);
     // A list with room for all but one; a device of one buffer has no other list.
     let capacity = (objects - 1).max(1);
-    let mut list = device::open_list(bmu, device::low_base(bmu), objects, capacity)?;
+    let mut list = device::open_list(bmu, objects, capacity)?;
     let taken = fill_and_drain(&mut list, capacity, |list| match objects > capacity {
         true => {
             let last = list.geometry().address(capacity);
@@ -38,6 +42,27 @@ pub(super) fn capacity<T: Transport>(
     evidence.count("taken until empty", taken);
     evidence.text("refused", refusals(bmu)?);
     Ok(())
+}
+
+/// Fills a list, and takes until it is empty; `full` looks at it in between. Returns how many were taken.
+fn fill_and_drain<T: Transport>(
+    list: &mut List<T>,
+    capacity: u32,
+    full: impl FnOnce(&List<T>) -> Result<(), Failure>,
+) -> Result<u32, Failure> {
+    let objects = list.geometry().objects();
+    for index in 0..objects {
+        list.free(index)?;
+    }
+    let available = list.available()?;
+    counts(LEVEL, available, capacity, Counted::Full { capacity })?;
+    full(list)?;
+    let mut taken = 0;
+    while list.alloc()?.is_some() {
+        taken += 1;
+    }
+    gave(capacity, taken)?;
+    Ok(taken)
 }
 
 /// Makes each kind of bad free on purpose, past the driver's own checks; returns the kinds.
@@ -59,7 +84,7 @@ fn refusals<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<String, Failure> {
         ("a double free", inside, regs::error::DOUBLE_FREE),
     ];
     // In buffers of 64 bytes no address but the first is a multiple of 64.
-    if device::stride(bmu) > 64 {
+    if stride(&bmu.identity().limits) > 64 {
         cases.push(("a free inside of a buffer", inside + 64, regs::error::ALIGN));
     }
     free(inside)?;
@@ -67,7 +92,7 @@ fn refusals<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<String, Failure> {
         let (what, address) = (*what, *address);
         free(address)?;
         expect_error(&list, what, kind.clone(), address)?;
-        counts(list.available()?, 1, Counted::Refused { what })?;
+        counts(LEVEL, list.available()?, 1, Counted::Refused { what })?;
     }
     let kinds: Vec<&str> = cases.iter().map(|(_, _, kind)| &*kind.name).collect();
     Ok(kinds.join(" "))

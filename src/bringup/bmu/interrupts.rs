@@ -5,11 +5,13 @@ use std::time::Duration;
 use hwpool_devices::bmu::{Bmu, regs};
 use hwpool_devices::bus::{Irq, Transport};
 
+use super::device;
 use crate::bringup::general::device::INTERRUPT;
-use crate::bringup::general::interrupts::{self, counted};
+use crate::bringup::general::interrupts::{self, InterruptSymptom, counted};
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
+use crate::device::AnyDriver;
 
 /// Raises each vector once and sees it once, and no other; then raises it twice while disabled and sees it pending
 /// until it is enabled, then once.
@@ -17,23 +19,16 @@ pub(super) fn vectors<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let bmu = &board.session()?.bmu;
-    let irqs = interrupts::all(bmu)?;
-    let count = irqs.len() as u16;
-    let offered = bmu.capabilities().vectors;
-    ensure!(count > 0, VectorSymptom::None { offered });
-    interrupts::each_once(bmu, &irqs)?;
+    let bmu = &device::session(board)?.bmu;
+    let driver: &AnyDriver<T> = &**bmu;
+    let irqs = interrupts::all(driver)?;
+    let (count, offered) = (irqs.len() as u16, bmu.capabilities().vectors);
+    ensure!(count > 0, InterruptSymptom::None { offered });
+    interrupts::each_once(driver, &irqs)?;
     for (vector, irq) in (0..count).zip(&irqs) {
         held_back(bmu, vector, irq)?;
     }
-    evidence.count("vectors", count);
-    if count < offered {
-        let more = offered - count;
-        evidence.text(
-            "not tested",
-            format_args!("{more} more that the device offers and this machine does not"),
-        );
-    }
+    interrupts::tell(count, offered, evidence);
     evidence.count("fired", 2 * u32::from(count));
     evidence.text("while disabled", "pending, then once");
     Ok(())
@@ -61,8 +56,6 @@ fn held_back<T: Transport>(bmu: &Bmu<T>, vector: u16, irq: &T::Irq) -> Result<()
 /// What is wrong with a vector that is held back.
 #[derive(Debug, thiserror::Error)]
 enum VectorSymptom {
-    #[error("there is no vector to use, of {offered}")]
-    None { offered: u16 },
     #[error("IRQ_PENDING is {pending:#x} with vector {vector} held back")]
     Held { pending: u32, vector: u16 },
     #[error("vector {vector} fired while it was disabled")]
@@ -76,9 +69,6 @@ enum VectorSymptom {
 impl Symptom for VectorSymptom {
     fn blame(&self) -> Blame {
         Blame::Device(match self {
-            VectorSymptom::None { .. } => {
-                return Blame::Machine(&["the machine has no interrupt left for the function"]);
-            }
             VectorSymptom::Held { .. } | VectorSymptom::Stays { .. } => {
                 &["the pending bit is not kept while a vector is disabled"]
             }

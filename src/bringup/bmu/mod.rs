@@ -1,6 +1,8 @@
 //! Rungs of the BMU's own: its registers, portals and thresholds.
 
 mod capacity;
+mod device;
+mod halted;
 mod interrupts;
 mod portal;
 mod registers;
@@ -9,6 +11,8 @@ mod thresholds;
 mod unmapped;
 
 use hwpool_devices::bus::Transport;
+
+pub(super) use halted::halted;
 
 use super::Class::{Disruptive, OptIn, SafeWrite};
 use super::rung::{Rung, rung};

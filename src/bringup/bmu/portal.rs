@@ -4,10 +4,8 @@ use hwpool_devices::bmu::{ErrorBits, Layout, PortalConfig, regs};
 use hwpool_devices::bus::{DmaBuffer, Transport};
 use hwpool_devices::family::{FreeList, SetupError};
 
-use crate::bringup::general::device::{
-    List, RingMemory, low_base, map, objects, open_list, slice, small_list,
-};
-use crate::bringup::rung::{Board, Session};
+use super::device::{self, List, RingMemory, Session, map, objects, open_list, slice, small_list};
+use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
 use crate::dma::Slice;
@@ -17,13 +15,13 @@ pub(super) fn unique<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let session = board.session()?;
+    let session = &device::session(board)?;
     let can = session.bmu.capabilities();
     if can.portals == 0 {
         return Err(Failure::Skip("the device has no portals".into()));
     }
     let objects = objects(&session.bmu, board.options.buffers.clamp(64, 1 << 24));
-    let mut list = open_list(&session.bmu, low_base(&session.bmu), objects, objects)?;
+    let mut list = open_list(&session.bmu, objects, objects)?;
     let memory = RingMemory::on_node(
         session,
         PortalConfig::for_pool(objects, can.ring_log2),
@@ -101,7 +99,7 @@ pub(super) fn dma<T: Transport>(
 ) -> Result<(), Failure> {
     /// Rings beyond 2^11 entries differ in nothing but their size.
     const LARGEST_LOG2: u32 = 11;
-    let session = board.session()?;
+    let session = &device::session(board)?;
     if session.bmu.capabilities().portals == 0 {
         return Err(Failure::Skip("the device has no portals".into()));
     }
@@ -153,7 +151,7 @@ fn run_laps<T: Transport>(
 ) -> Result<(), Failure> {
     let entries = layout.acquire_entries();
     let objects = objects(&session.bmu, 2 * entries);
-    let mut list = open_list(&session.bmu, low_base(&session.bmu), objects, objects)?;
+    let mut list = open_list(&session.bmu, objects, objects)?;
     let config = PortalConfig {
         layout,
         credits: entries,

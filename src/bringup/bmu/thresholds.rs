@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hwpool_devices::bmu::Bmu;
+use hwpool_devices::bmu::{Bmu, regs};
 use hwpool_devices::bus::{Irq, Transport};
 use hwpool_devices::family::FreeList;
 
-use crate::bringup::general::device::{self, INTERRUPT, List, OBJECTS, RingMemory};
+use super::device::{self, List, RingMemory, Session};
+use crate::bringup::general::device::{INTERRUPT, OBJECTS};
 use crate::bringup::general::interrupts::counted;
 use crate::bringup::general::lists::{Counted, counts};
-use crate::bringup::rung::{Board, Session};
+use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
 use crate::report::{Plot, Series};
@@ -25,7 +26,7 @@ pub(super) fn exhaustion<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let session = board.session()?;
+    let session = &device::session(board)?;
     let bmu = &session.bmu;
     if !bmu.capabilities().thresholds {
         return Err(Failure::Skip("the device has no thresholds".into()));
@@ -63,7 +64,8 @@ fn cross_thresholds<T: Transport>(
         levels.push(list.available()?);
     }
     evidence.series.push(fill_level(&levels));
-    counts(list.available()?, objects, Counted::GivenBack)?;
+    let level = regs::POOL_AVAILABLE.row();
+    counts(level, list.available()?, objects, Counted::GivenBack)?;
     expect_event(&list, &irq, (false, true), "RECOVERED")?;
     evidence.count("taken until dry", taken.len() as u64);
     evidence.count("low threshold", low);
@@ -159,7 +161,7 @@ fn starve_portal<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
 
 /// Opens a pool at the bottom of the address space, and frees all its objects into it.
 fn full_list<T: Transport>(bmu: &Arc<Bmu<T>>, objects: u32) -> Result<List<T>, Failure> {
-    let mut list = device::open_list(bmu, device::low_base(bmu), objects, objects)?;
+    let mut list = device::open_list(bmu, objects, objects)?;
     for index in 0..objects {
         list.free(index)?;
     }

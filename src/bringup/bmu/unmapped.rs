@@ -9,8 +9,8 @@ use hwpool_devices::bus::{DmaBuffer, Iova, Transport};
 use hwpool_devices::family::{FreeList, OpenReset};
 use hwpool_devices::wait::TimedOut;
 
-use crate::bringup::general::device::small_list_config;
-use crate::bringup::rung::{Board, Session};
+use super::device::{self, Session, small_list_config};
+use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure, wait_for};
 use crate::bringup::{Evidence, Failure};
 use crate::dma::{Mapping, Memory, MemoryRequest, Placement};
@@ -25,7 +25,7 @@ pub(super) fn reported<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let session = board.session()?;
+    let session = &device::session(board)?;
     if session.bmu.capabilities().portals == 0 {
         return Err(Failure::Skip("the device has no portals".into()));
     }

@@ -3,7 +3,6 @@
 use hwpool_devices::bus::{Bar, Transport};
 use hwpool_devices::pci;
 
-use super::device;
 use crate::bringup::driver;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
@@ -21,16 +20,26 @@ pub(super) fn function<T: Transport>(
         format_args!("{:04x}:{:04x}", identity.vendor, identity.device),
     );
     evidence.hex("class", identity.class);
-    bars(transport, evidence)?;
+    bars(board, evidence)?;
     capabilities(transport, evidence)?;
     link(transport, evidence)?;
     errors(transport, evidence)
 }
 
-fn bars<T: Transport>(transport: &T, evidence: &mut Evidence) -> Result<(), Failure> {
-    for (name, bar, least) in device::BARS {
+/// Sees the BARs that the kind of device must have; of a device that nobody knows, those that there are.
+fn bars<T: Transport>(board: &Board<'_, T>, evidence: &mut Evidence) -> Result<(), Failure> {
+    let transport = board.transport()?;
+    let Ok(about) = board.about() else {
+        for bar in 0..6 {
+            if let Ok(found) = transport.bar(bar) {
+                evidence.hex(format!("BAR{bar} bytes"), found.size());
+            }
+        }
+        return Ok(());
+    };
+    for &(bar, least) in about.bars {
         let size = transport.bar(bar)?.size();
-        evidence.hex(name, size);
+        evidence.hex(format!("BAR{bar} bytes"), size);
         ensure!(size >= least, FunctionSymptom::BarSize { bar, size, least });
     }
     Ok(())

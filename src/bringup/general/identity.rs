@@ -1,6 +1,7 @@
 //! Rung 2: the device says what it is.
 
 use hwpool_devices::bus::Transport;
+use hwpool_devices::reg::Register;
 
 use super::device;
 use crate::bringup::driver;
@@ -8,39 +9,55 @@ use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
 
-/// Reads magic and version; writes nothing.
+/// Reads what identifies the device and the version of its specification; writes nothing.
 pub(super) fn identity<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let transport = &**board.transport()?;
-    let (register, found) = device::witness(transport)?;
+    let (transport, about) = (board.transport()?, board.about()?);
+    let (row, expected) = about.identity;
+    let register = device::name(row);
+    let read = |row: &Register| row.read_raw(&transport.bar(row.bar())?, 0);
+    let found = read(row)? as u32;
     evidence.hex(register, found);
-    ensure!(found != u32::MAX, IdentitySymptom::AllOnes { register });
+    let bar = row.bar();
     ensure!(
-        found == device::WITNESS,
-        IdentitySymptom::Stranger { register, found }
+        found != u32::MAX,
+        IdentitySymptom::AllOnes { register, bar }
     );
-    let (major, minor, implementation) = device::version(&device::control(transport)?)?;
-    evidence.text("specification", format_args!("{major}.{minor}"));
     ensure!(
-        major == device::MAJOR,
-        IdentitySymptom::Version { major, minor }
+        found == expected,
+        IdentitySymptom::Stranger {
+            register,
+            found,
+            expected
+        }
     );
-    evidence.hex("IMPLEMENTATION", implementation);
+    if let Some((row, known)) = about.version {
+        let version = read(row)? as u32;
+        let (major, minor) = (version >> 16, version & 0xffff);
+        evidence.text("specification", format_args!("{major}.{minor}"));
+        ensure!(known == major, IdentitySymptom::Version { major, minor });
+    }
+    if let Some(row) = about.maker {
+        evidence.hex(device::name(row), read(row)?);
+    }
     Ok(())
 }
 
 /// What is wrong with what the device says of itself.
 #[derive(Debug, thiserror::Error)]
 enum IdentitySymptom {
-    #[error("{register} reads all ones: nobody answers behind BAR 0")]
-    AllOnes { register: &'static str },
+    #[error("{register} reads all ones: nobody answers behind BAR {bar}")]
+    AllOnes { register: &'static str, bar: u8 },
     #[error(
-        "{register} reads {found:#010x} instead of {:#010x}: wrong BAR, wrong board or wrong bitstream",
-        device::WITNESS
+        "{register} reads {found:#010x} instead of {expected:#010x}: wrong BAR, wrong board or wrong bitstream"
     )]
-    Stranger { register: &'static str, found: u32 },
+    Stranger {
+        register: &'static str,
+        found: u32,
+        expected: u32,
+    },
     #[error("specification {major}.{minor} is not known")]
     Version { major: u32, minor: u32 },
 }

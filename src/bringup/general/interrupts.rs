@@ -2,30 +2,64 @@
 
 use std::time::Duration;
 
-use hwpool_devices::bmu::Bmu;
 use hwpool_devices::bus::{BusError, Irq, Transport};
 
 use super::device::INTERRUPT;
-use crate::bringup::Failure;
+use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Causes, Symptom, ensure};
+use crate::bringup::{Evidence, Failure};
+use crate::device::AnyDriver;
+
+/// Rung 12: raises each vector once and sees it once, and no other.
+pub(super) fn vectors<T: Transport>(
+    board: &mut Board<'_, T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let driver = &*board.session()?.driver;
+    let irqs = all(driver)?;
+    let (count, offered) = (irqs.len() as u16, driver.identity().limits.vectors);
+    ensure!(count > 0, InterruptSymptom::None { offered });
+    each_once(driver, &irqs)?;
+    tell(count, offered, evidence);
+    evidence.count("fired", count);
+    Ok(())
+}
+
+/// Notes how many vectors were seen, and how many could not be.
+pub(in crate::bringup) fn tell(count: u16, offered: u16, evidence: &mut Evidence) {
+    evidence.count("vectors", count);
+    if count < offered {
+        let more = offered - count;
+        evidence.text(
+            "not tested",
+            format_args!("{more} more that the device offers and this machine does not"),
+        );
+    }
+}
 
 /// Enables every vector that there is to use.
-pub(in crate::bringup) fn all<T: Transport>(bmu: &Bmu<T>) -> Result<Vec<T::Irq>, BusError> {
+pub(in crate::bringup) fn all<T: Transport>(
+    driver: &AnyDriver<T>,
+) -> Result<Vec<T::Irq>, BusError> {
     // Asked each time: how many there are may be known after the first alone.
     let mut irqs: Vec<T::Irq> = Vec::new();
-    while irqs.len() < usize::from(bmu.vectors()?) {
-        irqs.push(bmu.interrupt(irqs.len() as u16)?);
+    while irqs.len() < usize::from(driver.vectors()?) {
+        irqs.push(driver.interrupt(irqs.len() as u16)?);
     }
     Ok(irqs)
 }
 
 /// Raises each vector once and sees it once, and no other.
 pub(in crate::bringup) fn each_once<T: Transport>(
-    bmu: &Bmu<T>,
+    driver: &AnyDriver<T>,
     irqs: &[T::Irq],
 ) -> Result<(), Failure> {
     for (vector, irq) in irqs.iter().enumerate() {
-        bmu.trigger(vector as u16)?;
+        if !driver.trigger(vector as u16)? {
+            return Err(Failure::Skip(
+                "the device can't be told to interrupt".into(),
+            ));
+        }
         let fired = irq.wait(INTERRUPT)?;
         ensure!(fired == 1, InterruptSymptom::Fired { vector, fired });
         for (other, irq) in irqs.iter().enumerate() {
@@ -38,7 +72,9 @@ pub(in crate::bringup) fn each_once<T: Transport>(
 
 /// What is wrong with interrupts.
 #[derive(Debug, thiserror::Error)]
-enum InterruptSymptom {
+pub(in crate::bringup) enum InterruptSymptom {
+    #[error("there is no vector to use, of {offered}")]
+    None { offered: u16 },
     #[error("vector {vector} fired {fired} times after it was raised once")]
     Fired { vector: usize, fired: u64 },
     #[error("vector {other} fired when {vector} was raised")]
@@ -48,6 +84,9 @@ enum InterruptSymptom {
 impl Symptom for InterruptSymptom {
     fn blame(&self) -> Blame {
         Blame::Device(match self {
+            InterruptSymptom::None { .. } => {
+                return Blame::Machine(&["the machine has no interrupt left for the function"]);
+            }
             InterruptSymptom::Fired { fired, .. } => counted(*fired),
             InterruptSymptom::Other { .. } => &[
                 "the vector's number is mixed up on the way to the MSI-X table",

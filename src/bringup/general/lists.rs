@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use hwpool_devices::bus::Transport;
-use hwpool_devices::family::FreeList;
+use hwpool_devices::family::{FreeList, PathError};
+use hwpool_devices::reg::Register;
 
-use super::device::{self, List, OBJECTS};
+use super::device::{self, OBJECTS};
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Causes, Symptom, ensure};
 use crate::bringup::{Evidence, Failure, driver};
@@ -15,20 +16,19 @@ pub(super) fn stale<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let bmu = &board.session()?.bmu;
-    let pools = bmu.capabilities().pools;
-    let mut lists = Vec::new();
+    let session = board.session()?;
+    let limits = &session.driver.identity().limits;
+    let way = device::plain_way(session).or_else(|_| device::best_way(session))?;
+    let config = device::small_config(limits);
+    let mut lists = device::lists(session, &config, way, None, limits.lists)?;
     let mut stale = 0u64;
-    for _ in 0..pools {
-        let mut list = device::small_list(bmu)?;
+    for list in &mut lists {
         stale += u64::from(list.available()?);
         let of = list.name();
-        if bmu.capabilities().register_path {
-            ensure!(list.alloc()?.is_none(), ListSymptom::NotGiven { of });
-        }
-        lists.push(list);
+        let took = list.take(&mut [0])?;
+        ensure!(!took, ListSymptom::NotGiven { of });
     }
-    evidence.count("pools", pools);
+    evidence.count("pools", lists.len() as u64);
     evidence.count("stale buffers", stale);
     ensure!(stale == 0, ListSymptom::Stale { stale });
     Ok(())
@@ -39,47 +39,49 @@ pub(super) fn single<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let bmu = &board.session()?.bmu;
-    device::needs_register_path(bmu)?;
-    for base in [device::low_base(bmu), device::high_base(bmu)] {
-        let objects = device::objects(bmu, OBJECTS);
-        let mut list = device::open_list(bmu, base, objects, objects)?;
+    let session = board.session()?;
+    let limits = &session.driver.identity().limits;
+    let level = board.about()?.level;
+    let way = device::plain_way(session)?;
+    for base in [device::low_base(limits), device::high_base(limits)] {
+        let objects = device::objects(limits, OBJECTS);
+        let config = device::list_config(limits, base, objects);
+        let mut list = session.open_list(&config, way, None)?;
         for gave in BTreeSet::from([0, objects / 2, objects - 1]) {
-            list.free(gave)?;
-            counts(list.available()?, 1, Counted::AfterOneFree)?;
-            let took = list.alloc()?;
+            list.give(&[gave])?;
+            counts(level, list.available()?, 1, Counted::AfterOneFree)?;
+            let took = take_one(&mut *list)?;
             ensure!(took == Some(gave), ListSymptom::Other { gave, took });
-            counts(list.available()?, 0, Counted::AfterTheOnly)?;
+            counts(level, list.available()?, 0, Counted::AfterTheOnly)?;
         }
-        evidence.hex("from address", list.geometry().address(0));
-        evidence.hex("to address", list.geometry().address(objects - 1));
+        let geometry = list.ledger().geometry();
+        evidence.hex("from address", geometry.address(0));
+        evidence.hex("to address", geometry.address(objects - 1));
     }
     Ok(())
 }
 
-/// Fills a list, and takes until it is empty; `full` looks at it in between. Returns how many were taken.
-pub(in crate::bringup) fn fill_and_drain<T: Transport>(
-    list: &mut List<T>,
-    capacity: u32,
-    full: impl FnOnce(&List<T>) -> Result<(), Failure>,
-) -> Result<u32, Failure> {
-    let objects = list.geometry().objects();
-    for index in 0..objects {
-        list.free(index)?;
-    }
-    counts(list.available()?, capacity, Counted::Full { capacity })?;
-    full(list)?;
-    let mut taken = 0;
-    while list.alloc()?.is_some() {
-        taken += 1;
-    }
-    ensure!(taken == capacity, ListSymptom::Gave { capacity, taken });
-    Ok(taken)
+/// Takes one object: `None` where the list has none.
+pub(in crate::bringup) fn take_one(list: &mut dyn FreeList) -> Result<Option<u32>, PathError> {
+    let mut one = [0];
+    Ok(list.take(&mut one)?.then_some(one[0]))
 }
 
 /// Fails unless a list's count is what it must be.
-pub(in crate::bringup) fn counts(found: u32, expected: u32, when: Counted) -> Result<(), Failure> {
-    ensure!(found == expected, ListSymptom::Count { found, when });
+pub(in crate::bringup) fn counts(
+    level: &'static Register,
+    found: u32,
+    expected: u32,
+    when: Counted,
+) -> Result<(), Failure> {
+    let level = device::name(level);
+    ensure!(found == expected, ListSymptom::Count { level, found, when });
+    Ok(())
+}
+
+/// Fails unless a list gave as many objects as it was full at.
+pub(in crate::bringup) fn gave(capacity: u32, taken: u32) -> Result<(), Failure> {
+    ensure!(taken == capacity, ListSymptom::Gave { capacity, taken });
     Ok(())
 }
 
@@ -105,8 +107,12 @@ enum ListSymptom {
     NotGiven { of: String },
     #[error("{stale} buffers of a former owner are left after a reset")]
     Stale { stale: u64 },
-    #[error("POOL_AVAILABLE is {found} {when}")]
-    Count { found: u32, when: Counted },
+    #[error("{level} is {found} {when}")]
+    Count {
+        level: &'static str,
+        found: u32,
+        when: Counted,
+    },
     #[error("gave object {gave}, took {took:?}")]
     Other { gave: u32, took: Option<u32> },
     #[error("a list of {capacity} buffers gave {taken}")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hwpool_devices::bus::Transport;
 
-use crate::bringup::rung::{Board, BoardSymptom, Session};
+use crate::bringup::rung::{Board, BoardSymptom};
 use crate::bringup::symptom::{Blame, Causes, Symptom, message};
 use crate::bringup::{Evidence, Failure};
 use crate::device::DeviceError;
@@ -29,17 +29,15 @@ pub(super) fn killed<T: Transport>(
         ));
     };
     if let Some(session) = board.session.take() {
-        session.bmu.close()?;
+        session.driver.close()?;
     }
     let Some(transport) = board.transport.take() else {
         return Err(BoardSymptom::NotOpened.into());
     };
     let (transport, result) = kill(transport, evidence);
     board.transport = transport.clone();
-    if let Some(transport) = transport {
-        let session = Session::open(transport)?;
-        session.bmu.start()?;
-        board.session = Some(session);
+    if transport.is_some() {
+        board.session = Some(board.open()?);
     }
     result?;
     passes_again(board, evidence)

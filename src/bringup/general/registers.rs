@@ -1,11 +1,55 @@
 //! Registers by their table: reset values, and that writes change what they may and nothing else.
 
-use hwpool_devices::bus::Bar;
+use hwpool_devices::bus::{Bar, Transport};
+use hwpool_devices::family::{Identity, Kind, OpenReset};
 use hwpool_devices::reg::{Access, Register};
 
 use crate::bringup::driver;
+use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Causes, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
+
+/// Rung 4: checks each register of the table. Starts and ends with a reset by the device's own register.
+pub(super) fn access<T: Transport>(
+    board: &mut Board<'_, T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let transport = board.transport()?;
+    let driver = board.module()?.open(transport.clone(), OpenReset::Soft)?;
+    let device = ByKind {
+        kind: &**board.module()?,
+        identity: driver.identity(),
+    };
+    driver.reset(OpenReset::Soft)?;
+    for &(bar, _) in board.about()?.bars {
+        let rows = board.about()?.registers.iter();
+        let rows = rows.filter(|row| row.bar() == bar);
+        by_table(&transport.bar(bar)?, rows, &device, evidence)?;
+    }
+    driver.reset(OpenReset::Soft)?;
+    Ok(())
+}
+
+/// What the module says of its registers.
+struct ByKind<'a, K: ?Sized> {
+    kind: &'a K,
+    identity: &'a Identity,
+}
+
+impl<K: Kind + ?Sized> Shape for ByKind<'_, K> {
+    fn count(&self, row: &Register) -> u16 {
+        let count = self.identity.count(row.scope());
+        count.map_or(row.count(), |count| count.min(row.count()))
+    }
+
+    fn harmless(&self, row: &Register) -> u64 {
+        self.kind.harmless(row, self.identity)
+    }
+
+    fn is_address(&self, _row: &Register) -> bool {
+        false
+    }
+}
 
 /// What the register table can't say of one device.
 pub(in crate::bringup) trait Shape {

@@ -1,35 +1,60 @@
 //! Rung 5: resets, each verified by something that it must change.
 
-use hwpool_devices::bus::Transport;
+use hwpool_devices::bus::{BusError, Transport};
 use hwpool_devices::family::OpenReset;
+use hwpool_devices::pci;
+use hwpool_devices::reg::Register;
 
 use super::device;
-use crate::bringup::rung::{Board, Session};
+use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
 
 /// How often each kind of reset is tried.
 const TIMES: u32 = 10;
 
-/// Opens the driver, then resets ten times each way; a mark in SCRATCH must be gone each time.
+/// What is left in a register that a reset must clear.
+const MARK: u64 = 0x00c0_ffee;
+
+/// Opens the driver, then resets ten times each way; a mark in the scratch register must be gone each time.
 pub(super) fn verified<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let session = Session::open(board.transport()?.clone())?;
-    let bmu = &session.bmu;
-    evidence.count("RESET_COUNT before", device::reset_count(bmu)?);
-    let kinds = device::resets(bmu)?;
+    let session = board.open()?;
+    let (transport, about) = (board.transport()?, board.about()?);
+    let read = |row: &Register| row.read_raw(&transport.bar(row.bar())?, 0);
+    let count = |when, evidence: &mut Evidence| -> Result<(), BusError> {
+        if let Some(row) = about.reset_count {
+            evidence.count(format!("{} {when}", row.name), read(row)?);
+        }
+        Ok(())
+    };
+    count("before", evidence)?;
+    // Without a function level reset the best one is the soft one: it is tried once, and counted as what it is.
+    let kinds = match pci::has_flr(&**transport)? {
+        true => &[OpenReset::Best, OpenReset::Soft][..],
+        false => &[OpenReset::Soft],
+    };
     for &kind in kinds {
         for _ in 0..TIMES {
-            device::mark(bmu)?;
-            bmu.reset(kind)?;
-            let found = device::scratch(bmu)?;
-            ensure!(found == 0, Marked { found, kind });
+            if let Some(row) = about.scratch {
+                row.poke(&transport.bar(row.bar())?, 0, MARK & row.bits)?;
+            }
+            session.driver.reset(kind)?;
+            if let Some(row) = about.scratch {
+                let (register, found) = (device::name(row), read(row)?);
+                let mark = Marked {
+                    register,
+                    found,
+                    kind,
+                };
+                ensure!(found == 0, mark);
+            }
         }
     }
-    bmu.start()?;
-    evidence.count("RESET_COUNT after", device::reset_count(bmu)?);
+    session.driver.start()?;
+    count("after", evidence)?;
     match kinds.contains(&OpenReset::Best) {
         true => evidence.count("function level resets", TIMES),
         false => evidence.text("function level resets", "none: the function offers no FLR"),
@@ -41,8 +66,9 @@ pub(super) fn verified<T: Transport>(
 
 /// A mark survived a reset.
 #[derive(Debug, thiserror::Error)]
-#[error("SCRATCH reads {found:#x} after a reset ({kind:?})")]
+#[error("{register} reads {found:#x} after a reset ({kind:?})")]
 struct Marked {
+    register: &'static str,
     found: u64,
     kind: OpenReset,
 }

@@ -1,10 +1,25 @@
 //! A register that keeps what is written: every data bit, seen from both ends.
 
-use hwpool_devices::bus::Bar;
+use hwpool_devices::bus::{Bar, Transport};
 use hwpool_devices::reg::Register;
 
-use crate::bringup::Failure;
+use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
+use crate::bringup::{Evidence, Failure};
+
+/// Rung 3: walks through every bit of the scratch register.
+pub(super) fn scratch<T: Transport>(
+    board: &mut Board<'_, T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let Some(register) = board.about()?.scratch else {
+        return Err(Failure::Skip("the device has no scratch register".into()));
+    };
+    let bar = board.transport()?.bar(register.bar())?;
+    evidence.count("patterns", walk(&bar, register)?);
+    evidence.count("bits", register.bits.count_ones());
+    Ok(())
+}
 
 /// Walks a one and a zero through all bits of a scratch register and leaves it 0; returns how many patterns that were.
 ///
@@ -15,7 +30,10 @@ pub(in crate::bringup) fn walk(
     bar: &impl Bar,
     register: &'static Register,
 ) -> Result<u32, Failure> {
-    let walking = (0..64).flat_map(|bit| [1u64 << bit, !(1u64 << bit)]);
+    let has = |bit: &u32| register.bits >> bit & 1 != 0;
+    let walking = (0..64)
+        .filter(has)
+        .flat_map(|bit| [1u64 << bit, !(1u64 << bit)]);
     let fixed = [
         0,
         0x0123_4567_89ab_cdef,
@@ -23,7 +41,7 @@ pub(in crate::bringup) fn walk(
         0xaaaa_5555_aaaa_5555,
     ];
     let mut patterns = 0;
-    for written in walking.chain(fixed) {
+    for written in walking.chain(fixed).map(|pattern| pattern & register.bits) {
         register.poke(bar, 0, written)?;
         let found = register.read_raw(bar, 0)?;
         let name = &*register.name;
@@ -31,6 +49,7 @@ pub(in crate::bringup) fn walk(
             found == written,
             ScratchSymptom {
                 name,
+                width: register.width,
                 written,
                 found
             }
@@ -43,9 +62,15 @@ pub(in crate::bringup) fn walk(
 
 /// A pattern came back as another.
 #[derive(Debug, thiserror::Error)]
-#[error("{name} reads {found:#018x} after {written:#018x} was written: {}", self.wrong().words())]
+#[error(
+    "{name} reads {found:#0digits$x} after {written:#0digits$x} was written: {}",
+    self.wrong().words(),
+    digits = usize::from(self.width) * 2 + 2
+)]
 struct ScratchSymptom {
     name: &'static str,
+    /// Bytes of the register.
+    width: u8,
     written: u64,
     found: u64,
 }
@@ -62,15 +87,17 @@ enum Wrong {
 
 impl ScratchSymptom {
     fn wrong(&self) -> Wrong {
-        const LOW: u64 = 0xffff_ffff;
         let (written, found) = (self.written, self.found);
-        if found == u64::MAX {
+        let bits = u32::from(self.width) * 8;
+        let low = u64::MAX >> (64 - bits / 2);
+        let swapped_halves = (written >> (bits / 2)) | (written & low) << (bits / 2);
+        if found == u64::MAX >> (64 - bits) {
             Wrong::AllOnes
-        } else if found == written.rotate_left(32) {
+        } else if found == swapped_halves {
             Wrong::HalvesSwapped
-        } else if found == written.swap_bytes() {
+        } else if found == written.swap_bytes() >> (64 - bits) {
             Wrong::BytesSwapped
-        } else if found == written & LOW || found == written & !LOW {
+        } else if found == written & low || found == written & !low {
             Wrong::HalfLost
         } else {
             Wrong::Bits

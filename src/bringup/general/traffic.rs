@@ -9,9 +9,10 @@ use hwpool_devices::family::FreeList;
 
 use super::device;
 use super::histogram::Histogram;
-use crate::bringup::rung::{Board, Session};
+use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
+use crate::device::Session;
 use crate::report::{Plot, Series};
 
 /// Objects in each pool.
@@ -26,23 +27,23 @@ const SLICES: u32 = 40;
 /// What is logged when the traffic has begun.
 pub const TRAFFIC_RUNS: &str = "traffic runs";
 
-/// Takes and gives bursts through portals, or by registers where there are none, on each NUMA node for as long, and
-/// counts.
+/// Takes and gives bursts by the device's best way on each NUMA node for as long, and counts.
 pub(super) fn traffic<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let session = board.session()?;
-    let (threads, path) = device::lanes(&session.bmu, THREADS);
+    let way = device::best_way(session)?;
+    let threads = Lanes::open(session, None)?.lists.len() as u64;
     let nodes = match board.options.nodes.as_slice() {
         [] | [_] => vec![None],
         nodes => nodes.iter().copied().map(Some).collect(),
     };
     let part = board.options.soak / nodes.len() as u32;
     evidence.count("threads", threads);
-    evidence.text("path", path);
+    evidence.text("path", format_args!("{way}s"));
     for node in nodes {
-        let sum = on_node(session, node, threads, part, &board.options.stop)?;
+        let sum = on_node(session, node, part, &board.options.stop)?;
         evidence.series.extend(sum.series(node));
         let place = match node {
             None => String::new(),
@@ -54,18 +55,36 @@ pub(super) fn traffic<T: Transport>(
     board.go_on(|| "before its time".into())
 }
 
+/// Lists that are driven at the same time, each by a thread, with their rings on one node.
+struct Lanes {
+    lists: Vec<Box<dyn FreeList>>,
+    objects: u32,
+}
+
+impl Lanes {
+    fn open<T: Transport>(session: &Session<T>, node: Option<u32>) -> Result<Lanes, Failure> {
+        let limits = &session.driver.identity().limits;
+        let objects = device::objects(limits, POOL);
+        let config = device::list_config(limits, device::low_base(limits), objects);
+        let wanted = THREADS.min(limits.lists);
+        let way = device::best_way(session)?;
+        let lists = device::lists(session, &config, way, node, wanted)?;
+        Ok(Lanes { lists, objects })
+    }
+}
+
 /// Runs the threads with their rings on `node`, and adds up what they did.
 fn on_node<T: Transport>(
     session: &Session<T>,
     node: Option<u32>,
-    threads: u16,
     time: Duration,
     stop: &AtomicBool,
 ) -> Result<Sum, Failure> {
+    let Lanes { lists, objects } = Lanes::open(session, node)?;
     let begin = Instant::now();
     thread::scope(|scope| {
-        let one = || scope.spawn(move || one_thread(session, node, begin, time, stop));
-        let running: Vec<_> = (0..threads).map(|_| one()).collect();
+        let one = |list| scope.spawn(move || one_thread(list, objects, begin, time, stop));
+        let running: Vec<_> = lists.into_iter().map(one).collect();
         let mut sum = Sum::new(time);
         for thread in running {
             let done = thread
@@ -79,15 +98,13 @@ fn on_node<T: Transport>(
     })
 }
 
-fn one_thread<T: Transport>(
-    session: &Session<T>,
-    node: Option<u32>,
+fn one_thread(
+    mut list: Box<dyn FreeList>,
+    objects: u32,
     begin: Instant,
     time: Duration,
     stop: &AtomicBool,
 ) -> Result<Sum, Failure> {
-    let objects = device::objects(&session.bmu, POOL);
-    let mut list = device::best_list(session, objects, node)?;
     list.give(&(0..objects).collect::<Vec<_>>())?;
     let burst = &mut [0; BURST][..BURST.min(objects as usize)];
     let mut sum = Sum::new(time);
@@ -106,15 +123,10 @@ fn one_thread<T: Transport>(
         list.give(burst)?;
         sum.note(at, begin.elapsed() - at, burst.len());
     }
-    let parked = list.close_portals()?.len() as u32;
-    let held = list.available()?;
+    let drained = list.drain()?.len();
     ensure!(
-        parked + held == objects,
-        TrafficSymptom::Sum {
-            parked,
-            held,
-            objects
-        }
+        drained == objects as usize,
+        TrafficSymptom::Sum { drained, objects }
     );
     Ok(sum)
 }
@@ -124,12 +136,8 @@ fn one_thread<T: Transport>(
 enum TrafficSymptom {
     #[error("a pool of {objects} objects, all in it, gave not even {wanted}")]
     Starved { objects: u32, wanted: usize },
-    #[error("{parked} buffers were parked and {held} in the list, of {objects}")]
-    Sum {
-        parked: u32,
-        held: u32,
-        objects: u32,
-    },
+    #[error("{drained} buffers came back in the end, of {objects}")]
+    Sum { drained: usize, objects: u32 },
 }
 
 impl Symptom for TrafficSymptom {

@@ -15,7 +15,7 @@ use hwpool::address::{Address, TransportKind};
 use hwpool::bringup::{
     Choice, Class, Kill, Options, OwnerSymptom, PINNED, Plan, Progress, Report, run as climb, rungs,
 };
-use hwpool::device::{AnyTransport, DeviceError};
+use hwpool::device::{AnyTransport, Attached, DeviceError};
 use hwpool::devices::bus::Transport;
 use hwpool::host::Tree;
 use hwpool::host::doctor::{Question, Row, examine};
@@ -96,7 +96,11 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
     options.nodes = tree.nodes();
     let stop = Stop::on_signal()?;
     options.stop = stop.flag();
-    let link = AnyTransport::open(&text)?;
+    let Attached {
+        transport: link,
+        choice,
+    } = Attached::open(&text)?;
+    options.driver = choice;
     stop.on_notice(&address.to_string(), link.notices());
     options.near = link.node();
     let run = Run {
