@@ -55,6 +55,11 @@ pub(crate) struct Cli {
     verb: Verb,
 }
 
+/// The kind of device that the default one is.
+fn default_kind() -> &'static str {
+    DEFAULT_DEVICE.trim_start_matches("sim:")
+}
+
 /// Without the blank lines and headings of clap, which would take it beyond 24 lines.
 const ONE_SCREEN: &str = "{about}\n{usage-heading} {usage}\n{subcommands}\n{options}{after-help}";
 

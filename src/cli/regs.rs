@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::raw::{self, Place, number};
 use super::watch::{Readings, Shown, Watch};
-use super::{DEFAULT_DEVICE, DeviceArg, Output, Usage, on};
+use super::{DeviceArg, Output, Usage, default_kind, on};
 
 /// List, read and write registers, by name or by place.
 #[derive(Debug, Args)]
@@ -164,10 +164,6 @@ fn by_address(device: &str) -> anyhow::Result<(String, &'static About)> {
     let about = kind(name).or_else(|| kind(default_kind()));
     let about = about.context("there is no kind of device")?;
     Ok((address.to_string(), about))
-}
-
-fn default_kind() -> &'static str {
-    DEFAULT_DEVICE.trim_start_matches("sim:")
 }
 
 fn kind(name: &str) -> Option<&'static About> {

@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 use super::signal::Stop;
-use super::{Output, Usage};
+use super::{Output, Usage, default_kind};
 
 /// List the models in this program, or serve one to other processes.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ enum Action {
 )]
 struct Serve {
     /// The model, as `hwpool sim list` names it.
-    #[arg(long, value_name = "NAME", default_value = "bmu")]
+    #[arg(long, value_name = "NAME", default_value = default_kind())]
     model: String,
     /// Where clients connect; made with mode 0600, and removed at the end.
     #[arg(long, value_name = "PATH")]

@@ -25,7 +25,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::Reporting;
 use super::signal::Stop;
-use super::{Output, Usage};
+use super::{DEFAULT_DEVICE, Output, Usage};
 
 /// Prove a device layer by layer.
 ///
@@ -86,7 +86,7 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
     let plan = args.plan.as_deref().map(read_plan).transpose()?;
     let planned = plan.as_ref().and_then(|plan| plan.device.clone());
     let device = args.device.clone().or(planned);
-    let text = device.unwrap_or_else(|| "sim:bmu".into());
+    let text = device.unwrap_or_else(|| DEFAULT_DEVICE.into());
     let address: Address = text.parse().map_err(DeviceError::from)?;
     let mut options = args.options(plan.as_ref())?;
     let sink = args.reporting.sink(output)?;
