@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "user")]
 use std::time::Duration;
 
 use hwpool_devices::bus::Transport;
@@ -20,7 +21,10 @@ use crate::address::{Address, AddressError, TransportKind};
 use crate::dma::{
     Domain, DomainError, MapError, Memory, MemoryError, MemoryRequest, Pages, Placement, Slice,
 };
-use crate::{user, vfio};
+#[cfg(feature = "user")]
+use crate::user;
+#[cfg(feature = "vfio")]
+use crate::vfio;
 
 /// The driver of a device of any kind, over one transport, with its rings in memory of ours.
 pub type AnyDriver<T> = dyn Driver<T, Slice<T>>;
@@ -158,8 +162,10 @@ pub enum AnyTransport {
     /// The model in this process.
     Sim(Arc<InProcess>),
     /// A PCI function through the kernel's VFIO.
+    #[cfg(feature = "vfio")]
     Vfio(Arc<vfio::Function>),
     /// A device behind a vfio-user socket.
+    #[cfg(feature = "user")]
     User(Arc<user::Client>),
 }
 
@@ -178,19 +184,25 @@ pub enum Device {
     /// The model in this process.
     Sim(Arc<Session<InProcess>>),
     /// A PCI function through the kernel's VFIO.
+    #[cfg(feature = "vfio")]
     Vfio(Arc<Session<vfio::Function>>),
     /// A device behind a vfio-user socket.
+    #[cfg(feature = "user")]
     User(Arc<Session<user::Client>>),
 }
 
 /// Does something with what is in an [`AnyTransport`] or a [`Device`](crate::Device), whatever the transport is.
+///
+/// For this package alone: a `cfg` in a macro asks for the features of the package that uses it.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! on_any {
     ($kind:ident, $what:expr, $inside:ident => $do:expr) => {
         match $what {
             $crate::device::$kind::Sim($inside) => $do,
+            #[cfg(feature = "vfio")]
             $crate::device::$kind::Vfio($inside) => $do,
+            #[cfg(feature = "user")]
             $crate::device::$kind::User($inside) => $do,
         }
     };
@@ -219,7 +231,18 @@ pub enum DeviceError {
         /// Why.
         source: Box<hwpool_sim::SimError>,
     },
+    /// The transport is not in this build.
+    #[error(
+        "{device}: hwpool was built without its feature `{feature}`, which such addresses need"
+    )]
+    NotBuilt {
+        /// The address.
+        device: Address,
+        /// The feature that has it.
+        feature: &'static str,
+    },
     /// The kernel's VFIO refuses the function.
+    #[cfg(feature = "vfio")]
     #[error("{device}")]
     Vfio {
         /// The address.
@@ -228,6 +251,7 @@ pub enum DeviceError {
         source: Box<vfio::VfioError>,
     },
     /// The device behind a vfio-user socket can't be reached.
+    #[cfg(feature = "user")]
     #[error("{device}")]
     User {
         /// The address.
@@ -281,8 +305,11 @@ impl DeviceError {
             DeviceError::Address(_)
             | DeviceError::NoModel { .. }
             | DeviceError::NoDriver { .. }
+            | DeviceError::NotBuilt { .. }
             | DeviceError::Sim { .. } => true,
+            #[cfg(feature = "vfio")]
             DeviceError::Vfio { source, .. } => source.is_usage(),
+            #[cfg(feature = "user")]
             DeviceError::User { source, .. } => {
                 matches!(**source, user::ClientError::Option { .. })
             }
@@ -318,16 +345,20 @@ impl AnyTransport {
     /// Returns the NUMA node of the device, where it is a PCI function and the kernel knows.
     pub fn node(&self) -> Option<u32> {
         match self {
+            #[cfg(feature = "vfio")]
             AnyTransport::Vfio(function) => function.node(),
-            AnyTransport::Sim(_) | AnyTransport::User(_) => None,
+            #[cfg(feature = "user")]
+            AnyTransport::User(_) => None,
+            AnyTransport::Sim(_) => None,
         }
     }
 
     /// Returns what tells that the kernel wants the device back or that it broke; `None` where no kernel is between.
+    #[cfg(feature = "vfio")]
     pub fn notices(&self) -> Option<vfio::Notices> {
         match self {
             AnyTransport::Vfio(function) => Some(function.notices()),
-            AnyTransport::Sim(_) | AnyTransport::User(_) => None,
+            _ => None,
         }
     }
 }
@@ -381,9 +412,11 @@ impl Device {
         let Attached { transport, choice } = Attached::open(address)?;
         Ok(match transport {
             AnyTransport::Sim(model) => Device::Sim(Arc::new(Session::open(model, &choice)?)),
+            #[cfg(feature = "vfio")]
             AnyTransport::Vfio(function) => {
                 Device::Vfio(Arc::new(Session::open(function, &choice)?))
             }
+            #[cfg(feature = "user")]
             AnyTransport::User(client) => Device::User(Arc::new(Session::open(client, &choice)?)),
         })
     }
@@ -401,8 +434,11 @@ impl Device {
     /// Returns the NUMA node of the device, where it is a PCI function and the kernel knows.
     pub fn node(&self) -> Option<u32> {
         match self {
+            #[cfg(feature = "vfio")]
             Device::Vfio(session) => session.driver.transport().node(),
-            Device::Sim(_) | Device::User(_) => None,
+            #[cfg(feature = "user")]
+            Device::User(_) => None,
+            Device::Sim(_) => None,
         }
     }
 
@@ -418,10 +454,11 @@ impl Device {
     }
 
     /// Returns what tells that the kernel wants the device back or that it broke, as [`AnyTransport::notices`].
+    #[cfg(feature = "vfio")]
     pub fn notices(&self) -> Option<vfio::Notices> {
         match self {
             Device::Vfio(session) => Some(session.driver.transport().notices()),
-            Device::Sim(_) | Device::User(_) => None,
+            _ => None,
         }
     }
 
@@ -429,7 +466,8 @@ impl Device {
     pub fn model(&self) -> Option<&InProcess> {
         match self {
             Device::Sim(session) => Some(session.driver.transport()),
-            Device::Vfio(_) | Device::User(_) => None,
+            #[cfg(any(feature = "vfio", feature = "user"))]
+            _ => None,
         }
     }
 }
@@ -455,6 +493,13 @@ fn open_sim(device: Address) -> Result<AnyTransport, DeviceError> {
     }
 }
 
+#[cfg(not(feature = "user"))]
+fn open_user(device: Address) -> Result<AnyTransport, DeviceError> {
+    let feature = "user";
+    Err(DeviceError::NotBuilt { device, feature })
+}
+
+#[cfg(feature = "user")]
 fn open_user(device: Address) -> Result<AnyTransport, DeviceError> {
     let name = device.to_string();
     let patience = patience(&device.options);
@@ -469,6 +514,7 @@ fn open_user(device: Address) -> Result<AnyTransport, DeviceError> {
 }
 
 /// Reads the options of a `user:` address.
+#[cfg(feature = "user")]
 fn patience(options: &[(String, String)]) -> Result<Duration, user::ClientError> {
     let mut patience = user::PATIENCE;
     for (key, value) in options {
@@ -484,6 +530,13 @@ fn patience(options: &[(String, String)]) -> Result<Duration, user::ClientError>
     Ok(patience)
 }
 
+#[cfg(not(feature = "vfio"))]
+fn open_vfio(device: Address) -> Result<AnyTransport, DeviceError> {
+    let feature = "vfio";
+    Err(DeviceError::NotBuilt { device, feature })
+}
+
+#[cfg(feature = "vfio")]
 fn open_vfio(device: Address) -> Result<AnyTransport, DeviceError> {
     let open = || {
         let options = vfio::Options::parse(&device.options)?;
@@ -495,5 +548,20 @@ fn open_vfio(device: Address) -> Result<AnyTransport, DeviceError> {
             device,
             source: Box::new(source),
         }),
+    }
+}
+
+#[cfg(all(test, not(any(feature = "vfio", feature = "user"))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_a_transport_names_the_feature() {
+        for (address, feature) in [("vfio:0000:01:00.0", "`vfio`"), ("user:/a.sock", "`user`")] {
+            let refused = Device::open(address).unwrap_err();
+            assert!(refused.is_usage());
+            let text = refused.to_string();
+            assert!(text.contains(address) && text.contains(feature), "{text}");
+        }
     }
 }

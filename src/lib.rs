@@ -14,26 +14,49 @@
 //! - [`bringup`]: checks that prove a board layer by layer.
 //! - [`report`]: what a bring-up leaves behind, as data and as files.
 //! - [`devices`] and [`sim`]: the drivers and the models themselves.
+//!
+//! # Features
+//!
+//! | feature | what needs it |
+//! | --- | --- |
+//! | none | devices and models in this process, DMA memory |
+//! | `pool` | [`pool`] |
+//! | `vfio` | [`vfio`], and addresses `vfio:` |
+//! | `user` | [`user`], and addresses `user:` |
+//! | `fault-files` | `faults=FILE` in addresses of models |
+//! | `bringup` | [`bringup`], [`host`], and the data of [`report`] |
+//! | `report` | the pages of [`report`]; brings `bringup` |
+//! | `cli`, the default | the program; brings all of the above |
+//!
+//! A library user who wants few dependencies takes `default-features = false` and what it uses.
 
 pub mod address;
+#[cfg(feature = "bringup")]
 pub mod bringup;
 pub mod device;
 pub mod dma;
+#[cfg(feature = "pool")]
 mod fork;
+#[cfg(feature = "bringup")]
 pub mod host;
 pub mod machine;
+#[cfg(feature = "pool")]
 pub mod pool;
+#[cfg(feature = "bringup")]
 pub mod report;
+#[cfg(feature = "user")]
 pub mod user;
+#[cfg(feature = "vfio")]
 pub mod vfio;
 
 pub use hwpool_devices as devices;
 pub use hwpool_sim as sim;
 
 pub use device::{Device, DeviceError};
+#[cfg(feature = "pool")]
 pub use pool::Pool;
 
 /// The README's program is compiled and run with the documentation tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hwpool::host::Tree;
+use hwpool::machine::Tree;
 use libc::{EFAULT, EINVAL, EIO, ENOBUFS, ENOMEM, ENOTSUP};
 
 use crate::abi::{ObjectCallback, RteMempool, RteMempoolInfo};

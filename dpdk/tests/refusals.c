@@ -272,17 +272,49 @@ goes_on(struct rte_mempool *pool)
 	rte_mempool_free(pool);
 }
 
-// Writes a file of faults, and sets the configuration to a model that has them.
+// Serves a device until it is killed, with the faults of a file, and an option of the model, if there is one; it
+// dies with this program too.
+static pid_t
+serve(const char *socket, const char *faults, const char *option)
+{
+	int says[2];
+	char line[256];
+	check(pipe(says) == 0, "pipe");
+	const pid_t server = fork();
+	if (server == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(says[1], 1);
+		execl(hwpool, hwpool, "sim", "serve", "--socket", socket, faults ? "--faults" : NULL, faults, "--option",
+			option, (char *)NULL);
+		_exit(1);
+	}
+	close(says[1]);
+	FILE *from = fdopen(says[0], "r");
+	check(server > 0 && from != NULL && fgets(line, sizeof(line), from) != NULL, "the server says that it serves");
+	fclose(from);
+	return server;
+}
+
 static void
-configure_with(const char *fault)
+end(pid_t server, const char *socket)
+{
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+	unlink(socket);
+}
+
+// Serves a device that has a fault, and sets the configuration to it. The driver itself reads no files of faults.
+static pid_t
+serve_with(const char *fault, const char *option, const char *socket)
 {
 	static char address[300];
 	char file[256];
 	snprintf(file, sizeof(file), "%s/faults.toml", directory);
-	snprintf(address, sizeof(address), "sim:bmu?faults=%s", file);
+	snprintf(address, sizeof(address), "user:%s", socket);
 	FILE *faults = fopen(file, "w");
 	check(faults != NULL && fprintf(faults, "[[fault]]\n%s\n", fault) > 0 && fclose(faults) == 0, file);
 	configuration = address;
+	return serve(socket, file, option);
 }
 
 static void
@@ -290,7 +322,9 @@ a_device_that_fails(const char *fault)
 {
 	configuration = "sim:bmu";
 	struct rte_mempool *other = make("other", 63, 0);
-	configure_with(fault);
+	char socket[256];
+	snprintf(socket, sizeof(socket), "%s/faulty.sock", directory);
+	const pid_t server = serve_with(fault, "ring-max=65536", socket);
 	printf("%s\n", fault);
 	struct traffic traffic = {.pool = make("faulty", 63, 0)};
 	void *object;
@@ -304,18 +338,21 @@ a_device_that_fails(const char *fault)
 	is_broken(traffic.pool, object);
 	goes_on(other);
 	says_nothing();
+	end(server, socket);
 }
 
-// While the mempool is made, while it is populated, or later.
+// While the mempool is made, while it is populated, which takes many turns with a small ring, or later.
 static void
 a_device_that_goes_early(void)
 {
 	unsigned absent = 0, broken = 0, made = 0;
+	char socket[256];
+	snprintf(socket, sizeof(socket), "%s/early.sock", directory);
 	rte_log_set_level(RTE_LOGTYPE_USER1, RTE_LOG_ERR); // not of pages that the memory has
-	for (unsigned nth = 1; nth < 700; nth += 7) {
+	for (unsigned nth = 1; nth < 700; nth += 14) {
 		char fault[64];
 		snprintf(fault, sizeof(fault), "kind = \"gone\"\nnth = %u", nth);
-		configure_with(fault);
+		const pid_t server = serve_with(fault, "ring-max=64", socket);
 		struct rte_mempool *pool = empty("early", 2047, 2048, 0);
 		const int got = rte_mempool_populate_default(pool);
 		absent += got == -ENODEV;
@@ -325,31 +362,11 @@ a_device_that_goes_early(void)
 		rte_mempool_free(pool);
 		const unsigned lines = said("gone");
 		check(lines == 1 || (lines == 0 && got == 2047), "one line");
+		end(server, socket);
 	}
 	rte_log_set_level(RTE_LOGTYPE_USER1, RTE_LOG_INFO);
 	printf("gone: %u not made, %u not populated, %u made\n", absent, broken, made);
-	check(absent > 0 && broken > 0 && made > 0 && absent + broken + made == 100, "an errno");
-}
-
-// Serves a device until it is killed; it dies with this program too.
-static pid_t
-serve(const char *socket)
-{
-	int says[2];
-	char line[256];
-	check(pipe(says) == 0, "pipe");
-	const pid_t server = fork();
-	if (server == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(says[1], 1);
-		execl(hwpool, hwpool, "sim", "serve", "--socket", socket, (char *)NULL);
-		_exit(1);
-	}
-	close(says[1]);
-	FILE *from = fdopen(says[0], "r");
-	check(server > 0 && from != NULL && fgets(line, sizeof(line), from) != NULL, "the server says that it serves");
-	fclose(from);
-	return server;
+	check(absent > 0 && broken > 0 && made > 0 && absent + broken + made == 50, "an errno");
 }
 
 // Kills the server, or stops it, which takes a deadline to find out, while a thread uses the mempool.
@@ -361,7 +378,7 @@ a_server_that_is_gone(int signal, const char *words)
 	pthread_t thread;
 	snprintf(socket, sizeof(socket), "%s/bmu.sock", directory);
 	snprintf(address, sizeof(address), "user:%s?timeout-ms=300", socket);
-	pid_t server = serve(socket);
+	pid_t server = serve(socket, NULL, NULL);
 	configuration = "ring";
 	struct rte_mempool *other = make("other", 63, 0);
 	configuration = address;
@@ -383,15 +400,11 @@ a_server_that_is_gone(int signal, const char *words)
 	says_once("is out of use until the device is reset"); // by a get of DPDK's, or when it is emptied
 	goes_on(other);
 	check(rte_get_timer_cycles() - begin < 10 * rte_get_timer_hz(), "it hangs");
-	kill(server, SIGKILL);
-	waitpid(server, NULL, 0);
-	unlink(socket);
+	end(server, socket);
 	cannot_be_made(address, 63, 2048, ENODEV, "is a server running there");
-	server = serve(socket);
+	server = serve(socket, NULL, NULL);
 	goes_on(make("anew", 63, 0));
-	kill(server, SIGKILL);
-	waitpid(server, NULL, 0);
-	unlink(socket);
+	end(server, socket);
 	says_nothing();
 }
 
@@ -409,6 +422,7 @@ main(int argc, char **argv)
 	cannot_be_made("vfio:0000:7f:00.0", 63, 2048, ENODEV, "0000:7f:00.0");
 	cannot_be_made("user:/nowhere/bmu.sock", 63, 2048, ENODEV, "/nowhere/bmu.sock");
 	cannot_be_made("sim:bmu?stride-max=1024", 63, 2048, EINVAL, "1024");
+	cannot_be_made("sim:bmu?faults=f.toml", 63, 2048, EINVAL, "without its feature `fault-files`");
 	cannot_be_made("sim:bmu?buffers=100", 127, 2048, EINVAL, "100");
 	for (unsigned at = 0; at < RTE_DIM(backends); at++) {
 		configuration = backends[at];

@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use crate::faults::{Fault, FaultError};
+use crate::faults::Fault;
+#[cfg(feature = "fault-files")]
+use crate::faults::FaultError;
 use crate::logic::{ModelInfo, Options};
 use crate::parameter::{ConfigError, Text};
 
@@ -131,10 +133,18 @@ impl SimConfig {
     /// # Errors
     ///
     /// The first mistake, with its line; so is a fault that this model can't have.
+    #[cfg(feature = "fault-files")]
     pub fn parse_faults(&self, text: &str) -> Result<Vec<Fault>, FaultError> {
         Fault::parse_file(text, self.options.shape().possible())
     }
 
+    #[cfg(not(feature = "fault-files"))]
+    fn read_faults(&self, path: &str) -> Result<Vec<Fault>, ConfigError> {
+        let path = PathBuf::from(path);
+        Err(ConfigError::NotBuilt { path })
+    }
+
+    #[cfg(feature = "fault-files")]
     fn read_faults(&self, path: &str) -> Result<Vec<Fault>, ConfigError> {
         let path = PathBuf::from(path);
         match std::fs::read_to_string(&path) {
@@ -212,6 +222,17 @@ mod tests {
             .to_string();
         assert!(
             text.contains("seed") && text.contains("iommu-page"),
+            "{text}"
+        );
+    }
+
+    #[cfg(not(feature = "fault-files"))]
+    #[test]
+    fn a_build_that_reads_no_fault_files_says_so() {
+        let refused = SimConfig::default().set("faults", "/a.toml").unwrap_err();
+        let text = refused.to_string();
+        assert!(
+            text.contains("/a.toml") && text.contains("`fault-files`"),
             "{text}"
         );
     }

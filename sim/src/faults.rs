@@ -16,7 +16,9 @@
 //! ```
 
 use hwpool_devices::reg::Register;
+#[cfg(feature = "fault-files")]
 use serde::Deserialize;
+#[cfg(feature = "fault-files")]
 use toml::Spanned;
 
 macro_rules! kinds {
@@ -195,6 +197,7 @@ fn known(possible: Possible<'_>) -> String {
     own.join(", ")
 }
 
+#[cfg(feature = "fault-files")]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -202,6 +205,7 @@ struct File {
     fault: Vec<Entry>,
 }
 
+#[cfg(feature = "fault-files")]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -269,6 +273,7 @@ impl Fault {
     }
 
     /// Reads the text of a fault file for a device.
+    #[cfg(feature = "fault-files")]
     pub(crate) fn parse_file(text: &str, possible: Possible<'_>) -> Result<Vec<Fault>, FaultError> {
         let file: File = toml::from_str(text)
             .map_err(|e| FaultError::Syntax(e.to_string().trim_end().into()))?;
@@ -313,6 +318,7 @@ impl Fault {
     }
 }
 
+#[cfg(feature = "fault-files")]
 impl Entry {
     fn check(self, text: &str, possible: Possible<'_>) -> Result<Fault, FaultError> {
         let line = |at: usize| 1 + text[..at].matches('\n').count();
@@ -397,12 +403,15 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "fault-files")]
     use crate::SimConfig;
 
+    #[cfg(feature = "fault-files")]
     fn parse(text: &str) -> Result<Vec<Fault>, FaultError> {
         SimConfig::default().parse_faults(text)
     }
 
+    #[cfg(feature = "fault-files")]
     #[test]
     fn a_file_is_read_with_its_defaults() {
         let faults = parse(
@@ -420,6 +429,7 @@ mod tests {
         assert_eq!(parse(""), Ok(vec![]));
     }
 
+    #[cfg(feature = "fault-files")]
     #[test]
     fn mistakes_name_their_line() {
         let text = |body: &str| {
@@ -444,6 +454,7 @@ mod tests {
         assert!(text("kind = \"gone\"\nnth = 0").contains("from 1"));
     }
 
+    #[cfg(feature = "fault-files")]
     #[test]
     fn a_fault_that_a_device_can_not_have_is_refused_with_those_that_it_can() {
         let config = SimConfig::new("fifo").unwrap();

@@ -43,6 +43,12 @@ pub enum ConfigError {
         /// What it takes.
         expected: &'static str,
     },
+    /// A fault file, in a build that reads none.
+    #[error("fault file {} can't be read: hwpool was built without its feature `fault-files`", path.display())]
+    NotBuilt {
+        /// Its path.
+        path: PathBuf,
+    },
     /// A fault file that can't be read.
     #[error("fault file {} can't be read", path.display())]
     Read {

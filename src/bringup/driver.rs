@@ -202,7 +202,9 @@ impl Symptom for DeviceError {
         match self {
             DeviceError::Open { source, .. } => source.blame(),
             DeviceError::Dma { source, .. } => source.blame(),
+            #[cfg(feature = "vfio")]
             DeviceError::Vfio { source, .. } => source.blame(),
+            #[cfg(feature = "user")]
             DeviceError::User { .. } => Blame::Machine(&[
                 "the process that serves the device has ended, or serves somebody else now",
             ]),
@@ -214,6 +216,7 @@ impl Symptom for DeviceError {
             DeviceError::Address(_)
             | DeviceError::NoModel { .. }
             | DeviceError::NoDriver { .. }
+            | DeviceError::NotBuilt { .. }
             | DeviceError::Sim { .. } => Blame::UNKNOWN,
         }
     }

@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use super::symptom::{Blame, Causes, Symptom};
 use crate::dma::{DomainError, MapError, MemoryError};
+#[cfg(feature = "vfio")]
 use crate::vfio::VfioError;
 
 const MEMORY: Causes = &[
@@ -73,6 +74,7 @@ impl Symptom for DmaError {
     }
 }
 
+#[cfg(feature = "vfio")]
 impl Symptom for VfioError {
     fn blame(&self) -> Blame {
         match self {

@@ -15,17 +15,26 @@
 //! through it, and it knows none of them. Everything reads a [`Tree`], so that tests give a directory that looks like a
 //! machine. Nothing here judges: what an absence means, and what to do about it, says whoever asked.
 
+// Much of it is read for one feature alone.
+#![cfg_attr(
+    not(all(feature = "bringup", feature = "vfio")),
+    allow(dead_code, unused_imports)
+)]
+
 mod bdf;
 mod config;
 mod function;
 mod hugepages;
 mod limit;
 mod memory;
+#[cfg(feature = "bringup")]
 mod mounts;
 mod openers;
 mod page;
 mod pagemap;
+#[cfg(feature = "bringup")]
 mod process;
+#[cfg(feature = "bringup")]
 mod routes;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -43,7 +52,10 @@ pub(crate) use config::{Acs, Config};
 pub(crate) use function::{blocks_group, cdev_path, is_vfio};
 pub(crate) use hugepages::directory as hugepage_directory;
 pub(crate) use limit::Limit;
+#[cfg(feature = "bringup")]
 pub(crate) use mounts::mount_points;
 pub(crate) use pagemap::{Frame, Pagemap};
+#[cfg(feature = "bringup")]
 pub(crate) use process::Process;
+#[cfg(feature = "bringup")]
 pub(crate) use routes::routes;
