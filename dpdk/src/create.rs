@@ -54,7 +54,8 @@ pub(crate) fn pool(request: &Request) -> Result<(RawPool, Option<Share>), NotMad
 }
 
 fn on_device(request: &Request, device: &Device) -> Result<RawPool, NotMade> {
-    let pool = |pool: PoolBuilder| pool.backend("bmu").device(device);
+    let backend = backend(device)?;
+    let pool = |pool: PoolBuilder| pool.backend(backend).device(device);
     if !request.iova_is_address {
         return build(request, pool);
     }
@@ -67,6 +68,16 @@ fn on_device(request: &Request, device: &Device) -> Result<RawPool, NotMade> {
         );
         log::line(Level::Notice, &request.name, &text);
         Ok(made)
+    })
+}
+
+/// Returns the name of the backend whose objects travel the device's best way.
+fn backend(device: &Device) -> Result<&'static str, NotMade> {
+    let best = device.limits().ways.first();
+    let way = best.and_then(|best| device.about().ways.iter().find(|way| way.name == *best));
+    way.map(|way| way.backend).ok_or_else(|| NotMade {
+        errno: ENODEV,
+        text: format!("{}: the device moves no objects", device.name()),
     })
 }
 

@@ -203,6 +203,13 @@ fn memory_of_dpdks_stands_for_the_drivers_own() {
     );
 }
 
+#[test]
+fn a_device_is_driven_the_best_way_that_it_has() {
+    let (mut dpdk, _) = Dpdk::made(64, c"sim:bmu?portals=0");
+    let mut all = [null_mut(); 64];
+    assert_eq!((dpdk.get(&mut all), dpdk.put(&all)), (0, 0));
+}
+
 /// An address of the model with faults, whose file is written for the occasion.
 fn with_faults(name: &str, faults: &str) -> (std::path::PathBuf, &'static std::ffi::CStr) {
     let file = std::env::temp_dir().join(format!("hwpool-dpdk-{}-{name}", std::process::id()));
