@@ -16,7 +16,7 @@ use crate::pool::stack::Stack;
 use crate::pool::store::Store;
 
 /// What a backend is made for.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BackendRequest<'a> {
     /// Name of the pool.
