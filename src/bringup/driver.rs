@@ -2,8 +2,8 @@
 
 use hwpool_devices::bus::BusError;
 use hwpool_devices::family::{Breach, OpenError, PathError, ResetError, SetupError};
+use hwpool_devices::modules;
 
-use super::own;
 use super::symptom::{Blame, Causes, Symptom};
 use crate::device::{DeviceError, ListError};
 
@@ -181,7 +181,9 @@ fn breach(breach: &Breach) -> Blame {
             "the list's memory drops entries, or what was given did not reach it",
             "the list counts as empty while it is not: its pointers wrap at different sizes",
         ],
-        Breach::Halted { errors, .. } => own::complaint(errors),
+        Breach::Halted { errors, .. } => {
+            modules::kind(errors.kind).map_or(&[], |kind| kind.causes(errors))
+        }
         _ => return Blame::UNKNOWN,
     })
 }

@@ -10,8 +10,8 @@ use hwpool_devices::{modules, pci};
 
 use super::choice::Named;
 use super::deltas::Snapshot;
-use super::general::{self, Kill};
-use super::rung::{Board, Rung};
+use super::general;
+use super::rung::{Board, Kill, Rung};
 use super::symptom::{Blame, Symptom, message};
 use super::{Choice, Class, Evidence, Failure, NoRung, Options, Progress, own};
 use crate::device::{AnyModule, recognition};

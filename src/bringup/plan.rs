@@ -1,13 +1,11 @@
 //! A bring-up as a file: which rungs, how long, and what this board has to reach.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::symptom::{Blame, Symptom, ensure};
-use super::{Choice, Class, Evidence, Failure, Item, NoRung, Options, ids};
+use super::limits::Limits;
+use super::{Choice, Class, NoRung, Options, ids};
 
 /// A plan: what may be given by options, and limits. Each field may be left out.
 ///
@@ -99,7 +97,13 @@ impl Plan {
     pub fn parse(text: &str) -> Result<Plan, PlanError> {
         let plan: Plan = toml::from_str(text)?;
         plan.choice(Choice::default()).validate()?;
-        plan.limits.validate()?;
+        if let Some(name) = plan.limits.rungs().find(|name| !ids().contains(name)) {
+            return Err(PlanError::Limits { name: name.into() });
+        }
+        if let Some((rung, evidence)) = plan.limits.idle() {
+            let (rung, evidence) = (rung.into(), evidence.into());
+            return Err(PlanError::Nothing { rung, evidence });
+        }
         in_range(
             "buffers",
             plan.buffers,
@@ -149,154 +153,10 @@ fn in_range(
     }
 }
 
-/// What a board has to reach: limits by rung and by name of its evidence. `seconds` is what the rung took.
-#[derive(Debug, Default, Clone, PartialEq, Deserialize)]
-#[serde(transparent)]
-pub struct Limits(BTreeMap<String, BTreeMap<String, Limit>>);
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Limit {
-    min: Option<f64>,
-    max: Option<f64>,
-    is: Option<Expected>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
-enum Expected {
-    Number(u64),
-    Text(String),
-}
-
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Expected::Number(n) => write!(f, "{n} ({n:#x})"),
-            Expected::Text(text) => f.write_str(text),
-        }
-    }
-}
-
-impl Limits {
-    fn validate(&self) -> Result<(), PlanError> {
-        for (rung, limits) in &self.0 {
-            if !ids().contains(&rung.as_str()) {
-                return Err(PlanError::Limits { name: rung.clone() });
-            }
-            let idle =
-                |limit: &Limit| limit.min.is_none() && limit.max.is_none() && limit.is.is_none();
-            if let Some((evidence, _)) = limits.iter().find(|(_, limit)| idle(limit)) {
-                return Err(PlanError::Nothing {
-                    rung: rung.clone(),
-                    evidence: evidence.clone(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Holds what a rung saw against its limits.
-    pub(super) fn judge(
-        &self,
-        rung: &str,
-        evidence: &Evidence,
-        elapsed: Duration,
-    ) -> Result<(), Failure> {
-        for (name, limit) in self.0.get(rung).into_iter().flatten() {
-            match (evidence.get(name), name.as_str()) {
-                (Some(item), _) => limit.judge(name, item)?,
-                (None, "seconds") => limit.number(name, elapsed.as_secs_f64())?,
-                (None, _) => {
-                    let names = evidence.items.iter().map(|seen| seen.name.to_string());
-                    let (name, seen) = (name.clone(), names.collect());
-                    return Err(PlanSymptom::NotSeen { name, seen }.into());
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Limit {
-    fn judge(&self, name: &str, item: &Item) -> Result<(), Failure> {
-        if let Some(expected) = &self.is {
-            let same = match (expected, item) {
-                (Expected::Number(n), Item::Count(seen) | Item::Hex(seen)) => n == seen,
-                (Expected::Text(text), item) => *text == item.to_string(),
-                (Expected::Number(_), Item::Number(_) | Item::Text(_)) => false,
-            };
-            let (name, seen, expected) = (name.into(), item.clone(), expected.clone());
-            ensure!(
-                same,
-                PlanSymptom::Other {
-                    name,
-                    seen,
-                    expected
-                }
-            );
-        }
-        match item {
-            Item::Count(n) | Item::Hex(n) => self.number(name, *n as f64),
-            Item::Number(n) => self.number(name, *n),
-            Item::Text(text) => {
-                let bounded = self.min.is_some() || self.max.is_some();
-                let (name, text) = (name.into(), text.clone());
-                ensure!(!bounded, PlanSymptom::NoNumber { name, text });
-                Ok(())
-            }
-        }
-    }
-
-    fn number(&self, name: &str, value: f64) -> Result<(), Failure> {
-        let min = self.min.unwrap_or(f64::NEG_INFINITY);
-        let max = self.max.unwrap_or(f64::INFINITY);
-        let (is_enough, is_within) = (value >= min, value <= max);
-        let name = name.to_string();
-        ensure!(is_enough, PlanSymptom::TooLow { name, value, min });
-        ensure!(is_within, PlanSymptom::TooHigh { name, value, max });
-        Ok(())
-    }
-}
-
-/// How a board differs from its plan.
-#[derive(Debug, thiserror::Error)]
-enum PlanSymptom {
-    #[error("the plan limits `{name}`, which the rung did not see; it saw: {}", seen.join(", "))]
-    NotSeen { name: String, seen: Vec<String> },
-    #[error("{name} is {seen}, and {expected} by the plan")]
-    Other {
-        name: String,
-        seen: Item,
-        expected: Expected,
-    },
-    #[error("{name} is {text}, which is no number as the plan says")]
-    NoNumber { name: String, text: String },
-    #[error("{name} is {value}, and at least {min} by the plan")]
-    TooLow { name: String, value: f64, min: f64 },
-    #[error("{name} is {value}, and at most {max} by the plan")]
-    TooHigh { name: String, value: f64, max: f64 },
-}
-
-impl Symptom for PlanSymptom {
-    fn blame(&self) -> Blame {
-        match self {
-            PlanSymptom::NotSeen { .. } | PlanSymptom::NoNumber { .. } => Blame::Machine(&[
-                "the plan is for another board, or for another version of this program: it limits what is not there",
-            ]),
-            PlanSymptom::Other { .. }
-            | PlanSymptom::TooLow { .. }
-            | PlanSymptom::TooHigh { .. } => Blame::Device(&[
-                "the board is not as its plan says: another slot, firmware or setting",
-                "the machine is busy with something else, where the limit is one of time",
-            ]),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bringup::{Evidence, Failure};
 
     fn refused(text: &str) -> String {
         Plan::parse(text).unwrap_err().to_string()

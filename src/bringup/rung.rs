@@ -7,10 +7,16 @@ use hwpool_devices::bus::Transport;
 use hwpool_devices::family::{About, Rejected};
 
 use super::choice::Named;
-use super::general::Kill;
 use super::symptom::{Blame, Symptom};
 use super::{Class, Evidence, Failure, Options};
 use crate::device::{AnyModule, Session};
+
+/// Has another process drive the device, kills it in the middle of its traffic, and opens the device again.
+///
+/// Gets the transport, which nobody else holds, since a function has one owner at a time; returns it, opened again, and
+/// what it has to say. Without a transport the climb ends.
+pub type Kill<'a, T> =
+    Box<dyn FnMut(Arc<T>, &mut Evidence) -> (Option<Arc<T>>, Result<(), Failure>) + 'a>;
 
 /// How a rung checks. What it finds wrong is a [`Symptom`] of its own, or the error of a driver or of the machine as it is.
 pub(super) type Check<T> =

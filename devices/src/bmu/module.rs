@@ -12,10 +12,10 @@ use crate::bmu::regs;
 use crate::bus::{BusError, DmaBuffer, Transport};
 use crate::family;
 use crate::family::{
-    About, Driver, FreeList, Identity, Kind, ListConfig, OpenError, OpenReset, ResetError,
-    SetupError,
+    About, Complaint, Driver, FreeList, Identity, Kind, ListConfig, OpenError, OpenReset,
+    ResetError, SetupError,
 };
-use crate::reg::Register;
+use crate::reg::{Field, Register};
 
 /// The module of the BMU.
 #[derive(Debug, Copy, Clone)]
@@ -49,6 +49,37 @@ impl Kind for Module {
             return u64::MAX >> (64 - width) & !0x3f;
         }
         row.bits
+    }
+
+    fn causes(&self, complaint: &Complaint) -> &'static [&'static str] {
+        halts(complaint)
+    }
+}
+
+/// What halts a portal that complains of `errors`.
+fn halts(errors: &Complaint) -> &'static [&'static str] {
+    let has = |kind: Field| kind.of(errors.bits) != 0;
+    if has(regs::error::DMA_FAULT) {
+        &[
+            "the IOMMU refused the access: dmesg (DMAR, AMD-Vi) has the address and the requester id",
+            "the address lost its high bits on the way to the bus",
+            "bus mastering is off",
+        ]
+    } else if has(regs::error::BAD_DOORBELL) {
+        &["the doorbell's value was split or cut off on its way to the device"]
+    } else if has(regs::error::STALE_ENTRY) {
+        &[
+            "the doorbell overtook the entries that it announces, or the device read them before it",
+            "the phase bit is that of another lap: the ring's size is taken wrong",
+        ]
+    } else if errors.bits == 0 {
+        &[
+            "PORTAL_STATUS or PORTAL_ERROR is a constant, or the error is not latched when a portal halts",
+        ]
+    } else {
+        &[
+            "the device takes a correct entry or configuration for a wrong one: its error bit says why",
+        ]
     }
 }
 

@@ -80,6 +80,12 @@ pub trait Kind: Send + Sync {
         let _ = identity;
         row.bits
     }
+
+    /// Returns what makes a device complain so, the likeliest first; nothing where that is not known.
+    fn causes(&self, complaint: &Complaint) -> &'static [&'static str] {
+        let _ = complaint;
+        &[]
+    }
 }
 
 /// A kind of device, as it is driven over the transport `T` with rings in memory `D`.

@@ -2,7 +2,6 @@
 
 mod capacity;
 mod device;
-mod halted;
 mod interrupts;
 mod portal;
 mod registers;
@@ -11,8 +10,6 @@ mod thresholds;
 mod unmapped;
 
 use hwpool_devices::bus::Transport;
-
-pub(super) use halted::halted;
 
 use super::Class::{Disruptive, OptIn, SafeWrite};
 use super::rung::{Rung, rung};

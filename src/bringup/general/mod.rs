@@ -15,7 +15,7 @@ mod traffic;
 
 use hwpool_devices::bus::Transport;
 
-pub use owner::{Kill, OwnerSymptom};
+pub use owner::OwnerSymptom;
 pub use traffic::TRAFFIC_RUNS;
 
 use super::Class::{Disruptive, ReadOnly, SafeWrite};

@@ -1,7 +1,6 @@
 //! Rung 14: the device after its owner was killed.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hwpool_devices::bus::Transport;
@@ -10,13 +9,6 @@ use crate::bringup::rung::{Board, BoardSymptom};
 use crate::bringup::symptom::{Blame, Causes, Symptom, message};
 use crate::bringup::{Evidence, Failure};
 use crate::device::DeviceError;
-
-/// Has another process drive the device, kills it in the middle of its traffic, and opens the device again.
-///
-/// Gets the transport, which nobody else holds, since a function has one owner at a time; returns it, opened again, and
-/// what it has to say. Without a transport the climb ends.
-pub type Kill<'a, T> =
-    Box<dyn FnMut(Arc<T>, &mut Evidence) -> (Option<Arc<T>>, Result<(), Failure>) + 'a>;
 
 /// Kills an owner, and has the rungs of lists pass again.
 pub(super) fn killed<T: Transport>(
