@@ -1,5 +1,6 @@
 //! Bring-up: which rungs are run, what they do to a device, and the reports that they leave.
 
+mod fifo;
 mod ladder;
 mod program;
 mod reports;

@@ -41,19 +41,20 @@ pub(super) fn capacity<T: Transport>(
     if is_full {
         refused(&fifo, "a push into a full queue", 0, regs::error::OVERFLOW)?;
     }
-    refused(
-        &fifo,
-        "a push of no number",
-        limits.objects,
-        regs::error::RANGE,
-    )?;
+    let has_no_number = limits.objects < u64::from(regs::MAX_DEPTH);
+    if has_no_number {
+        let past = limits.objects;
+        refused(&fifo, "a push of no number", past, regs::error::RANGE)?;
+    }
     let taken = in_order(&mut *queue, count)?;
     gave(count, taken)?;
     counts(LEVEL, queue.available()?, 0, Counted::AfterTheOnly)?;
     evidence.count("numbers", count);
     evidence.text("order", "oldest first");
-    let kinds = if is_full { "OVERFLOW RANGE" } else { "RANGE" };
-    evidence.text("refused", kinds);
+    let kinds = [(is_full, "OVERFLOW"), (has_no_number, "RANGE")];
+    let refused = kinds.iter().filter(|(tried, _)| *tried);
+    let names: Vec<&str> = refused.map(|(_, name)| *name).collect();
+    evidence.text("refused", names.join(" "));
     Ok(())
 }
 

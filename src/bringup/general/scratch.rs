@@ -97,7 +97,7 @@ impl ScratchSymptom {
             Wrong::HalvesSwapped
         } else if found == written.swap_bytes() >> (64 - bits) {
             Wrong::BytesSwapped
-        } else if found == written & low || found == written & !low {
+        } else if self.width == 8 && (found == written & low || found == written & !low) {
             Wrong::HalfLost
         } else {
             Wrong::Bits
