@@ -11,9 +11,8 @@ use hwpool_devices::family::{FreeList, ListConfig, PathError};
 use crate::device::{Device, Session};
 use crate::dma::{Mapping, Placement};
 use crate::on_any;
-use crate::pool::backend::{Backend, BackendError};
+use crate::pool::backend::{Backend, BackendError, BackendRequest};
 use crate::pool::error::BoxError;
-use crate::pool::registry::BackendRequest;
 
 /// Makes the backend on `device`, whose objects travel `way`: the device's best one where none is named.
 pub(super) fn make(

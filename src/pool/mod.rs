@@ -45,7 +45,7 @@
 //! made; takes, gives, workers and `close` answer `OtherProcess` there and do nothing, dropping handles, workers and
 //! buffers does nothing, and buffers and slots have no bytes. No device is touched. The parent goes on as if there were no
 //! child, and closes its pool itself. The child can make pools of its own. A [`Device`](crate::Device) that was opened
-//! before is the parent's too.
+//! before is the parent's too: pools on it can't be made, and dropping it does nothing.
 //!
 //! # Lock order
 //! No lock is held while a backend is called. The roster is locked alone, or before nothing; so are strays and tags.
@@ -92,7 +92,7 @@ mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-pub use backend::{Backend, BackendError};
+pub use backend::{Backend, BackendError, BackendRequest};
 pub use batch::{Batch, Slots};
 pub use buffer::Buffer;
 pub use builder::PoolBuilder;
@@ -103,7 +103,7 @@ pub use error::{
 pub use handle::{Object, ObjectState, Pool};
 pub use limits::{MAX_ALIGN, MAX_CACHE, MIN_ALIGN};
 pub use raw::{RawCloseReport, RawPool};
-pub use registry::{BackendRequest, backends, register, register_trusted};
+pub use registry::{backends, register, register_trusted};
 pub use report::{CloseReport, HolderBalance, OutObject};
 pub use slot::{MAX_OBJECTS, Slot};
 pub use stats::Stats;

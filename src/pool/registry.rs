@@ -2,44 +2,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hwpool_devices::bus::Iova;
 use hwpool_devices::family::Way;
 use hwpool_devices::modules;
 
 use crate::device::Device;
-use crate::dma::Memory;
-use crate::pool::backend::Backend;
+use crate::pool::backend::{Backend, BackendRequest};
 use crate::pool::device;
 use crate::pool::error::{BoxError, CreateError, RegisterError};
 use crate::pool::ring::Ring;
 use crate::pool::stack::Stack;
 use crate::pool::store::Store;
-
-/// What a backend is made for.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct BackendRequest<'a> {
-    /// Name of the pool.
-    pub pool: &'a str,
-    /// How many objects there are: backends are given indices below this.
-    pub objects: u32,
-    /// How many of them are in at most: the backend must have room for as many, and refuses more if it keeps no ledger.
-    pub capacity: u32,
-    /// Bytes from one object to the next: a multiple of the alignment.
-    pub stride: usize,
-    /// Bytes of one object that users may use.
-    pub size: usize,
-    /// Alignment of every object, in memory and on the bus.
-    pub align: usize,
-    /// The memory that the objects are in, object 0 first.
-    pub memory: &'a Arc<Memory>,
-    /// Where the device shall find object 0; anywhere where there is none.
-    pub iova: Option<Iova>,
-    /// The NUMA node that was asked for.
-    pub node: Option<u32>,
-    /// What was given to [`PoolBuilder::device`](crate::pool::PoolBuilder::device).
-    pub device: Option<Device>,
-}
 
 type Factory = Arc<dyn Fn(&BackendRequest<'_>) -> Result<Store, BoxError> + Send + Sync>;
 
