@@ -33,6 +33,9 @@ pub type AnyDriver<T> = dyn Driver<T, Slice<T>>;
 pub type AnyModule<T> = dyn Module<T, Slice<T>>;
 
 /// A device that was opened: its driver and the domain that its DMA memory is mapped into.
+///
+/// It is its process's. A child of `fork` has a copy, with which it gets no memory mapped and no list; what it drops stays
+/// open, as it is the parent's. It must not call the driver, which would reach the parent's device.
 pub struct Session<T: Transport> {
     /// The driver.
     pub driver: Arc<AnyDriver<T>>,
@@ -78,13 +81,18 @@ impl<T: Transport> Session<T> {
     ///
     /// # Errors
     ///
-    /// Where there is no memory for the rings, it can't be mapped, or the device won't have such a list.
+    /// Where there is no memory for the rings, it can't be mapped, the device won't have such a list, or it is the
+    /// parent's of this process.
     pub fn open_list(
         &self,
         config: &ListConfig,
         way: &str,
         node: Option<u32>,
     ) -> Result<Box<dyn FreeList>, ListError> {
+        if !self.domain.is_here() {
+            let device = self.driver.transport().name().to_owned();
+            return Err(MapError::OtherProcess { device }.into());
+        }
         let rings = match self.driver.ring_bytes(config, way) {
             0 => None,
             size => Some(self.rings(size, node)?),
@@ -102,6 +110,15 @@ impl<T: Transport> Session<T> {
         let mapping = self.domain.map(memory, Placement::Anywhere { align: 64 })?;
         let rings = Arc::new(mapping).slice(0..size);
         rings.ok_or(ListError::RingsTooSmall { size })
+    }
+}
+
+impl<T: Transport> Drop for Session<T> {
+    fn drop(&mut self) {
+        if !self.domain.is_here() {
+            // A count that nobody gives back: the driver's end would stop the parent's device.
+            std::mem::forget(Arc::clone(&self.driver));
+        }
     }
 }
 
@@ -179,6 +196,7 @@ pub struct Attached {
 }
 
 /// A device of whatever kind, over whatever transport its address named. Clones share it; it is closed with the last one.
+/// In a child of `fork` it is the parent's still; see [`Session`].
 #[derive(Clone)]
 pub enum Device {
     /// The model in this process.

@@ -54,6 +54,7 @@ impl<T: Wipeable> Wiped<T> {
     }
 
     /// Returns where the value is, as long as this lives.
+    #[cfg(feature = "pool")]
     pub(crate) fn as_ptr(&self) -> NonNull<T> {
         self.value
     }
@@ -75,6 +76,24 @@ impl<T: Wipeable> Deref for Wiped<T> {
     fn deref(&self) -> &T {
         // SAFETY: the page lives as long as this, and has the value or zeros, which are one.
         unsafe { self.value.as_ref() }
+    }
+}
+
+/// The process that something belongs to. What its children have of it are copies.
+pub(crate) struct Home(Wiped<AtomicUsize>);
+
+impl Home {
+    /// Makes the mark of this process.
+    ///
+    /// # Errors
+    /// As [`Wiped::new`].
+    pub(crate) fn here() -> io::Result<Home> {
+        Wiped::new(AtomicUsize::new(1)).map(Home)
+    }
+
+    /// Tells whether this is the process that made the mark.
+    pub(crate) fn is_here(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
     }
 }
 

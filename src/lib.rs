@@ -35,7 +35,6 @@ pub mod address;
 pub mod bringup;
 pub mod device;
 pub mod dma;
-#[cfg(feature = "pool")]
 mod fork;
 #[cfg(feature = "bringup")]
 pub mod host;

@@ -35,6 +35,8 @@ impl Symptom for MapError {
         match self {
             MapError::Granularity { .. } | MapError::Address { .. } => Blame::Machine(ADDRESSES),
             MapError::Refused { source, .. } => source.blame(),
+            // The caller's mistake.
+            MapError::OtherProcess { .. } => Blame::UNKNOWN,
         }
     }
 }
@@ -44,6 +46,7 @@ impl Symptom for DomainError {
         match self {
             DomainError::Limits { source, .. } => source.blame(),
             DomainError::Addresses { .. } => Blame::Machine(ADDRESSES),
+            DomainError::NoMark { .. } => Blame::Machine(MEMORY),
         }
     }
 }

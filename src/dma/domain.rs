@@ -9,6 +9,7 @@ use hwpool_devices::bus::{DmaError, Iova, Transport};
 use super::iova::{IovaAllocator, IovaError};
 use super::memory::Memory;
 use super::request::Pages;
+use crate::fork::Home;
 use crate::machine::PageSize;
 
 /// Where a mapping shall be.
@@ -43,6 +44,16 @@ pub enum DomainError {
         device: String,
         /// Why.
         source: IovaError,
+    },
+    /// The kernel gives no page that tells a child of `fork` that the device is its parent's.
+    #[error(
+        "{device}: no page that is wiped on fork (errno {errno}), which needs Linux 4.14 and memory"
+    )]
+    NoMark {
+        /// The transport's name.
+        device: String,
+        /// The kernel's error.
+        errno: i32,
     },
 }
 
@@ -86,9 +97,17 @@ pub enum MapError {
         /// What the transport said.
         source: DmaError,
     },
+    /// The device is that of the process which this one was forked from.
+    #[error("{device} is that of the parent process: after fork, open it in this process")]
+    OtherProcess {
+        /// The transport's name.
+        device: String,
+    },
 }
 
 /// The addresses of one device and what is mapped there.
+///
+/// A child of `fork` can neither map nor unmap: the device's mappings are its parent's.
 ///
 /// Keeps the transport open for as long as a mapping lives. Locks: one, around the addresses; it is never held
 /// while the transport is called.
@@ -96,6 +115,7 @@ pub struct Domain<T> {
     transport: Arc<T>,
     iovas: Mutex<IovaAllocator>,
     quarantined: AtomicU64,
+    home: Home,
 }
 
 impl<T: Transport> Domain<T> {
@@ -113,16 +133,26 @@ impl<T: Transport> Domain<T> {
             let device = device();
             DomainError::Addresses { device, source }
         })?;
+        let home = Home::here().map_err(|error| DomainError::NoMark {
+            device: device(),
+            errno: error.raw_os_error().unwrap_or_default(),
+        })?;
         Ok(Arc::new(Domain {
             transport,
             iovas: Mutex::new(iovas),
             quarantined: AtomicU64::new(0),
+            home,
         }))
     }
 
     /// Returns the device's transport.
     pub fn transport(&self) -> &Arc<T> {
         &self.transport
+    }
+
+    /// Tells whether this is the process that opened the device, no child of it.
+    pub(crate) fn is_here(&self) -> bool {
+        self.home.is_here()
     }
 
     /// Returns how many bytes of memory were given up because a mapping of them could not be removed: they stay
@@ -133,6 +163,10 @@ impl<T: Transport> Domain<T> {
 
     /// Maps all of `memory` and tells where; [`Domain::map`] makes the mapping's handle of it.
     pub(super) fn map_at(&self, memory: &Arc<Memory>, at: Placement) -> Result<Iova, MapError> {
+        if !self.is_here() {
+            let device = self.transport.name().to_owned();
+            return Err(MapError::OtherProcess { device });
+        }
         let at = self.prescribed(memory, at)?;
         let iova = self.place(memory, at)?;
         match self.transport.dma_map(iova, memory.source()) {
@@ -232,8 +266,12 @@ impl<T: Transport> Domain<T> {
         }
     }
 
-    /// Removes a mapping; whatever happens, the device can't reach memory that somebody else gets.
+    /// Removes a mapping; whatever happens, the device can't reach memory that somebody else gets. In a child
+    /// of `fork` it stays: it is the parent's.
     pub(super) fn unmap(&self, iova: Iova, memory: &Arc<Memory>) {
+        if !self.is_here() {
+            return;
+        }
         match self.transport.dma_unmap(iova, memory.len() as u64) {
             Ok(()) => self.free(iova, memory),
             Err(error) => self.quarantine(iova, memory, &error),
@@ -264,6 +302,15 @@ impl<T: Transport> Domain<T> {
     /// No method of the allocator can panic half-way, so a poisoned lock guards a sound state.
     fn iovas(&self) -> MutexGuard<'_, IovaAllocator> {
         self.iovas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for Domain<T> {
+    fn drop(&mut self) {
+        if !self.home.is_here() {
+            // A count that nobody gives back keeps it open: to close it would end the parent's use of the device.
+            std::mem::forget(Arc::clone(&self.transport));
+        }
     }
 }
 

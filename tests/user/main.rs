@@ -3,6 +3,7 @@
 
 mod client;
 mod deadlines;
+mod fork;
 mod interop;
 mod order;
 mod peer;
