@@ -2,15 +2,17 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod session;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hwpool::device::AnyTransport;
-use hwpool::devices::bmu::{Bmu, Layout, List, PortalConfig, PortalId, PortalRef, regs};
+use hwpool::devices::bmu::{Layout, List, PortalConfig, PortalId, PortalRef, regs};
 use hwpool::devices::bus::{Iova, Transport};
-use hwpool::devices::family::{FreeList, ListConfig, OpenError, OpenReset, PathError};
-use hwpool::dma::{Domain, Memory, MemoryRequest, Placement, Slice};
+use hwpool::devices::family::{FreeList, ListConfig, OpenReset, PathError};
+use hwpool::dma::{Memory, MemoryRequest, Placement, Slice};
 use hwpool::sim::{Fault, InProcess};
 
 /// Bytes from object to object.
@@ -23,23 +25,9 @@ pub(crate) const GIVEN: u32 = 32;
 /// What is in an output that must stay as it is.
 pub(crate) const UNTOUCHED: u32 = 0xdead_beef;
 
+pub(crate) use session::Session;
+
 pub(crate) type SimList = List<InProcess, Slice<InProcess>>;
-
-/// A BMU that was opened, as its driver, with the domain of its memory.
-pub(crate) struct Session<T: Transport> {
-    pub(crate) bmu: Arc<Bmu<T>>,
-    pub(crate) domain: Arc<Domain<T>>,
-}
-
-impl<T: Transport> Session<T> {
-    pub(crate) fn open(transport: Arc<T>) -> Result<Session<T>, OpenError> {
-        let bmu = Bmu::open(transport.clone(), OpenReset::Best)?;
-        let width = bmu.capabilities().address_width;
-        let domain = Domain::new(transport, width).expect("the IOMMU tells what it maps");
-        let bmu = Arc::new(bmu);
-        Ok(Session { bmu, domain })
-    }
-}
 
 /// Opens a model by the options of its address, such as `seed=3`.
 pub(crate) fn model(options: &str) -> Arc<InProcess> {

@@ -6,29 +6,17 @@ mod device;
 pub(crate) mod family;
 mod lists;
 mod portals;
+#[path = "../rig/session.rs"]
+mod session;
 
 use std::sync::Arc;
 
-use hwpool::devices::bmu::{Bmu, Layout, PortalConfig, PortalId};
+use hwpool::devices::bmu::{Layout, PortalConfig, PortalId};
 use hwpool::devices::bus::{Iova, Transport};
-use hwpool::devices::family::{ListConfig, OpenError, OpenReset};
-use hwpool::dma::{Domain, Memory, MemoryRequest, Placement, Slice};
+use hwpool::devices::family::ListConfig;
+use hwpool::dma::{Memory, MemoryRequest, Placement, Slice};
 
-/// A BMU that was opened, as its driver, with the domain of its memory.
-pub(crate) struct Session<T: Transport> {
-    pub(crate) bmu: Arc<Bmu<T>>,
-    pub(crate) domain: Arc<Domain<T>>,
-}
-
-impl<T: Transport> Session<T> {
-    pub(crate) fn open(transport: Arc<T>) -> Result<Session<T>, OpenError> {
-        let bmu = Bmu::open(transport.clone(), OpenReset::Best)?;
-        let width = bmu.capabilities().address_width;
-        let domain = Domain::new(transport, width).expect("the IOMMU tells what it maps");
-        let bmu = Arc::new(bmu);
-        Ok(Session { bmu, domain })
-    }
-}
+use session::Session;
 
 /// A list of the device, with rings in memory of ours.
 pub(crate) type List<T> = hwpool::devices::bmu::List<T, Slice<T>>;
