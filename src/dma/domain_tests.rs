@@ -439,3 +439,39 @@ fn mappings_cross_threads() {
     check::<Mapping<Fake>>();
     check::<crate::dma::Slice<Fake>>();
 }
+
+/// Tells what went wrong in a child that has copies of a mapping, its domain and their transport; 0 is nothing.
+fn end_in_child(transport: &Arc<Fake>, domain: Arc<Domain<Fake>>, mapping: Mapping<Fake>) -> i32 {
+    let told = domain.map(mapping.memory().clone(), ANYWHERE);
+    if !matches!(told, Err(MapError::OtherProcess { .. })) {
+        return 1;
+    }
+    drop((mapping, domain));
+    let state = transport.state();
+    match (state.maps.made, state.unmaps.made) {
+        (1, 0) if Arc::strong_count(transport) > 1 => 0,
+        (1, 0) => 2,
+        _ => 3,
+    }
+}
+
+#[test]
+fn a_child_of_fork_changes_nothing_and_keeps_the_transport() {
+    let (transport, domain) = domain();
+    let mapping = domain.map(memory(1), ANYWHERE).unwrap();
+    // SAFETY: the child waits for nobody, and ends.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let code = end_in_child(&transport, domain, mapping);
+        // SAFETY: ends the child alone.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = -1;
+    // SAFETY: waits for the child that was just made.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert!(libc::WIFEXITED(status), "{status}");
+    assert_eq!(libc::WEXITSTATUS(status), 0, "that went wrong in the child");
+    drop((mapping, domain));
+    assert_eq!(transport.state().unmaps.made, 1);
+    assert_eq!(Arc::strong_count(&transport), 1);
+}

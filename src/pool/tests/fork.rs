@@ -14,6 +14,8 @@ fn in_child(child: impl FnOnce() -> Result<(), u8>) {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
+        // SAFETY: ends a child that waits for ever.
+        unsafe { libc::alarm(20) };
         let code = child().err().unwrap_or(0);
         // SAFETY: ends the child, without what this process would do at its end.
         unsafe { libc::_exit(code.into()) };
@@ -172,6 +174,28 @@ fn a_child_gives_and_ends_nothing_of_its_parents() {
         assert!(report.is_clean(), "{report}");
         drop(pool);
         assert!(!witness.memory_exists());
+    });
+}
+
+/// Another thread may hold a lock while this one forks, and there is none in the child to give it back.
+#[test]
+fn a_child_waits_for_no_lock_of_its_parents() {
+    everywhere(|make| {
+        let pool = make("forked");
+        let mut worker = pool.worker("parent").ok();
+        let mut handle = Some(pool.clone());
+        let roster = pool.shared().roster();
+        in_child(|| {
+            step(1, pool.worker("child").is_err())?;
+            step(2, pool.stats().free == 0)?;
+            pool.set_checked(true);
+            pool.walk(|_| ());
+            drop(worker.take());
+            let told = handle.take().ok_or(3)?.close();
+            step(4, matches!(told, Err(CloseError::OtherProcess { .. })))
+        });
+        drop((roster, worker, handle));
+        assert!(pool.close().unwrap().is_clean());
     });
 }
 
