@@ -238,6 +238,29 @@ fn pages_and_completions_come_from_the_command_line() {
 }
 
 #[test]
+fn the_help_names_every_model() {
+    let help = text(&hwpool(&["--help"]).stdout);
+    for model in hwpool::sim::MODELS {
+        assert!(help.contains(&format!("sim:{}", model.name)), "{help}");
+    }
+}
+
+#[test]
+fn a_bench_takes_what_a_small_device_holds() {
+    for (depth, cases) in [(1, "register"), (64, "cached register register-cached")] {
+        let device = format!("sim:fifo?depth={depth}");
+        let (code, bench) = json(&["bench", &device, "--time", "5"]);
+        assert_eq!(code, OK, "{bench}");
+        let results = bench["results"].as_array().expect("results");
+        let names = results
+            .iter()
+            .map(|row| row["case"].as_str().expect("a name"));
+        let names: std::collections::BTreeSet<_> = names.collect();
+        assert_eq!(names, cases.split(' ').collect(), "{bench}");
+    }
+}
+
+#[test]
 fn help_of_a_verb_is_found_both_ways() {
     let help = |words: &[&str]| text(&hwpool(words).stdout);
     assert_eq!(

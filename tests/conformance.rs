@@ -75,43 +75,59 @@ fn conforms_over_a_socket(model: &'static str, options: &[(&str, &str)]) {
     });
 }
 
+/// Names of all kinds of device. Each has a model of the same name.
+fn kinds() -> impl Iterator<Item = &'static str> {
+    modules::kinds().into_iter().map(|kind| kind.name)
+}
+
+/// Patience for machines that are busy with other tests: some models have a time for an operation, and say it.
+fn patient(kind: &str) -> Vec<(&'static str, &'static str)> {
+    match kind {
+        "bmu" => vec![("timeout-ms", "5000")],
+        _ => Vec::new(),
+    }
+}
+
 #[test]
 fn stepped_models() {
-    for kind in modules::kinds() {
+    for kind in kinds() {
         for seed in 0..8 {
-            conforms_at(&format!("sim:{}?seed={seed}", kind.name));
+            conforms_at(&format!("sim:{kind}?seed={seed}"));
         }
     }
 }
 
-/// Two processes' worth of threads in real time: patience for machines that are busy with other tests.
-const PATIENT: (&str, &str) = ("timeout-ms", "2000");
-
 #[test]
 fn threaded_models() {
-    conforms_at("sim:bmu?mode=threaded&timeout-ms=5000");
-    conforms_at("sim:fifo?mode=threaded");
+    for kind in kinds() {
+        let options = patient(kind)
+            .into_iter()
+            .map(|(key, value)| format!("&{key}={value}"));
+        let options: String = options.collect();
+        conforms_at(&format!("sim:{kind}?mode=threaded{options}"));
+    }
 }
 
 #[test]
 fn models_behind_a_socket() {
-    conforms_over_a_socket("bmu", &[PATIENT, ("mode", "threaded")]);
+    for kind in kinds() {
+        let threaded = [patient(kind), vec![("mode", "threaded")]].concat();
+        conforms_over_a_socket(kind, &threaded);
+        let stepped = [patient(kind), vec![("mode", "stepped"), ("seed", "5")]].concat();
+        conforms_over_a_socket(kind, &stepped);
+    }
+}
+
+#[test]
+fn the_smallest_bmu_behind_a_socket() {
     let smallest = [
-        PATIENT,
         ("mode", "threaded"),
         ("pools", "1"),
         ("portals", "1"),
         ("vectors", "1"),
         ("address-width", "32"),
     ];
-    conforms_over_a_socket("bmu", &smallest);
-    conforms_over_a_socket("fifo", &[("mode", "threaded")]);
-}
-
-#[test]
-fn stepped_models_behind_a_socket() {
-    conforms_over_a_socket("bmu", &[PATIENT, ("mode", "stepped"), ("seed", "5")]);
-    conforms_over_a_socket("fifo", &[("mode", "stepped"), ("seed", "5")]);
+    conforms_over_a_socket("bmu", &[patient("bmu"), smallest.to_vec()].concat());
 }
 
 #[test]

@@ -318,7 +318,7 @@ fn each_kind_of_mistake_is_told_once() {
     );
 }
 
-const BACKENDS: [&std::ffi::CStr; 3] = [c"ring", c"stack", c"sim:bmu"];
+const BACKENDS: [&std::ffi::CStr; 4] = [c"ring", c"stack", c"sim:bmu", c"sim:fifo"];
 
 #[test]
 fn objects_go_in_and_come_out_as_the_same_pointers() {
@@ -359,7 +359,7 @@ fn a_failed_get_leaves_the_array_alone() {
 fn foreign_pointers_are_refused_with_one_line_and_no_harm() {
     for backend in BACKENDS {
         let (mut dpdk, shown) = Dpdk::made(64, backend);
-        let (mut other, others) = Dpdk::made(64, backend);
+        let (mut other, others) = Dpdk::made(64, c"ring");
         let mut got = [null_mut(); 2];
         assert_eq!(
             (dpdk.get(&mut got), other.get(&mut [null_mut(); 2])),

@@ -59,13 +59,13 @@ impl Decode {
 
 #[cfg(test)]
 mod tests {
-    use hwpool_devices::{bmu, fifo, reg};
+    use hwpool_devices::{modules, reg};
 
     use super::*;
 
     #[test]
     fn the_indexed_decode_agrees_with_the_linear_one() {
-        for table in [bmu::regs::TABLE, fifo::regs::TABLE] {
+        for table in modules::kinds().iter().map(|kind| kind.registers) {
             let decode = Decode::new(Cow::Borrowed(table));
             for (bar, size) in [(0, 0x1_0000), (1, 0x1000), (2, 0x8_0000), (7, 0x1000)] {
                 for offset in (0..size).step_by(4) {

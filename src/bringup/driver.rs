@@ -64,7 +64,7 @@ pub(super) fn version(major: u32) -> Blame {
     Blame::Device(match major {
         0 => &[
             "VERSION is not filled in in this bitstream, or it is of a draft",
-            "another board that has the same MAGIC",
+            "another board that identifies itself by the same word",
         ],
         _ => &["the bitstream is of a later specification than this program"],
     })
@@ -80,7 +80,7 @@ pub(super) const NOT_ALIVE: Causes = &[
 ];
 pub(super) const HANGS: Causes = &[
     "the logic hangs in its reset: a clock is missing, or a PLL does not lock",
-    "STATUS is a constant in this bitstream",
+    "its READY bit is a constant in this bitstream",
 ];
 pub(super) const NOT_RESET: Causes = &[
     "the reset does not reach this register or counter",
@@ -88,11 +88,11 @@ pub(super) const NOT_RESET: Causes = &[
 ];
 pub(super) const NO_RESET: Causes = &[
     "the reset is not wired to the logic: FLR ends in the endpoint, or the RESET register is not decoded",
-    "RESET_COUNT is a constant in this bitstream",
-    "STATUS.READY is set before the reset is over",
+    "the count of resets is a constant in this bitstream",
+    "the READY bit is set before the reset is over",
 ];
 pub(super) const NARROW: Causes =
-    &["addresses are narrower inside than CAP_ADDRESS says: the high bits are cut off"];
+    &["addresses are narrower inside than the device says: the high bits are cut off"];
 pub(super) const STALE: Causes = &[
     "the reset leaves the list's memory and its counts as they were",
     "somebody else gives buffers to the device",
@@ -124,7 +124,7 @@ impl Symptom for SetupError {
             SetupError::NotEmpty { .. } => Blame::Device(STALE),
             SetupError::ReadBack { .. } => Blame::Device(NARROW),
             SetupError::Refused { .. } => Blame::Device(&[
-                "the enable bit of POOL_CONTROL or PORTAL_CONTROL is a constant, or writes to it are lost",
+                "the bit that enables the list or the portal is a constant, or writes to it are lost",
                 "the device takes a correct configuration for a wrong one: its error bit says which part",
             ]),
             // The caller's mistake: the driver refuses before it writes anything.
@@ -152,7 +152,7 @@ fn breach(breach: &Breach) -> Blame {
         Breach::TimedOut(_) => &[
             "the doorbell did not reach the device: BAR 2, write combining, or a posted write that is stuck",
             "its DMA stands still: bus mastering is off, or it waits for a completion",
-            "the device is slower than its CAP_TIMEOUT says",
+            "the device is slower than it says",
         ],
         Breach::OutOfRange { .. } => &[
             "addresses are cut off or mixed up in the list's memory",
@@ -167,7 +167,7 @@ fn breach(breach: &Breach) -> Blame {
             "the device computes with another stride than it was given",
         ],
         Breach::Duplicate { .. } => &[
-            "the device grants a buffer twice: its read pointer is not advanced, or two portals take at once without arbitration",
+            "the device grants a buffer twice: its read pointer is not advanced, or two takers are served at once without arbitration",
             "a buffer was freed twice by who had it before",
         ],
         Breach::BadCount { .. } => {

@@ -57,7 +57,7 @@ pub struct Plan {
 #[non_exhaustive]
 pub enum PlanError {
     /// It is no TOML, or has a key that no plan has.
-    #[error("{0}")]
+    #[error(transparent)]
     Text(#[from] toml::de::Error),
     /// A rung is named that there is not.
     #[error(transparent)]

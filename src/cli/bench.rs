@@ -41,6 +41,8 @@ const LOOK: usize = 4096;
 /// Pairs over which transactions are counted.
 const COUNTED: usize = 64 * 1024;
 const OBJECTS: u32 = 16 * 1024;
+/// A thread's cache, on a device that holds enough.
+const CACHE: usize = 512;
 const SIZE: usize = 2048;
 
 /// One way to move buffers.
@@ -54,7 +56,21 @@ struct Case {
     keep: usize,
 }
 
-/// What is measured on a device: its best way with a cache, and each of its ways without.
+impl Case {
+    /// Returns how many buffers some threads may have at once: in their hands, and in their caches.
+    fn needs(&self, threads: usize, bulk: usize) -> usize {
+        let in_hand = self.keep.max(1).next_multiple_of(bulk);
+        threads * (in_hand + 2 * self.cache)
+    }
+}
+
+/// Returns how many objects the pool has: fewer where the device holds fewer.
+fn objects(device: &Device) -> u32 {
+    OBJECTS.min(device.limits().objects.try_into().unwrap_or(OBJECTS))
+}
+
+/// What is measured on a device: its best way with a cache, and each of its ways without. A device too small for a cache
+/// goes without.
 fn cases(device: &Device) -> Vec<Case> {
     let ways = device.about().ways.iter();
     let ways = ways.filter(|way| device.limits().ways.contains(&way.name));
@@ -69,25 +85,28 @@ fn cases(device: &Device) -> Vec<Case> {
         cache,
         keep,
     };
-    let mut cases = vec![
+    let cache = CACHE.min(objects(device) as usize / 8);
+    let keep = 4 * cache;
+    let cached = [
         case(
             "cached".into(),
             "take a bulk, give it back: the thread's cache serves it".into(),
             best,
-            512,
+            cache,
             0,
         ),
         case(
             format!("{}-cached", best.name),
             format!(
-                "take 2048 in bulks, give them back in bulks: the cache refills and flushes, by {}",
+                "take {keep} in bulks, give them back in bulks: the cache refills and flushes, by {}",
                 best.doc
             ),
             best,
-            512,
-            2048,
+            cache,
+            keep,
         ),
     ];
+    let mut cases: Vec<Case> = cached.into_iter().filter(|_| cache > 0).collect();
     let bare = |way: &&Way| case(way.name.into(), format!("{}, no cache", way.doc), way, 0, 0);
     cases.extend(ways.iter().map(bare));
     cases
@@ -96,7 +115,9 @@ fn cases(device: &Device) -> Vec<Case> {
 pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     let slice = Duration::from_millis(args.time) / SLICES;
     let stop = Stop::on_signal()?;
-    let all = cases(&Device::open(&args.device.device)?);
+    let device = Device::open(&args.device.device)?;
+    let (all, objects) = (cases(&device), objects(&device) as usize);
+    drop(device);
     let cases: Vec<&Case> = (all.iter())
         .filter(|case| case.name.contains(&args.only))
         .collect();
@@ -114,6 +135,9 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
             for bulk in BULKS {
                 if stop.is_wanted() {
                     break 'cases;
+                }
+                if case.needs(threads, bulk) > objects {
+                    continue;
                 }
                 let measured = measure(&args.device.device, case, threads, bulk, slice, &stop)?;
                 line(&measured.text())?;
@@ -283,9 +307,8 @@ fn with_mode(device: &str, mode: &str) -> String {
 }
 
 fn pool(device: &Device, case: &Case) -> anyhow::Result<Pool> {
-    let objects = OBJECTS.min(device.limits().objects.try_into().unwrap_or(OBJECTS));
     let builder = Pool::builder("bench")
-        .objects(objects)
+        .objects(objects(device))
         .size(SIZE)
         .cache(case.cache);
     Ok(builder.backend(case.backend).device(device).build()?)
@@ -404,10 +427,7 @@ impl Mover<'_> {
         let patience = Instant::now() + Duration::from_secs(5);
         while !self.worker.take_into(&mut self.held, self.bulk)? {
             if Instant::now() > patience {
-                bail!(
-                    "the pool of {OBJECTS} buffers stayed short of {}",
-                    self.bulk
-                );
+                bail!("the pool stayed short of {} buffers for 5 s", self.bulk);
             }
             std::thread::yield_now();
         }

@@ -348,7 +348,11 @@ fn unknown<'t>(table: impl Iterator<Item = &'t Register>, name: &str) -> String 
     let names = table.map(|row| &*row.name);
     let similar: Vec<_> = names.filter(|known| known.contains(&wanted)).collect();
     if similar.is_empty() || wanted.is_empty() {
-        return format!("no register `{name}`: `hwpool regs list` names them all");
+        let drivers: Vec<_> = modules::kinds().iter().map(|kind| kind.name).collect();
+        let drivers = drivers.join(", ");
+        return format!(
+            "no register `{name}`: `hwpool regs list --driver NAME` names them all (there is {drivers})"
+        );
     }
     format!("no register `{name}`: did you mean {}?", similar.join(", "))
 }

@@ -137,11 +137,26 @@ fn on_device_at(address: &str) -> Maker {
 fn on_device(kind: &'static str, way: &'static str) -> Factory {
     Arc::new(move |request| {
         let device = match &request.device {
+            Some(device) if device.about().name != kind => {
+                return Err(other_kind(device, kind, way).into());
+            }
             Some(device) => device.clone(),
             None => model_of(kind, request.pool)?,
         };
         device::make(&device, Some(way), request).map(Store::Other)
     })
+}
+
+/// Says that a backend is none of this kind of device, and which ones are.
+fn other_kind(device: &Device, kind: &str, way: &str) -> String {
+    let about = device.about();
+    let own: Vec<&str> = about.ways.iter().map(|way| way.backend).collect();
+    format!(
+        "it is the way `{way}` of a {kind}, and {} is a {}: its backends are {}",
+        device.name(),
+        about.name,
+        own.join(", ")
+    )
 }
 
 /// Opens a model for a pool whose owner named no device, and says so: who has a board would not know otherwise.

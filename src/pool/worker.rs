@@ -104,12 +104,14 @@ impl Worker {
     /// Where the pool is closed, or the backend is needed and the pool is poisoned or the backend refuses.
     #[inline]
     pub fn take(&mut self) -> Result<Option<Buffer>, PoolError> {
-        match self.take_slot() {
-            // SAFETY: the slot is of this pool.
-            Ok(Some(slot)) => Ok(Some(unsafe { Buffer::new(self.pool.shared_ptr(), slot) })),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
+        let mut word = [MaybeUninit::uninit()];
+        if self.cache.local().pop(&mut word) {
+            // SAFETY: `pop` filled it with a slot of this pool that is ours now.
+            let slot = unsafe { slot(word[0].assume_init()) };
+            // SAFETY: as above.
+            return Ok(Some(unsafe { Buffer::new(self.pool.shared_ptr(), slot) }));
         }
+        self.take_buffer_slow()
     }
 
     /// Takes an object, the one given last, as its slot; `None` where there is none.
@@ -238,6 +240,14 @@ impl Worker {
             None => give_in_child(),
         };
         flushed.map_err(|fault| fault.fault)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_buffer_slow(&mut self) -> Result<Option<Buffer>, PoolError> {
+        let slot = self.take_slot_slow()?;
+        // SAFETY: the slot is of this pool.
+        Ok(slot.map(|slot| unsafe { Buffer::new(self.pool.shared_ptr(), slot) }))
     }
 
     #[cold]

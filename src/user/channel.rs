@@ -40,7 +40,13 @@ pub(super) enum ChannelError {
     #[error("{call} failed: {errno}")]
     Os { call: &'static str, errno: Errno },
     #[error("the peer sent nonsense: {0}")]
-    Codec(#[from] CodecError),
+    Codec(CodecError),
+}
+
+impl From<CodecError> for ChannelError {
+    fn from(error: CodecError) -> ChannelError {
+        ChannelError::Codec(error)
+    }
 }
 
 /// A message that has come.

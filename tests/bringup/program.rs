@@ -396,7 +396,7 @@ fn a_plan_is_a_bring_up_and_options_come_first() {
     let place = Place::new();
     place.file(
         "board.toml",
-        "device = \"sim:bmu?pools=4\"\nonly = [\"lists.stale\"]\n[limits.\"lists.stale\"]\npools = { is = 4 }\n",
+        "device = \"sim:bmu?pools=4\"\nonly = [\"lists.stale\"]\n[limits.\"lists.stale\"]\nlists = { is = 4 }\n",
     );
     let (out, _) = place.ends(OK, &["bringup", "--plan", "board.toml", "--json"]);
     let report: Value = serde_json::from_str(&out).expect("one document");
@@ -408,7 +408,7 @@ fn a_plan_is_a_bring_up_and_options_come_first() {
         FAILED,
         &["bringup", "sim:bmu?pools=5", "--plan", "board.toml"],
     );
-    assert!(out.contains("pools is 5, and 4"), "{out}");
+    assert!(out.contains("lists is 5, and 4"), "{out}");
     place.ends(
         OK,
         &[

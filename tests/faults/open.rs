@@ -165,7 +165,7 @@ fn what_a_reset_leaves_is_checked(options: &str) {
 
 fn a_reset_that_does_nothing_is_noticed(options: &str) {
     let fault = Fault::new(FaultKind::ResetDoesNothing);
-    let Some(OpenError::Reset(ResetError::NoEffect { kind, after: 0 })) =
+    let Some(OpenError::Reset(ResetError::NoEffect { kind, after: 0, .. })) =
         open(options, fault.clone()).err()
     else {
         panic!("opened without a reset");

@@ -99,6 +99,8 @@ impl<T: Transport> Bmu<T> {
         let steps = ResetSteps {
             soft: || regs::RESET.write(&self.control, regs::RESET_KEY),
             count: || self.read(regs::RESET_COUNT),
+            counter: regs::RESET_COUNT.row(),
+            until: "STATUS.READY after a reset",
             ready: || self.status_bit(regs::status::READY),
             timeout: self.capabilities.timeout,
         };

@@ -1,5 +1,6 @@
 //! What can go wrong with a device of any kind, one enum an operation.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::bus::BusError;
@@ -109,16 +110,18 @@ pub enum ResetError {
     Bus(#[from] BusError),
     /// The device did not finish in time.
     #[error("{0}: the device hangs; power-cycle it or reset its slot")]
-    TimedOut(#[from] TimedOut),
+    TimedOut(TimedOut),
     /// The reset was accepted and nothing happened.
     #[error(
-        "{kind} did nothing: RESET_COUNT reads {after} before and after; \
+        "{kind} did nothing: {register} reads {after} before and after; \
          the function's reset is not wired to its logic, or the bridge above swallowed it"
     )]
     NoEffect {
         /// Which reset.
         kind: &'static str,
-        /// RESET_COUNT.
+        /// The register that counts resets.
+        register: Cow<'static, str>,
+        /// Its count.
         after: u32,
     },
     /// After the reset something is left of what was there before.
@@ -140,6 +143,12 @@ pub enum ResetError {
     /// Bus mastering could not be turned off.
     #[error("the command register keeps Bus Master set: the device may still write to memory")]
     BusMasterStuck,
+}
+
+impl From<TimedOut> for ResetError {
+    fn from(wait: TimedOut) -> ResetError {
+        ResetError::TimedOut(wait)
+    }
 }
 
 /// Why a free list, or what moves its objects, could not be set up.
@@ -215,10 +224,10 @@ pub enum SetupError {
 pub enum Breach {
     /// An access failed, so that it is not known whether it acted.
     #[error("an access failed, so that it is not known what the device did: {0}")]
-    Bus(#[from] BusError),
+    Bus(BusError),
     /// A wait was given up.
-    #[error("{0}: the device stopped serving the portal")]
-    TimedOut(#[from] TimedOut),
+    #[error("{0}: the device stopped serving")]
+    TimedOut(TimedOut),
     /// The device handed out an address outside of the pool.
     #[error("the device handed out {address:#x}, outside of {base:#x}..{end:#x}")]
     OutOfRange {
@@ -302,6 +311,18 @@ pub enum Breach {
         /// The register that never reads so while the device is there.
         witness: &'static str,
     },
+}
+
+impl From<BusError> for Breach {
+    fn from(error: BusError) -> Breach {
+        Breach::Bus(error)
+    }
+}
+
+impl From<TimedOut> for Breach {
+    fn from(wait: TimedOut) -> Breach {
+        Breach::TimedOut(wait)
+    }
 }
 
 /// Why an object was not accepted. Nothing was changed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::bus::{Bar, BusError, Transport};
 use crate::family::{OpenReset, ResetError};
 use crate::pci;
-use crate::reg::{Reg, Word, access};
+use crate::reg::{Reg, Register, Word, access};
 use crate::wait::wait_for;
 
 /// Reads a register and tells a device that is gone from one that says all ones: then `witness`, which never reads so,
@@ -36,8 +36,12 @@ pub(crate) struct ResetSteps<S, C, R> {
     pub(crate) soft: S,
     /// Reads the count of resets.
     pub(crate) count: C,
+    /// The register that counts them.
+    pub(crate) counter: &'static Register,
     /// Looks whether the reset is over.
     pub(crate) ready: R,
+    /// What it looks for, in words.
+    pub(crate) until: &'static str,
     /// The time that the device may take.
     pub(crate) timeout: Duration,
 }
@@ -65,15 +69,14 @@ where
             "the soft reset"
         }
     };
-    wait_for(
-        transport,
-        "STATUS.READY after a reset",
-        steps.timeout,
-        steps.ready,
-    )?;
+    wait_for(transport, steps.until, steps.timeout, steps.ready)?;
     let after = (steps.count)()?;
     match after == before {
-        true => Err(ResetError::NoEffect { kind, after }),
+        true => Err(ResetError::NoEffect {
+            kind,
+            register: steps.counter.name.clone(),
+            after,
+        }),
         false => Ok(()),
     }
 }

@@ -78,6 +78,8 @@ impl<T: Transport> Fifo<T> {
         let steps = ResetSteps {
             soft: || regs::RESET.write(&self.bar, regs::RESET_KEY),
             count: || self.read(regs::RESET_COUNT),
+            counter: regs::RESET_COUNT.row(),
+            until: "STATUS.READY after a reset",
             ready: || {
                 let ready = regs::status::READY.of(self.read(regs::STATUS)?.into());
                 Ok((ready != 0).then_some(()))

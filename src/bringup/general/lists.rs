@@ -28,7 +28,7 @@ pub(super) fn stale<T: Transport>(
         let took = list.take(&mut [0])?;
         ensure!(!took, ListSymptom::NotGiven { of });
     }
-    evidence.count("pools", lists.len() as u64);
+    evidence.count("lists", lists.len() as u64);
     evidence.count("stale buffers", stale);
     ensure!(stale == 0, ListSymptom::Stale { stale });
     Ok(())
@@ -125,14 +125,14 @@ impl Symptom for ListSymptom {
             ListSymptom::NotGiven { .. } | ListSymptom::Stale { .. } => driver::STALE,
             ListSymptom::Count { when, .. } => when.causes(),
             ListSymptom::Other { took: None, .. } => &[
-                "the free did not reach the list: POOL_FREE is not decoded",
-                "POOL_ALLOC is a constant in this bitstream",
+                "the free did not reach the list: the register that takes it is not decoded",
+                "the register that hands out is a constant in this bitstream",
             ],
             ListSymptom::Other { took: Some(_), .. } => &[
                 "the list's memory mixes its entries up: an entry is read before it was written, or from another place",
             ],
             ListSymptom::Gave { .. } => &[
-                "the list's memory is smaller than CAP_BUFFERS says, or its pointers wrap at another size",
+                "the list's memory is smaller than the device says, or its pointers wrap at another size",
             ],
         })
     }

@@ -30,14 +30,14 @@ pub(super) fn rungs<T: Transport>() -> Vec<Rung<T>> {
     vec![
         rung(0, "host.ready", ReadOnly, &[], "nothing in the machine is in the way", machine::ready),
         rung(1, "pci.function", ReadOnly, &[], "ids, BARs, link, error status", function::function),
-        rung(2, IDENTITY, ReadOnly, &["pci.function"], "magic and version", identity::identity),
+        rung(2, IDENTITY, ReadOnly, &["pci.function"], "identity and version", identity::identity),
         rung(3, "regs.scratch", SafeWrite, &["regs.identity"], "every data bit", scratch::scratch),
         rung(4, "regs.access", Disruptive, &["regs.scratch"], "reset value and access of registers", registers::access),
         rung(5, "reset.verified", Disruptive, &["regs.scratch"], "resets that leave nothing behind", reset::verified),
         rung(6, "lists.stale", Disruptive, &["reset.verified"], "no buffers of a former owner", lists::stale).again(),
         rung(7, "lists.single", Disruptive, &["lists.stale"], "one buffer in, the same out", lists::single).again(),
         rung(12, "irq.vectors", Disruptive, &["reset.verified"], "each vector exactly once", interrupts::vectors),
-        rung(14, "owner.killed", Disruptive, &["lists.capacity", "portal.unique"], "in order after its owner was killed", owner::killed),
+        rung(14, "owner.killed", Disruptive, &["lists.single", "lists.capacity", "portal.unique"], "in order after its owner was killed", owner::killed),
         rung(15, "soak.traffic", Disruptive, &["portal.unique", "lists.single"], "traffic, latency, throughput", traffic::traffic),
     ]
 }

@@ -99,12 +99,11 @@ fn has_reset_value(bar: &impl Bar, row: &'static Register, index: u16) -> Result
         return Ok(false);
     };
     let found = found?;
-    let (name, section) = (&*row.name, &*row.section);
+    let (place, section) = (row.place(index), &*row.section);
     ensure!(
         found == expected,
         RegisterSymptom::AfterReset {
-            name,
-            index,
+            place,
             found,
             expected,
             section
@@ -128,8 +127,7 @@ fn keeps_patterns(
         row.poke(bar, index, pattern)?;
         let found = row.read_raw(bar, index)?;
         let symptom = RegisterSymptom::Written {
-            name: &row.name,
-            index,
+            place: row.place(index),
             found,
             pattern,
             section: &row.section,
@@ -149,12 +147,11 @@ fn ignores_writes(bar: &impl Bar, row: &'static Register, index: u16) -> Result<
     let before = row.read_raw(bar, index)?;
     row.poke(bar, index, !before & row.bits)?;
     let after = row.read_raw(bar, index)?;
-    let name = &*row.name;
+    let place = row.place(index);
     ensure!(
         before == after,
         RegisterSymptom::Changed {
-            name,
-            index,
+            place,
             before,
             after
         }
@@ -190,20 +187,10 @@ fn twin_bit(
     index: u16,
 ) -> Result<(), Failure> {
     written.poke(bar, index, bit)?;
-    let (name, found) = (&*read.name, read.read_raw(bar, index)?);
+    let (place, found) = (read.place(index), read.read_raw(bar, index)?);
     let symptom = match expected {
-        0 => RegisterSymptom::AfterClear {
-            name,
-            index,
-            found,
-            bit,
-        },
-        _ => RegisterSymptom::AfterSet {
-            name,
-            index,
-            found,
-            bit,
-        },
+        0 => RegisterSymptom::AfterClear { place, found, bit },
+        _ => RegisterSymptom::AfterSet { place, found, bit },
     };
     ensure!(found == expected, symptom);
     Ok(())
@@ -212,47 +199,32 @@ fn twin_bit(
 /// What is wrong with a register.
 #[derive(Debug, thiserror::Error)]
 enum RegisterSymptom {
-    #[error(
-        "{name}[{index}] reads {found:#x} after reset instead of {expected:#x} (SPEC {section})"
-    )]
+    #[error("{place} reads {found:#x} after reset instead of {expected:#x} (SPEC {section})")]
     AfterReset {
-        name: &'static str,
-        index: u16,
+        place: String,
         found: u64,
         expected: u64,
         section: &'static str,
     },
-    #[error("{name}[{index}] reads {found:#x} after {pattern:#x} was written (SPEC {section})")]
+    #[error("{place} reads {found:#x} after {pattern:#x} was written (SPEC {section})")]
     Written {
-        name: &'static str,
-        index: u16,
+        place: String,
         found: u64,
         pattern: u64,
         section: &'static str,
         /// It holds an address.
         is_address: bool,
     },
-    #[error("read-only {name}[{index}] went from {before:#x} to {after:#x}")]
+    #[error("read-only {place} went from {before:#x} to {after:#x}")]
     Changed {
-        name: &'static str,
-        index: u16,
+        place: String,
         before: u64,
         after: u64,
     },
-    #[error("{name}[{index}] reads {found:#x} after {bit:#x} was set")]
-    AfterSet {
-        name: &'static str,
-        index: u16,
-        found: u64,
-        bit: u64,
-    },
-    #[error("{name}[{index}] reads {found:#x} after {bit:#x} was cleared")]
-    AfterClear {
-        name: &'static str,
-        index: u16,
-        found: u64,
-        bit: u64,
-    },
+    #[error("{place} reads {found:#x} after {bit:#x} was set")]
+    AfterSet { place: String, found: u64, bit: u64 },
+    #[error("{place} reads {found:#x} after {bit:#x} was cleared")]
+    AfterClear { place: String, found: u64, bit: u64 },
 }
 
 impl Symptom for RegisterSymptom {

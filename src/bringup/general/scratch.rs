@@ -122,7 +122,7 @@ impl Symptom for ScratchSymptom {
         Blame::Device(match self.wrong() {
             Wrong::AllOnes => &[
                 "nobody answers at this register: the address decoder behind the BAR has a hole",
-                "the device has left the bus since MAGIC was read: power, clock, link (LnkSta, dmesg)",
+                "the device has left the bus since it was identified: power, clock, link (LnkSta, dmesg)",
             ],
             Wrong::HalvesSwapped => {
                 &["the word order of 64-bit accesses is wrong in the bus bridge"]

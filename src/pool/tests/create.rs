@@ -1,6 +1,11 @@
 //! What pools and backends can't be made.
 
+use std::collections::BTreeSet;
+
+use hwpool_devices::modules;
+
 use super::{small, unique};
+use crate::device::Device;
 use crate::pool::{
     CreateError, MAX_CACHE, MAX_OBJECTS, Pool, PoolBuilder, RegisterError, backends, register,
 };
@@ -122,4 +127,34 @@ fn tags_of_closed_pools_are_used_again() {
 fn the_default_cache_leaves_objects_for_others() {
     assert_eq!(plain().build().unwrap().cache(), 2);
     assert_eq!(plain().objects(8192).build().unwrap().cache(), 512);
+}
+
+#[test]
+fn a_backend_of_another_kind_of_device_is_refused() {
+    for kind in modules::kinds() {
+        let device = Device::open(&format!("sim:{}", kind.name)).unwrap();
+        for other in modules::kinds() {
+            for way in other.ways {
+                let built = plain().backend(way.backend).device(&device).build();
+                match other.name == kind.name {
+                    true => drop(built.unwrap()),
+                    false => {
+                        let CreateError::Backend { cause, .. } = built.unwrap_err() else {
+                            panic!("the backend refuses");
+                        };
+                        let text = cause.to_string();
+                        let says = format!("is a {}: its backends are", kind.name);
+                        assert!(text.contains(&says), "{text}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_two_backends_share_a_name() {
+    let all = backends();
+    let names: BTreeSet<&String> = all.iter().collect();
+    assert_eq!(names.len(), all.len(), "{all:?}");
 }
