@@ -73,7 +73,7 @@ impl SimConfig {
 }
 
 impl SimConfig {
-    /// The keys of [`SimConfig::set`] that every model has, and what each does; a model's own are in [`MODELS`].
+    /// The keys of [`SimConfig::set`] that every model has, and what each does; a model's own are in [`MODELS`](crate::MODELS).
     pub const KEYS: &[(&str, &str)] = &[
         ("seed", "number that replays a stepped run"),
         ("mode", "stepped (virtual time) or threaded (real time)"),

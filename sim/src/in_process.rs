@@ -65,7 +65,7 @@ impl InProcess {
         let model = Model::new(config)?;
         let shared = Arc::new(Shared::new(address.into(), threaded, model));
         let thread = if threaded {
-            Some(server::start(&shared)?)
+            Some(server::start(&shared).map_err(SimError::Thread)?)
         } else {
             None
         };

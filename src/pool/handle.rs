@@ -19,7 +19,7 @@ use crate::pool::tls;
 
 /// A pool of objects of one size. Cheap to clone: all clones are the same pool.
 ///
-/// Threads that take and give often get a [`Worker`], which has a cache. The methods here that take and give go
+/// Threads that take and give often get a [`Worker`](crate::pool::Worker), which has a cache. The methods here that take and give go
 /// straight to the backend and can be called from anywhere.
 ///
 /// [`close`](Self::close) the pool to learn what is still out. When the last handle is dropped without, the pool closes

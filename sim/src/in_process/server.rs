@@ -1,20 +1,19 @@
 //! The thread of threaded mode.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::SimError;
 use super::shared::{Shared, lock};
 
 /// Starts the thread that serves doorbells.
-pub(super) fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>, SimError> {
+pub(super) fn start(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let served = Arc::clone(shared);
     let server = thread::Builder::new()
         .name("hwpool-sim".into())
-        .spawn(move || served.serve())
-        .map_err(SimError::Thread)?;
+        .spawn(move || served.serve())?;
     // Set once, here.
     let _ = shared.server.set(server.thread().clone());
     Ok(server)
