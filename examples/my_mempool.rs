@@ -64,8 +64,8 @@ impl Backend for FifoRing {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    register("fifo", |request| {
+    register("my-fifo", |request| {
         Ok(Box::new(FifoRing::with_capacity(request.objects)))
     })?;
-    exercise::run("fifo")
+    exercise::run("my-fifo")
 }
