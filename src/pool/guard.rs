@@ -210,23 +210,17 @@ impl Drop for Guard {
 
 /// Taking from the backend.
 impl Guard {
-    /// Fills `words`; false where the backend has fewer. On false and on errors, what `words` has is void.
+    /// Fills `words` from a store of our own; `None` where [`take_checked`](Self::take_checked) must.
     #[inline(always)]
-    pub(super) fn take(&self, words: &mut [u32]) -> Result<bool, Box<NotTaken>> {
-        if self.is_here()
-            && let Some(taken) = self.store.take(words)
-        {
-            return match taken {
-                Ok(()) => Ok(true),
-                Err(StoreError::Short) => Ok(false),
-                Err(StoreError::Closed) => Err(PoolError::Closed.into()),
-            };
+    pub(super) fn take(&self, words: &mut [u32]) -> Option<Result<(), StoreError>> {
+        match self.is_here() {
+            true => self.store.take(words),
+            false => None,
         }
-        self.take_checked(words)
     }
 
-    /// As [`take`](Self::take), from a backend that may fail or lie, and keeps indices.
-    #[inline(never)]
+    /// Fills `words` from a backend that may fail or lie, and keeps indices; false where it has fewer. On false and on
+    /// errors, what `words` has is void.
     pub(super) fn take_checked(&self, words: &mut [u32]) -> Result<bool, Box<NotTaken>> {
         self.check_usable()?;
         match self.store.dequeue(words) {
@@ -326,31 +320,16 @@ impl Guard {
 
 /// Giving to the backend.
 impl Guard {
-    /// Gives `words`, all or none; false where the backend is closed, and they come late.
+    /// Gives `words` to a store of our own, all or none; `None` where [`give_checked`](Self::give_checked) must.
     #[inline(always)]
-    pub(super) fn give(&self, words: &[u32]) -> Result<bool, Box<Fault>> {
-        if self.is_here()
-            && let Some(put) = self.store.put(words)
-        {
-            return match put {
-                Ok(()) => Ok(true),
-                Err(error) => self.not_put(error),
-            };
-        }
-        with_indices(words, |indices| self.give_checked(indices))
-    }
-
-    /// Sorts out what a store of our own would not have.
-    #[cold]
-    fn not_put(&self, error: StoreError) -> Result<bool, Box<Fault>> {
-        match error {
-            StoreError::Closed => Ok(false),
-            StoreError::Short => Err(self.fault(error.into()).into()),
+    pub(super) fn put(&self, words: &[u32]) -> Option<Result<(), StoreError>> {
+        match self.is_here() {
+            true => self.store.put(words),
+            false => None,
         }
     }
 
-    /// As [`give`](Self::give), to a backend that may fail.
-    #[inline(never)]
+    /// Gives objects to a backend that may fail, all or none; false where it is closed, and they come late.
     pub(super) fn give_checked(&self, indices: &[u32]) -> Result<bool, Box<Fault>> {
         match self.check_usable() {
             Ok(()) => {}
@@ -366,7 +345,7 @@ impl Guard {
         }
     }
 
-    fn fault(&self, error: BackendError) -> GiveFault {
+    pub(super) fn fault(&self, error: BackendError) -> GiveFault {
         give_fault(self.error("enqueue", error))
     }
 

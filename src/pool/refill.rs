@@ -9,7 +9,6 @@ use crate::pool::checked::Place;
 use crate::pool::error::{GiveFault, PoolError};
 use crate::pool::guard::{Fault, Given, Taken};
 use crate::pool::shared::Shared;
-use crate::pool::tls::Hidden;
 
 /// The paths of a worker without a cache, straight to a store of our own, which calls nobody back.
 impl Cache {
@@ -71,18 +70,13 @@ impl Cache {
 /// A cache that nothing else uses meanwhile, not even what the backend calls on this thread.
 pub(super) struct Alone<'worker> {
     cache: &'worker Cache,
-    _hidden: Option<Hidden>,
 }
 
 impl OwnCache {
-    /// Has the cache alone, as its worker; `None` in a child of `fork`.
+    /// Has the cache alone, as its worker, which is hidden where the backend may call back; `None` in a child of `fork`.
     #[inline(always)]
-    pub(super) fn alone(&mut self, shared: &Shared) -> Option<Alone<'_>> {
-        let cache = self.local().cache()?;
-        // A store that calls nobody back drops no buffers.
-        let hidden = || Hidden::new(shared.tag.number());
-        let _hidden = shared.guard.calls_back().then(hidden);
-        Some(Alone { cache, _hidden })
+    pub(super) fn alone(&mut self) -> Option<Alone<'_>> {
+        self.local().briefly()
     }
 }
 
@@ -121,11 +115,9 @@ impl<'worker> Local<'worker> {
     }
 
     /// Has the cache alone as long as no backend is called: who is in the middle of another path has it hidden.
+    #[inline(always)]
     fn briefly(self) -> Option<Alone<'worker>> {
-        Some(Alone {
-            cache: self.cache()?,
-            _hidden: None,
-        })
+        self.cache().map(|cache| Alone { cache })
     }
 }
 

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use hwpool_devices::bus::Iova;
 
 use crate::dma::Memory;
+use crate::pool::backend::StoreError;
 use crate::pool::cache::Tally;
 use crate::pool::checked::{Place, Table};
 use crate::pool::error::{GiveFault, PoolError};
-use crate::pool::guard::{Fault, Given, Guard, NotTaken, Taken, with_indices};
+use crate::pool::guard::{Fault, Given, Guard, Taken, with_indices};
 use crate::pool::lifeline::Lifeline;
 use crate::pool::roster::Roster;
 use crate::pool::slot::{Tag, index_of};
@@ -136,21 +137,49 @@ impl Shared {
     /// Fills `words` with slots; false where the backend has fewer. On false and on errors, what `words` has is void.
     #[inline(always)]
     pub(super) fn dequeue(&self, words: &mut [u32]) -> Taken {
-        self.guard
-            .take(words)
-            .map_err(|fault| self.not_taken(*fault))
+        match self.guard.take(words) {
+            Some(Ok(())) => Ok(true),
+            Some(Err(StoreError::Short)) => Ok(false),
+            Some(Err(StoreError::Closed)) => Err(PoolError::Closed.into()),
+            None => self.dequeue_checked(words),
+        }
     }
 
-    #[cold]
-    fn not_taken(&self, fault: NotTaken) -> Box<PoolError> {
-        self.park(&fault.sound);
-        fault.error.into()
+    /// As [`dequeue`](Self::dequeue), from a backend that may fail or lie.
+    #[inline(never)]
+    fn dequeue_checked(&self, words: &mut [u32]) -> Taken {
+        self.guard.take_checked(words).map_err(|fault| {
+            self.park(&fault.sound);
+            fault.error.into()
+        })
     }
 
     /// Gives slots to the backend, all or none. In a closed pool they come late, and all is well too.
     #[inline(always)]
     pub(super) fn enqueue(&self, words: &[u32]) -> Given {
-        match self.guard.give(words) {
+        match self.guard.put(words) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => self.not_put(words, error),
+            None => self.enqueue_checked(words),
+        }
+    }
+
+    /// Sorts out what a store of our own would not have.
+    #[cold]
+    fn not_put(&self, words: &[u32], error: StoreError) -> Given {
+        match error {
+            StoreError::Closed => {
+                self.late(words.len());
+                Ok(())
+            }
+            StoreError::Short => Err(self.guard.fault(error.into()).into()),
+        }
+    }
+
+    /// As [`enqueue`](Self::enqueue), to a backend that may fail.
+    #[inline(never)]
+    fn enqueue_checked(&self, words: &[u32]) -> Given {
+        match with_indices(words, |indices| self.guard.give_checked(indices)) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 self.late(words.len());

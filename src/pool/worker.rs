@@ -14,7 +14,7 @@ use crate::pool::handle::Pool;
 use crate::pool::refill::{give_in_child, take_in_child};
 use crate::pool::roster::MAX_NAMES;
 use crate::pool::slot::{Slot, slot, words_of};
-use crate::pool::tls;
+use crate::pool::tls::{self, Hidden};
 use crate::pool::uncached::{append, give_buffer, give_tail};
 
 /// One thread's handle of a pool. It caches objects, so that most takes and gives are a few instructions, and has a name
@@ -234,11 +234,13 @@ impl Worker {
     /// # Errors
     /// Where the backend does not take objects; they stay in the cache.
     pub fn flush(&mut self) -> Result<(), GiveFault> {
-        let shared = self.pool.shared();
-        let flushed = match self.cache.alone(shared) {
-            Some(mut cache) => cache.flush_all(shared),
-            None => give_in_child(),
-        };
+        let flushed = self.hidden(|worker| {
+            let shared = worker.pool.shared();
+            match worker.cache.alone() {
+                Some(mut cache) => cache.flush_all(shared),
+                None => give_in_child(),
+            }
+        });
         flushed.map_err(|fault| fault.fault)
     }
 
@@ -274,8 +276,16 @@ impl Worker {
 
     #[inline(never)]
     fn take_slow(&mut self, words: &mut [u32]) -> Taken {
+        if self.pool.shared().guard.calls_back() {
+            return self.hidden(|worker| worker.take_alone(words));
+        }
+        self.take_alone(words)
+    }
+
+    #[inline(always)]
+    fn take_alone(&mut self, words: &mut [u32]) -> Taken {
         let shared = self.pool.shared();
-        match self.cache.alone(shared) {
+        match self.cache.alone() {
             Some(mut cache) => cache.take(shared, words),
             None => take_in_child(),
         }
@@ -306,10 +316,27 @@ impl Worker {
     fn give_slow(&mut self, words: &[u32]) -> Given {
         let shared = self.pool.shared();
         shared.check_tags(words)?;
-        match self.cache.alone(shared) {
+        if shared.guard.calls_back() {
+            return self.hidden(|worker| worker.give_alone(words));
+        }
+        self.give_alone(words)
+    }
+
+    #[inline(always)]
+    fn give_alone(&mut self, words: &[u32]) -> Given {
+        let shared = self.pool.shared();
+        match self.cache.alone() {
             Some(mut cache) => cache.give(shared, words),
             None => give_in_child(),
         }
+    }
+
+    /// Acts while this worker is hidden from what a backend calls. Out of line: a store that calls nobody back needs none
+    /// of it, and saves no registers for it.
+    #[inline(never)]
+    fn hidden<T>(&mut self, act: impl FnOnce(&mut Worker) -> T) -> T {
+        let _hidden = Hidden::new(self.pool.shared().tag.number());
+        act(self)
     }
 }
 
