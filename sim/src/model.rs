@@ -2,6 +2,7 @@
 //! socket, as [`InProcess`](crate::InProcess) puts it behind calls.
 
 mod access;
+mod cell;
 mod doorbells;
 mod time;
 
@@ -25,7 +26,7 @@ use crate::timing;
 use crate::violation::Violation;
 use crate::world::{Parts, World};
 
-pub(crate) use doorbells::Cell;
+pub(crate) use cell::Cell;
 
 /// A register write on its way to the device.
 #[derive(Debug)]

@@ -1,29 +1,10 @@
-//! Doorbells as shared memory: the host stores without a lock, the model looks.
+//! Serving the doorbells that were written as shared memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::Model;
+use super::{Cell, Model};
 use crate::shape::Slot;
-
-/// One hot doorbell as shared memory: written without a lock, looked at by the model.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Cell {
-    pub(crate) value: AtomicU64,
-    /// Writes so far.
-    pub(crate) rings: AtomicU64,
-}
-
-impl Cell {
-    /// Writes the doorbell.
-    #[inline]
-    pub(crate) fn ring(&self, value: u64) {
-        self.value.store(value, Ordering::Relaxed);
-        // SeqCst: publishes the value, and orders it before the look at whether the model sleeps.
-        self.rings.fetch_add(1, Ordering::SeqCst);
-    }
-}
 
 impl Model {
     /// Serves doorbells that were written before an access that has come just now, in threaded mode.
