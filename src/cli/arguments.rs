@@ -9,7 +9,7 @@ use hwpool::host::bind::Journals;
 use hwpool::host::{Reason, Tree};
 use hwpool::vfio::{Bdf, Options};
 
-use super::Usage;
+use super::exit::Usage;
 
 /// Which machine is looked at.
 #[derive(Debug, Args)]

@@ -14,8 +14,10 @@ use hwpool::devices::family::Way;
 use hwpool::pool::{Pool, Slot, Worker};
 use serde_json::{Value, json};
 
+use super::device::DeviceArg;
+use super::exit::Usage;
+use super::output::Output;
 use super::signal::Stop;
-use super::{DeviceArg, Output};
 
 /// Measure time and bus transactions per buffer.
 #[derive(Debug, Args)]
@@ -124,7 +126,7 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     if cases.is_empty() {
         let names: Vec<&str> = all.iter().map(|case| case.name.as_str()).collect();
         let names = names.join(", ");
-        return Err(super::Usage(format!("no case `{}`: there are {names}", args.only)).into());
+        return Err(Usage(format!("no case `{}`: there are {names}", args.only)).into());
     }
     let mut lines = Vec::new();
     'cases: for case in cases {

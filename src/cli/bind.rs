@@ -11,7 +11,8 @@ use nix::sys::signal::{Signal, raise};
 use serde_json::{Value, json};
 
 use super::arguments::{JournalArg, Machine, Overrides, bdf, text, user};
-use super::{Output, Usage};
+use super::exit::Usage;
+use super::output::Output;
 
 /// Take a function for vfio-pci, with a way back.
 ///

@@ -4,9 +4,8 @@ use clap::Args;
 use hwpool::host::{Function, Openers, Tree, Usage};
 use serde_json::{Value, json};
 
-use super::Output;
 use super::arguments::Machine;
-use super::output::Colour;
+use super::output::{Colour, Output};
 
 /// List PCI functions: ids, driver, IOMMU group, link, use.
 ///

@@ -4,9 +4,8 @@ use clap::Args;
 use hwpool::host::doctor::{Question, Row, Verdict, examine};
 use serde_json::{Value, json};
 
-use super::Output;
 use super::arguments::{Machine, bdf, size};
-use super::output::Colour;
+use super::output::{Colour, Output};
 
 /// Check what keeps hwpool from a function, and what to do about it.
 ///

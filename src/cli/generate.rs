@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, Subcommand};
+use clap::{Args, Command, Subcommand};
 use clap_complete::Shell;
 use serde_json::json;
 
-use super::{Cli, Output};
+use super::output::Output;
 
 /// Make man pages, or completions for a shell.
 #[derive(Debug, Args)]
@@ -38,16 +38,17 @@ enum What {
     },
 }
 
-pub(crate) fn run(args: &Generate, output: Output) -> anyhow::Result<()> {
+/// Makes what is asked for from the whole command line.
+pub(crate) fn run(args: &Generate, whole: Command, output: Output) -> anyhow::Result<()> {
     match &args.what {
-        What::Completions { shell } => completions(*shell, output),
-        What::Man { directory } => man(directory, output),
+        What::Completions { shell } => completions(*shell, &whole, output),
+        What::Man { directory } => man(directory, whole, output),
     }
 }
 
-fn completions(shell: Shell, output: Output) -> anyhow::Result<()> {
+fn completions(shell: Shell, whole: &Command, output: Output) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut shown(&Cli::command()), "hwpool", &mut script);
+    clap_complete::generate(shell, &mut shown(whole), "hwpool", &mut script);
     let script = String::from_utf8(script).context("the completions are no text")?;
     output.print(
         || json!({ "schema": "hwpool.generate/1", "shell": shell.to_string(), "script": script }),
@@ -56,11 +57,11 @@ fn completions(shell: Shell, output: Output) -> anyhow::Result<()> {
 }
 
 /// Returns what help shows of a command: completions would offer the rest, too.
-fn shown(command: &clap::Command) -> clap::Command {
+fn shown(command: &Command) -> Command {
     let arguments = command
         .get_arguments()
         .filter(|argument| !argument.is_hide_set());
-    let copy = clap::Command::new(command.get_name().to_string())
+    let copy = Command::new(command.get_name().to_string())
         .args(arguments.cloned())
         .subcommands(shown_verbs(command).map(shown))
         .disable_help_subcommand(true);
@@ -74,11 +75,10 @@ fn shown(command: &clap::Command) -> clap::Command {
     }
 }
 
-fn man(directory: &Path, output: Output) -> anyhow::Result<()> {
-    let mut command = Cli::command();
-    command.build();
+fn man(directory: &Path, mut whole: Command, output: Output) -> anyhow::Result<()> {
+    whole.build();
     let mut written = Vec::new();
-    write_pages(&command, directory, &mut written)?;
+    write_pages(&whole, directory, &mut written)?;
     output.print(
         || json!({ "schema": "hwpool.generate/1", "files": written }),
         || written.iter().map(|path| format!("{path}\n")).collect(),
@@ -87,7 +87,7 @@ fn man(directory: &Path, output: Output) -> anyhow::Result<()> {
 
 /// Writes the page of a command and those of the verbs below it; what is hidden from help has none.
 fn write_pages(
-    command: &clap::Command,
+    command: &Command,
     directory: &Path,
     written: &mut Vec<String>,
 ) -> anyhow::Result<()> {
@@ -118,19 +118,20 @@ fn keep_lines(page: &str) -> String {
     format!("{before}.SH {name}\n.nf\n{lines}.fi\n{after}")
 }
 
-fn shown_verbs(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
+fn shown_verbs(command: &Command) -> impl Iterator<Item = &Command> {
     let verbs = command.get_subcommands();
     verbs.filter(|verb| !verb.is_hide_set() && verb.get_name() != "help")
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
+    use super::super::Cli;
     use super::*;
 
     /// Calls `each` with every command but the whole, and what it is called.
-    fn verbs(command: &clap::Command, name: &str, each: &mut dyn FnMut(&clap::Command, &str)) {
+    fn verbs(command: &Command, name: &str, each: &mut dyn FnMut(&Command, &str)) {
         for verb in shown_verbs(command) {
             let name = format!("{name} {}", verb.get_name());
             verbs(verb, &name, each);

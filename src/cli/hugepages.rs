@@ -6,8 +6,8 @@ use hwpool::host::hugepages::size_text;
 use hwpool::machine;
 use serde_json::{Value, json};
 
-use super::Output;
 use super::arguments::{Machine, size};
+use super::output::Output;
 
 /// Show, reserve and release hugepages by NUMA node and size.
 #[derive(Debug, Args)]

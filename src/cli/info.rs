@@ -7,7 +7,8 @@ use hwpool::devices::pci;
 use hwpool::vfio::{Backend, Function};
 use serde_json::{Value, json};
 
-use super::{Output, on};
+use super::device::on;
+use super::output::Output;
 
 pub(crate) fn run(device: &str, output: Output) -> anyhow::Result<()> {
     let Attached { transport, choice } = Attached::open(device)?;

@@ -1,13 +1,16 @@
 //! The command line: `hwpool <verb> [DEVICE]`.
 //!
-//! A file a verb. Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment refused.
+//! A file a verb, or a few that belong together. What they share: `device`, `arguments`, `output`, `watch`, `signal` and
+//! `exit`. Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment refused.
 
 mod arguments;
 mod bench;
 mod bind;
 mod bringup;
+mod device;
 mod devices;
 mod doctor;
+mod exit;
 mod generate;
 mod hugepages;
 mod info;
@@ -21,21 +24,15 @@ mod sim;
 mod soak;
 mod watch;
 
-use std::process::ExitCode;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 
-pub(crate) use output::{Output, ReaderGone};
-
-/// The device that verbs work on where none is named.
-const DEFAULT_DEVICE: &str = "sim:bmu";
-/// The exit code of a command that was given something it can't use.
-const USAGE: u8 = 2;
-/// The exit code of a device or an environment that refused.
-const REFUSED: u8 = 3;
+use device::DeviceArg;
+use exit::Usage;
+pub(crate) use exit::finish;
+use output::Output;
 
 /// Userspace driver for hardware buffer managers.
 #[derive(Debug, Parser)]
@@ -53,11 +50,6 @@ pub(crate) struct Cli {
     child_of: Option<i32>,
     #[command(subcommand)]
     verb: Verb,
-}
-
-/// The kind of device that the default one is.
-fn default_kind() -> &'static str {
-    DEFAULT_DEVICE.trim_start_matches("sim:")
 }
 
 /// Without the blank lines and headings of clap, which would take it beyond 24 lines.
@@ -96,22 +88,6 @@ enum Verb {
     },
 }
 
-/// Does something with an opened transport, of whatever kind it is.
-macro_rules! on {
-    ($transport:expr, $inside:ident => $do:expr) => {
-        hwpool::on_any!(AnyTransport, $transport, $inside => $do)
-    };
-}
-use on;
-
-/// The device that a verb works on.
-#[derive(Debug, Args)]
-pub(crate) struct DeviceArg {
-    /// Address of the device.
-    #[arg(value_name = "DEVICE", default_value = DEFAULT_DEVICE)]
-    device: String,
-}
-
 /// Runs the verb; `Ok(false)` is a check that failed.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
     if let Some(parent) = cli.child_of {
@@ -133,7 +109,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Verb::Bench(bench) => bench::run(bench, output).map(|()| true),
         Verb::Soak(soak) => soak::run(soak, output),
         Verb::Sim(sim) => sim::run(sim, output).map(|()| true),
-        Verb::Generate(generate) => generate::run(&generate, output).map(|()| true),
+        Verb::Generate(generate) => generate::run(&generate, Cli::command(), output).map(|()| true),
         Verb::Help { verb } => help(verb),
     }
 }
@@ -155,35 +131,4 @@ fn help(verb: Vec<String>) -> anyhow::Result<bool> {
         Err(asked_for) => asked_for.exit(),
         Ok(_) => Err(Usage("nothing to help with: see hwpool --help".into()).into()),
     }
-}
-
-/// A mistake in what the command was given, found after parsing.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Usage(pub(crate) String);
-
-/// Turns the result into an exit code, and an error into a line on stderr.
-pub(crate) fn finish(result: anyhow::Result<bool>) -> ExitCode {
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
-        Err(error) => {
-            // Not eprintln!, which panics where stderr is closed.
-            let _ = std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!("hwpool: {error:#}\n"),
-            );
-            ExitCode::from(if is_usage(&error) { USAGE } else { REFUSED })
-        }
-    }
-}
-
-/// Tells whether the error lies in what the user wrote: arguments, or the address of the device.
-fn is_usage(error: &anyhow::Error) -> bool {
-    use hwpool::device::DeviceError;
-    let in_address = error
-        .downcast_ref::<DeviceError>()
-        .is_some_and(DeviceError::is_usage);
-    in_address || error.is::<Usage>()
 }

@@ -7,7 +7,7 @@ use hwpool::devices::family::{Choice, Recognition};
 use hwpool::devices::reg::{Access, Register};
 use serde_json::{Value, json};
 
-use super::Usage;
+use super::exit::Usage;
 use super::watch::{Readings, Shown};
 
 /// Where a register is: `0:0x10` in BAR 0, `config:0x34` in configuration space.

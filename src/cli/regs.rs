@@ -13,9 +13,11 @@ use hwpool::devices::{modules, pci};
 use hwpool::dma::Slice;
 use serde_json::{Value, json};
 
+use super::device::{DeviceArg, default_kind, on};
+use super::exit::Usage;
+use super::output::Output;
 use super::raw::{self, Place, number};
 use super::watch::{Readings, Shown, Watch};
-use super::{DeviceArg, Output, Usage, default_kind, on};
 
 /// List, read and write registers, by name or by place.
 #[derive(Debug, Args)]

@@ -9,8 +9,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use hwpool::report::{INDENT, Report, SCHEMA, html, junit, text};
 
-use super::output::{self, Colour};
-use super::{Output, Usage};
+use super::exit::Usage;
+use super::output::{self, Colour, Output};
 
 /// Make a page, XML or text out of the JSON of a bring-up.
 ///

@@ -11,7 +11,9 @@ use hwpool::devices::reg::Register;
 use hwpool::dma::Slice;
 use serde_json::json;
 
-use super::{DeviceArg, Output, Usage, on};
+use super::device::{DeviceArg, on};
+use super::exit::Usage;
+use super::output::Output;
 
 /// Reset a device, and see that it answers again.
 ///

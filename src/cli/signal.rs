@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use hwpool::devices::bus::BusError;
 use hwpool::vfio::{Notice, Notices};
 
-use super::REFUSED;
+use super::exit::REFUSED;
 
 /// Exit status of a command that a second signal ended: 128 and the number of SIGINT, as shells count.
 const INTERRUPTED: i32 = 130;

@@ -10,8 +10,10 @@ use hwpool::user::server::Server;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
+use super::device::default_kind;
+use super::exit::Usage;
+use super::output::Output;
 use super::signal::Stop;
-use super::{Output, Usage, default_kind};
 
 /// List the models in this program, or serve one to other processes.
 #[derive(Debug, Args)]

@@ -13,9 +13,9 @@ use hwpool::devices::family::Way;
 use hwpool::pool::{Buffer, CloseReport, Pool, Worker};
 use serde_json::json;
 
-use super::output::Colour;
+use super::device::DeviceArg;
+use super::output::{Colour, Output};
 use super::signal::Stop;
-use super::{DeviceArg, Output};
 
 /// Run random traffic and prove that no buffer is lost or doubled.
 #[derive(Debug, Args)]

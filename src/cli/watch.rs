@@ -7,8 +7,7 @@ use hwpool::address::shown;
 use hwpool::device::Attached;
 use serde_json::{Value, json};
 
-use super::Output;
-use super::output;
+use super::output::{self, Output};
 use super::signal::Stop;
 
 /// How often registers are read.

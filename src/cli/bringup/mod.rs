@@ -23,9 +23,11 @@ use hwpool::report::{About, INDENT, lines};
 use hwpool::sim::SimConfig;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::device::DEFAULT_DEVICE;
+use super::exit::Usage;
+use super::output::Output;
 use super::report::Reporting;
 use super::signal::Stop;
-use super::{DEFAULT_DEVICE, Output, Usage};
 
 /// Prove a device layer by layer.
 ///
