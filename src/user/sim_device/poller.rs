@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Shared, lock};
+use super::shared::{Shared, lock};
 
 /// Empty looks before the thread gives up its core, and before it sleeps.
 const SPINS: u32 = 4_000;
