@@ -1,8 +1,5 @@
 //! The error registers (SPEC 4.4).
 
-use super::Bmu;
-use crate::world::World;
-
 /// Kinds of error; the number is the bit.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 #[repr(u8)]
@@ -80,7 +77,7 @@ impl Errors {
     }
 
     /// Notes one error; returns whether its bit is new and enabled.
-    fn note(&mut self, kind: ErrorKind, record: u64, address: u64) -> bool {
+    pub(super) fn note(&mut self, kind: ErrorKind, record: u64, address: u64) -> bool {
         let count = &mut self.count[kind as usize];
         *count = (*count + 1).min(COUNT_LIMIT);
         if self.record == 0 {
@@ -98,62 +95,6 @@ pub(super) fn clear_errors(error: &mut u32, address: &mut u64, bits: u32) {
     *error &= !bits;
     if *error == 0 {
         *address = 0;
-    }
-}
-
-impl Bmu {
-    /// Reports an error: bit, count, record, interrupt.
-    #[cold]
-    pub(super) fn error(
-        &mut self,
-        world: &mut World,
-        kind: ErrorKind,
-        source: Source,
-        owner: Owner,
-        address: u64,
-    ) {
-        let (pool, portal) = match owner {
-            Owner::Device => (0, 0),
-            Owner::Pool(pool) => (pool, 0),
-            Owner::Portal(portal) => (self.portals[usize::from(portal)].pool as u16, portal),
-            Owner::PoolByPortal(pool, portal) => (pool, portal),
-        };
-        let record = 1
-            | u64::from(kind as u8) << 4
-            | u64::from(source as u8) << 8
-            | u64::from(pool) << 16
-            | u64::from(portal) << 24;
-        self.note_owner(kind, owner, address);
-        if self.errors.note(kind, record, address) {
-            self.raise(world, self.errors.vector);
-        }
-    }
-
-    fn note_owner(&mut self, kind: ErrorKind, owner: Owner, address: u64) {
-        let (error, first) = match owner {
-            Owner::Device => return,
-            Owner::Pool(pool) | Owner::PoolByPortal(pool, _) => {
-                let pool = &mut self.pools[usize::from(pool)];
-                (&mut pool.error, &mut pool.error_address)
-            }
-            Owner::Portal(portal) => {
-                let portal = &mut self.portals[usize::from(portal)];
-                (&mut portal.error, &mut portal.error_address)
-            }
-        };
-        if *error == 0 {
-            *first = address;
-        }
-        *error |= kind.bit();
-    }
-
-    /// Raises every kind in `kinds` as if it had happened.
-    pub(super) fn inject(&mut self, world: &mut World, kinds: u32, owner: Owner) {
-        for kind in ErrorKind::ALL {
-            if kinds & kind.bit() != 0 {
-                self.error(world, kind, Source::Injected, owner, 0);
-            }
-        }
     }
 }
 

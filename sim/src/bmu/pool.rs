@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 
 use super::errors::{ErrorKind, clear_errors};
+use crate::faults::FaultKind;
+use crate::world::World;
 
 /// Widest range, in buffers, whose marks are a map; a wider one has few buffers for its size.
 const MAP_LIMIT: u64 = 1 << 27;
@@ -160,6 +162,38 @@ impl Pool {
             return RECOVERED;
         }
         0
+    }
+
+    /// Lets faults change the buffer that is about to be handed out; the true one then stays in the list.
+    pub(super) fn spoil(
+        &mut self,
+        world: &mut World,
+        address: u64,
+        register: &str,
+        index: u16,
+    ) -> u64 {
+        let faults = &mut world.faults;
+        let given = if faults
+            .hit(FaultKind::DuplicateBuffer, register, index)
+            .is_some()
+        {
+            if self.last_out == 0 {
+                address
+            } else {
+                self.last_out
+            }
+        } else if let Some(value) = faults.hit(FaultKind::OutOfRangeBuffer, register, index) {
+            if value == 0 { self.end } else { value }
+        } else if faults
+            .hit(FaultKind::MisalignedBuffer, register, index)
+            .is_some()
+        {
+            return address + if self.stride > 64 { 64 } else { 8 };
+        } else {
+            return address;
+        };
+        self.list.put_back(address);
+        given
     }
 }
 

@@ -2,9 +2,9 @@
 
 use hwpool_devices::bmu::regs::Id;
 
+use super::device::{Bmu, QUIESCE, Task};
 use super::errors::{ErrorKind, Owner, Source};
 use super::portal::State;
-use super::{Bmu, QUIESCE, Task};
 use crate::faults::FaultKind;
 use crate::violation::ViolationKind;
 use crate::world::World;

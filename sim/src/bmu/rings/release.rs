@@ -1,9 +1,10 @@
 //! Doorbells and the release ring (SPEC 6.4).
 
-use super::{Bmu, State, may_dma, phase};
-use crate::bmu::Task;
+use super::sent::may_dma;
+use crate::bmu::device::{Bmu, Task};
 use crate::bmu::errors::{ErrorKind, Owner, Source};
 use crate::bmu::pool::Refusal;
+use crate::bmu::portal::{State, phase};
 use crate::violation::ViolationKind;
 use crate::world::World;
 
@@ -12,7 +13,7 @@ const FETCH: u32 = 4096;
 
 impl Bmu {
     /// Acts on a write of PORTAL_DOORBELL (SPEC 6.4).
-    pub(crate) fn doorbell(&mut self, world: &mut World, portal_id: usize, value: u64) {
+    pub(in crate::bmu) fn doorbell(&mut self, world: &mut World, portal_id: usize, value: u64) {
         match self.portals[portal_id].state {
             State::Running => {}
             State::Halted => return,

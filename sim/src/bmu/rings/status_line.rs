@@ -1,7 +1,10 @@
 //! The status line (SPEC 6.5).
 
-use super::{Bmu, Kind, STOPPED, State, may_dma, store};
+use super::life::STOPPED;
+use super::sent::{Kind, may_dma, store};
+use crate::bmu::device::Bmu;
 use crate::bmu::errors::Source;
+use crate::bmu::portal::State;
 use crate::faults::FaultKind;
 use crate::world::{Sent, Upstream, World};
 

@@ -1,8 +1,9 @@
 //! The acquire ring (SPEC 6.3, 6.4, 6.6).
 
-use super::{Bmu, Kind, State, may_dma, phase};
-use crate::bmu::Task;
+use super::sent::{Kind, may_dma};
+use crate::bmu::device::{Bmu, Task};
 use crate::bmu::errors::Source;
+use crate::bmu::portal::{State, phase};
 use crate::faults::FaultKind;
 use crate::world::{Sent, Upstream, World};
 
