@@ -39,6 +39,8 @@ mod fork;
 #[cfg(feature = "bringup")]
 pub mod host;
 pub mod machine;
+#[cfg(any(feature = "pool", feature = "user"))]
+mod often;
 #[cfg(feature = "pool")]
 pub mod pool;
 #[cfg(feature = "bringup")]

@@ -481,6 +481,22 @@ fn soak_conserves_and_prints_its_seed() {
     assert!(soak["pairs"].as_u64().unwrap() > 1000);
 }
 
+/// A device that goes in mid-run ends the run for all pools, and says so once, not once a buffer.
+#[test]
+fn soak_ends_at_the_first_pool_that_fails() {
+    let faults =
+        temporary("[[fault]]\nkind = \"gone\"\nregister = \"PORTAL_DOORBELL\"\nnth = 200\n");
+    let address = format!("sim:bmu?faults={}", faults.display());
+    let started = Instant::now();
+    let message = refused(&["soak", &address, "--seconds", "3600"], REFUSED);
+    assert!(started.elapsed() < Duration::from_secs(1800));
+    assert!(message.contains("hwpool: pool "), "{message}");
+    // One line for each of the four pools at most, that of the program, and what was said before.
+    let lines = message.lines().filter(|line| !line.contains("hugepages"));
+    assert!(lines.count() <= 5, "{message}");
+    std::fs::remove_file(faults).unwrap();
+}
+
 #[test]
 fn the_portal_path_reads_no_register_and_rings_rarely() {
     let (code, bench) = json(&["bench", "sim:bmu", "--time", "5", "--only", "portal"]);

@@ -1,8 +1,11 @@
 //! `hwpool soak`: random traffic from several threads, and the proof that no buffer is lost or doubled.
 //!
 //! Each thread stamps every buffer that it takes and looks at the stamp before it gives the buffer back: a buffer that
-//! two hold at once shows. At the end each pool is closed and must find all its buffers.
+//! two hold at once shows. At the end each pool is closed and must find all its buffers. The first pool that fails ends
+//! the run for all.
 
+use std::sync::OnceLock;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -97,7 +100,8 @@ pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
     let pools = pools.collect::<Result<Vec<_>, _>>()?;
     let started = Instant::now();
     let end = started + Duration::from_secs(args.seconds);
-    let tallies = traffic(&pools, &args, || stop.is_wanted() || Instant::now() >= end)?;
+    let traffic = traffic(&pools, &args, || stop.is_wanted() || Instant::now() >= end);
+    let tallies = traffic.inspect_err(|_| abandon(&pools))?;
     let elapsed = started.elapsed();
     let mut rows = Vec::new();
     for (pool, tally) in pools.into_iter().zip(tallies) {
@@ -113,6 +117,13 @@ pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
     Ok(good)
 }
 
+/// Closes all pools after a failure, which is told already: what else they would say comes of it.
+fn abandon(pools: &[Pool]) {
+    for pool in pools {
+        let _ = pool.close();
+    }
+}
+
 struct Row {
     name: String,
     tally: Tally,
@@ -125,40 +136,50 @@ impl Row {
     }
 }
 
-/// Runs threads on all pools until `done`; returns what was done on each pool.
+/// Runs threads on all pools until `done`, or until one of them fails; returns what was done on each pool.
 fn traffic(
     pools: &[Pool],
     args: &Soak,
     done: impl Fn() -> bool + Sync,
 ) -> anyhow::Result<Vec<Tally>> {
-    let done = &done;
-    std::thread::scope(|scope| {
-        let start = |(n, pool): (usize, &'_ Pool)| -> Vec<_> {
-            let pool = pool.clone();
-            (0..args.threads)
-                .map(|thread| {
-                    let pool = pool.clone();
-                    let stamp = (n as u64) << 32 | (thread + 1);
-                    let random = Random(args.seed ^ stamp.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-                    scope.spawn(move || one_thread(&pool, stamp, random, done))
-                })
-                .collect()
+    let failed = OnceLock::new();
+    let over = || failed.get().is_some() || done();
+    let one = |pool: &Pool, stamp: u64| {
+        let random = Random(args.seed ^ stamp.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        one_thread(pool, stamp, random, &over).unwrap_or_else(|error| {
+            // The first one is the cause of what the others meet.
+            let _ = failed.set(error.context(format!("pool {}", pool.name())));
+            Tally::default()
+        })
+    };
+    let one = &one;
+    let tallies = std::thread::scope(|scope| {
+        let start = |(n, pool)| -> Vec<_> {
+            let stamps = (1..=args.threads).map(|thread| (n as u64) << 32 | thread);
+            let start = |stamp| scope.spawn(move || one(pool, stamp));
+            stamps.map(start).collect()
         };
         let running: Vec<_> = pools.iter().enumerate().map(start).collect();
-        let sum = |threads: Vec<std::thread::ScopedJoinHandle<'_, anyhow::Result<Tally>>>| {
-            let mut total = Tally::default();
-            for thread in threads {
-                let tally = thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-                total.taken += tally.taken;
-                total.short += tally.short;
-                total.torn += tally.torn;
-            }
-            Ok(total)
-        };
         running.into_iter().map(sum).collect()
-    })
+    });
+    match failed.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(tallies),
+    }
+}
+
+/// Adds up what the threads of one pool did.
+fn sum(threads: Vec<ScopedJoinHandle<'_, Tally>>) -> Tally {
+    let mut total = Tally::default();
+    for thread in threads {
+        let tally = thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        total.taken += tally.taken;
+        total.short += tally.short;
+        total.torn += tally.torn;
+    }
+    total
 }
 
 fn one_thread(

@@ -9,6 +9,7 @@ use hwpool_devices::bus::Iova;
 use crate::device::Device;
 use crate::dma::{Memory, MemoryRequest, Pages};
 use crate::fork::Wiped;
+use crate::often::Often;
 use crate::pool::backend::{Backend, BackendError, BackendRequest};
 use crate::pool::error::CreateError;
 use crate::pool::guard::{Guard, Parts};
@@ -203,6 +204,8 @@ impl PoolBuilder {
             roster: Mutex::new(Roster::new()),
             parked: Mutex::default(),
             direct: Direct::default(),
+            kept: Often::default(),
+            strays: Often::default(),
         });
         pool.set_checked(self.checked);
         Ok(pool)

@@ -16,6 +16,7 @@ impl Shared {
         self.shut()?;
         let drained = self.guard.drain();
         let parked = std::mem::take(&mut *self.parked());
+        self.tell_counts();
         let mut found = Found::new(self.guard.objects);
         parked.iter().for_each(|&index| found.add(index, true));
         for &index in drained.iter().flatten() {
@@ -32,6 +33,17 @@ impl Shared {
                 report: Box::new(report),
                 cause: cause.into(),
             }),
+        }
+    }
+
+    /// Says how often there was what was logged the first time only.
+    fn tell_counts(&self) {
+        let pool = &self.guard.pool;
+        if let Some(drops) = self.kept.take() {
+            tracing::warn!(pool, drops, "objects were parked when they were dropped");
+        }
+        if let Some(drops) = self.strays.take() {
+            tracing::error!(pool, drops, "buffers were dropped that were not out");
         }
     }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use hwpool_devices::bus::Iova;
 
 use crate::dma::Memory;
+use crate::often::Often;
 use crate::pool::backend::StoreError;
 use crate::pool::cache::Tally;
 use crate::pool::checked::{Place, Table};
@@ -40,6 +41,9 @@ pub(super) struct Shared {
     /// Objects by index that the backend would not have; the pool keeps them until it closes.
     pub(super) parked: Mutex<Vec<u32>>,
     pub(super) direct: Direct,
+    /// Objects that could not be given back by a drop, and drops of what was not out.
+    pub(super) kept: Often,
+    pub(super) strays: Often,
 }
 
 /// Counters of what goes past the caches, and of what comes late.
@@ -197,8 +201,12 @@ impl Shared {
         if let Err(fault) = self.enqueue(words)
             && fault.kept
         {
-            let pool = &self.guard.pool;
-            tracing::warn!(pool, objects = words.len(), fault = %fault.fault, "objects are parked until close");
+            // That a pool is poisoned was told when it happened, with the cause.
+            let is_news = !matches!(fault.fault, GiveFault::Poisoned { .. });
+            if is_news && self.kept.is_first() {
+                let pool = &self.guard.pool;
+                tracing::warn!(pool, objects = words.len(), fault = %fault.fault, "objects are parked until close; more are counted there");
+            }
             with_indices(words, |indices| self.park(indices));
         }
     }

@@ -121,10 +121,11 @@ impl Mappings {
             .iter()
             .map(|(iova, held)| (*iova, held.len))
             .collect();
-        for (iova, len) in left {
-            if let Err(error) = self.unmap(Iova(iova), len) {
-                tracing::warn!("a mapping is left to the kernel to remove: {error}");
-            }
+        let failed = (left.into_iter()).filter_map(|(iova, len)| self.unmap(Iova(iova), len).err());
+        let failed: Vec<_> = failed.collect();
+        if let Some(first) = failed.first() {
+            let count = failed.len();
+            tracing::warn!("{count} mappings are left to the kernel to remove, first: {first}");
         }
     }
 

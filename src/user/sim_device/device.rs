@@ -10,6 +10,7 @@ use hwpool_sim::{Counters, Mode, Model, SimConfig, SimError, Violation};
 use super::doorbells::Doorbells;
 use super::poller;
 use super::shared::{Shared, lock};
+use crate::often::Often;
 use crate::user::server::Lines;
 
 /// Why a model can't be served.
@@ -34,6 +35,9 @@ pub struct SimDevice {
     thread: Option<JoinHandle<()>>,
     /// Mappings that the model was given.
     pub(super) given: BTreeSet<u64>,
+    /// Mappings of this client's in files that are slow to reach, and those that were refused.
+    pub(super) copied: Often,
+    pub(super) refused: Often,
 }
 
 /// Looks at a served model from outside.
@@ -72,6 +76,8 @@ impl SimDevice {
             shared,
             thread: Some(thread),
             given: BTreeSet::new(),
+            copied: Often::default(),
+            refused: Often::default(),
         })
     }
 

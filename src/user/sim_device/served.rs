@@ -105,14 +105,14 @@ impl Served for SimDevice {
         };
         let iova = Iova(mapping.iova);
         let copied = can_be_shortened(source.file) && !is_huge(source.file).map_err(os)?;
-        if copied {
-            tracing::warn!(%iova, "DMA memory in a file that is no memfd sealed with F_SEAL_SHRINK is slow to reach");
+        if copied && self.copied.is_first() {
+            tracing::warn!(%iova, "DMA memory in a file that is no memfd sealed with F_SEAL_SHRINK is slow to reach; more such mappings are counted until the client goes");
         }
         let mapped = self.shared.with(Watched::All, |model| match copied {
             true => model.dma_map_copied(iova, source),
             false => model.dma_map(iova, source),
         });
-        mapped.map_err(|error| refused_mapping(&error))?;
+        mapped.map_err(|error| self.refused_mapping(&error))?;
         self.given.insert(mapping.iova);
         Ok(())
     }
@@ -144,6 +144,7 @@ impl Served for SimDevice {
     }
 
     fn disconnected(&mut self) {
+        self.tell_counts();
         let found = self.shared.collect_violations();
         let mut counts: Vec<(&Violation, usize)> = Vec::new();
         for violation in &found {
@@ -162,6 +163,28 @@ impl Served for SimDevice {
 }
 
 impl SimDevice {
+    /// Says how often the client did what was logged the first time only.
+    fn tell_counts(&self) {
+        if let Some(count) = self.copied.take() {
+            tracing::warn!("{count} mappings of the client's were in files that are slow to reach");
+        }
+        if let Some(count) = self.refused.take() {
+            tracing::warn!("{count} DMA mappings of the client's were refused");
+        }
+    }
+
+    fn refused_mapping(&self, error: &DmaError) -> Errno {
+        if self.refused.is_first() {
+            tracing::warn!(%error, "a DMA mapping was refused; more are counted until the client goes");
+        }
+        match error {
+            DmaError::Exists { .. } => Errno::EEXIST,
+            DmaError::NoEntries { .. } => Errno::ENOSPC,
+            DmaError::Os { errno, .. } if *errno != 0 => Errno(*errno),
+            _ => Errno::EINVAL,
+        }
+    }
+
     /// Reads any number of bytes, by the widest accesses that are aligned.
     fn read_config(&mut self, offset: u64, data: &mut [u8]) {
         self.shared.with(Watched::All, |model| {
@@ -226,14 +249,4 @@ fn refusal(error: BusError) -> Errno {
 
 fn os(error: std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno)
-}
-
-fn refused_mapping(error: &DmaError) -> Errno {
-    tracing::warn!(%error, "a DMA mapping was refused");
-    match error {
-        DmaError::Exists { .. } => Errno::EEXIST,
-        DmaError::NoEntries { .. } => Errno::ENOSPC,
-        DmaError::Os { errno, .. } if *errno != 0 => Errno(*errno),
-        _ => Errno::EINVAL,
-    }
 }
