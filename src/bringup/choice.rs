@@ -63,9 +63,10 @@ impl FromStr for Class {
 /// The rungs that shall be run, by class and by name. A name is an id, such as `portal.unique`, or a rung's number.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// Rungs of this class and of milder ones.
-    pub class: Class,
-    /// These alone and those that they need, of whatever class; all of the class where it is empty.
+    /// Rungs of this class and of milder ones. `None`: those that are named, of whatever class, or where none is, those up
+    /// to the default class.
+    pub class: Option<Class>,
+    /// These alone and those that they need; all of the class where it is empty.
     pub only: Vec<String>,
     /// None of these.
     pub skip: Vec<String>,
@@ -117,9 +118,29 @@ impl Choice {
         }
         if !self.only.is_empty() {
             let is_chosen = self.chosen(rungs).contains(&id);
-            return (!is_chosen).then(|| format!("not chosen: only {}", self.only.join(", ")));
+            if !is_chosen {
+                return Some(format!("not chosen: only {}", self.only.join(", ")));
+            }
         }
-        (class > self.class).then(|| format!("not chosen: it is {class}; --only {id} runs it"))
+        (class > self.sharpest()).then(|| self.too_sharp(rung))
+    }
+
+    /// Returns the sharpest class that is run.
+    fn sharpest(&self) -> Class {
+        let unsaid = match self.only.is_empty() {
+            true => Class::default(),
+            false => Class::OptIn,
+        };
+        self.class.unwrap_or(unsaid)
+    }
+
+    /// Says that a rung is of too sharp a class, and what would run it.
+    fn too_sharp(&self, rung: &Named) -> String {
+        let Named { id, class, .. } = rung;
+        match self.only.is_empty() {
+            true => format!("not chosen: it is {class}; --only {id} runs it"),
+            false => format!("not chosen: it is {class}; --class {class} runs it"),
+        }
     }
 
     /// Returns the ids of the named rungs and of those that they rest on.
@@ -175,7 +196,7 @@ mod tests {
         assert_eq!(chosen(&Choice::default()), ["low", "middle", "high"]);
         for (class, count) in Class::ALL.into_iter().zip(1..) {
             let choice = Choice {
-                class,
+                class: Some(class),
                 ..Choice::default()
             };
             assert_eq!(chosen(&choice).len(), count, "{class}");
@@ -187,7 +208,7 @@ mod tests {
     #[test]
     fn a_name_brings_what_it_rests_on_and_needs_no_class() {
         let choice = |only: &[&str], skip: &[&str]| Choice {
-            class: Class::ReadOnly,
+            class: None,
             only: names(only),
             skip: names(skip),
         };
@@ -197,7 +218,19 @@ mod tests {
         );
         assert_eq!(chosen(&choice(&["2"], &[])), ["low", "middle"]);
         assert_eq!(chosen(&choice(&["2"], &["1"])), ["middle"]);
-        assert_eq!(chosen(&choice(&[], &["low"])), [""; 0]);
+        assert_eq!(chosen(&choice(&[], &["low"])), ["middle", "high"]);
+    }
+
+    #[test]
+    fn a_name_and_a_class_hold_both() {
+        let choice = Choice {
+            class: Some(Class::SafeWrite),
+            only: names(&["high"]),
+            skip: Vec::new(),
+        };
+        assert_eq!(chosen(&choice), ["low", "middle"]);
+        let why = choice.excludes(&RUNGS[2], &RUNGS);
+        assert!(why.is_some_and(|why| why.contains("--class disruptive")));
     }
 
     #[test]

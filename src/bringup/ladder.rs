@@ -65,8 +65,8 @@ impl Choice {
 }
 
 /// Climbs the ladder; `progress` hears of each rung before it is run and of its verdict after. What it breaks with
-/// ends the climb: the rungs that are left are blocked, for that reason. Rungs that were not chosen are skipped, and
-/// nobody hears of them. `kill` is what rung 14 needs; without it that rung is skipped.
+/// ends the climb: the rungs that are left are blocked, for that reason. Of a rung that was not chosen it hears the verdict
+/// alone, which is that it was skipped, and why. `kill` is what rung 14 needs; without it that rung is skipped.
 ///
 /// Blocks until the last rung is done: every wait within has a deadline. The device is left reset and without the
 /// right to DMA, unless no rung was chosen that writes to it: then it is left as it was.
@@ -85,11 +85,12 @@ pub fn run<'a, T: Transport>(
     let mut climb = Climb::new(transport, module, options.clone(), kill, &rungs);
     for rung in &rungs {
         if let Some(why) = options.choice.excludes(&rung.named, &climb.names) {
-            let check = verdict(rung, Status::Skip, Some(why));
-            climb.checks.push(Check {
+            let check = Check {
                 left_out: true,
-                ..check
-            });
+                ..verdict(rung, Status::Skip, Some(why))
+            };
+            climb.end(progress(Progress::End(&check)));
+            climb.checks.push(check);
             continue;
         }
         let (id, title) = (rung.named.id, rung.title);

@@ -133,7 +133,7 @@ impl Plan {
 
     fn choice(&self, before: Choice) -> Choice {
         Choice {
-            class: self.class.unwrap_or(before.class),
+            class: self.class.or(before.class),
             only: self.only.clone(),
             skip: self.skip.clone(),
         }

@@ -118,6 +118,7 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     let slice = Duration::from_millis(args.time) / SLICES;
     let stop = Stop::on_signal()?;
     let device = Device::open(&args.device.device)?;
+    let is_model = device.model().is_some();
     let (all, objects) = (cases(&device), objects(&device) as usize);
     drop(device);
     let cases: Vec<&Case> = (all.iter())
@@ -132,7 +133,7 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     'cases: for case in cases {
         let line = |text: &str| output.line(output.fold(text, INDENT));
         line(&format!("{}: {}", case.name, case.about))?;
-        line(HEADER)?;
+        line(header(is_model))?;
         for threads in THREADS {
             for bulk in BULKS {
                 if stop.is_wanted() {
@@ -160,8 +161,16 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
 
 /// Where lines go on that a terminal is too narrow for.
 const INDENT: usize = 10;
-const HEADER: &str =
-    "  threads bulk   ns/pair  Mpairs/s   reads  writes  doorbells  DMA bytes  modelled ns";
+
+/// Names the columns: those that a model counts are there for a model in this process alone.
+fn header(is_model: bool) -> &'static str {
+    match is_model {
+        true => {
+            "  threads bulk   ns/pair  Mpairs/s   reads  writes  doorbells  DMA bytes  modelled ns"
+        }
+        false => "  threads bulk   ns/pair  Mpairs/s",
+    }
+}
 
 /// What was measured of one case at one bulk size.
 struct Line {

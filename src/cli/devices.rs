@@ -1,7 +1,7 @@
 //! `hwpool devices`: which PCI functions there are, who has them, and what for.
 
 use clap::Args;
-use hwpool::host::{Function, Openers, Tree, Usage};
+use hwpool::host::{Function, Names, Openers, Tree, Usage};
 use serde_json::{Value, json};
 
 use super::arguments::Machine;
@@ -23,14 +23,15 @@ pub(crate) struct Devices {
 pub(crate) fn run(args: &Devices, output: Output) -> anyhow::Result<()> {
     let tree = args.machine.tree();
     let functions = functions(&tree, args.all);
+    let names = Names::read(&tree);
     output.print(
         || {
             let functions = functions
                 .iter()
-                .map(|(function, usage)| function_json(function, usage));
+                .map(|(function, usage)| function_json(function, usage, &names));
             json!({ "schema": "hwpool.devices/1", "functions": functions.collect::<Vec<_>>() })
         },
-        || text(&functions, output),
+        || text(&functions, &names, output),
     )
 }
 
@@ -46,13 +47,13 @@ fn functions(tree: &Tree, all: bool) -> Vec<(Function, Usage)> {
         .collect()
 }
 
-fn function_json(function: &Function, usage: &Usage) -> Value {
+fn function_json(function: &Function, usage: &Usage, names: &Names) -> Value {
     let member = |member: &hwpool::host::Member| json!({ "function": member.bdf.to_string(), "driver": member.driver });
     let bar = |bar: &hwpool::host::Bar| json!({ "bar": bar.index, "bytes": bar.bytes, "start": bar.start, "io_ports": bar.io_ports, "lost": bar.lost });
     json!({
         "function": function.bdf.to_string(),
         "vendor": function.vendor, "device": function.device, "class": function.class, "revision": function.revision,
-        "kind": kind(function.class),
+        "kind": kind(function.class, names), "name": names.device(function.vendor, function.device),
         "driver": function.driver, "driver_override": function.driver_override,
         "group": function.group.as_ref().map(|group| json!({
             "number": group.number, "noiommu": group.noiommu,
@@ -76,18 +77,18 @@ fn function_json(function: &Function, usage: &Usage) -> Value {
     })
 }
 
-fn text(functions: &[(Function, Usage)], output: Output) -> String {
+fn text(functions: &[(Function, Usage)], names: &Names, output: Output) -> String {
     if functions.is_empty() {
         return "no PCI functions\n".into();
     }
     let lines = functions
         .iter()
-        .map(|(function, usage)| function_text(function, usage, output));
+        .map(|(function, usage)| function_text(function, usage, names, output));
     lines.collect()
 }
 
 /// A line of what it is, and lines of what is worth knowing, short enough for 100 columns.
-fn function_text(function: &Function, usage: &Usage, output: Output) -> String {
+fn function_text(function: &Function, usage: &Usage, names: &Names, output: Output) -> String {
     let group = function
         .group
         .as_ref()
@@ -110,7 +111,15 @@ fn function_text(function: &Function, usage: &Usage, output: Output) -> String {
         group,
     );
     let mut note = |line: String| text += &output.fold(&format!("    {line}\n"), 8);
-    note(format!("{}{}", kind(function.class), link_text(function)));
+    names
+        .device(function.vendor, function.device)
+        .into_iter()
+        .for_each(&mut note);
+    note(format!(
+        "{}{}",
+        kind(function.class, names),
+        link_text(function)
+    ));
     for member in function.group.iter().flat_map(|group| &group.others) {
         let driver = member.driver.as_deref().unwrap_or("no driver");
         note(format!("in the group: {} on {driver}", member.bdf));
@@ -146,8 +155,8 @@ fn link_text(function: &Function) -> String {
     }
 }
 
-/// Names the class, as far as it matters here (PCI Code and ID Assignment).
-fn kind(class: u32) -> &'static str {
+/// Names the class, as far as it matters here (PCI Code and ID Assignment); others as the system does.
+fn kind(class: u32, names: &Names) -> &str {
     match (class >> 16, class >> 8 & 0xff) {
         (0x01, 0x08) => "NVMe controller",
         (0x01, _) => "storage controller",
@@ -159,6 +168,6 @@ fn kind(class: u32) -> &'static str {
         (0x0c, 0x03) => "USB controller",
         (0x0c, _) => "serial bus controller",
         (0x12, _) => "accelerator",
-        _ => "other device",
+        _ => names.class(class).unwrap_or("other device"),
     }
 }

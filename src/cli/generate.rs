@@ -32,7 +32,7 @@ enum What {
     /// Write a man page for each verb, and one for all.
     #[command(after_help = "Example: hwpool generate man /usr/local/share/man/man1")]
     Man {
-        /// Directory that they are written to; it is there already.
+        /// Directory that they are written to; it is made where it is missing.
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
@@ -77,6 +77,8 @@ fn shown(command: &Command) -> Command {
 
 fn man(directory: &Path, mut whole: Command, output: Output) -> anyhow::Result<()> {
     whole.build();
+    let made = fs::create_dir_all(directory);
+    made.with_context(|| format!("can't make the directory {}", directory.display()))?;
     let mut written = Vec::new();
     write_pages(&whole, directory, &mut written)?;
     output.print(

@@ -4,6 +4,7 @@ use hwpool::device::{AnyTransport, Attached, recognition};
 use hwpool::devices::bus::{Bar, BusError, DmaLimits, Transport};
 use hwpool::devices::family::{Choice, Fact, Identity, OpenError, Recognition, Rejected};
 use hwpool::devices::pci;
+use hwpool::host::hugepages::size_text;
 use hwpool::vfio::{Backend, Function};
 use serde_json::{Value, json};
 
@@ -218,10 +219,6 @@ fn limit(dma: &DmaLimits) -> Option<u64> {
 }
 
 fn dma_text(dma: &DmaLimits) -> Vec<(&'static str, String)> {
-    let pages = (0..64).filter(|bit| dma.page_sizes >> bit & 1 != 0);
-    let pages: Vec<_> = pages
-        .map(|bit| format!("{} KiB", (1u64 << bit) >> 10))
-        .collect();
     let mut rows: Vec<_> = dma
         .ranges
         .iter()
@@ -231,9 +228,42 @@ fn dma_text(dma: &DmaLimits) -> Vec<(&'static str, String)> {
         "IOMMU",
         format!(
             "pages {}; {} mappings left",
-            pages.join(", "),
+            sizes(dma.page_sizes),
             limit(dma).map_or("any number of".into(), |left| left.to_string()),
         ),
     ));
     rows
+}
+
+/// Names powers of two, of which bit *n* stands for 2ⁿ bytes; a run of more than three by its ends.
+fn sizes(bits: u64) -> String {
+    let mut names = Vec::new();
+    let mut bit = 0;
+    while bit < u64::BITS {
+        let run = (bits >> bit).trailing_ones();
+        match run {
+            0 => bit += 1,
+            1..=3 => names.extend((bit..bit + run).map(|bit| size_text(1 << bit))),
+            _ => names.push(format!(
+                "{} to {} in powers of two",
+                size_text(1 << bit),
+                size_text(1 << (bit + run - 1))
+            )),
+        }
+        bit += run;
+    }
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_page_sizes_is_told_by_its_ends() {
+        assert_eq!(sizes(0x4020_1000), "4 KiB, 2 MiB, 1 GiB");
+        assert_eq!(sizes(!0xfff), "4 KiB to 8 EiB in powers of two");
+        assert_eq!(sizes(0x7000 | 1 << 30), "4 KiB, 8 KiB, 16 KiB, 1 GiB");
+        assert_eq!(sizes(0), "");
+    }
 }

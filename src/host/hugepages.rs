@@ -189,7 +189,14 @@ impl Hugepages {
 
 /// Returns a size as people write it.
 pub fn size_text(bytes: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let units = [
+        (60, "EiB"),
+        (50, "PiB"),
+        (40, "TiB"),
+        (30, "GiB"),
+        (20, "MiB"),
+        (10, "KiB"),
+    ];
     let unit = units
         .iter()
         .find(|(bits, _)| bytes >> bits > 0 && bytes.is_multiple_of(1 << bits));

@@ -10,6 +10,7 @@
 //! | `process.rs`, `limit.rs` | who this process is, what it may do, and how much of it |
 //! | `openers.rs` | who has device nodes open |
 //! | `mounts.rs`, `routes.rs` | what hangs on a disk or on a network interface |
+//! | `names.rs` | what vendors, devices and classes are called |
 //!
 //! It is at the bottom of this crate: [`vfio`](crate::vfio), [`dma`](crate::dma) and [`host`](crate::host) read the machine
 //! through it, and it knows none of them. Everything reads a [`Tree`], so that tests give a directory that looks like a
@@ -29,6 +30,8 @@ mod limit;
 mod memory;
 #[cfg(feature = "bringup")]
 mod mounts;
+#[cfg(feature = "bringup")]
+mod names;
 mod openers;
 mod page;
 mod pagemap;
@@ -43,6 +46,8 @@ mod tree;
 pub use bdf::{Bdf, NotAnAddress};
 pub use function::{Bar, Function, Group, Link, Member, Sriov};
 pub use hugepages::Hugepages;
+#[cfg(feature = "bringup")]
+pub use names::Names;
 pub use openers::{Opener, Openers};
 pub use page::PageSize;
 pub use tree::{Permissions, Tree};

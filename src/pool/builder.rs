@@ -175,10 +175,10 @@ impl PoolBuilder {
     ///
     /// # Errors
     /// Where what was asked for makes no sense, or can't be had; nothing is left behind then.
-    pub fn build(self) -> Result<Pool, CreateError> {
+    pub fn build(mut self) -> Result<Pool, CreateError> {
         let stride = self.check()?;
         let cache = self.check_cache()?;
-        let maker = registry::find(&self.name, &self.backend)?;
+        let maker = self.find_maker(stride)?;
         let tag = Tag::acquire().ok_or_else(|| CreateError::TooManyPools {
             pool: self.name.clone(),
         })?;
@@ -216,9 +216,9 @@ impl PoolBuilder {
     ///
     /// # Errors
     /// As [`build`](Self::build).
-    pub fn build_raw(self) -> Result<RawPool, CreateError> {
+    pub fn build_raw(mut self) -> Result<RawPool, CreateError> {
         let stride = self.check()?;
-        let maker = registry::find(&self.name, &self.backend)?;
+        let maker = self.find_maker(stride)?;
         let memory = self.allocate(stride)?;
         let capacity = self.capacity.unwrap_or(self.objects).clamp(1, self.objects);
         let store = self.make_store(&maker, &memory, stride, capacity)?;
@@ -230,6 +230,22 @@ impl PoolBuilder {
             stride,
             memory,
         })
+    }
+
+    /// Finds what makes the backend. A device that it lies in is the pool's from then on, and is asked whether it can hold
+    /// the objects before any memory is taken for them.
+    fn find_maker(&mut self, stride: usize) -> Result<Maker, CreateError> {
+        let maker = registry::find(&self.name, &self.backend, self.device.as_ref())?;
+        if let Some(device) = &maker.device {
+            let checked = device.limits().check(self.objects, stride as u64);
+            checked.map_err(|cause| CreateError::Backend {
+                pool: self.name.clone(),
+                backend: self.backend.clone(),
+                cause: cause.into(),
+            })?;
+            self.device = Some(device.clone());
+        }
+        Ok(maker)
     }
 
     fn guard(

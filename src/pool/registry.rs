@@ -21,6 +21,8 @@ pub(super) struct Maker {
     pub(super) make: Factory,
     /// Whether memory safety may rest on what these backends say.
     pub(super) trusted: bool,
+    /// The device that they lie in; `None` for those in software.
+    pub(super) device: Option<Device>,
 }
 
 impl Maker {
@@ -29,7 +31,21 @@ impl Maker {
         F: Fn(&BackendRequest<'_>) -> Result<Box<dyn Backend>, BoxError> + Send + Sync + 'static,
     {
         let make = Arc::new(move |request: &BackendRequest<'_>| make(request).map(Store::Other));
-        Maker { make, trusted }
+        Maker {
+            make,
+            trusted,
+            device: None,
+        }
+    }
+
+    /// Makes backends on `device`, whose objects travel `way`: the device's best one where none is named.
+    fn in_device(device: Device, way: Option<&'static str>) -> Maker {
+        let opened = device.clone();
+        // Trusted: the driver's ledger has checked each object that the device hands out.
+        Maker {
+            device: Some(device),
+            ..Maker::new(move |request| device::make(&opened, way, request), true)
+        }
     }
 }
 
@@ -90,7 +106,7 @@ fn add(name: &str, maker: Maker) -> Result<(), RegisterError> {
         });
     }
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    if built_in(name).is_some() || registered.iter().any(|entry| entry.name == name) {
+    if is_built_in(name) || registered.iter().any(|entry| entry.name == name) {
         return Err(RegisterError::Duplicate {
             name: name.to_owned(),
         });
@@ -102,10 +118,30 @@ fn add(name: &str, maker: Maker) -> Result<(), RegisterError> {
     Ok(())
 }
 
-/// Finds the maker of `backend` for `pool`.
-pub(super) fn find(pool: &str, backend: &str) -> Result<Maker, CreateError> {
-    if backend.contains(':') {
-        return Ok(on_device_at(backend));
+/// Finds the maker of `backend` for `pool`. One that lies in a device has it open: `given`, or where that is `None`, a model.
+pub(super) fn find(
+    pool: &str,
+    backend: &str,
+    given: Option<&Device>,
+) -> Result<Maker, CreateError> {
+    let in_device = match backend.contains(':') {
+        // Opened for the pool alone.
+        true => Some(
+            Device::open(backend)
+                .map_err(BoxError::from)
+                .map(|device| (device, None)),
+        ),
+        false => hardware()
+            .find(|(_, way)| way.backend == backend)
+            .map(|(kind, way)| Ok((device_of(pool, kind, way.name, given)?, Some(way.name)))),
+    };
+    if let Some(found) = in_device {
+        let maker = found.map(|(device, way)| Maker::in_device(device, way));
+        return maker.map_err(|cause| CreateError::Backend {
+            pool: pool.to_owned(),
+            backend: backend.to_owned(),
+            cause,
+        });
     }
     let registered = || {
         let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +150,7 @@ pub(super) fn find(pool: &str, backend: &str) -> Result<Maker, CreateError> {
             .find(|entry| entry.name == backend)
             .map(|entry| entry.maker.clone())
     };
-    built_in(backend)
+    software(backend)
         .or_else(registered)
         .ok_or_else(|| CreateError::UnknownBackend {
             pool: pool.to_owned(),
@@ -123,28 +159,18 @@ pub(super) fn find(pool: &str, backend: &str) -> Result<Maker, CreateError> {
         })
 }
 
-/// Makes backends on the device at `address`, such as `user:/run/board.sock`, opened for the pool alone.
-fn on_device_at(address: &str) -> Maker {
-    let address = address.to_owned();
-    // Trusted: the driver's ledger has checked each object that the device hands out.
-    Maker::new(
-        move |request| device::make(&Device::open(&address)?, None, request),
-        true,
-    )
-}
-
-/// Makes backends on the device that the pool was given, or on a model where it was given none.
-fn on_device(kind: &'static str, way: &'static str) -> Factory {
-    Arc::new(move |request| {
-        let device = match &request.device {
-            Some(device) if device.about().name != kind => {
-                return Err(other_kind(device, kind, way).into());
-            }
-            Some(device) => device.clone(),
-            None => model_of(kind, request.pool)?,
-        };
-        device::make(&device, Some(way), request).map(Store::Other)
-    })
+/// Returns the device that the pool was given, or a model where it was given none.
+fn device_of(
+    pool: &str,
+    kind: &str,
+    way: &str,
+    given: Option<&Device>,
+) -> Result<Device, BoxError> {
+    match given {
+        Some(device) if device.about().name != kind => Err(other_kind(device, kind, way).into()),
+        Some(device) => Ok(device.clone()),
+        None => model_of(kind, pool),
+    }
 }
 
 /// Says that a backend is none of this kind of device, and which ones are.
@@ -175,19 +201,20 @@ fn hardware() -> impl Iterator<Item = (&'static str, &'static Way)> {
     kinds.flat_map(|kind| kind.ways.iter().map(|way| (kind.name, way)))
 }
 
-fn built_in(name: &str) -> Option<Maker> {
+fn is_built_in(name: &str) -> bool {
+    software(name).is_some() || hardware().any(|(_, way)| way.backend == name)
+}
+
+fn software(name: &str) -> Option<Maker> {
     let make: Factory = match name {
         RING => Arc::new(|request| Ok(Store::Ring(Ring::new(request.capacity)))),
         STACK => Arc::new(|request| Ok(Store::Stack(Stack::new(request.capacity)))),
-        _ => {
-            let (kind, way) = hardware().find(|(_, way)| way.backend == name)?;
-            on_device(kind, way.name)
-        }
+        _ => return None,
     };
-    // Trusted: the software ones copy words in and out under a reservation or a lock and invent none; of those in
-    // a device the driver's ledger has checked each.
+    // Trusted: they copy words in and out under a reservation or a lock and invent none.
     Some(Maker {
         make,
         trusted: true,
+        device: None,
     })
 }

@@ -295,9 +295,13 @@ pub(super) fn hint(call: &str, errno: Errno) -> String {
         ("VFIO_SET_IOMMU", Errno::ENODEV) => {
             "no module for this IOMMU: `modprobe vfio_iommu_type1`"
         }
-        ("VFIO_SET_IOMMU" | "VFIO_DEVICE_ATTACH_IOMMUFD_PT", Errno::EPERM) => {
+        ("VFIO_SET_IOMMU", Errno::EPERM) => {
             "the platform can't isolate interrupts (no interrupt remapping): switch it on in the firmware; \
-             allow_unsafe_interrupts=1 gives the isolation up"
+             allow_unsafe_interrupts=1 of the module vfio_iommu_type1 gives the isolation up"
+        }
+        ("VFIO_DEVICE_ATTACH_IOMMUFD_PT", Errno::EPERM) => {
+            "the platform can't isolate interrupts (no interrupt remapping): switch it on in the firmware; \
+             allow_unsafe_interrupts=1 of the module iommufd gives the isolation up"
         }
         ("VFIO_SET_IOMMU", Errno::EBUSY) => "the group is in use by another process",
         ("VFIO_GROUP_GET_DEVICE_FD" | "VFIO_DEVICE_BIND_IOMMUFD", Errno::EBUSY) => {

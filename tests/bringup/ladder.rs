@@ -21,7 +21,7 @@ fn options(class: Class) -> Options {
     Options {
         soak: Duration::from_millis(50),
         choice: Choice {
-            class,
+            class: Some(class),
             ..Choice::default()
         },
         ..Options::default()
@@ -231,6 +231,7 @@ fn a_device_that_keeps_dma_faults_to_itself_fails() {
     let fault = Fault::new(FaultKind::Stuck).on("ERR_STATUS").times(0);
     model.inject(fault).expect("it can happen");
     let mut options = options(Class::Disruptive);
+    options.choice.class = None;
     options.choice.only = vec!["11".into()];
     let report = climb(&model, &options);
     assert_eq!(with(&report, Status::Fail), ["dma.unmapped"]);

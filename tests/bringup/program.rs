@@ -265,9 +265,22 @@ fn rungs_are_chosen() {
     assert!(out.contains("3 passed, 0 failed, 13 skipped"), "{out}");
     let (out, _) = place.ends(OK, &["bringup", "--only", "3"]);
     assert!(
-        out.contains("regs.scratch") && !out.contains("reset.verified"),
+        out.contains("3 pass    regs.scratch") && out.contains("skip    reset.verified"),
         "{out}"
     );
+    let both = [
+        "bringup",
+        "--only",
+        "reset.verified",
+        "--class",
+        "safe-write",
+    ];
+    let (out, _) = place.ends(OK, &both);
+    assert!(
+        out.contains("it is disruptive; --class disruptive runs it"),
+        "{out}"
+    );
+    assert!(out.contains("pass    regs.scratch"), "{out}");
     let (out, _) = place.ends(FAILED, &["bringup", "--only", "lists.stale", "--skip", "5"]);
     assert!(out.contains("needs reset.verified"), "{out}");
     let (_, err) = place.ends(USAGE, &["bringup", "--only", "portal.uniq"]);

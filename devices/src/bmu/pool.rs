@@ -306,22 +306,7 @@ impl<T: Transport> Drop for Pool<T> {
 /// Checks a configuration against the device and SPEC 5.1 before anything is written.
 fn check<T: Transport>(bmu: &Bmu<T>, config: &ListConfig) -> Result<Geometry, SetupError> {
     let can = bmu.capabilities();
-    let (min, max) = can.stride;
-    if !(min..=max).contains(&config.stride) || !config.stride.is_multiple_of(Geometry::GRANULE) {
-        return Err(invalid(
-            "stride",
-            config.stride,
-            format!("{min} to {max} bytes in steps of 64"),
-        ));
-    }
-    let most = can.buffers.min(u32::MAX.into());
-    if config.objects == 0 || u64::from(config.objects) > most {
-        return Err(invalid(
-            "number of objects",
-            config.objects.into(),
-            format!("1 to {most}"),
-        ));
-    }
+    bmu.identity().limits.check(config.objects, config.stride)?;
     if config.capacity == 0 || config.capacity > config.objects {
         let allowed = format!("1 to the number of objects, {}", config.objects);
         return Err(invalid("capacity", config.capacity.into(), allowed));

@@ -17,6 +17,16 @@ pub struct Complaint {
     pub names: String,
 }
 
+impl Complaint {
+    /// Says what is wrong with which value; where no bit is set, that the device keeps it to itself.
+    fn about(&self, value: u64) -> String {
+        match self.bits {
+            0 => "its error register reads 0, so that the device does not say why".into(),
+            _ => format!("{self}, offending value {value:#x}"),
+        }
+    }
+}
+
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.names)
@@ -207,7 +217,7 @@ pub enum SetupError {
         found: u64,
     },
     /// The device refused to enable it.
-    #[error("the device refused to enable {of}: {errors}, offending value {value:#x}")]
+    #[error("the device refused to enable {of}: {}", errors.about(*value))]
     Refused {
         /// The pool or portal.
         of: String,
@@ -294,7 +304,7 @@ pub enum Breach {
         held: u32,
     },
     /// What moves the list's objects has halted.
-    #[error("{of} halted: {errors}, offending value {value:#x}")]
+    #[error("{of} halted: {}", errors.about(*value))]
     Halted {
         /// What halted.
         of: String,

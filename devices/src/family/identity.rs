@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::error::SetupError;
+use super::ledger::Geometry;
+
 /// A way in which objects travel between host and device.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub struct Way {
@@ -32,6 +35,33 @@ pub struct Limits {
     pub timeout: Duration,
     /// The names of the ways in which objects can travel on this device, the best first.
     pub ways: Vec<&'static str>,
+}
+
+impl Limits {
+    /// Checks whether one list can have this many objects, so many bytes apart.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Invalid`], with what is allowed.
+    pub fn check(&self, objects: u32, stride: u64) -> Result<(), SetupError> {
+        if !self.stride.contains(&stride) || !stride.is_multiple_of(Geometry::GRANULE) {
+            let (min, max) = (self.stride.start(), self.stride.end());
+            return Err(SetupError::Invalid {
+                what: "stride",
+                value: stride,
+                allowed: format!("{min} to {max} bytes in steps of 64"),
+            });
+        }
+        let most = self.objects.min(u32::MAX.into());
+        if objects == 0 || u64::from(objects) > most {
+            return Err(SetupError::Invalid {
+                what: "number of objects",
+                value: objects.into(),
+                allowed: format!("1 to {most}"),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// What a device is and can do, checked against what its specification allows.

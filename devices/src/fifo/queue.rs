@@ -221,11 +221,8 @@ fn check<T: Transport>(fifo: &Fifo<T>, config: &ListConfig) -> Result<Geometry, 
         value,
         allowed,
     };
-    let depth = fifo.identity().limits.objects;
-    if config.objects == 0 || u64::from(config.objects) > depth {
-        let allowed = format!("1 to {depth}, the depth of the queue");
-        return Err(invalid("number of objects", config.objects.into(), allowed));
-    }
+    let limits = &fifo.identity().limits;
+    limits.check(config.objects, config.stride)?;
     if config.capacity != config.objects {
         let allowed = format!(
             "{}, the number of objects: the device knows no other limit than its depth",

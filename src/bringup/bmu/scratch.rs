@@ -33,7 +33,10 @@ fn answers(bar: &impl Bar) -> Result<u64, Failure> {
 
 /// LIVENESS does not answer with the complement.
 #[derive(Debug, thiserror::Error)]
-#[error("LIVENESS reads {found:#010x} after {written:#010x} was written")]
+#[error(
+    "LIVENESS reads {found:#010x} after {written:#010x} was written, not its complement {:#010x}",
+    !written
+)]
 struct NotAlive {
     written: u32,
     found: u32,

@@ -48,13 +48,8 @@ pub(crate) struct Bringup {
     /// The sharpest class of rungs that are run: read-only, safe-write, disruptive or opt-in [default: disruptive].
     #[arg(long, value_name = "CLASS")]
     class: Option<Class>,
-    /// Only these rungs, by id or number, and those that they need, of whatever class.
-    #[arg(
-        long,
-        value_name = "RUNG,...",
-        value_delimiter = ',',
-        conflicts_with = "class"
-    )]
+    /// Only these rungs, by id or number, and those that they need: of whatever class, where none is given.
+    #[arg(long, value_name = "RUNG,...", value_delimiter = ',')]
     only: Vec<String>,
     /// Not these rungs, by id or number.
     #[arg(long, value_name = "RUNG,...", value_delimiter = ',')]
@@ -139,7 +134,8 @@ impl Bringup {
             false => given.clone(),
         };
         options.choice = Choice {
-            class: self.class.unwrap_or(class),
+            // A plan's class does not hold for rungs that are asked for by name.
+            class: self.class.or(class.filter(|_| self.only.is_empty())),
             only: or(&self.only, only),
             skip: or(&self.skip, skip),
         };

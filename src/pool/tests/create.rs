@@ -15,6 +15,23 @@ fn plain() -> PoolBuilder {
 }
 
 #[test]
+fn a_device_refuses_objects_before_memory_is_taken_for_them() {
+    // 2^47 bytes in objects of 2^31: nobody has so much, and no device such a stride.
+    let device = Device::open("sim:bmu").expect("a model");
+    let huge = Pool::builder("huge").objects(1 << 16).size(1 << 31);
+    for huge in [
+        huge.clone().backend("sim:bmu"),
+        huge.backend("bmu").device(&device),
+    ] {
+        let error = huge.build().expect_err("too large");
+        assert!(
+            matches!(&error, CreateError::Backend { cause, .. } if cause.to_string().contains("stride")),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
 fn each_bad_input_has_its_own_error() {
     assert!(matches!(
         Pool::builder("").objects(1).size(1).build(),
