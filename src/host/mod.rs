@@ -2,7 +2,7 @@
 //!
 //! | file | idea |
 //! | --- | --- |
-//! | `usage.rs` | who uses a function now |
+//! | `usage/` | who uses a function now |
 //! | `doctor/` | checks, each with evidence, cause and remedy |
 //! | `bind/` | plans, journal, and the way back |
 //! | `hugepages.rs` | hugepages, reserved and released |

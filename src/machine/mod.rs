@@ -9,7 +9,8 @@
 //! | `pagemap.rs` | where the pages of this process lie |
 //! | `process.rs`, `limit.rs` | who this process is, what it may do, and how much of it |
 //! | `openers.rs` | who has device nodes open |
-//! | `mounts.rs`, `routes.rs` | what hangs on a disk or on a network interface |
+//! | `mounts.rs`, `filesystems.rs` | what is mounted from a disk, alone or with others |
+//! | `routes.rs` | what hangs on a network interface |
 //! | `names.rs` | what vendors, devices and classes are called |
 //!
 //! It is at the bottom of this crate: [`vfio`](crate::vfio), [`dma`](crate::dma) and [`host`](crate::host) read the machine
@@ -24,6 +25,8 @@
 
 mod bdf;
 mod config;
+#[cfg(feature = "bringup")]
+mod filesystems;
 mod function;
 mod hugepages;
 mod limit;
@@ -54,6 +57,8 @@ pub use tree::{Permissions, Tree};
 
 pub(crate) use bdf::directory;
 pub(crate) use config::{Acs, Config};
+#[cfg(feature = "bringup")]
+pub(crate) use filesystems::{Zfs, is_journal, shared as shared_filesystems, zfs};
 pub(crate) use function::{blocks_group, cdev_path, is_vfio};
 pub(crate) use hugepages::directory as hugepage_directory;
 pub(crate) use limit::Limit;

@@ -9,15 +9,14 @@ use super::Tree;
 /// The tables of this process and of init: other namespaces can't be seen.
 const TABLES: [&str; 2] = ["/proc/self/mountinfo", "/proc/1/mountinfo"];
 
-/// Returns where a disk or partition is mounted, by the number of its device and by the name of the source: file
-/// systems over several disks have a number of their own.
+/// Returns where a disk or partition is mounted, by the number of its device and by the names in the source and in
+/// the options: file systems over several disks have a number of their own, and keep journals elsewhere (`logdev`).
 ///
 /// A line that is not understood may be about any disk, so it counts for this one.
 pub(crate) fn mount_points(tree: &Tree, name: &str) -> BTreeSet<String> {
     let number = tree.text(&format!("/sys/class/block/{name}/dev"));
-    let source = format!("/dev/{name}");
     let is_ours = |mount: &MountInfo| {
-        number.as_ref() == Some(&mount.majmin) || mount.mount_source.as_ref() == Some(&source)
+        number.as_ref() == Some(&mount.majmin) || nodes(mount).any(|node| is_node(tree, node, name))
     };
     let mut points = BTreeSet::new();
     for table in TABLES {
@@ -30,6 +29,20 @@ pub(crate) fn mount_points(tree: &Tree, name: &str) -> BTreeSet<String> {
         }
     }
     points
+}
+
+/// Returns the device nodes that a mount names. Some file systems list several in one word.
+fn nodes(mount: &MountInfo) -> impl Iterator<Item = &str> {
+    let options = mount.super_options.values().flatten();
+    let words = mount.mount_source.iter().chain(options);
+    words
+        .flat_map(|word| word.split(':'))
+        .filter(|node| node.starts_with("/dev/"))
+}
+
+/// Tells whether a node is that of a device, itself or by a link such as `/dev/disk/by-id/...`.
+fn is_node(tree: &Tree, node: &str, name: &str) -> bool {
+    node.strip_prefix("/dev/") == Some(name) || tree.link(node).as_deref() == Some(name)
 }
 
 #[cfg(test)]
@@ -53,6 +66,22 @@ mod tests {
             ["/data\\040disk".to_string(), "/srv".to_string()]
         );
         assert!(mount_points(&machine.tree(), "sdb").is_empty());
+    }
+
+    #[test]
+    fn sources_of_several_devices_and_options_that_name_one() {
+        let machine = FakeMachine::new();
+        machine.link("/dev/disk/by-id/log", "../../sdc");
+        machine.write(
+            "/proc/self/mountinfo",
+            "30 1 0:44 / /several rw - bcachefs /dev/sda:/dev/sdb rw\n\
+             31 1 8:1 / /logged rw - xfs /dev/sdd rw,logdev=/dev/disk/by-id/log,noquota\n",
+        );
+        let points = |name| Vec::from_iter(mount_points(&machine.tree(), name));
+        assert_eq!(points("sdb"), ["/several"]);
+        assert_eq!(points("sdc"), ["/logged"]);
+        assert_eq!(points("sdd"), ["/logged"]);
+        assert!(points("sd").is_empty());
     }
 
     #[test]

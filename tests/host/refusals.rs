@@ -180,6 +180,80 @@ fn a_file_system_with_a_number_of_its_own_is_known_by_its_source() {
     refused(&machine, &[Reason::Mount]);
 }
 
+/// A machine whose idle-looking disk is nvme0n1.
+fn with_disk() -> Machine {
+    let machine = with(&disk());
+    machine.disk(&disk(), "nvme/nvme0/nvme0n1", "259:0");
+    machine
+}
+
+#[test]
+fn the_second_disk_of_a_file_system() {
+    let ours = format!("{}/nvme/nvme0/nvme0n1", home(&disk()));
+    for member in [
+        "/sys/fs/btrfs/12-34/devices/nvme0n1",
+        "/sys/fs/bcachefs/12-34/dev-1/block",
+    ] {
+        let machine = with_disk();
+        machine.link(member, &ours);
+        let words = refused(&machine, &[Reason::Mount]);
+        assert!(words[0].contains("in use somewhere"), "{words:?}");
+        // The table names the first device only.
+        let first = member.replace("nvme0n1", "sda").replace("dev-1", "dev-0");
+        machine.link(&first, "/sys/devices/ata1/block/sda");
+        machine.file(
+            "/proc/self/mountinfo",
+            "30 1 0:44 / /data rw - anyfs /dev/sda rw\n",
+        );
+        let words = refused(&machine, &[Reason::Mount]);
+        assert!(
+            words[0].contains("nvme0n1 is a device of") && words[0].contains("mounted on /data"),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
+fn a_journal_on_a_disk_of_its_own() {
+    let machine = with_disk();
+    machine.file("/proc/fs/jbd2/sda1-8/info", "");
+    refused_none(&machine);
+    machine.file("/proc/fs/jbd2/nvme0n1/info", "");
+    let words = refused(&machine, &[Reason::Mount]);
+    assert!(words[0].contains("journal"), "{words:?}");
+    let machine = with_disk();
+    machine.file(
+        "/proc/self/mountinfo",
+        "30 1 8:1 / /data rw - xfs /dev/sda1 rw,logdev=/dev/nvme0n1,noquota\n",
+    );
+    refused(&machine, &[Reason::Mount]);
+}
+
+#[test]
+fn a_disk_that_may_be_in_a_zfs_pool() {
+    let machine = with_disk();
+    machine.file("/proc/spl/kstat/zfs/tank/state", "ONLINE\n");
+    let words = refused(&machine, &[Reason::Mount]);
+    assert!(words[0].contains("can't be told"), "{words:?}");
+    machine.file("/run/udev/data/b259:0", "E:ID_FS_TYPE=zfs_member\n");
+    let words = refused(&machine, &[Reason::Mount]);
+    assert!(words[0].contains("label of a ZFS pool"), "{words:?}");
+    machine.file("/run/udev/data/b259:0", "E:ID_FS_TYPE=ext4\n");
+    refused_none(&machine);
+}
+
+#[test]
+fn a_loop_on_the_disk() {
+    let machine = with_disk();
+    machine.file("/sys/class/block/loop0/loop/backing_file", "/dev/nvme0n1\n");
+    machine.file("/sys/class/block/loop0/dev", "7:0\n");
+    machine.file(
+        "/proc/self/mountinfo",
+        "30 1 7:0 / /data rw - ext4 /dev/loop0 rw\n",
+    );
+    refused(&machine, &[Reason::Mount, Reason::Holder]);
+}
+
 #[test]
 fn a_volume_on_the_disk_with_swap_in_it() {
     let machine = with(&disk());

@@ -1,0 +1,93 @@
+//! Names of what speaks against taking a function.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A reason not to take a function from its driver. Each can be overridden by its name, for itself alone.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Reason {
+    /// A route goes through its network interface.
+    Route,
+    /// Its network interface is up and has a carrier.
+    Carrier,
+    /// Something on its disk is mounted.
+    Mount,
+    /// Something is built on its disk (LVM, RAID, encryption), or on its network interface (bond, bridge).
+    Holder,
+    /// The kernel swaps to its disk.
+    Swap,
+    /// A process has one of its device nodes open.
+    Open,
+    /// Its virtual functions are on, and go with it.
+    Vfs,
+    /// Another function of its IOMMU group has a driver of its own.
+    Group,
+    /// It is behind no IOMMU: whoever drives it reaches all memory.
+    NoIommu,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 9] = [
+        Reason::Route,
+        Reason::Carrier,
+        Reason::Mount,
+        Reason::Holder,
+        Reason::Swap,
+        Reason::Open,
+        Reason::Vfs,
+        Reason::Group,
+        Reason::NoIommu,
+    ];
+
+    /// Returns its name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Route => "route",
+            Reason::Carrier => "carrier",
+            Reason::Mount => "mount",
+            Reason::Holder => "holder",
+            Reason::Swap => "swap",
+            Reason::Open => "open",
+            Reason::Vfs => "vfs",
+            Reason::Group => "group",
+            Reason::NoIommu => "no-iommu",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl FromStr for Reason {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Reason, String> {
+        let found = Reason::ALL.into_iter().find(|reason| reason.word() == text);
+        found.ok_or_else(|| {
+            let known = Reason::ALL.map(Reason::word).join(", ");
+            format!("`{text}` is no reason: known are {known}")
+        })
+    }
+}
+
+/// One use of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Use {
+    /// Of what kind.
+    pub reason: Reason,
+    /// By whom, in words.
+    pub what: String,
+}
+
+impl Use {
+    pub(super) fn new(reason: Reason, what: impl Into<String>) -> Use {
+        let what = what.into();
+        Use { reason, what }
+    }
+}
