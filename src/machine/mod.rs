@@ -8,7 +8,7 @@
 //! | `page.rs`, `hugepages.rs`, `memory.rs` | page sizes, hugepages by node and size, memory that can be had |
 //! | `pagemap.rs` | where the pages of this process lie |
 //! | `process.rs`, `limit.rs` | who this process is, what it may do, and how much of it |
-//! | `openers.rs` | who has device nodes open |
+//! | `openers.rs` | who holds files of devices, open or mapped |
 //! | `mounts.rs`, `filesystems.rs` | what is mounted from a disk, alone or with others |
 //! | `routes.rs` | what hangs on a network interface |
 //! | `names.rs` | what vendors, devices and classes are called |

@@ -378,6 +378,16 @@ impl Machine {
         self.dangling(&format!("/proc/{pid}/fd/3"), open);
     }
 
+    /// Lets a process have a page of a file mapped, and closed.
+    pub(crate) fn mapping(&self, pid: u32, command: &str, file: &str, offset: u64) {
+        self.file(&format!("/proc/{pid}/comm"), format!("{command}\n"));
+        let maps = format!(
+            "5500000000-5500001000 r-xp 00000000 fe:01 77 /usr/bin/{command}\n\
+             7f00000000-7f00001000 rw-s {offset:08x} 00:15 99                         {file}\n"
+        );
+        self.file(&format!("/proc/{pid}/maps"), maps);
+    }
+
     /// Returns all files with what is in them, and links with where they lead; but not the journals, nor the files
     /// that are only for writing.
     pub(crate) fn contents(&self) -> Vec<(String, String)> {

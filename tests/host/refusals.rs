@@ -328,6 +328,93 @@ fn an_open_node() {
     );
 }
 
+/// Sees that the board is refused because of one process, who holds `file`.
+fn held(machine: &Machine, file: &str) {
+    let words = refused(machine, &[Reason::Open]);
+    assert_eq!(words.len(), 1, "{words:?}");
+    assert!(words[0].contains(file), "{words:?}");
+    assert!(words[0].contains("process 42 (poke)"), "{words:?}");
+}
+
+#[test]
+fn every_file_by_which_a_process_holds_a_function() {
+    let at = home(&bmu());
+    let function = Spec {
+        driver: Some("e1000e"),
+        ..bmu()
+    };
+    let files = ["resource0", "resource2_wc", "config"].map(|name| format!("{at}/{name}"));
+    for file in files.into_iter().chain(["/proc/bus/pci/01/00.0".into()]) {
+        let machine = with(&function);
+        machine.process(42, "poke", &file);
+        held(&machine, &format!("{file} open"));
+        let machine = with(&function);
+        machine.mapping(42, "poke", &file, 0);
+        held(&machine, &format!("{file} mapped"));
+        // A function without a driver may be held as well.
+        let machine = with(&Spec {
+            driver: None,
+            ..bmu()
+        });
+        machine.mapping(42, "poke", &file, 0);
+        held(&machine, &format!("{file} mapped"));
+    }
+    let machine = with(&function);
+    machine.process(42, "poke", &format!("{at}/uevent"));
+    machine.process(43, "poke", &files_of_another());
+    refused_none(&machine);
+}
+
+/// The port above is another function, though the board lies below it.
+fn files_of_another() -> String {
+    let at = home(&bmu());
+    let (above, _) = at.rsplit_once('/').expect("a port above");
+    format!("{above}/config")
+}
+
+#[test]
+fn all_memory_shows_what_of_it_is_mapped() {
+    let function = Spec {
+        driver: Some("e1000e"),
+        ..bmu()
+    };
+    let machine = with(&function);
+    machine.mapping(42, "poke", "/dev/mem", 0xf013_f000);
+    held(&machine, "/dev/mem mapped");
+    let machine = with(&function);
+    machine.mapping(42, "poke", "/dev/mem", 0xf014_0000);
+    machine.process(43, "dmidecode", "/dev/mem");
+    refused_none(&machine);
+}
+
+#[test]
+fn nodes_that_are_mapped_and_devices_without_a_node() {
+    let vfio = bmu();
+    for (file, opened) in [("/dev/vfio/7", true), ("/dev/vfio/devices/vfio0", false)] {
+        let machine = with(&vfio);
+        machine.file(&format!("{}/vfio-dev/vfio0/dev", home(&vfio)), "511:0\n");
+        match opened {
+            true => machine.process(42, "poke", file),
+            false => machine.mapping(42, "poke", file, 0),
+        }
+        assert_eq!(usage(&machine).len(), 1, "{file}");
+    }
+    let machine = with(&vfio);
+    machine.process(42, "poke", "anon_inode:[vfio-device]");
+    assert!(usage(&machine).is_empty(), "it may be any device's");
+    let info = format!("pos: 0\nvfio-device-syspath: {}\n", home(&vfio));
+    machine.file("/proc/42/fdinfo/3", info);
+    assert_eq!(usage(&machine).len(), 1);
+}
+
+/// Returns the uses of the board.
+fn usage(machine: &Machine) -> Vec<hwpool::host::Use> {
+    let tree = machine.tree();
+    let bdf = BMU.parse().expect("an address");
+    let function = hwpool::host::Function::read(&tree, bdf).expect("the board");
+    Usage::of(&tree, &function, &Openers::read(&tree)).uses
+}
+
 #[test]
 fn a_group_that_would_not_be_viable() {
     let machine = with(&nic(BMU, "e1000e", 7));

@@ -25,15 +25,15 @@ impl fmt::Display for Objection {
     }
 }
 
-/// Returns the uses of all functions that the steps take from their drivers.
-pub(super) fn against_unbinding(
+/// Returns the uses of all functions that the steps take from their drivers, or from whoever uses them without one.
+pub(super) fn against_taking(
     tree: &Tree,
     functions: &[Function],
     steps: &[Step],
 ) -> Vec<Objection> {
-    let unbound: Vec<_> = steps.iter().filter_map(Step::unbinds).collect();
+    let taken: Vec<_> = steps.iter().filter_map(Step::takes).collect();
     let openers = Openers::read(tree);
-    let concerned = functions.iter().filter(|f| unbound.contains(&f.bdf));
+    let concerned = functions.iter().filter(|f| taken.contains(&f.bdf));
     let objections = concerned.flat_map(|function| {
         let uses = Usage::of(tree, function, &openers).uses.into_iter();
         uses.map(|Use { reason, what }| Objection {

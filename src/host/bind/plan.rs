@@ -2,7 +2,7 @@
 
 use super::error::BindError;
 use super::journal::{Journals, Record};
-use super::objection::{Objection, against_group, against_unbinding};
+use super::objection::{Objection, against_group, against_taking};
 use super::state::{Goal, Missing, State, Step, Wanted};
 use crate::host::usage::Reason;
 use crate::machine::{Bdf, Function, Tree, blocks_group, is_vfio};
@@ -89,7 +89,7 @@ impl Plan {
             None => After::Keep,
             Some(record) => bound_before(tree, &record, &device, request, journals)?,
         };
-        let mut objections = against_unbinding(tree, &functions, &steps);
+        let mut objections = against_taking(tree, &functions, &steps);
         if is_vfio(&request.driver) {
             objections.extend(against_group(&device, &functions));
         }
@@ -247,7 +247,7 @@ fn back(
         before.push(state);
         functions.push(function);
     }
-    let objections = against_unbinding(tree, &functions, &steps);
+    let objections = against_taking(tree, &functions, &steps);
     Ok(Plan {
         missing,
         ..plan(device, steps, objections, overrides, before, after)

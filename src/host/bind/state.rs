@@ -311,6 +311,14 @@ impl Step {
             _ => None,
         }
     }
+
+    /// Returns the function that a step takes from its driver, or from whoever uses it without one.
+    pub(super) fn takes(&self) -> Option<Bdf> {
+        match self {
+            Step::Unbind { bdf, .. } | Step::Probe { bdf } => Some(*bdf),
+            _ => None,
+        }
+    }
 }
 
 /// As a line of shell.

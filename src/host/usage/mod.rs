@@ -12,7 +12,7 @@ mod reason;
 
 pub use reason::{Reason, Use};
 
-use crate::machine::{Bdf, Function, Opener, Openers, Tree};
+use crate::machine::{Bdf, Function, Openers, Tree};
 
 /// What the kernel has made of a function, and who uses that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,12 +107,7 @@ fn of_openers(usage: &Usage, function: &Function, openers: &Openers) -> Vec<Use>
     let names = usage.disks.iter().chain(&usage.nodes);
     let mut nodes: Vec<_> = names.map(|name| format!("/dev/{name}")).collect();
     nodes.extend(function.vfio_nodes());
-    let open = |opener: &Opener| Use {
-        reason: Reason::Open,
-        what: format!(
-            "process {} ({}) has {} open",
-            opener.pid, opener.command, opener.node
-        ),
-    };
-    openers.of(&nodes).into_iter().map(open).collect()
+    let held = openers.of_function(function, &nodes).into_iter();
+    held.map(|opener| Use::new(Reason::Open, opener.to_string()))
+        .collect()
 }

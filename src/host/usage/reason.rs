@@ -17,7 +17,7 @@ pub enum Reason {
     Holder,
     /// The kernel swaps to its disk.
     Swap,
-    /// A process has one of its device nodes open.
+    /// A process has one of its files open or mapped: a device node, a BAR, configuration space, or its memory.
     Open,
     /// Its virtual functions are on, and go with it.
     Vfs,
