@@ -188,6 +188,24 @@ impl Group {
         format!("{prefix}{}", self.number)
     }
 
+    /// Returns the ranges that the firmware wants mapped for the group as they are (`direct`: RMRR, IVMD), as the kernel
+    /// writes them. It gives such a group to no VFIO; ranges that may be given up (`direct-relaxable`) don't count.
+    pub(crate) fn direct_regions(&self, tree: &Tree) -> Vec<String> {
+        let regions = tree.text(&self.reserved_regions()).unwrap_or_default();
+        let direct = regions.lines().filter_map(|region| {
+            match region.split_whitespace().collect::<Vec<_>>()[..] {
+                [start, end, "direct"] => Some(format!("{start} to {end}")),
+                _ => None,
+            }
+        });
+        direct.collect()
+    }
+
+    /// Returns the file that lists its ranges with a meaning of their own.
+    pub(crate) fn reserved_regions(&self) -> String {
+        format!("/sys/kernel/iommu_groups/{}/reserved_regions", self.number)
+    }
+
     /// Returns the members whose drivers keep VFIO from taking the group.
     pub fn strangers(&self) -> Vec<&Member> {
         let is_stranger = |member: &&Member| member.driver.as_deref().is_some_and(blocks_group);

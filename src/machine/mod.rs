@@ -10,7 +10,7 @@
 //! | `process.rs`, `limit.rs` | who this process is, what it may do, and how much of it |
 //! | `openers.rs` | who holds files of devices, open or mapped |
 //! | `mounts.rs`, `filesystems.rs` | what is mounted from a disk, alone or with others |
-//! | `routes.rs` | what hangs on a network interface |
+//! | `routes.rs`, `namespaces.rs` | what hangs on a network interface, and where others may be |
 //! | `names.rs` | what vendors, devices and classes are called |
 //!
 //! It is at the bottom of this crate: [`vfio`](crate::vfio), [`dma`](crate::dma) and [`host`](crate::host) read the machine
@@ -35,6 +35,8 @@ mod memory;
 mod mounts;
 #[cfg(feature = "bringup")]
 mod names;
+#[cfg(feature = "bringup")]
+mod namespaces;
 mod openers;
 mod page;
 mod pagemap;
@@ -64,6 +66,8 @@ pub(crate) use hugepages::directory as hugepage_directory;
 pub(crate) use limit::Limit;
 #[cfg(feature = "bringup")]
 pub(crate) use mounts::mount_points;
+#[cfg(feature = "bringup")]
+pub(crate) use namespaces::may_have_other_namespaces;
 pub(crate) use pagemap::{Frame, Pagemap};
 #[cfg(feature = "bringup")]
 pub(crate) use process::Process;

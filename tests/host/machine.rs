@@ -170,6 +170,9 @@ impl Machine {
             "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n",
         );
         self.file("/proc/net/ipv6_route", "");
+        for process in ["1", "self"] {
+            self.dangling(&format!("/proc/{process}/ns/net"), "net:[4026531840]");
+        }
         self.file("/proc/swaps", "Filename Type Size Used Priority\n");
         self.file(
             "/proc/interrupts",

@@ -148,6 +148,171 @@ fn a_part_of_a_bond_with_the_route() {
     refused(&machine, &[Reason::Route, Reason::Holder]);
 }
 
+#[test]
+fn a_route_over_whatever_is_above() {
+    let spec = nic(BMU, "e1000e", 7);
+    let machine = with(&spec);
+    machine.interface(&spec, "eth1", false);
+    let mut below = format!("{}/net/eth1", home(&spec));
+    for upper in ["bond0", "bond0.5", "br0"] {
+        let at = format!("/sys/devices/virtual/net/{upper}");
+        machine.link(&format!("/sys/class/net/{upper}"), &at);
+        machine.link(&format!("{below}/upper_{upper}"), &at);
+        below = at;
+    }
+    // A circle comes to an end.
+    machine.link(
+        &format!("{below}/upper_bond0"),
+        "/sys/devices/virtual/net/bond0",
+    );
+    machine.file("/proc/net/route", route("br0"));
+    let words = refused(&machine, &[Reason::Route, Reason::Holder]);
+    assert!(words[0].contains("goes through br0"), "{words:?}");
+}
+
+#[test]
+fn an_interface_in_another_network_namespace() {
+    let mounted = "40 1 0:4 net:[4026532001] /run/netns/blue rw - nsfs nsfs rw\n";
+    let machine = with(&nic(BMU, "e1000e", 7));
+    refused_none(&machine);
+    machine.file("/proc/1/mountinfo", mounted);
+    refused(&machine, &[Reason::Namespace]);
+    let machine = with(&nic(BMU, "e1000e", 7));
+    machine.dangling("/proc/70/ns/net", "net:[4026532001]");
+    refused(&machine, &[Reason::Namespace]);
+    let machine = with(&nic(BMU, "e1000e", 7));
+    machine.file("/proc/70/comm", "whose namespace may not be seen\n");
+    refused(&machine, &[Reason::Namespace]);
+    let spec = nic(BMU, "e1000e", 7);
+    machine.interface(&spec, "eth1", false);
+    refused_none(&machine);
+}
+
+#[test]
+fn ranges_that_the_firmware_wants() {
+    let machine = with(&nic(BMU, "e1000e", 7));
+    let regions = |kind| {
+        let text = format!("0x00000000bdd00000 0x00000000bddfffff {kind}\n");
+        machine.file("/sys/kernel/iommu_groups/7/reserved_regions", text);
+    };
+    regions("direct-relaxable");
+    refused_none(&machine);
+    regions("direct");
+    let words = refused(&machine, &[Reason::Reserved]);
+    assert!(words[0].contains("0x00000000bdd00000"), "{words:?}");
+    let request = Request {
+        device: BMU.parse().expect("an address"),
+        driver: "pci-stub".into(),
+        owner: None,
+        whole_group: false,
+        overrides: Vec::new(),
+    };
+    let journals = Journals::at(&machine.path("/run/hwpool"));
+    let stub = Plan::bind(&machine.tree(), &journals, &request).expect("a plan");
+    assert!(stub.objections.is_empty(), "it concerns VFIO alone");
+}
+
+#[test]
+fn what_the_kernel_itself_uses() {
+    let spec = Spec {
+        driver: Some("e1000e"),
+        ..bmu()
+    };
+    let at = home(&spec);
+    let cases: [(&str, &str, &str); 5] = [
+        ("boot_vga", "1\n", "started with"),
+        ("graphics/fb0/name", "", "framebuffer fb0"),
+        ("tty/ttyS4/dev", "4:68\n", "port ttyS4"),
+        (
+            "/proc/cmdline",
+            "earlycon=uart8250,mmio32,0xf0200000,115200\n",
+            "earlycon",
+        ),
+        (
+            "/proc/iomem",
+            "f0000000-f0ffffff : PCI\n  f0100000-f01fffff : efifb\n",
+            "efifb",
+        ),
+    ];
+    for (file, text, words) in cases {
+        let machine = with(&spec);
+        machine.file("/sys/class/tty/console/active", "tty0 ttyS4\n");
+        let path = match file.starts_with('/') {
+            true => file.to_string(),
+            false => format!("{at}/{file}"),
+        };
+        machine.file(&path, text);
+        for class in ["graphics/fb0", "tty/ttyS4"] {
+            if file.starts_with(class) {
+                machine.link(&format!("/sys/class/{class}"), &format!("{at}/{class}"));
+            }
+        }
+        let found = refused(&machine, &[Reason::Console]);
+        assert!(found[0].contains(words), "{found:?}");
+    }
+    let machine = with(&spec);
+    machine.file(&format!("{at}/boot_vga"), "0\n");
+    machine.file(
+        "/proc/cmdline",
+        "console=ttyS0,115200 earlycon=uart8250,mmio32,0xf0201000\n",
+    );
+    machine.file(
+        "/proc/iomem",
+        "f0000000-f000ffff : nvme\nf0300000-f03fffff : efifb\n",
+    );
+    refused_none(&machine);
+}
+
+/// A display that VFIO has can be given back.
+#[test]
+fn what_lasts_speaks_against_taking_alone() {
+    let machine = with(&bmu());
+    machine.file("/proc/iomem", "f0000000-f0000fff : efifb\n");
+    let regions = "0x00000000bdd00000 0x00000000bddfffff direct\n";
+    machine.file("/sys/kernel/iommu_groups/7/reserved_regions", regions);
+    let journals = Journals::at(&machine.path("/run/hwpool"));
+    let device = BMU.parse().expect("an address");
+    let plan = Plan::unbind(&machine.tree(), &journals, device, None, &[]).expect("a plan");
+    assert!(!plan.steps.is_empty());
+    assert!(plan.objections.is_empty(), "{:?}", plan.objections);
+}
+
+#[test]
+fn functions_behind_one_that_is_no_bridge() {
+    let spec = Spec {
+        class: 0x01_0400,
+        driver: Some("vmd"),
+        ..bmu()
+    };
+    let machine = with(&spec);
+    let at = format!("{}/pci10000:e0/10000:e0:01.0/10000:e1:00.0", home(&spec));
+    let of_disk = [
+        ("vendor", "0x144d"),
+        ("device", "0xa808"),
+        ("class", "0x010802"),
+    ];
+    for (file, text) in of_disk {
+        machine.file(&format!("{at}/{file}"), format!("{text}\n"));
+    }
+    machine.link("/sys/bus/pci/devices/10000:e1:00.0", &at);
+    let words = refused(&machine, &[Reason::Behind]);
+    assert!(words[0].contains("10000:e1:00.0"), "{words:?}");
+    machine.file(&format!("{at}/nvme/nvme0/nvme0n1/dev"), "259:0\n");
+    machine.link(
+        "/sys/class/block/nvme0n1",
+        &format!("{at}/nvme/nvme0/nvme0n1"),
+    );
+    machine.file(
+        "/proc/self/mountinfo",
+        "30 1 259:0 / / rw - ext4 /dev/nvme0n1 rw\n",
+    );
+    let words = refused(&machine, &[Reason::Mount, Reason::Behind]);
+    assert!(
+        words.contains(&"10000:e1:00.0: nvme0n1 is mounted on /".to_string()),
+        "{words:?}"
+    );
+}
+
 fn disk() -> Spec {
     Spec {
         class: 0x01_0802,

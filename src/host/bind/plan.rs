@@ -92,6 +92,8 @@ impl Plan {
         let mut objections = against_taking(tree, &functions, &steps);
         if is_vfio(&request.driver) {
             objections.extend(against_group(&device, &functions));
+        } else {
+            objections.retain(|objection| objection.reason != Reason::Reserved);
         }
         let after = if steps.is_empty() {
             After::Nothing
@@ -247,7 +249,8 @@ fn back(
         before.push(state);
         functions.push(function);
     }
-    let objections = against_taking(tree, &functions, &steps);
+    let mut objections = against_taking(tree, &functions, &steps);
+    objections.retain(|objection| !objection.reason.is_lasting());
     Ok(Plan {
         missing,
         ..plan(device, steps, objections, overrides, before, after)

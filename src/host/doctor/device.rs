@@ -2,7 +2,7 @@
 
 use super::row::{Row, Verdict};
 use super::view::View;
-use crate::host::usage::{Reason, Usage};
+use crate::host::usage::{Reason, Usage, Use};
 use crate::machine::{Bdf, Config, Function, Group, Member, directory, is_vfio};
 
 pub(super) fn driver(_: &View<'_>, function: &Function) -> Row {
@@ -96,8 +96,9 @@ fn moved(view: &View<'_>, function: &Function, stranger: &Member) -> String {
 
 pub(super) fn in_use(view: &View<'_>, _: &Function) -> Row {
     let uses = view.usage.iter().flat_map(|usage| &usage.uses);
-    // Those who hold it through VFIO are the next row's.
-    let uses: Vec<_> = uses.filter(|one| one.reason != Reason::Open).collect();
+    // Who holds it and what the firmware wants are rows of their own.
+    let is_here = |one: &&Use| !matches!(one.reason, Reason::Open | Reason::Reserved);
+    let uses: Vec<_> = uses.filter(is_here).collect();
     let Some(usage) = &view.usage else {
         return Row::unknown("in-use");
     };
@@ -108,15 +109,6 @@ pub(super) fn in_use(view: &View<'_>, _: &Function) -> Row {
         .cloned()
         .collect();
     made.sort();
-    let is_network = view.function.as_ref().is_some_and(|f| {
-        f.class >> 16 == 0x02 && f.driver.as_deref().is_some_and(|driver| !is_vfio(driver))
-    });
-    if is_network && usage.interfaces.is_empty() {
-        return Row::warn("in-use")
-            .evidence("a network controller with a driver and no interface")
-            .cause("its interface may be in another network namespace, where its use can't be seen")
-            .remedy("ip netns list, and look into each");
-    }
     if uses.is_empty() {
         let made = match made.is_empty() {
             true => "no interface, no disk".into(),
@@ -124,10 +116,15 @@ pub(super) fn in_use(view: &View<'_>, _: &Function) -> Row {
         };
         return Row::ok("in-use").evidence(made);
     }
-    let row = uses.iter().fold(Row::block("in-use"), |row, one| {
+    // Whether an interface that can't be seen is used is not known.
+    let row = match uses.iter().all(|one| one.reason == Reason::Namespace) {
+        true => Row::warn("in-use").cause("its use in another network namespace can't be seen"),
+        false => Row::block("in-use")
+            .cause("what uses the function would break if its driver were taken away"),
+    };
+    let row = uses.iter().fold(row, |row, one| {
         row.evidence(format!("{}: {}", one.reason, one.what))
     });
-    let row = row.cause("what uses the function would break if its driver were taken away");
     let remedies = uses.iter().map(|one| remedy(one.reason));
     remedies.fold(row, |row, text| {
         match row.remedy.iter().any(|known| known == text) {
@@ -141,12 +138,19 @@ fn remedy(reason: Reason) -> &'static str {
     match reason {
         Reason::Route => "ip route: move the routes to another interface",
         Reason::Carrier => "ip link set INTERFACE down",
+        Reason::Namespace => "ip netns list, and look into each",
+        Reason::Behind => {
+            "bind the functions behind it instead, or switch the mode that puts them there off in the firmware (VMD)"
+        }
+        Reason::Console => {
+            "give the console and the display another device: console= on the kernel's command line, the firmware's setup"
+        }
         Reason::Mount => "umount the file systems named",
         Reason::Holder => "take it out of the volume, array, bond or bridge named",
         Reason::Swap => "swapoff the device named",
         Reason::Vfs => "echo 0 > sriov_numvfs of the function",
-        Reason::Open | Reason::Group | Reason::NoIommu => {
-            "see the rows `holder`, `group` and `iommu`"
+        Reason::Open | Reason::Reserved | Reason::Group | Reason::NoIommu => {
+            "see the rows `holder`, `iova`, `group` and `iommu`"
         }
     }
 }
@@ -170,7 +174,7 @@ pub(super) fn iova(view: &View<'_>, function: &Function) -> Row {
     let Some(group) = &function.group else {
         return Row::unknown("iova").evidence("no IOMMU group");
     };
-    let at = format!("/sys/kernel/iommu_groups/{}/reserved_regions", group.number);
+    let at = group.reserved_regions();
     let regions = view.tree.text(&at).unwrap_or_default();
     let mut row = Row::ok("iova");
     for unit in view.tree.names("/sys/class/iommu") {
@@ -186,15 +190,13 @@ pub(super) fn iova(view: &View<'_>, function: &Function) -> Row {
             ));
         }
     }
-    let mut is_direct = false;
     for region in regions.lines() {
         let words: Vec<_> = region.split_whitespace().collect();
         if let [start, end, kind] = words[..] {
             row = row.evidence(format!("reserved {start} to {end} ({kind})"));
-            is_direct |= kind == "direct";
         }
     }
-    if is_direct {
+    if !group.direct_regions(view.tree).is_empty() {
         row.verdict = Verdict::Block;
         return row
             .cause("the firmware wants memory of its own mapped for this function (RMRR, IVMD): the kernel gives it to no VFIO")

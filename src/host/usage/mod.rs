@@ -4,8 +4,12 @@
 //! | --- | --- |
 //! | `reason.rs` | the names, each of which can be overridden |
 //! | `disk.rs` | file systems, swap and volumes on disks |
-//! | `network.rs` | routes and carriers of interfaces |
+//! | `network.rs` | routes and carriers of interfaces, and interfaces that are elsewhere |
+//! | `console.rs` | what the kernel itself uses |
+//! | `behind.rs` | functions behind another that is no bridge |
 
+mod behind;
+mod console;
 mod disk;
 mod network;
 mod reason;
@@ -38,27 +42,48 @@ impl Usage {
             nodes: other_nodes(tree, function.bdf),
             uses: Vec::new(),
         };
-        let interfaces = usage.interfaces.iter();
-        let mut uses: Vec<Use> = interfaces
-            .flat_map(|name| network::uses(tree, name))
-            .collect();
-        uses.extend(
-            usage
-                .disks
-                .iter()
-                .flat_map(|name| disk::uses(tree, name, name)),
-        );
-        uses.extend(of_openers(&usage, function, openers));
-        if function.sriov.enabled > 0 {
-            uses.push(Use {
-                reason: Reason::Vfs,
-                what: format!("{} virtual functions are on", function.sriov.enabled),
-            });
+        let mut uses = usage.own(tree, function, openers);
+        for behind in behind::functions(tree, function) {
+            uses.push(behind::told(&behind));
+            let theirs = Usage::of(tree, &behind, openers).uses.into_iter();
+            uses.extend(theirs.map(|one| Use {
+                what: format!("{}: {}", behind.bdf, one.what),
+                ..one
+            }));
         }
         uses.sort_by_key(|one| one.reason);
         uses.dedup();
         usage.uses = uses;
         usage
+    }
+
+    /// Returns the uses of the function itself.
+    fn own(&self, tree: &Tree, function: &Function, openers: &Openers) -> Vec<Use> {
+        let interfaces = self.interfaces.iter();
+        let mut uses: Vec<_> = interfaces
+            .flat_map(|name| network::uses(tree, name))
+            .collect();
+        uses.extend(network::elsewhere(tree, function, &self.interfaces));
+        let disks = self.disks.iter();
+        uses.extend(disks.flat_map(|name| disk::uses(tree, name, name)));
+        uses.extend(of_openers(self, function, openers));
+        let enabled = function.sriov.enabled;
+        uses.extend(
+            (enabled > 0)
+                .then(|| Use::new(Reason::Vfs, format!("{enabled} virtual functions are on"))),
+        );
+        let terminals = of_class(tree, "/sys/class/tty", function.bdf);
+        let framebuffers = of_class(tree, "/sys/class/graphics", function.bdf);
+        uses.extend(console::uses(tree, function, &terminals, &framebuffers));
+        let group = function.group.iter();
+        let direct = group.flat_map(|group| group.direct_regions(tree));
+        uses.extend(direct.map(|range| {
+            Use::new(
+                Reason::Reserved,
+                format!("the firmware wants {range} mapped for it (RMRR, IVMD), and the kernel gives such a function to no VFIO"),
+            )
+        }));
+        uses
     }
 }
 

@@ -11,6 +11,8 @@ pub enum Reason {
     Route,
     /// Its network interface is up and has a carrier.
     Carrier,
+    /// Its network interface is not here, and may be in another network namespace.
+    Namespace,
     /// Something on its disk is mounted.
     Mount,
     /// Something is built on its disk (LVM, RAID, encryption), or on its network interface (bond, bridge).
@@ -21,6 +23,12 @@ pub enum Reason {
     Open,
     /// Its virtual functions are on, and go with it.
     Vfs,
+    /// Other functions hang behind it, though it is no bridge.
+    Behind,
+    /// The kernel's console or the machine's display is on it.
+    Console,
+    /// The firmware wants memory of its own mapped for it, so that VFIO can't have it.
+    Reserved,
     /// Another function of its IOMMU group has a driver of its own.
     Group,
     /// It is behind no IOMMU: whoever drives it reaches all memory.
@@ -29,28 +37,42 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 13] = [
         Reason::Route,
         Reason::Carrier,
+        Reason::Namespace,
         Reason::Mount,
         Reason::Holder,
         Reason::Swap,
         Reason::Open,
         Reason::Vfs,
+        Reason::Behind,
+        Reason::Console,
+        Reason::Reserved,
         Reason::Group,
         Reason::NoIommu,
     ];
+
+    /// Tells whether it is so whatever driver has the function: it speaks against giving the function to VFIO, and not
+    /// against giving it back.
+    pub(crate) fn is_lasting(self) -> bool {
+        matches!(self, Reason::Console | Reason::Reserved)
+    }
 
     /// Returns its name.
     pub fn word(self) -> &'static str {
         match self {
             Reason::Route => "route",
             Reason::Carrier => "carrier",
+            Reason::Namespace => "namespace",
             Reason::Mount => "mount",
             Reason::Holder => "holder",
             Reason::Swap => "swap",
             Reason::Open => "open",
             Reason::Vfs => "vfs",
+            Reason::Behind => "behind",
+            Reason::Console => "console",
+            Reason::Reserved => "reserved",
             Reason::Group => "group",
             Reason::NoIommu => "no-iommu",
         }

@@ -1,0 +1,86 @@
+//! What the kernel itself uses of a function: its console and the machine's display.
+
+use super::reason::{Reason, Use};
+use crate::machine::{Bar, Function, Tree, directory};
+
+/// Words of the kernel's command line that give it a console at an address.
+const ARGUMENTS: [&str; 3] = ["console=", "earlycon=", "earlyprintk="];
+/// Names of framebuffers that the firmware has left, in /proc/iomem.
+const FIRMWARE_DISPLAYS: [&str; 6] = [
+    "BOOTFB",
+    "efifb",
+    "simple-framebuffer",
+    "simplefb",
+    "vesafb",
+    "vga16fb",
+];
+
+/// Returns the kernel's own uses of a function, whose terminals and framebuffers are given by name.
+pub(super) fn uses(
+    tree: &Tree,
+    function: &Function,
+    terminals: &[String],
+    framebuffers: &[String],
+) -> Vec<Use> {
+    let mut words = by_memory(tree, &function.bars);
+    // What follows ends where a driver of the kernel has left the function.
+    if !function.is_on_vfio() {
+        let boot = tree.number::<u32>(&format!("{}/boot_vga", directory(function.bdf)));
+        let boot =
+            (boot == Some(1)).then_some("it is the display that the machine was started with");
+        words.extend(boot.map(str::to_string));
+        let shown = framebuffers.iter();
+        words.extend(shown.map(|name| format!("the kernel draws on its framebuffer {name}")));
+        words.extend(by_terminal(tree, terminals));
+        words.extend(by_argument(tree, &function.bars));
+    }
+    let words = words.into_iter();
+    words.map(|what| Use::new(Reason::Console, what)).collect()
+}
+
+fn by_terminal(tree: &Tree, terminals: &[String]) -> Vec<String> {
+    let active = tree.text("/sys/class/tty/console/active");
+    let active = active.unwrap_or_default();
+    let consoles = active.split_whitespace();
+    consoles
+        .filter(|name| terminals.iter().any(|one| one == name))
+        .map(|name| format!("the kernel's console is its port {name}"))
+        .collect()
+}
+
+/// Finds consoles such as `earlycon=uart8250,mmio32,0xf0200000,115200` in a BAR.
+fn by_argument(tree: &Tree, bars: &[Bar]) -> Vec<String> {
+    let line = tree.text("/proc/cmdline").unwrap_or_default();
+    let words = line.split_whitespace();
+    let words = words.filter(|word| ARGUMENTS.iter().any(|start| word.starts_with(start)));
+    let is_inside = |word: &&str| {
+        let mut addresses = word.split(',').filter_map(hexadecimal);
+        addresses.any(|address| bars.iter().any(|bar| has(bar, address)))
+    };
+    words
+        .filter(is_inside)
+        .map(|word| format!("the kernel was told {word}, which is in a BAR of it"))
+        .collect()
+}
+
+fn hexadecimal(word: &str) -> Option<u64> {
+    u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()
+}
+
+/// Finds displays of the firmware in a BAR: lines `FIRST-LAST : NAME`. Who is not root reads zeros there.
+fn by_memory(tree: &Tree, bars: &[Bar]) -> Vec<String> {
+    let table = tree.text("/proc/iomem").unwrap_or_default();
+    let lines = table.lines().filter_map(|line| {
+        let (range, name) = line.trim().split_once(" : ")?;
+        let first = u64::from_str_radix(range.split_once('-')?.0, 16).ok()?;
+        let is_ours = FIRMWARE_DISPLAYS.contains(&name) && bars.iter().any(|bar| has(bar, first));
+        is_ours
+            .then(|| format!("the kernel draws on the firmware's display ({name}) in a BAR of it"))
+    });
+    lines.collect()
+}
+
+fn has(bar: &Bar, address: u64) -> bool {
+    let start = bar.start.filter(|start| *start <= address);
+    start.is_some_and(|start| address - start < bar.bytes)
+}
