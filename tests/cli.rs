@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hwpool::user::{Client, PATIENCE};
@@ -479,6 +480,48 @@ fn soak_conserves_and_prints_its_seed() {
         (Some(true), Some(9))
     );
     assert!(soak["pairs"].as_u64().unwrap() > 1000);
+}
+
+/// Keeps every core busy, several times over, until it is dropped.
+struct Busy {
+    over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Busy {
+    fn new() -> Busy {
+        let over = Arc::new(AtomicBool::new(false));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let spin = |over: Arc<AtomicBool>| {
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        };
+        let threads = (0..2 * cores).map(|_| spin(Arc::clone(&over))).collect();
+        Busy { over, threads }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.join().expect("it spins");
+        }
+    }
+}
+
+/// A model that waits for a processor is late by no clock that anybody waits on, however short the timeout.
+#[test]
+fn a_busy_machine_is_no_broken_device() {
+    let server = Served::start(&["--option", "timeout-ms=1"]);
+    let _busy = Busy::new();
+    for address in ["sim:bmu?timeout-ms=1".into(), server.address()] {
+        let (code, report) = json(&["bringup", &address, "--soak", "0.2"]);
+        assert_eq!(code, OK, "{address}: {report:#}");
+    }
 }
 
 /// A device that goes in mid-run ends the run for all pools, and says so once, not once a buffer.

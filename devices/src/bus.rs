@@ -391,9 +391,11 @@ pub trait Transport: Send + Sync + 'static {
     fn dma_unmap(&self, iova: Iova, len: u64) -> Result<(), DmaError>;
 
     /// Returns the time of this device's clock since the transport was opened: real time on hardware, virtual time on
-    /// a stepped model. Deadlines count in it.
+    /// a stepped model, on a threaded one what its turns count for ([`TurnClock`](crate::turns::TurnClock)), which
+    /// goes on while somebody relaxes. Deadlines count in it.
     fn now(&self) -> Duration;
 
-    /// Lets a moment pass inside a wait: a spin hint on hardware, a step of virtual time on a stepped model.
+    /// Lets a moment pass inside a wait: a spin hint on hardware, a step of virtual time on a stepped model, now and then
+    /// a turn of a threaded one.
     fn relax(&self);
 }

@@ -17,6 +17,7 @@ pub mod modules;
 pub mod pci;
 pub mod reg;
 mod sync;
+pub mod turns;
 pub mod wait;
 
 /// The README's program is compiled with the documentation tests.

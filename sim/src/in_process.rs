@@ -10,7 +10,6 @@ mod shared;
 use std::cell::Cell as Local;
 use std::fmt;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use hwpool_devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
@@ -189,7 +188,7 @@ impl Transport for InProcess {
 
     fn now(&self) -> Duration {
         if self.shared.threaded {
-            return self.shared.start.elapsed(); // asked in every wait: no lock
+            return self.shared.clock.now(); // asked in every wait: no lock
         }
         self.shared.with(|model| model.now())
     }
@@ -199,11 +198,11 @@ impl Transport for InProcess {
         if !self.shared.threaded {
             return self.shared.with(Model::relax);
         }
-        // Mostly a spin hint; now and then the core, which the model's thread may need.
+        // Mostly a spin hint; now and then the core, which the model's thread may need, or the model's turn.
         let calls = CALLS.get().wrapping_add(1);
         CALLS.set(calls);
         match calls % 64 {
-            0 => thread::yield_now(),
+            0 => self.shared.see_to_a_turn(),
             _ => std::hint::spin_loop(),
         }
     }

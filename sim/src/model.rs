@@ -191,11 +191,6 @@ impl Model {
         self.world.space.write(COMMAND, 2, command);
     }
 
-    /// Returns when the model was made.
-    pub(crate) fn start(&self) -> Instant {
-        self.start
-    }
-
     /// Returns what the IOMMU can map.
     pub fn dma_limits(&self) -> DmaLimits {
         self.world.iommu.limits()

@@ -140,7 +140,7 @@ impl fmt::Debug for SimIrq {
 impl Irq for SimIrq {
     fn wait(&self, timeout: Duration) -> Result<u64, BusError> {
         if self.shared.threaded {
-            return Ok(self.shared.lines.wait(self.vector, timeout));
+            return Ok(self.shared.wait_for_interrupt(self.vector, timeout));
         }
         let deadline = self
             .shared

@@ -41,8 +41,8 @@ impl Shared {
         }
     }
 
-    /// Serves the doorbells that the device serves, then, if there were none, what is rare: the others, delayed
-    /// ones. Tells whether there were any.
+    /// A turn of the model: serves the doorbells that the device serves and what is due, and the others if there were none.
+    /// Tells whether there were any.
     fn burst(&self) -> bool {
         let mut model = lock(&self.model);
         let mut busy = false;
@@ -55,9 +55,25 @@ impl Shared {
                 break;
             }
         }
-        busy = busy || model.poll();
+        match busy {
+            true => model.run_due(),
+            false => busy = model.poll(),
+        }
         self.publish(&mut model);
+        self.clock.turn();
         busy
+    }
+
+    /// Called by who waits: lets the model's thread have the core, or has the model's turn itself where the thread had
+    /// none for long, as on a busy machine.
+    pub(super) fn see_to_a_turn(&self) {
+        if !self.clock.is_due() {
+            return thread::yield_now();
+        }
+        self.with(|model| {
+            model.poll();
+            self.clock.turn();
+        });
     }
 
     /// Lets others have the core, who may be those that are to ring; later sleeps until a doorbell wakes it or the nap

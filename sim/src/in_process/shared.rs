@@ -6,6 +6,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use hwpool_devices::reg::Bank;
+use hwpool_devices::turns::{DUE, TurnClock};
 
 use crate::model::{Cell, Model};
 
@@ -13,8 +14,8 @@ use crate::model::{Cell, Model};
 pub(super) struct Shared {
     pub(super) name: String,
     pub(super) threaded: bool,
-    /// Where real time starts.
-    pub(super) start: Instant,
+    /// What waits count on in threaded mode; turned with the model locked.
+    pub(super) clock: Apart<TurnClock>,
     pub(super) model: Mutex<Model>,
     pub(super) cells: Arc<[Cell]>,
     /// Where the doorbells lie that the cells stand for.
@@ -31,6 +32,13 @@ pub(super) struct Shared {
 #[derive(Default)]
 #[repr(align(128))]
 pub(super) struct Apart<T>(pub(super) T);
+
+impl<T> std::ops::Deref for Apart<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
 
 /// Ends the model's thread with the last handle.
 pub(super) struct Keeper {
@@ -75,7 +83,8 @@ impl Lines {
         self.news.notify_all();
     }
 
-    pub(super) fn wait(&self, vector: u16, timeout: Duration) -> u64 {
+    /// Takes the count of a vector as soon as there is one, or 0 after `timeout` of real time.
+    fn wait(&self, vector: u16, timeout: Duration) -> u64 {
         let deadline = Instant::now().checked_add(timeout);
         let mut counts = lock(&self.fired);
         loop {
@@ -100,7 +109,7 @@ impl Shared {
         Shared {
             name,
             threaded,
-            start: model.start(),
+            clock: Apart::default(),
             cells: model.cells(),
             doorbells: model.doorbells(),
             lines: Lines {
@@ -127,6 +136,20 @@ impl Shared {
         let result = act(&mut model);
         self.publish(&mut model);
         result
+    }
+
+    /// Waits for an interrupt in threaded mode, for `timeout` on the model's clock.
+    pub(super) fn wait_for_interrupt(&self, vector: u16, timeout: Duration) -> u64 {
+        let deadline = self.clock.now().saturating_add(timeout);
+        loop {
+            let over = self.clock.now() >= deadline;
+            let nap = if over { Duration::ZERO } else { DUE };
+            let fired = self.lines.wait(vector, nap);
+            if fired > 0 || over {
+                return fired;
+            }
+            self.see_to_a_turn();
+        }
     }
 
     pub(super) fn publish(&self, model: &mut Model) {

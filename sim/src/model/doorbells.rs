@@ -30,13 +30,18 @@ impl Model {
         for q in 0..self.cells.len() {
             busy |= self.poll_cell(q);
         }
+        self.run_due();
+        busy
+    }
+
+    /// Does what the device has put off and is due, in threaded mode.
+    pub(crate) fn run_due(&mut self) {
         if self.logic.next_at().is_some() {
             self.tick();
             while self.logic.next_at().is_some_and(|at| at <= self.world.now) {
                 self.logic.run_next(&mut self.world);
             }
         }
-        busy
     }
 
     /// Serves the doorbells that the device serves only, which is what most polls need.

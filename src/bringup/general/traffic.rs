@@ -82,8 +82,16 @@ fn on_node<T: Transport>(
 ) -> Result<Sum, Failure> {
     let Lanes { lists, objects } = Lanes::open(session, node)?;
     let begin = Instant::now();
+    // One that fails ends it for all.
+    let failed = &AtomicBool::new(false);
+    let over = &|| stop.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed);
+    let one = |list| {
+        one_thread(list, objects, begin, time, over)
+            .inspect_err(|_| failed.store(true, Ordering::Relaxed))
+    };
+    let one = &one;
     thread::scope(|scope| {
-        let one = |list| scope.spawn(move || one_thread(list, objects, begin, time, stop));
+        let one = |list| scope.spawn(move || one(list));
         let running: Vec<_> = lists.into_iter().map(one).collect();
         let mut sum = Sum::new(time);
         for thread in running {
@@ -103,7 +111,7 @@ fn one_thread(
     objects: u32,
     begin: Instant,
     time: Duration,
-    stop: &AtomicBool,
+    over: &impl Fn() -> bool,
 ) -> Result<Sum, Failure> {
     list.give(&(0..objects).collect::<Vec<_>>())?;
     let burst = &mut [0; BURST][..BURST.min(objects as usize)];
@@ -114,7 +122,7 @@ fn one_thread(
     );
     loop {
         let at = begin.elapsed();
-        if at >= time || stop.load(Ordering::Relaxed) {
+        if at >= time || over() {
             break;
         }
         let wanted = burst.len();

@@ -2,15 +2,17 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hwpool_devices::bus::{BusError, Irq};
+use hwpool_devices::turns::DUE;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use vfio_bindings::bindings::vfio;
 
 use super::connection::Connection;
+use super::pulse::Pulse;
 use crate::user::codec::{Command, IrqAction, IrqData, SetIrqs};
 
 /// Gives the server an eventfd for MSI-X `vector`.
@@ -44,13 +46,19 @@ pub(super) fn enable(connection: &Connection, vector: u16) -> Result<OwnedFd, Bu
 #[derive(Debug)]
 pub struct UserIrq {
     connection: Arc<Connection>,
+    pulse: Arc<Pulse>,
     eventfd: Arc<OwnedFd>,
 }
 
 impl UserIrq {
-    pub(super) fn new(connection: &Arc<Connection>, eventfd: Arc<OwnedFd>) -> UserIrq {
+    pub(super) fn new(
+        connection: &Arc<Connection>,
+        pulse: &Arc<Pulse>,
+        eventfd: Arc<OwnedFd>,
+    ) -> UserIrq {
         UserIrq {
             connection: Arc::clone(connection),
+            pulse: Arc::clone(pulse),
             eventfd,
         }
     }
@@ -69,47 +77,40 @@ impl UserIrq {
 impl Irq for UserIrq {
     /// Serves the server's own requests meanwhile, and ends at once when the server is gone.
     fn wait(&self, timeout: Duration) -> Result<u64, BusError> {
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = self.pulse.now().saturating_add(timeout);
         let mut peer = PollFlags::POLLIN;
         loop {
+            let over = self.pulse.now() >= deadline;
             let fired = self.take()?;
-            let left = deadline.map_or(timeout, |deadline| {
-                deadline.saturating_duration_since(Instant::now())
-            });
-            if fired > 0 || left.is_zero() {
+            if fired > 0 || over {
                 return Ok(fired);
             }
-            let mut fds = [
-                PollFd::new(self.eventfd.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.connection.socket(), peer),
-            ];
-            // While somebody else's reply waits in the socket only a short sleep is left.
-            let nap = if peer.is_empty() {
-                Duration::from_millis(1)
-            } else {
-                left
-            };
-            let timeout = PollTimeout::try_from(left.min(nap)).unwrap_or(PollTimeout::MAX);
-            // Rounded up: a remainder below a millisecond must not spin.
-            let timeout = if timeout == PollTimeout::ZERO {
-                PollTimeout::from(1u8)
-            } else {
-                timeout
-            };
-            match poll(&mut fds, timeout) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(os("poll", errno)),
-            }
-            let events = fds[1].revents().unwrap_or(PollFlags::empty());
+            let events = self.sleep(peer)?;
             if events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR) {
                 return self.last_words();
             }
             if events.contains(PollFlags::POLLIN) {
                 self.connection.serve_peer();
-                peer = PollFlags::empty();
+                peer = PollFlags::empty(); // it may be a reply that somebody else waits for
             } else {
                 peer = PollFlags::POLLIN;
             }
+            self.pulse.beat();
+        }
+    }
+}
+
+impl UserIrq {
+    /// Sleeps until the interrupt comes, something comes from the server, or it is to be asked; says what the server's
+    /// socket has of `peer`.
+    fn sleep(&self, peer: PollFlags) -> Result<PollFlags, BusError> {
+        let mut fds = [
+            PollFd::new(self.eventfd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.connection.socket(), peer),
+        ];
+        match ppoll(&mut fds, Some(DUE.into()), None) {
+            Ok(_) | Err(Errno::EINTR) => Ok(fds[1].revents().unwrap_or(PollFlags::empty())),
+            Err(errno) => Err(os("ppoll", errno)),
         }
     }
 }

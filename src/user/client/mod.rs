@@ -18,6 +18,7 @@ mod bar;
 mod connection;
 mod error;
 mod irq;
+mod pulse;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hwpool_devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
 use vfio_bindings::bindings::vfio;
@@ -35,6 +36,7 @@ pub use bar::{UserBar, UserDoorbell, UserWrite};
 use connection::{CallError, Connection};
 pub use error::ClientError;
 pub use irq::UserIrq;
+use pulse::Pulse;
 use windows::Window;
 
 use super::codec::{
@@ -55,7 +57,7 @@ pub struct Client {
     vectors: u16,
     /// The eventfds of vectors that are enabled.
     irqs: Mutex<BTreeMap<u16, Arc<OwnedFd>>>,
-    opened: Instant,
+    pulse: Arc<Pulse>,
 }
 
 impl Client {
@@ -105,12 +107,12 @@ impl Client {
         let vectors = vectors(&connection, info.irqs)?;
         Ok(Client {
             name: name.into(),
+            pulse: Arc::new(Pulse::new(&connection)),
             connection,
             regions,
             resettable: info.resettable,
             vectors,
             irqs: Mutex::default(),
-            opened: Instant::now(),
         })
     }
 
@@ -235,7 +237,7 @@ impl Transport for Client {
                 eventfd
             }
         };
-        Ok(UserIrq::new(&self.connection, eventfd))
+        Ok(UserIrq::new(&self.connection, &self.pulse, eventfd))
     }
 
     fn reset(&self) -> Result<(), BusError> {
@@ -321,11 +323,11 @@ impl Transport for Client {
     }
 
     fn now(&self) -> Duration {
-        self.opened.elapsed()
+        self.pulse.now()
     }
 
-    /// Mostly a spin hint; now and then it looks whether the server wants something or is gone, and gives the core
-    /// away, which the server may need.
+    /// Mostly a spin hint; now and then it looks whether the server wants something or is gone, sees to it that time goes
+    /// on, and gives the core away, which the server may need.
     fn relax(&self) {
         thread_local!(static CALLS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
         let calls = CALLS.get().wrapping_add(1);
@@ -333,6 +335,7 @@ impl Transport for Client {
         match calls % 64 {
             0 => {
                 self.connection.serve_peer();
+                self.pulse.beat();
                 thread::yield_now();
             }
             _ => std::hint::spin_loop(),

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::shared::{Shared, lock};
+use super::shared::{STEPS, Shared, lock};
 
 /// Empty looks before the thread gives up its core, and before it sleeps.
 const SPINS: u32 = 4_000;
@@ -19,8 +19,6 @@ const SLEEP: Duration = Duration::from_millis(10);
 const RARE: u32 = 256;
 /// How long a doorbell of a portal that does not run waits for a message that lets it run, sent before the store.
 const GRACE: Duration = Duration::from_millis(5);
-/// Steps of virtual time between looks, in stepped mode.
-const STEPS: u32 = 64;
 /// Passes with the lock held.
 const BURST: u32 = 16;
 

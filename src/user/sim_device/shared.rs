@@ -13,6 +13,9 @@ use crate::user::server::Lines;
 /// Violations that are kept for who asks.
 const MAX_VIOLATIONS: usize = 1024;
 
+/// Steps of virtual time that go together, in stepped mode.
+pub(super) const STEPS: u32 = 64;
+
 /// A model, and who looks at it.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -49,6 +52,10 @@ impl Shared {
         self.doorbells
             .take(watched, |q, value| self.ring(&mut model, q, value));
         let result = act(&mut model);
+        if self.stepped && matches!(needed, Watched::All) {
+            // What a client waits with: its time goes by such accesses, and the model's must, too.
+            (0..STEPS).for_each(|_| model.relax());
+        }
         self.settle(&mut model, before);
         if self.stepped {
             self.wake_poller();
