@@ -4,7 +4,9 @@ use std::io;
 use std::path::Path;
 
 use clap::Args;
-use hwpool::host::bind::{BindError, Journals, Missing, Objection, Plan, Request, udev_rules};
+use hwpool::host::bind::{
+    BindError, Journals, Kept, Missing, Objection, Plan, Request, udev_rules,
+};
 use hwpool::host::{Function, Kernel, Tree, Writer};
 use hwpool::vfio::Bdf;
 use nix::sys::signal::{Signal, raise};
@@ -183,8 +185,7 @@ fn carry_out(
     let Some(first) = plan(&tree, &journals)? else {
         return Ok(done);
     };
-    if first.objections.is_empty() && first.steps.is_empty() && journals.of(first.device)?.is_none()
-    {
+    if first.objections.is_empty() && first.is_nothing() {
         done.plans.push(first);
         return Ok(done);
     }
@@ -268,6 +269,7 @@ impl Done {
         let objections = |list: &[Objection]| list.iter().map(objection).collect::<Vec<_>>();
         let ids = |(vendor, device): (u16, u16)| format!("{vendor:04x}:{device:04x}");
         let missing = |one: &Missing| json!({ "function": one.bdf.to_string(), "was": ids(one.was), "found": one.found.map(ids) });
+        let kept = |one: &Kept| json!({ "function": one.bdf.to_string(), "needed_by": one.needed_by.to_string() });
         let plan = |plan: &Plan| {
             json!({
                 "device": plan.device.to_string(),
@@ -277,6 +279,7 @@ impl Done {
                 }).collect::<Vec<_>>(),
                 "objections": objections(&plan.objections), "overridden": objections(&plan.overridden),
                 "missing": plan.missing.iter().map(missing).collect::<Vec<_>>(),
+                "kept": plan.kept.iter().map(kept).collect::<Vec<_>>(),
             })
         };
         let failed = |(device, error): &(Bdf, anyhow::Error)| json!({ "device": device.to_string(), "error": format!("{error:#}") });
@@ -305,8 +308,12 @@ impl Done {
             for missing in &plan.missing {
                 text += &format!("# missing: {missing}: {kept}\n");
             }
+            for kept in &plan.kept {
+                text += &format!("# kept: {kept}\n");
+            }
             let said = match (plan.steps.is_empty(), self.dry_run) {
                 (true, _) if !plan.missing.is_empty() => "nothing is there to be given back",
+                (true, _) if !plan.kept.is_empty() => "nothing is given back yet",
                 (true, _) => "nothing to do: it is as it shall be",
                 (false, true) => "dry run: nothing was changed",
                 (false, false) => "done and verified",

@@ -178,7 +178,7 @@ fn cases() -> Vec<fn() -> Case> {
 }
 
 /// Lets `command` run until the process dies; `None` where it came to its end. Returns the changes that it made, too.
-fn until_death<T>(
+pub(crate) fn until_death<T>(
     kernel: &mut FakeKernel<'_>,
     death: Death,
     command: impl FnOnce(&mut dyn Writer) -> Result<T, BindError>,

@@ -7,6 +7,7 @@ mod doctor;
 mod golden;
 mod kernel;
 mod machine;
+mod orders;
 mod pages;
 mod recovery;
 mod refusals;

@@ -50,7 +50,7 @@ impl Plan {
         journals: &Journals,
         keep: bool,
     ) -> Result<(), BindError> {
-        let mut journal = journals.create(self.device, &self.before)?;
+        let mut journal = journals.create(self.device, &self.notes)?;
         let result = self.run(tree, writer, Some(&mut journal));
         let Err(source) = result else {
             return match keep {
@@ -61,7 +61,11 @@ impl Plan {
         let source = Box::new(source);
         journal.turn_back();
         let again = self.backwards(tree).run(tree, writer, Some(&mut journal));
-        match again.and_then(|()| journals.remove(self.device)) {
+        let forget = || match &self.earlier {
+            Some(before) => journals.restore(self.device, before),
+            None => journals.remove(self.device),
+        };
+        match again.and_then(|()| forget()) {
             Ok(()) => Err(BindError::PutBack { source }),
             Err(again) => Err(BindError::Stuck {
                 device: self.device,
@@ -103,6 +107,8 @@ fn run_step(step: &Step, tree: &Tree, writer: &mut dyn Writer) -> Result<(), Bin
                 found,
             })
         }
+        // The last function of a group that leaves VFIO takes the group's node along.
+        Step::Own { path, .. } if tree.permissions(path).is_none() => Ok(()),
         Step::Own { path, uid } => writer.own(&tree.path(path), *uid).map_err(failed),
         Step::OwnNodes { bdf, uid, .. } => {
             let nodes = State::read(tree, *bdf).map(|state| state.owners);

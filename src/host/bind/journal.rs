@@ -1,8 +1,11 @@
 //! The journal of a binding: what was there before, and each step, on disk before it is done.
 //!
 //! A file a binding, `<device>.journal`, of lines of JSON. The first line holds the states before; it comes into being
-//! whole, by a rename. A line is added and flushed before each step. The last line of a binding that went well is
-//! `{"done":true}`; any other last line, also one that was cut off, is an interruption.
+//! whole, by a rename, also where a binding is widened. A line is added and flushed before each step. The last line of
+//! a binding that went well is `{"done":true}`; any other last line, also one that was cut off, is an interruption.
+//!
+//! A journal tells of each function that its binding needs away from its driver, whoever took it: the last of the
+//! bindings that need it gives it back. So what was before stands in each of their journals.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -40,6 +43,13 @@ pub struct Record {
     pub is_done: bool,
     /// Steps that were begun.
     pub steps: usize,
+}
+
+impl Record {
+    /// Tells whether a function has a part in the binding.
+    pub(super) fn has(&self, bdf: Bdf) -> bool {
+        self.before.iter().any(|state| state.bdf == bdf)
+    }
 }
 
 /// A journal that is being written.
@@ -88,17 +98,19 @@ impl Journals {
         paths.iter().map(|path| self.read(path)).collect()
     }
 
-    /// Finds the journal in which a function has a part.
+    /// Finds the journal in which a function has a part: its own before that of another.
     ///
     /// # Errors
     ///
     /// As [`Journals::all`].
     pub fn of(&self, bdf: Bdf) -> Result<Option<Record>, BindError> {
-        let mut records = self.all()?.into_iter();
-        Ok(records.find(|record| record.before.iter().any(|state| state.bdf == bdf)))
+        let mut records = self.all()?;
+        records.retain(|record| record.has(bdf));
+        records.sort_by_key(|record| record.device != bdf);
+        Ok(records.into_iter().next())
     }
 
-    /// Begins a journal. There is none of this device.
+    /// Begins a journal, in the place of the one that there is of this device.
     pub(super) fn create(&self, device: Bdf, before: &[State]) -> Result<Journal, BindError> {
         let path = self.path(device);
         let new = path.with_extension("new");
@@ -124,6 +136,11 @@ impl Journals {
             file,
             is_needed: true,
         })
+    }
+
+    /// Puts the journal of a binding that went well back in its place.
+    pub(super) fn restore(&self, device: Bdf, before: &[State]) -> Result<(), BindError> {
+        self.create(device, before)?.done()
     }
 
     /// Goes on with the journal of a device on the way back; `None` where nothing can be added to it.

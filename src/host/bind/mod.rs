@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `state.rs` | what is, what shall be, and the steps from one to the other |
 //! | `plan.rs` | the steps of a command |
+//! | `needs.rs` | what several bindings need, and who gives it back |
 //! | `objection.rs` | what speaks against them |
 //! | `execute.rs` | doing them, and putting back what was before where one fails |
 //! | `journal.rs` | what was before, kept on disk before anything is changed |
@@ -17,6 +18,7 @@
 mod error;
 mod execute;
 mod journal;
+mod needs;
 mod objection;
 mod plan;
 mod state;
@@ -26,5 +28,5 @@ pub use error::BindError;
 pub use journal::{Journals, Lock, Record};
 pub use objection::Objection;
 pub use plan::{Plan, Request};
-pub use state::{Missing, State, Step, Wanted};
+pub use state::{Kept, Missing, State, Step, Wanted};
 pub use udev::rules as udev_rules;

@@ -2,8 +2,9 @@
 
 use super::error::BindError;
 use super::journal::{Journals, Record};
+use super::needs::{self, notes};
 use super::objection::{Objection, against_group, against_taking};
-use super::state::{Goal, Missing, State, Step, Wanted};
+use super::state::{Goal, Kept, Missing, State, Step, Wanted};
 use crate::host::usage::Reason;
 use crate::machine::{Bdf, Function, Tree, blocks_group, is_vfio};
 
@@ -51,8 +52,14 @@ pub struct Plan {
     pub overridden: Vec<Objection>,
     /// Functions that should be given back and are not there.
     pub missing: Vec<Missing>,
+    /// Functions that are not given back, as other bindings need them.
+    pub kept: Vec<Kept>,
     /// The states before.
     pub before: Vec<State>,
+    /// What a new journal tells of: states from before all bindings.
+    pub(super) notes: Vec<State>,
+    /// What the journal told of that the new one takes the place of.
+    pub(super) earlier: Option<Vec<State>>,
     pub(super) after: After,
 }
 
@@ -68,11 +75,9 @@ impl Plan {
             return Err(BindError::Bridge { bdf: device.bdf });
         }
         need_driver(tree, &request.driver)?;
-        let mut functions = vec![device.clone()];
-        if let (true, Some(group)) = (request.whole_group, &device.group) {
-            let strangers = group.strangers().into_iter();
-            functions.extend(strangers.filter_map(|member| Function::read(tree, member.bdf)));
-        }
+        let records = journals.all()?;
+        check_earlier(tree, &records, &device, request, journals)?;
+        let functions = bound_together(tree, &device, request);
         let mut before = Vec::new();
         let mut steps = Vec::new();
         for function in &functions {
@@ -85,29 +90,32 @@ impl Plan {
             before.push(state);
         }
         steps.extend(own_nodes(&device, &before[0], request));
-        let after = match journals.of(device.bdf)? {
-            None => After::Keep,
-            Some(record) => bound_before(tree, &record, &device, request, journals)?,
-        };
         let mut objections = against_taking(tree, &functions, &steps);
+        let mut is_whole = false;
         if is_vfio(&request.driver) {
-            objections.extend(against_group(&device, &functions));
+            let against = against_group(&device, &functions);
+            is_whole = against.is_empty();
+            objections.extend(against);
         } else {
             objections.retain(|objection| objection.reason != Reason::Reserved);
         }
-        let after = if steps.is_empty() {
-            After::Nothing
-        } else {
-            after
+        let notes = notes(tree, &records, &device, &before, is_whole);
+        let own = records.iter().find(|record| record.device == device.bdf);
+        let earlier = own.map(|record| record.before.clone());
+        let is_noted = match &earlier {
+            Some(earlier) => *earlier == notes,
+            None => records.iter().all(|record| !record.has(device.bdf)),
         };
-        Ok(plan(
-            device.bdf,
-            steps,
-            objections,
-            &request.overrides,
-            before,
-            after,
-        ))
+        let after = match steps.is_empty() && is_noted {
+            true => After::Nothing,
+            false => After::Keep,
+        };
+        let overrides = &request.overrides;
+        Ok(Plan {
+            notes,
+            earlier,
+            ..plan(device.bdf, steps, objections, overrides, before, after)
+        })
     }
 
     /// Plans to give a function back: to what was there before it was bound, by its journal; without one to the driver
@@ -143,7 +151,9 @@ impl Plan {
             }
         }
         let missing = record.map_or(Vec::new(), |record| missing(tree, &record));
-        back(tree, lead, goals, missing, overrides, after)
+        let kept = needs::kept(journals, lead, &mut goals, overrides)?;
+        let plan = back(tree, lead, goals, missing, overrides, after)?;
+        Ok(Plan { kept, ..plan })
     }
 
     /// Plans to put back what a journal says was there before. `None` where there is no journal of the function: it
@@ -161,17 +171,12 @@ impl Plan {
         let Some(record) = journals.of(device)? else {
             return Ok(None);
         };
-        let goals = record.before.iter().map(Goal::again).collect();
+        let lead = record.device;
+        let mut goals = record.before.iter().map(Goal::again).collect();
         let missing = missing(tree, &record);
-        back(
-            tree,
-            record.device,
-            goals,
-            missing,
-            overrides,
-            After::Forget,
-        )
-        .map(Some)
+        let kept = needs::kept(journals, lead, &mut goals, overrides)?;
+        let plan = back(tree, lead, goals, missing, overrides, After::Forget)?;
+        Ok(Some(Plan { kept, ..plan }))
     }
 
     /// Lets the journal go although functions that it tells of are missing.
@@ -180,6 +185,11 @@ impl Plan {
             self.after = After::Forget;
         }
         self
+    }
+
+    /// Tells whether there is nothing to do, not even to a journal.
+    pub fn is_nothing(&self) -> bool {
+        self.steps.is_empty() && !matches!(self.after, After::Keep | After::Forget)
     }
 
     /// Tells whether something is missing, and the journal kept for it.
@@ -274,34 +284,50 @@ fn plan(
         objections,
         overridden,
         missing: Vec::new(),
+        kept: Vec::new(),
+        notes: before.clone(),
+        earlier: None,
         before,
         after,
     }
 }
 
-/// Decides what a journal that is there already means for a new binding.
-fn bound_before(
+/// Returns the functions that are bound, the named one first.
+fn bound_together(tree: &Tree, device: &Function, request: &Request) -> Vec<Function> {
+    let mut functions = vec![device.clone()];
+    if let (true, Some(group)) = (request.whole_group, &device.group) {
+        let strangers = group.strangers().into_iter();
+        functions.extend(strangers.filter_map(|member| Function::read(tree, member.bdf)));
+    }
+    functions
+}
+
+/// Refuses to build on a binding of the group that was cut off, or of the function that is not as it was left.
+fn check_earlier(
     tree: &Tree,
-    record: &Record,
+    records: &[Record],
     device: &Function,
     request: &Request,
     journals: &Journals,
-) -> Result<After, BindError> {
-    need_same(tree, record, device.bdf)?;
-    if !record.is_done {
+) -> Result<(), BindError> {
+    let own = || records.iter().filter(|record| record.has(device.bdf));
+    own().try_for_each(|record| need_same(tree, record, device.bdf))?;
+    let members = needs::members(device);
+    let concerned = |record: &&Record| members.iter().any(|bdf| record.has(*bdf));
+    let mut concerned = records.iter().filter(concerned);
+    if let Some(record) = concerned.find(|record| !record.is_done) {
         return Err(BindError::Interrupted {
             device: record.device,
             path: journals.path(record.device),
         });
     }
-    if device.driver.as_deref() != Some(&request.driver) {
+    if own().next().is_some() && device.driver.as_deref() != Some(&request.driver) {
         return Err(BindError::Moved {
             device: device.bdf,
             driver: device.driver.clone(),
         });
     }
-    // What was before all of it is in the journal already; only owners change.
-    Ok(After::Nothing)
+    Ok(())
 }
 
 /// Nodes come with the binding, owned by root, unless another function of the group has brought its node before.

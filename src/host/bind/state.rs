@@ -114,6 +114,26 @@ impl fmt::Display for Missing {
     }
 }
 
+/// A function that is not given back yet, as the binding of another one needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Kept {
+    /// Its address.
+    pub bdf: Bdf,
+    /// The function whose binding needs it.
+    pub needed_by: Bdf,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bdf, by) = (self.bdf, self.needed_by);
+        write!(
+            f,
+            "{bdf} stays as it is: the binding of {by} needs their group whole, and `hwpool unbind {by}` gives it back, too"
+        )
+    }
+}
+
 /// The driver that a function shall have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
