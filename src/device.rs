@@ -388,7 +388,8 @@ impl fmt::Debug for AnyTransport {
 }
 
 impl Attached {
-    /// Opens the transport that `address` names, and touches no register.
+    /// Opens the transport that `address` names, and touches no register. As a kernel does that lends a function, it turns
+    /// the function's Memory Space on.
     pub fn open(address: &str) -> Result<Attached, DeviceError> {
         let mut address: Address = address.parse()?;
         let choice = take_choice(&mut address)?;
@@ -397,6 +398,8 @@ impl Attached {
             TransportKind::User => open_user(address),
             TransportKind::Vfio => open_vfio(address),
         }?;
+        // One that does not answer is told of by whoever asks it something next.
+        let _ = on_any!(AnyTransport, &transport, link => pci::enable_memory(&**link));
         Ok(Attached { transport, choice })
     }
 }

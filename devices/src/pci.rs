@@ -8,6 +8,7 @@ use crate::bus::{BusError, Transport};
 use crate::wait::{TimedOut, wait_for};
 
 const COMMAND: u16 = 0x04;
+const COMMAND_MEMORY_SPACE: u16 = 1 << 1;
 const COMMAND_BUS_MASTER: u16 = 1 << 2;
 const STATUS_HAS_CAPABILITIES: u32 = 1 << 20;
 const CAPABILITIES: u16 = 0x34;
@@ -113,6 +114,17 @@ pub fn set_bus_master<T: Transport>(transport: &T, on: bool) -> Result<bool, Bus
     };
     transport.config_write16(COMMAND, wanted)?;
     Ok(transport.config_read32(COMMAND)? as u16 & COMMAND_BUS_MASTER != 0)
+}
+
+/// Turns the function's Memory Space on where it is off: until then it claims no access of its BARs.
+///
+/// Firmware and kernels do that; where neither is between, as over a socket, whoever opens the function does.
+pub fn enable_memory<T: Transport>(transport: &T) -> Result<(), BusError> {
+    let command = transport.config_read32(COMMAND)? as u16;
+    match command & COMMAND_MEMORY_SPACE {
+        0 => transport.config_write16(COMMAND, command | COMMAND_MEMORY_SPACE),
+        _ => Ok(()),
+    }
 }
 
 /// Waits until the function has no request of its own under way (Device Status, Transactions Pending).

@@ -46,6 +46,8 @@ pub struct SimConfig {
     pub iommu_pages: u64,
     /// Mappings that the IOMMU holds.
     pub iommu_entries: u64,
+    /// Whether firmware has turned the function's Memory Space on; else the host has to.
+    pub memory_space: bool,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     pub(crate) model: ModelInfo,
@@ -67,6 +69,7 @@ impl SimConfig {
             iommu_ranges: vec![0..=0xfedf_ffff, 0xfef0_0000..=(1 << 48) - 1],
             iommu_pages: 1 << 12 | 1 << 21 | 1 << 30,
             iommu_entries: 65535,
+            memory_space: true,
             faults: Vec::new(),
         }
     }
@@ -88,6 +91,10 @@ impl SimConfig {
         (
             "iommu-page",
             "smallest IOMMU page in bytes: 4096, 2097152 or 1073741824",
+        ),
+        (
+            "memory-space",
+            "on as firmware leaves it, or off until the host turns it on",
         ),
     ];
 
@@ -111,6 +118,7 @@ impl SimConfig {
             }
             "iommu-entries" => self.iommu_entries = text.within(0..=u64::MAX, "a number")?,
             "iommu-page" => self.set_page(text)?,
+            "memory-space" => self.memory_space = text.switch()?,
             _ => {
                 let own = self.options.set(text);
                 return own.unwrap_or_else(|| Err(self.unknown(key)));

@@ -69,8 +69,8 @@ impl ConfigSpace {
         space
     }
 
-    /// Does what firmware does: assigns the BARs and turns memory decoding on.
-    pub(crate) fn power_up(&mut self, shape: &Shape) {
+    /// Does what firmware does: assigns the BARs, and turns memory decoding on where it is one that does.
+    pub(crate) fn power_up(&mut self, shape: &Shape, decodes: bool) {
         let mut next = BAR_ADDRESS;
         for (bar, size) in shape.bars {
             let address = next.next_multiple_of(*size);
@@ -80,7 +80,8 @@ impl ConfigSpace {
             );
             next = address + size.next_multiple_of(BAR_DISTANCE);
         }
-        self.set16(usize::from(COMMAND), COMMAND_MEMORY);
+        let command = if decodes { COMMAND_MEMORY } else { 0 };
+        self.set16(usize::from(COMMAND), command);
     }
 
     /// Puts every register to its reset value (SPEC 9.2, function level reset).
@@ -255,7 +256,7 @@ mod tests {
     #[test]
     fn writes_change_only_what_they_may() {
         let mut space = ConfigSpace::new(&shape(1));
-        space.power_up(&shape(1));
+        space.power_up(&shape(1), true);
         assert_eq!(space.write(0, 4, 0), Effect::None);
         assert_eq!(space.read(0, 4), 0xb0f5_1234);
         assert_eq!(space.write(COMMAND, 2, 0xffff), Effect::Messages);

@@ -306,5 +306,6 @@ fn parts(config: SimConfig) -> Parts {
         read_latency_ns: config.read_latency_ns,
         jitter_ns: config.jitter_ns,
         preemption: config.preemption,
+        memory_space: config.memory_space,
     }
 }

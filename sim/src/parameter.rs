@@ -95,6 +95,15 @@ impl Text<'_> {
         (parsed.ok().filter(|n| range.contains(n))).ok_or_else(|| self.refused(expected))
     }
 
+    /// Reads what is there or not.
+    pub(crate) fn switch(self) -> Result<bool, ConfigError> {
+        match self.value {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(self.refused("on or off")),
+        }
+    }
+
     pub(crate) fn log2(
         self,
         range: RangeInclusive<u8>,

@@ -24,6 +24,8 @@ pub(crate) struct Shape {
     /// How many there are of what banks of scope pool and of scope portal belong to.
     pub(crate) pools: u16,
     pub(crate) portals: u16,
+    /// Names of registers that belong to no pool or portal that is missing, and yet to a part that this device lacks.
+    pub(crate) lacks: Vec<&'static str>,
     /// 64-bit registers that the host may store to without a lock, in memory that it shares with the model, one at the
     /// start of each copy of the bank, at most 64 of them. Each is a state: the last value stored counts.
     pub(crate) doorbells: Option<Bank>,
@@ -51,6 +53,9 @@ impl Shape {
 
     /// Tells whether the part that a register belongs to exists.
     pub(crate) fn has(&self, row: &Register, index: u16) -> bool {
+        if self.lacks.iter().any(|name| *name == row.name) {
+            return false;
+        }
         match row.scope() {
             Scope::Device => true,
             Scope::Pool => index < self.pools,

@@ -13,7 +13,7 @@ pub enum ViolationKind {
     Misaligned,
     /// An access where there is no register.
     NoRegister,
-    /// A write, or a read with effect, of a register of an absent part.
+    /// An access of a register of an absent part: of a pool or portal that is not there, or of a feature.
     AbsentPart,
     /// A write of a register that can't be written.
     ReadOnlyWrite,

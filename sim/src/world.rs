@@ -50,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) read_latency_ns: u64,
     pub(crate) jitter_ns: u64,
     pub(crate) preemption: u32,
+    pub(crate) memory_space: bool,
 }
 
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl World {
     pub(crate) fn new(shape: &Shape, parts: Parts) -> World {
         let vectors = usize::from(shape.vectors);
         let mut space = ConfigSpace::new(shape);
-        space.power_up(shape);
+        space.power_up(shape, parts.memory_space);
         World {
             jitter: parts.jitter_ns * 1000,
             preemption: parts.preemption,

@@ -14,7 +14,7 @@ use hwpool::devices::family::Way;
 use hwpool::pool::{Pool, Slot, Worker};
 use serde_json::{Value, json};
 
-use super::device::DeviceArg;
+use super::device::{DeviceArg, object_bytes, objects as most_objects};
 use super::exit::Usage;
 use super::output::Output;
 use super::signal::Stop;
@@ -68,7 +68,8 @@ impl Case {
 
 /// Returns how many objects the pool has: fewer where the device holds fewer.
 fn objects(device: &Device) -> u32 {
-    OBJECTS.min(device.limits().objects.try_into().unwrap_or(OBJECTS))
+    let limits = device.limits();
+    most_objects(limits, OBJECTS, object_bytes(limits, SIZE))
 }
 
 /// What is measured on a device: its best way with a cache, and each of its ways without. A device too small for a cache
@@ -119,7 +120,8 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     let stop = Stop::on_signal()?;
     let device = Device::open(&args.device.device)?;
     let is_model = device.model().is_some();
-    let (all, objects) = (cases(&device), objects(&device) as usize);
+    let (all, objects) = (cases(&device), objects(&device));
+    let shape = (objects, object_bytes(device.limits(), SIZE));
     drop(device);
     let cases: Vec<&Case> = (all.iter())
         .filter(|case| case.name.contains(&args.only))
@@ -139,7 +141,7 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
                 if stop.is_wanted() {
                     break 'cases;
                 }
-                if case.needs(threads, bulk) > objects {
+                if case.needs(threads, bulk) > objects as usize {
                     continue;
                 }
                 let measured = measure(&args.device.device, case, threads, bulk, slice, &stop)?;
@@ -150,7 +152,14 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     }
     let advantage = advantage(&all, &lines);
     output.print(
-        || document(&shown(&args.device.device), &lines, advantage.as_ref()),
+        || {
+            document(
+                &shown(&args.device.device),
+                shape,
+                &lines,
+                advantage.as_ref(),
+            )
+        },
         || {
             let text = advantage.as_ref().map_or(String::new(), Advantage::text);
             output.fold(&text, INDENT)
@@ -223,12 +232,17 @@ impl Line {
     }
 }
 
-fn document(device: &str, lines: &[Line], advantage: Option<&Advantage>) -> Value {
+fn document(
+    device: &str,
+    (objects, size): (u32, usize),
+    lines: &[Line],
+    advantage: Option<&Advantage>,
+) -> Value {
     let mut document = json!({
         "schema": "hwpool.bench/1",
         "device": device,
-        "objects": OBJECTS,
-        "object_bytes": SIZE,
+        "objects": objects,
+        "object_bytes": size,
         "modelled_link": "PCIe Gen3 x8",
         "results": lines.iter().map(Line::json).collect::<Vec<_>>(),
     });
@@ -320,7 +334,7 @@ fn with_mode(device: &str, mode: &str) -> String {
 fn pool(device: &Device, case: &Case) -> anyhow::Result<Pool> {
     let builder = Pool::builder("bench")
         .objects(objects(device))
-        .size(SIZE)
+        .size(object_bytes(device.limits(), SIZE))
         .cache(case.cache);
     Ok(builder.backend(case.backend).device(device).build()?)
 }

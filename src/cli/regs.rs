@@ -136,11 +136,10 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             }
             let Attached { transport, choice } = Attached::open(&device)?;
             on!(transport, transport => {
-                let table = match place {
-                    Some(_) => &[],
-                    None => table(known(&*transport, &choice)?.about())?,
+                let write = match place {
+                    Some(_) => Write::find(place, &register, &[], value)?,
+                    None => by_name(&*transport, &choice, &register, value)?,
                 };
-                let write = Write::find(place, &register, table, value)?;
                 write.make(&*transport)?;
                 write.print(transport.name(), true, output)
             })
@@ -208,6 +207,21 @@ struct Write {
 enum To {
     Name(Target),
     Place(Place),
+}
+
+/// Finds what a write by name is to change, on a device that has it.
+fn by_name<T: Transport>(
+    transport: &T,
+    choice: &Choice,
+    register: &str,
+    value: u64,
+) -> anyhow::Result<Write> {
+    let module = known(transport, choice)?;
+    let write = Write::find(None, register, table(module.about())?, value)?;
+    if let To::Name(target) = write.to {
+        refuse_absent(&*module, transport, target)?;
+    }
+    Ok(write)
 }
 
 impl Write {
@@ -375,6 +389,30 @@ fn refuse_effect(row: &Register, with_effect: bool) -> anyhow::Result<()> {
     }
 }
 
+/// Refuses a register that this device does not have, which nobody may access; a device that can't be used tells nothing
+/// of that.
+fn refuse_absent<T: Transport>(
+    module: &dyn Module<T, Slice<T>>,
+    transport: &T,
+    target: Target,
+) -> anyhow::Result<()> {
+    let Ok(identity) = module.identify(transport) else {
+        return Ok(());
+    };
+    let (device, name) = (transport.name(), target.name());
+    match identity.registers(target.row) {
+        count if target.index < count => Ok(()),
+        0 => Err(Usage(format!(
+            "{device} has no {name}: it belongs to an optional part that this device does not have"
+        ))
+        .into()),
+        count => Err(Usage(format!(
+            "{device} has no {name}: it has {count} of them, counted from 0"
+        ))
+        .into()),
+    }
+}
+
 fn check_writable(row: &Register, value: u64) -> anyhow::Result<()> {
     if !row.access.is_writable() {
         let message = format!("{} can only be read (SPEC {})", row.name, row.section);
@@ -454,9 +492,10 @@ fn get<T: Transport>(
     with_effect: bool,
     readings: &Readings<'_>,
 ) -> anyhow::Result<()> {
-    let table = table(known(transport, choice)?.about())?;
-    let target = find(table, register)?;
+    let module = known(transport, choice)?;
+    let target = find(table(module.about())?, register)?;
     refuse_effect(target.row, with_effect)?;
+    refuse_absent(&*module, transport, target)?;
     let read = |target: &Target| read(transport, *target);
     readings.show(transport.name(), &[target], read, |_, _| true)
 }
@@ -491,11 +530,9 @@ fn dump<T: Transport>(
     let module = known(transport, choice)?;
     let table = table(module.about())?;
     let identity = module.identify(transport).ok();
-    let count = |row: &Register| {
-        let has = identity
-            .as_ref()
-            .and_then(|identity| identity.count(row.scope()));
-        has.map_or(row.count(), |has| has.min(row.count()))
+    let count = |row: &Register| match &identity {
+        Some(identity) => identity.registers(row),
+        None => row.count(),
     };
     let rows = table.iter();
     let rows = rows.filter(|row| row.access.is_pure_read());

@@ -4,6 +4,7 @@
 //! two hold at once shows. At the end each pool is closed and must find all its buffers. The first pool that fails ends
 //! the run for all.
 
+use std::error::Error;
 use std::sync::OnceLock;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
@@ -12,11 +13,11 @@ use anyhow::Context;
 use clap::Args;
 use hwpool::address::shown;
 use hwpool::device::Device;
-use hwpool::devices::family::Way;
+use hwpool::devices::family::{SetupError, Way};
 use hwpool::pool::{Buffer, CloseReport, Pool, Worker};
 use serde_json::json;
 
-use super::device::DeviceArg;
+use super::device::{DeviceArg, object_bytes, objects as most_objects};
 use super::output::{Colour, Output};
 use super::signal::Stop;
 
@@ -45,18 +46,20 @@ struct Plan {
     backend: &'static str,
     cache: usize,
     objects: u32,
+    size: usize,
 }
 
 /// Plans pools on each way of the device, as many as it has lists for: on the best way one with a cache, one without,
 /// and one that is far too small for its threads.
 fn plans(device: &Device) -> Vec<Plan> {
     let limits = device.limits();
-    let most = u32::try_from(limits.objects).unwrap_or(u32::MAX);
+    let size = object_bytes(limits, SIZE);
     let plan = |way: &Way, suffix: &str, cache, objects: u32| Plan {
         name: format!("{}{suffix}", way.name),
         backend: way.backend,
         cache,
-        objects: objects.min(most),
+        objects: most_objects(limits, objects, size),
+        size,
     };
     let ways = device.about().ways.iter();
     let mut ways = ways.filter(|way| limits.ways.contains(&way.name));
@@ -75,6 +78,40 @@ fn plans(device: &Device) -> Vec<Plan> {
     plans
 }
 
+/// Makes the pools that are planned, and leaves out those for which the device has nothing left beside the others, such
+/// as portals.
+fn make(device: &Device, plans: Vec<Plan>) -> anyhow::Result<Vec<Pool>> {
+    let mut pools: Vec<Pool> = Vec::new();
+    for plan in plans {
+        let builder = Pool::builder(&plan.name).objects(plan.objects);
+        let builder = builder.size(plan.size);
+        let builder = builder.cache(plan.cache.min(plan.objects as usize / 2));
+        match builder.backend(plan.backend).device(device).build() {
+            Ok(pool) => pools.push(pool),
+            Err(error) if is_all_in_use(&error) && !pools.is_empty() => {
+                tracing::info!("no pool {}: {error}", plan.name);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    anyhow::ensure!(
+        !pools.is_empty(),
+        "{}: the device moves no objects: it has neither rings nor registers for that",
+        device.name()
+    );
+    Ok(pools)
+}
+
+/// Tells whether a pool can't be made because others have all that the device has.
+fn is_all_in_use(error: &(dyn Error + 'static)) -> bool {
+    let setup = error.downcast_ref::<SetupError>();
+    match (setup, error.source()) {
+        (Some(setup), _) => matches!(setup, SetupError::AllInUse { .. }),
+        (None, source) => source.is_some_and(is_all_in_use),
+    }
+}
+
+/// Bytes of a buffer, on a device that has such.
 const SIZE: usize = 256;
 /// Most buffers that a thread holds.
 const HOLD: usize = 96;
@@ -92,12 +129,7 @@ pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
     let stop = Stop::on_signal()?;
     let device = Device::open(&args.device.device)?;
     stop.on_notice(device.name(), device.notices());
-    let pools = plans(&device).into_iter().map(|plan| {
-        let builder = Pool::builder(&plan.name).objects(plan.objects).size(SIZE);
-        let builder = builder.cache(plan.cache.min(plan.objects as usize / 2));
-        builder.backend(plan.backend).device(&device).build()
-    });
-    let pools = pools.collect::<Result<Vec<_>, _>>()?;
+    let pools = make(&device, plans(&device))?;
     let started = Instant::now();
     let end = started + Duration::from_secs(args.seconds);
     let traffic = traffic(&pools, &args, || stop.is_wanted() || Instant::now() >= end);
@@ -219,7 +251,7 @@ fn take(
         tally.taken += 1;
         let mark = stamp.rotate_left(32) ^ tally.taken;
         buffer.bytes_mut()[..8].copy_from_slice(&mark.to_le_bytes());
-        let last = SIZE - 8;
+        let last = buffer.bytes().len() - 8;
         buffer.bytes_mut()[last..].copy_from_slice(&mark.to_le_bytes());
         held.push((buffer, mark));
     }
@@ -233,7 +265,7 @@ fn read_stamp(buffer: &Buffer) -> u64 {
         bytes.copy_from_slice(&buffer.bytes()[at..at + 8]);
         u64::from_le_bytes(bytes)
     };
-    let (first, last) = (word(0), word(SIZE - 8));
+    let (first, last) = (word(0), word(buffer.bytes().len() - 8));
     if first == last { first } else { 0 }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::bmu::about::{ABOUT, PORTAL, REGISTER};
+use crate::bmu::parts::absent;
 use crate::bmu::regs;
 use crate::bus::{Bar, BusError, Transport};
 use crate::family::life::read_alive;
@@ -42,6 +43,8 @@ pub struct Capabilities {
     pub natural_align: bool,
     /// The W1S twins act.
     pub injection: bool,
+    /// CAP_FEATURES as it reads: what a later minor version adds may be in it.
+    pub features: u32,
 }
 
 impl Capabilities {
@@ -58,6 +61,7 @@ impl Capabilities {
                 ways: self.ways(),
             },
             counts: vec![(Scope::Pool, self.pools), (Scope::Portal, self.portals)],
+            absent: absent(self.features),
             facts: self.facts(),
             rows: self.rows(),
         }
@@ -128,11 +132,11 @@ impl Capabilities {
                 format!("{} to {} entries", 1u64 << low, 1u64 << high),
             ),
             ("addresses", format!("{} bits", self.address_width)),
-            ("features", self.features().join(", ")),
+            ("features", self.feature_names().join(", ")),
         ]
     }
 
-    fn features(&self) -> Vec<&'static str> {
+    fn feature_names(&self) -> Vec<&'static str> {
         let all = [
             (self.register_path, "register path"),
             (self.portals > 0, "portals"),
@@ -217,6 +221,7 @@ fn capabilities(control: &impl Bar, minor: u32) -> Result<Capabilities, OpenErro
         thresholds: regs::cap_features::THRESHOLDS.of(features) != 0,
         natural_align: regs::cap_features::NATURAL_ALIGN.of(features) != 0,
         injection: regs::cap_features::INJECTION.of(features) != 0,
+        features: features as u32,
     };
     check_capabilities(&capabilities, counts, rings, address)?;
     Ok(capabilities)

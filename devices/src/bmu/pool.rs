@@ -129,6 +129,10 @@ impl<T: Transport> Pool<T> {
 
     /// Sets the thresholds (SPEC 5.2): DEPLETED below `low` (0: off), RECOVERED from `high` on.
     pub(super) fn set_thresholds(&self, low: u32, high: u32) -> Result<(), SetupError> {
+        if !self.bmu.capabilities().thresholds {
+            let allowed = "none: the device has no thresholds".into();
+            return Err(invalid("low threshold", low.into(), allowed));
+        }
         if low > high {
             return Err(invalid(
                 "low threshold",
@@ -253,10 +257,12 @@ impl<T: Transport> Pool<T> {
 
     /// Clears what the last list of this number left: thresholds, interrupts, events and errors.
     fn forget(&self) -> Result<(), BusError> {
-        self.write(regs::POOL_EVENT_ENABLE, 0)?;
-        self.write(regs::POOL_LOW, 0)?;
-        self.write(regs::POOL_HIGH, 0)?;
-        self.write(regs::POOL_EVENT, regs::POOL_EVENT.row().bits as u32)?;
+        if self.bmu.capabilities().thresholds {
+            self.write(regs::POOL_EVENT_ENABLE, 0)?;
+            self.write(regs::POOL_LOW, 0)?;
+            self.write(regs::POOL_HIGH, 0)?;
+            self.write(regs::POOL_EVENT, regs::POOL_EVENT.row().bits as u32)?;
+        }
         self.write(regs::POOL_ERROR, regs::POOL_ERROR.row().bits as u32)
     }
 

@@ -79,7 +79,7 @@ registers! {
         /// Identifies the interface: the letters BMU1. Never 0 and never all ones.
         MAGIC @ 0x0000, Ro u32, reset 0x3155_4d42, "4.1";
         /// Version of the specification that the device follows.
-        VERSION @ 0x0004, Ro u32, reset 0x0001_0000, "4.1" => version {
+        VERSION @ 0x0004, Ro u32, reset varies, "4.1" => version {
             /// Additions that drivers of the same major version may ignore.
             MINOR = 0..=15,
             /// Changes that a driver must know.

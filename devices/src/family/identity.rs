@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::SetupError;
 use super::ledger::Geometry;
+use crate::reg::{Register, Scope};
 
 /// A way in which objects travel between host and device.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -71,7 +72,9 @@ pub struct Identity {
     pub limits: Limits,
     /// How many of an array of registers there are, by what the index counts; see
     /// [`Identity::count`].
-    pub counts: Vec<(crate::reg::Scope, u16)>,
+    pub counts: Vec<(Scope, u16)>,
+    /// Names of the registers of optional parts that this device does not have.
+    pub absent: Vec<&'static str>,
     /// All that the device says of itself, as data.
     pub facts: Vec<(&'static str, Fact)>,
     /// The same for people: a name and a line.
@@ -80,9 +83,17 @@ pub struct Identity {
 
 impl Identity {
     /// Returns how many there are of what `scope` counts on this device, or `None` where only the table knows.
-    pub fn count(&self, scope: crate::reg::Scope) -> Option<u16> {
+    pub fn count(&self, scope: Scope) -> Option<u16> {
         let found = self.counts.iter().find(|(counted, _)| *counted == scope);
         found.map(|(_, count)| *count)
+    }
+
+    /// Returns how many registers of a row this device has; 0 where they belong to a part that it does not have.
+    pub fn registers(&self, row: &Register) -> u16 {
+        match self.absent.iter().any(|absent| *absent == row.name) {
+            true => 0,
+            false => (self.count(row.scope())).map_or(row.count(), |count| count.min(row.count())),
+        }
     }
 }
 

@@ -62,6 +62,8 @@ where
     let kind = match kind {
         OpenReset::Best if pci::has_flr(transport)? => {
             transport.reset()?;
+            // Such a reset clears Command (PCIe); a kernel puts it back, another peer need not.
+            pci::enable_memory(transport)?;
             "the function level reset"
         }
         _ => {

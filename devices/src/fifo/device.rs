@@ -244,6 +244,7 @@ fn describe(minor: u32, depth: u32) -> Identity {
             ways: vec![REGISTER.name],
         },
         counts: Vec::new(),
+        absent: Vec::new(),
         facts: vec![
             ("specification", Fact::Text(specification.clone().into())),
             ("depth", Fact::Number(depth.into())),

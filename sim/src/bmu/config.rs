@@ -4,6 +4,24 @@ use std::ops::RangeInclusive;
 
 use super::pool::PoolLimits;
 
+/// The registers of each optional part (SPEC 4.2).
+const REGISTER_PATH: [&str; 2] = ["POOL_ALLOC", "POOL_FREE"];
+const THRESHOLDS: [&str; 6] = [
+    "POOL_LOW",
+    "POOL_HIGH",
+    "POOL_EVENT",
+    "POOL_EVENT_SET",
+    "POOL_EVENT_ENABLE",
+    "POOL_VECTOR",
+];
+const INJECTION: [&str; 5] = [
+    "ERR_STATUS_SET",
+    "POOL_EVENT_SET",
+    "POOL_ERROR_SET",
+    "PORTAL_EVENT_SET",
+    "PORTAL_ERROR_SET",
+];
+
 /// The parameters of a BMU.
 #[derive(Debug, Clone)]
 pub(super) struct Config {
@@ -19,6 +37,12 @@ pub(super) struct Config {
     /// Smallest and largest ring, log2 of entries.
     pub(super) ring_log2: RangeInclusive<u8>,
     pub(super) timeout_ms: u16,
+    /// VERSION.MINOR.
+    pub(super) minor: u16,
+    pub(super) register_path: bool,
+    pub(super) thresholds: bool,
+    pub(super) natural_align: bool,
+    pub(super) injection: bool,
 }
 
 impl Default for Config {
@@ -32,6 +56,11 @@ impl Default for Config {
             stride_log2: 6..=20,
             ring_log2: 3..=16,
             timeout_ms: 100,
+            minor: 0,
+            register_path: true,
+            thresholds: true,
+            natural_align: true,
+            injection: true,
         }
     }
 }
@@ -52,7 +81,26 @@ impl Config {
     }
 
     pub(super) fn features(&self) -> u64 {
-        0x1d | u64::from(self.portals > 0) << 1
+        let bits = [
+            self.register_path,
+            self.portals > 0,
+            self.thresholds,
+            self.natural_align,
+            self.injection,
+        ];
+        let set = |(bit, has): (usize, &bool)| u64::from(*has) << bit;
+        bits.iter().enumerate().map(set).sum()
+    }
+
+    /// Returns the names of the registers whose part this device does not have, apart from whole pools and portals.
+    pub(super) fn lacks(&self) -> Vec<&'static str> {
+        let parts: [(bool, &[&str]); 3] = [
+            (self.register_path, &REGISTER_PATH),
+            (self.thresholds, &THRESHOLDS),
+            (self.injection, &INJECTION),
+        ];
+        let absent = parts.iter().filter(|(has, _)| !has);
+        absent.flat_map(|(_, names)| *names).copied().collect()
     }
 
     /// Returns what SPEC 5.1 asks of a pool.

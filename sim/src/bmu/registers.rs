@@ -22,7 +22,7 @@ impl Bmu {
         let i = usize::from(index);
         match id {
             Id::MAGIC => 0x3155_4d42,
-            Id::VERSION => 0x0001_0000,
+            Id::VERSION => 0x0001_0000 | u64::from(self.config.minor),
             Id::IMPLEMENTATION => 0x0001_0001,
             Id::LIVENESS => self.liveness.into(),
             Id::SCRATCH => self.scratch,
@@ -240,6 +240,11 @@ impl Bmu {
 
     fn control_pool(&mut self, world: &mut World, pool_id: usize, value: u32) {
         let (enable, natural) = (value & 1 != 0, value & 2 != 0);
+        if natural && !self.config.natural_align {
+            let place = Id::POOL_CONTROL.row().place(pool_id as u16);
+            world.violation(ViolationKind::ReservedBits, place, value.into());
+        }
+        let natural = natural && self.config.natural_align;
         if self.pools[pool_id].enabled && !enable {
             let used = (self.portals.iter())
                 .any(|portal| portal.state != State::Disabled && portal.pool as usize == pool_id);

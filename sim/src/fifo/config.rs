@@ -71,6 +71,7 @@ impl Options for Config {
             table: Cow::Borrowed(regs::TABLE),
             pools: 1,
             portals: 0,
+            lacks: Vec::new(),
             doorbells: None,
             interrupt_register: "EVENT",
             reset_register: "RESET",

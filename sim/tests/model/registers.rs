@@ -4,7 +4,7 @@ use hwpool_devices::bmu::regs::TABLE;
 use hwpool_devices::bus::{Bar, BusError, Transport};
 use hwpool_devices::reg::Scope;
 use hwpool_sim::ViolationKind::{
-    AbsentPart, MemorySpaceOff, Misaligned, NoRegister, ReadOnlyWrite, WrongWidth,
+    AbsentPart, MemorySpaceOff, Misaligned, NoRegister, ReadOnlyWrite, ReservedBits, WrongWidth,
 };
 
 use crate::bench::{Bench, config, pool, portal};
@@ -245,13 +245,13 @@ fn absent_parts_read_0_and_ignore_writes() {
     assert_eq!(bench.get(0x20), 0x0005_0002);
     assert_eq!(bench.get(0x2c), 0x1d, "no PORTALS");
     assert_eq!((bench.get(pool(2) + 4), bench.get(portal(0) + 4)), (0, 0));
-    bench.no_violations();
+    bench.violated(&[AbsentPart; 2]);
     bench.set(pool(2) + 0x38, 1);
     assert_eq!(bench.get(pool(2) + 0x38), 0);
     assert_eq!(bench.alloc(2), 0);
     bench.ring_raw(0x4_0000, 1);
     bench.settle();
-    bench.violated(&[AbsentPart; 3]);
+    bench.violated(&[AbsentPart; 4]);
     bench.set(0x104, u32::MAX);
     assert_eq!(bench.get(0x104), 0x1f);
 }
@@ -267,4 +267,26 @@ fn without_memory_space_nothing_answers() {
     bench.violated(&[MemorySpaceOff; 3]);
     bench.sim.config_write16(4, 6).unwrap();
     assert_eq!(bench.get(0x40), 1);
+}
+
+#[test]
+fn features_can_be_left_out() {
+    let bench = Bench::new(config(&[
+        ("thresholds", "off"),
+        ("register-path", "off"),
+        ("injection", "off"),
+        ("natural-align", "off"),
+        ("minor", "7"),
+    ]));
+    assert_eq!((bench.get(0x04), bench.get(0x2c)), (0x0001_0007, 2));
+    bench.no_violations();
+    bench.set(pool(0) + 0x24, 1);
+    assert_eq!(bench.get(pool(0) + 0x24), 0, "POOL_LOW");
+    bench.set(0x84, 1);
+    assert_eq!(bench.get(0x80), 0, "nothing was injected");
+    assert_eq!(bench.alloc(0), 0);
+    bench.violated(&[AbsentPart; 4]);
+    bench.set(pool(0), 2);
+    assert_eq!(bench.get(pool(0)), 0, "NATURAL_ALIGN");
+    bench.violated(&[ReservedBits]);
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use hwpool_devices::bmu::regs;
+use hwpool_devices::bmu::{self, regs};
 use hwpool_devices::bus::{Bar, BusError, Transport};
-use hwpool_devices::reg::{Register, Scope};
+use hwpool_devices::reg::{Field, Register, Scope};
 use hwpool_devices::wait::TimedOut;
 
 use crate::bringup::general::registers::{self, Twins, by_table};
@@ -40,6 +40,8 @@ struct Shape {
     vectors: u16,
     address_bits: u64,
     injection: bool,
+    /// Names of the registers of parts that it does not have.
+    absent: Vec<&'static str>,
     timeout: Duration,
 }
 
@@ -47,14 +49,19 @@ impl Shape {
     fn read(bar: &impl Bar) -> Result<Shape, BusError> {
         let counts = regs::CAP_COUNTS.read(bar)?.into();
         let width = regs::cap_address::WIDTH.of(regs::CAP_ADDRESS.read(bar)?.into());
-        let features = regs::CAP_FEATURES.read(bar)?.into();
+        let features = regs::CAP_FEATURES.read(bar)?;
+        let has = |feature: Field| feature.of(features.into()) != 0;
         let timeout = regs::cap_timeout::MILLISECONDS.of(regs::CAP_TIMEOUT.read(bar)?.into());
         Ok(Shape {
             pools: regs::cap_counts::POOLS.of(counts) as u16,
-            portals: regs::cap_counts::PORTALS.of(counts) as u16,
+            portals: match has(regs::cap_features::PORTALS) {
+                true => regs::cap_counts::PORTALS.of(counts) as u16,
+                false => 0,
+            },
             vectors: regs::cap_counts::VECTORS.of(counts) as u16,
             address_bits: u64::MAX >> (64 - width.clamp(1, 64)),
-            injection: regs::cap_features::INJECTION.of(features) != 0,
+            injection: has(regs::cap_features::INJECTION),
+            absent: bmu::absent(features),
             timeout: Duration::from_millis(timeout.max(1)),
         })
     }
@@ -82,6 +89,9 @@ impl Shape {
 
 impl registers::Shape for Shape {
     fn count(&self, row: &Register) -> u16 {
+        if self.absent.iter().any(|absent| *absent == row.name) {
+            return 0;
+        }
         match row.scope() {
             Scope::Pool => self.pools.min(row.count()),
             Scope::Portal => self.portals.min(row.count()),

@@ -38,8 +38,7 @@ struct ByKind<'a, K: ?Sized> {
 
 impl<K: Kind + ?Sized> Shape for ByKind<'_, K> {
     fn count(&self, row: &Register) -> u16 {
-        let count = self.identity.count(row.scope());
-        count.map_or(row.count(), |count| count.min(row.count()))
+        self.identity.registers(row)
     }
 
     fn harmless(&self, row: &Register) -> u64 {
