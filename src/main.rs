@@ -12,7 +12,8 @@ fn main() -> ExitCode {
     cli::finish(cli::run(arguments))
 }
 
-/// Warnings always, more with each `-v`.
+/// Warnings always, more with each `-v`. A line that can't be written is lost: where stderr is full or its reader has
+/// gone, saying so there, as the subscriber would, ends the thread by a panic.
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
         0 => tracing::Level::WARN,
@@ -22,6 +23,7 @@ fn log_to_stderr(verbose: u8) {
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
+        .log_internal_errors(false)
         .without_time()
         .init();
 }

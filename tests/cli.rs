@@ -467,6 +467,105 @@ fn a_closed_stdout_is_an_end_and_no_error() {
     );
 }
 
+/// Every verb, in a form that ends soon and changes nothing.
+const VERBS: &[&[&str]] = &[
+    &["devices"],
+    &["doctor"],
+    &["bind", "0000:ff:1f.7", "--dry-run"],
+    &["unbind", "0000:ff:1f.7", "--dry-run"],
+    &["recover", "--dry-run"],
+    &["hugepages", "status"],
+    &["info"],
+    &["regs", "dump"],
+    &["reset"],
+    &["bringup", "sim:fifo"],
+    &["report", "/dev/null"],
+    &["bench", "--time", "1", "--only", "register"],
+    &["soak", "--seconds", "0"],
+    &["sim", "list"],
+    &["generate", "completions", "bash"],
+    &["generate", "man", "/dev/full"],
+];
+
+/// Outputs that can't be written, as a shell makes them. A pipe without a reader: its reader has ended before the verb
+/// begins.
+const DEAD: [&str; 3] = ["N>&-", "N>/dev/full", "pipe"];
+
+/// Runs a verb with stdout or stderr that can't be written; returns its exit code and what the other one got.
+fn run_with_dead(verb: &[&str], stream: u8, dead: &str) -> (Option<i32>, String) {
+    let mut command = Command::new("sh");
+    let redirection = match dead {
+        "pipe" => String::new(),
+        other => other.replace('N', &stream.to_string()),
+    };
+    command
+        .args(["-c", &format!("exec \"$0\" \"$@\" {redirection}")])
+        .arg(env!("CARGO_BIN_EXE_hwpool"))
+        .args(verb)
+        .arg("-vv");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if dead == "pipe" {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        match stream {
+            1 => command.stdout(writer),
+            _ => command.stderr(writer),
+        };
+    }
+    let output = command.output().expect("sh starts");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[test]
+fn every_verb_stands_outputs_that_cant_be_written() {
+    let help = text(&hwpool(&["--help"]).stdout);
+    let listed = help.lines().filter_map(|line| line.strip_prefix("  "));
+    for name in listed.filter_map(|line| line.split(' ').next().filter(|name| !name.is_empty())) {
+        let is_verb = !name.starts_with('-');
+        let tried = VERBS.iter().any(|verb| verb[0] == name);
+        assert!(tried || !is_verb, "{name} is not tried");
+    }
+    for verb in VERBS {
+        for stream in [1, 2] {
+            for dead in DEAD {
+                let (code, said) = run_with_dead(verb, stream, dead);
+                let is_ours = code.is_some_and(|code| (OK..=REFUSED).contains(&code));
+                assert!(is_ours, "{verb:?} {stream} {dead}: {code:?} {said}");
+                assert!(
+                    !said.contains("panicked"),
+                    "{verb:?} {stream} {dead}: {said}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_whose_log_cant_be_written_goes_on() {
+    let (reader, gone) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    for log in [Stdio::from(gone), Stdio::from(full.expect("Linux has it"))] {
+        let name = format!("hwpool-cli-{}-mute.sock", std::process::id());
+        let mut server = Served::start_logging(std::env::temp_dir().join(name), &[], log);
+        for _ in 0..2 {
+            // A client that says nonsense is worth a warning.
+            let mut nonsense = UnixStream::connect(&server.socket).expect("it listens");
+            std::io::Write::write_all(&mut nonsense, &[0xff; 64]).expect("sent");
+            drop(nonsense);
+            assert_eq!(json(&["info", &server.address()]).0, OK);
+        }
+        assert_eq!(server.stop(), Some(OK));
+    }
+}
+
 #[test]
 fn soak_conserves_and_prints_its_seed() {
     let (code, soak) = json(&["soak", "sim:bmu", "--seconds", "1", "--seed", "9"]);
