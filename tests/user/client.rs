@@ -387,15 +387,17 @@ fn many_writes_are_one_message_that_is_waited_for_where_the_server_understands_i
 #[test]
 fn a_server_that_does_not_say_so_never_gets_many_writes_in_one_message() {
     let (client, server) = run(|mut peer| {
-        let writes = [peer.next(), peer.next(), peer.next()];
-        writes.map(|got| {
+        [(); 3].map(|()| {
+            let got = peer.next();
+            let reply = message(&got.header.reply(), |m| m.extend(&got.payload[..16]));
+            peer.send(&reply, &[]);
             let (access, _) = RegionAccess::decode_data(&got.payload).unwrap();
             (got.header.command, got.header.is_posted(), access.offset)
         })
     });
     client.bar(0).unwrap().write_many(&MANY).unwrap();
     let write = Command::RegionWrite as u16;
-    let expected = [4, 16, 4].map(|offset| (write, true, offset));
+    let expected = [4, 16, 4].map(|offset| (write, false, offset));
     assert_eq!(server.join().unwrap(), expected);
 }
 
@@ -441,6 +443,10 @@ fn a_refusal_is_an_error_with_its_errno_and_the_connection_goes_on() {
         peer.send(&message(&reset.header.refusal(0), |_| ()), &[]);
         let irq = peer.next();
         peer.send(&message(&irq.header.refusal(22), |_| ()), &[]);
+        for _ in 0..2 {
+            let write = peer.next();
+            peer.send(&message(&write.header.refusal(22), |_| ()), &[]);
+        }
         let read = peer.next();
         answer_read(&peer, &read, 3);
     });
@@ -457,6 +463,12 @@ fn a_refusal_is_an_error_with_its_errno_and_the_connection_goes_on() {
     }
     assert!(matches!(client.reset(), Err(BusError::Reset { .. })));
     assert!(matches!(client.irq(0), Err(BusError::Os { errno: 22, .. })));
+    for written in [bar.write32(8, 1), bar.write64(8, 1)] {
+        assert!(
+            matches!(written, Err(BusError::Failed { offset: 8, .. })),
+            "nothing is mapped, and the refusal is heard: {written:?}"
+        );
+    }
     assert_eq!(bar.read32(8).unwrap(), 3);
     server.join().unwrap();
 }

@@ -77,11 +77,6 @@ impl Region {
         Region { index, info, areas }
     }
 
-    /// Tells whether any part is mapped.
-    pub(super) fn has_mappings(&self) -> bool {
-        !self.areas.is_empty()
-    }
-
     /// Finds the mapping that holds `width` bytes at `offset`, and where in it they are.
     #[inline]
     fn mapped(&self, offset: u64, width: u8) -> Option<(&Arc<SharedMemory>, u64)> {
@@ -274,16 +269,7 @@ impl UserBar {
         }
     }
 
-    /// Writes by a message; waits until it is done if something else of the device is mapped, so that no later store
-    /// there can overtake it.
-    fn send(&self, offset: u64, data: &[u8]) -> Result<(), BusError> {
-        match self.connection.has_mappings() {
-            true => self.tell(offset, data),
-            false => self.post(offset, data),
-        }
-    }
-
-    /// Writes by a message and does not wait.
+    /// Writes by a message and does not wait: nobody hears of a refusal, so only doorbells do it.
     fn post(&self, offset: u64, data: &[u8]) -> Result<(), BusError> {
         let width = data.len() as u8;
         let access = self.access(offset, width);
@@ -325,7 +311,7 @@ impl Bar for UserBar {
         let mapped = self.mapped(offset, 4)?;
         match mapped.and_then(|(memory, at)| memory.store32(at, value)) {
             Some(()) => Ok(()),
-            None => self.send(offset, &value.to_le_bytes()),
+            None => self.tell(offset, &value.to_le_bytes()),
         }
     }
 
@@ -334,7 +320,7 @@ impl Bar for UserBar {
         let mapped = self.mapped(offset, 8)?;
         match mapped.and_then(|(memory, at)| memory.store64(at, value)) {
             Some(()) => Ok(()),
-            None => self.send(offset, &value.to_le_bytes()),
+            None => self.tell(offset, &value.to_le_bytes()),
         }
     }
 

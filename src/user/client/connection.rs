@@ -34,7 +34,6 @@ pub(super) struct Connection {
     peer: Capabilities,
     /// Posted messages may still be under way: no reply has come since.
     in_flight: AtomicBool,
-    has_mappings: AtomicBool,
     /// Why there is no connection any more.
     gone: OnceLock<String>,
 }
@@ -171,7 +170,6 @@ impl Connection {
             windows: Mutex::default(),
             peer: Capabilities::default(),
             in_flight: AtomicBool::new(false),
-            has_mappings: AtomicBool::new(false),
             gone: OnceLock::new(),
         }
     }
@@ -248,21 +246,8 @@ impl Connection {
         self.send(&wire.out, &[])
     }
 
-    /// Notes that parts of the device are mapped.
-    ///
-    /// On a bus, accesses of one function stay in order. Here messages go through the socket and stores to mapped areas
-    /// do not, so with mappings a write by a message is waited for: a doorbell can then be one plain store.
-    pub(super) fn note_mappings(&self) {
-        self.has_mappings.store(true, Ordering::Relaxed);
-    }
-
-    /// Tells whether parts of the device are mapped.
-    pub(super) fn has_mappings(&self) -> bool {
-        self.has_mappings.load(Ordering::Relaxed)
-    }
-
-    /// Makes sure that the server has acted on every posted message of this thread's: only doorbells are posted beside
-    /// mappings, and other accesses to these ask this first.
+    /// Makes sure that the server has acted on every posted message of this thread's: only doorbells are posted, and
+    /// accesses to mapped areas ask this first.
     #[inline]
     pub(super) fn settle(&self) -> Result<(), CallError> {
         match self.in_flight.load(Ordering::Relaxed) {

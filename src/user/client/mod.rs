@@ -3,7 +3,7 @@
 //! ```text
 //!   Client ── Transport
 //!     │ UserBar ── areas that the server lets us map: plain loads and stores
-//!     │        └── the rest: messages; reads wait, writes do beside mapped areas, to stay in order, and else are posted
+//!     │        └── the rest: messages that are waited for, as a refusal must be heard; doorbells are posted
 //!     │ UserIrq ── an eventfd each
 //!     ▼
 //!   Connection ── one request at a time, each with a deadline ──► socket
@@ -101,9 +101,6 @@ impl Client {
         let count = info.regions.min(vfio::VFIO_PCI_NUM_REGIONS);
         let regions = (0..count).map(|index| region(&connection, index).map(Arc::new));
         let regions = regions.collect::<Result<Vec<_>, CallError>>()?;
-        if regions.iter().any(|region| region.has_mappings()) {
-            connection.note_mappings();
-        }
         let vectors = vectors(&connection, info.irqs)?;
         Ok(Client {
             name: name.into(),
