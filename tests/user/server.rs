@@ -703,8 +703,10 @@ fn mappings_are_made_refused_and_swept() {
     let swept = rig
         .unmap(0xfef0_0000, 0u64.wrapping_sub(0xfef0_0000), false)
         .ok();
-    assert_eq!(DmaUnmap::decode(&swept).unwrap().address, 0xfef0_0000);
-    rig.unmap(0x8000, 0x8000, false).ok();
+    let swept = DmaUnmap::decode(&swept).unwrap();
+    assert_eq!((swept.address, swept.size), (0xfef0_0000, 0x1000));
+    let nothing = rig.unmap(0x8000, 0x8000, false).ok();
+    assert_eq!(DmaUnmap::decode(&nothing).unwrap().size, 0);
     rig.unmap(0, 0, true).ok();
     let log = rig.end().1;
     let maps = [
@@ -918,6 +920,126 @@ fn interrupts_are_fired_and_masked_by_all_kinds_of_data() {
         &bells,
     );
     assert_eq!(refused.errno(), errno(Errno::EOPNOTSUPP));
+}
+
+#[test]
+fn an_eventfd_keeps_the_flags_that_its_client_gave_it_and_a_full_one_stops_nobody() {
+    let mut rig = Rig::new();
+    let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).unwrap();
+    let kept = bell.as_fd().try_clone_to_owned().unwrap();
+    bell.write(u64::MAX - 1).unwrap();
+    rig.irqs(eventfds(0, 1), &[bell]).ok();
+    let fire = SetIrqs {
+        data: IrqData::None,
+        ..eventfds(0, 1)
+    };
+    rig.irqs(fire, &[]).ok();
+    rig.assert_in_step();
+    let flags = nix::fcntl::fcntl(&kept, nix::fcntl::FcntlArg::F_GETFL).unwrap();
+    assert_eq!(flags & libc::O_NONBLOCK, 0);
+    let mut count = [0; 8];
+    nix::unistd::read(&kept, &mut count).unwrap();
+    assert_eq!(u64::from_ne_bytes(count), u64::MAX - 1);
+    rig.irqs(fire, &[]).ok();
+    nix::unistd::read(&kept, &mut count).unwrap();
+    assert_eq!(u64::from_ne_bytes(count), 1);
+}
+
+#[test]
+fn all_interrupts_are_taken_back_from_the_first_on_only() {
+    let mut rig = Rig::new();
+    rig.irqs(eventfds(3, 1), &bells(1)).ok();
+    let none = |start| SetIrqs {
+        data: IrqData::None,
+        ..eventfds(start, 0)
+    };
+    assert_eq!(rig.irqs(none(1), &[]).errno(), errno(Errno::EINVAL));
+    assert!(rig.lines.is_heard(MSIX, 3));
+    rig.irqs(none(0), &[]).ok();
+    assert!(!rig.lines.is_heard(MSIX, 3));
+}
+
+#[test]
+fn an_argsz_that_is_too_short_is_refused() {
+    let mut rig = Rig::new();
+    let least = [
+        (Command::DmaMap, 32),
+        (Command::DmaUnmap, 24),
+        (Command::DeviceGetInfo, 16),
+        (Command::GetRegionInfo, 32),
+        (Command::GetIrqInfo, 16),
+    ];
+    for (command, least) in least {
+        let refused = rig.client.ask(command, |m| {
+            m.extend(u32::to_ne_bytes(least - 1));
+            m.extend(vec![0; least as usize - 4]);
+        });
+        assert_eq!(refused.errno(), errno(Errno::EINVAL), "{command:?}");
+    }
+    rig.assert_in_step();
+}
+
+#[test]
+fn flags_of_a_mapping_that_nobody_knows_are_refused() {
+    let mut rig = Rig::new();
+    let refused = rig.client.ask(Command::DmaMap, |m| {
+        m.extend([32u32, 1 | 2 | 8].map(u32::to_ne_bytes).concat());
+        m.extend([0, 0x1000, 0x1000].map(u64::to_ne_bytes).concat());
+    });
+    assert_eq!(refused.errno(), errno(Errno::EINVAL));
+    assert_eq!(rig.end().1, ["gone"], "nothing was mapped");
+}
+
+#[test]
+fn a_message_that_is_neither_command_nor_reply_is_refused() {
+    let mut rig = Rig::new();
+    for kind in 2..16 {
+        let header = Header {
+            flags: kind,
+            ..Header::command(7, Command::DeviceReset)
+        };
+        rig.client.write(&message(&header, |_| ()));
+        assert_eq!(rig.client.next().errno(), errno(Errno::EINVAL), "{kind}");
+    }
+    assert_eq!(rig.end().1, ["gone"], "nothing was reset");
+}
+
+/// Reads bytes of BAR 0.
+fn read_bar(client: &mut Peer, offset: u64, count: u32) -> Vec<u8> {
+    let access = RegionAccess {
+        offset,
+        region: 0,
+        count,
+    };
+    let reply = client.ask(Command::RegionRead, |m| access.encode(m)).ok();
+    reply[16..].to_vec()
+}
+
+#[test]
+fn a_served_model_answers_odd_accesses_with_0_and_ignores_odd_writes() {
+    const ODD: [(u64, u32); 7] = [(0, 1), (0, 2), (1, 4), (2, 4), (4, 8), (0, 3), (0, 16)];
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut device = SimDevice::new("bmu", SimConfig::default()).unwrap();
+    let server = thread::spawn(move || server::serve_stream(theirs, &mut device));
+    let mut client = Peer::new(ours);
+    client.greet();
+    let memory_space = |client: &mut Peer, on: u8| {
+        let write = |m: &mut Vec<u8>| encode_write(m, 7, 4, &[on << 1, 0]);
+        client.ask(Command::RegionWrite, write).ok();
+    };
+    memory_space(&mut client, 0);
+    assert_eq!(read_bar(&mut client, 0, 2), [0xff; 2], "nobody claims it");
+    memory_space(&mut client, 1);
+    assert_ne!(read_bar(&mut client, 0, 4), [0; 4]);
+    for (offset, count) in ODD {
+        let read = read_bar(&mut client, offset, count);
+        assert_eq!(read, vec![0; count as usize], "{count} at {offset}");
+        let data = vec![1; count as usize];
+        let write = |m: &mut Vec<u8>| encode_write(m, 0, offset, &data);
+        client.ask(Command::RegionWrite, write).ok();
+    }
+    drop(client);
+    server.join().unwrap();
 }
 
 #[test]

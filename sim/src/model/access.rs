@@ -65,6 +65,17 @@ impl Model {
         Ok(())
     }
 
+    /// Takes an access that is no register's, being of another width or misaligned: nothing happens. Returns what each
+    /// byte of a read is: 0, or all ones where the function does not answer.
+    pub fn odd_access(&mut self, bar: u8, offset: u64) -> u8 {
+        if !self.claims(bar, offset, 0) {
+            return u8::MAX;
+        }
+        let place = format!("BAR {bar} offset {offset:#x}");
+        self.world.violation(ViolationKind::Misaligned, place, 0);
+        0
+    }
+
     /// Finds the hot doorbell that an access writes.
     fn doorbell_at(&self, bar: u8, offset: u64, width: u8) -> Option<usize> {
         let doorbell = self.shape.doorbells?.at(bar, offset)?;

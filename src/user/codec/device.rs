@@ -24,10 +24,10 @@ impl DeviceInfo {
     ///
     /// # Errors
     ///
-    /// Too few bytes.
+    /// Too few bytes, there or counted by argsz.
     pub fn decode(payload: &[u8]) -> Result<DeviceInfo, CodecError> {
         let mut fields = Fields::new("VFIO_USER_DEVICE_GET_INFO", payload, DeviceInfo::SIZE)?;
-        let _argsz = fields.u32()?;
+        fields.argsz(DeviceInfo::SIZE)?;
         let flags = fields.u32()?;
         Ok(DeviceInfo {
             resettable: flags & vfio::VFIO_DEVICE_FLAGS_RESET != 0,

@@ -26,11 +26,18 @@ impl DmaMap {
     ///
     /// # Errors
     ///
-    /// Too few bytes.
+    /// Too few bytes, there or counted by argsz, or an unknown flag.
     pub fn decode(payload: &[u8]) -> Result<DmaMap, CodecError> {
         let mut fields = Fields::new("VFIO_USER_DMA_MAP", payload, DmaMap::SIZE)?;
-        let _argsz = fields.u32()?;
+        fields.argsz(DmaMap::SIZE)?;
         let flags = fields.u32()?;
+        let known = vfio::VFIO_DMA_MAP_FLAG_READ | vfio::VFIO_DMA_MAP_FLAG_WRITE;
+        if flags & !known != 0 {
+            return Err(CodecError::Value {
+                what: "the flags of VFIO_USER_DMA_MAP",
+                value: flags.into(),
+            });
+        }
         Ok(DmaMap {
             readable: flags & vfio::VFIO_DMA_MAP_FLAG_READ != 0,
             writable: flags & vfio::VFIO_DMA_MAP_FLAG_WRITE != 0,
@@ -72,10 +79,10 @@ impl DmaUnmap {
     ///
     /// # Errors
     ///
-    /// Too few bytes.
+    /// Too few bytes, there or counted by argsz.
     pub fn decode(payload: &[u8]) -> Result<DmaUnmap, CodecError> {
         let mut fields = Fields::new("VFIO_USER_DMA_UNMAP", payload, DmaUnmap::SIZE)?;
-        let _argsz = fields.u32()?;
+        fields.argsz(DmaUnmap::SIZE)?;
         let flags = fields.u32()?;
         Ok(DmaUnmap {
             all: flags & vfio::VFIO_DMA_UNMAP_FLAG_ALL != 0,

@@ -22,10 +22,10 @@ impl IrqInfo {
     ///
     /// # Errors
     ///
-    /// Too few bytes.
+    /// Too few bytes, there or counted by argsz.
     pub fn decode(payload: &[u8]) -> Result<IrqInfo, CodecError> {
         let mut fields = Fields::new("VFIO_USER_DEVICE_GET_IRQ_INFO", payload, IrqInfo::SIZE)?;
-        let _argsz = fields.u32()?;
+        fields.argsz(IrqInfo::SIZE)?;
         Ok(IrqInfo {
             flags: fields.u32()?,
             index: fields.u32()?,

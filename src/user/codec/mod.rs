@@ -98,6 +98,18 @@ impl<'a> Fields<'a> {
         Ok(*head)
     }
 
+    /// Takes the field with which a client says how many bytes of a structure it knows: all that `size` counts, or it
+    /// means another structure.
+    fn argsz(&mut self, size: usize) -> Result<u32, CodecError> {
+        match self.u32()? {
+            argsz if (argsz as usize) < size => Err(CodecError::Value {
+                what: "argsz",
+                value: argsz.into(),
+            }),
+            argsz => Ok(argsz),
+        }
+    }
+
     fn u16(&mut self) -> Result<u16, CodecError> {
         self.take().map(u16::from_ne_bytes)
     }

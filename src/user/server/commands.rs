@@ -152,10 +152,12 @@ fn dma_unmap<D: Served>(
             peer.mappings.take(address, size)?
         }
     };
+    let unmapped = found.iter().map(|(_, size)| size).sum();
     for (iova, size) in found {
         device.dma_unmap(iova, size);
     }
-    unmap.encode(out);
+    let size = if unmap.all { unmap.size } else { unmapped };
+    DmaUnmap { size, ..unmap }.encode(out);
     Ok(Answer::PLAIN)
 }
 
@@ -265,6 +267,9 @@ fn set_irqs<D: Served>(device: &mut D, payload: &[u8], fds: Vec<OwnedFd>) -> Don
         |line: usize| bools.is_none_or(|bools| bools.get(line).is_some_and(|chosen| *chosen != 0));
     match (request.action, request.data) {
         (IrqAction::Trigger, IrqData::None) if request.count == 0 => {
+            if request.start != 0 {
+                return Err(Errno::EINVAL); // "all" has no beginning
+            }
             lines.release(kind, 0..all)?;
             device.lines_changed(kind, 0..all);
         }

@@ -1,10 +1,10 @@
 //! Interrupt lines: which eventfd listens to which interrupt.
 
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::errno::Errno;
 
@@ -32,7 +32,9 @@ impl Line {
     fn fire(&mut self) {
         if self.masked {
             self.pending = true;
-        } else if let Some(eventfd) = &self.eventfd {
+        } else if let Some(eventfd) = &self.eventfd
+            && has_room(eventfd)
+        {
             let _ = nix::unistd::write(eventfd, &1u64.to_ne_bytes());
         }
     }
@@ -43,6 +45,17 @@ impl Line {
             self.fire();
         }
     }
+}
+
+/// Tells whether a write would not block, for a full counter would stop the device. The client shares the flags of the
+/// open file: one that blocks in its reads would get EAGAIN there if these writes were made not to block.
+fn has_room(eventfd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(eventfd.as_fd(), PollFlags::POLLOUT)];
+    let ready = poll(&mut fds, PollTimeout::ZERO);
+    ready.is_ok()
+        && fds[0]
+            .revents()
+            .is_some_and(|events| events.contains(PollFlags::POLLOUT))
 }
 
 impl Lines {
@@ -83,12 +96,6 @@ impl Lines {
         start: u32,
         eventfds: Vec<OwnedFd>,
     ) -> Result<(), Errno> {
-        for eventfd in &eventfds {
-            // A blocking counter that is full would stop the device.
-            let flags = fcntl(eventfd, FcntlArg::F_GETFL).map_err(Errno::of)?;
-            let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
-            fcntl(eventfd, FcntlArg::F_SETFL(flags)).map_err(Errno::of)?;
-        }
         let range = start..start.saturating_add(eventfds.len() as u32);
         let mut eventfds = eventfds.into_iter();
         self.each(kind, range, |line, _| line.eventfd = eventfds.next())

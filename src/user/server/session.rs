@@ -62,7 +62,7 @@ impl<D: Served> Session<'_, D> {
             fds,
             flaw,
         } = message;
-        if !header.is_command() {
+        if header.is_reply() {
             // A reply that nobody waits for: its command was given up.
             self.payload = payload;
             return Ok(true);
@@ -71,6 +71,7 @@ impl<D: Served> Session<'_, D> {
         let (peer, out) = (&mut self.peer, &mut self.out);
         header.reply().write(out, |_| ());
         let done = match flaw {
+            _ if !header.is_command() => Err(Errno::EINVAL), // of a type that there is not
             Some(errno) => Err(Errno::of(errno)),
             None => commands::perform(peer, self.device, &header, &payload, fds, out),
         };

@@ -56,7 +56,11 @@ impl Served for SimDevice {
             self.read_config(offset, data);
             return Ok(());
         }
-        let (bar, width) = (region as u8, width(data.len())?);
+        let bar = region as u8;
+        let Some(width) = width(offset, data.len()) else {
+            data.fill(self.odd_access(bar, offset));
+            return Ok(());
+        };
         let read = |model: &mut Model| model.bar_read(bar, offset, width);
         let value = self
             .shared
@@ -77,7 +81,11 @@ impl Served for SimDevice {
             self.write_config(offset, data);
             return Ok(());
         }
-        let (bar, width) = (region as u8, width(data.len())?);
+        let bar = region as u8;
+        let Some(width) = width(offset, data.len()) else {
+            self.odd_access(bar, offset);
+            return Ok(());
+        };
         let value = word(data);
         let write = |model: &mut Model| model.bar_write(bar, offset, width, value);
         let needed = match peer.is_posted() {
@@ -163,6 +171,14 @@ impl Served for SimDevice {
 }
 
 impl SimDevice {
+    /// Passes on an access that no register takes. It is no error: a hypervisor passes on what its guest does, and the
+    /// device answers (SPEC 2).
+    fn odd_access(&mut self, bar: u8, offset: u64) -> u8 {
+        let needed = self.shared.needed(bar);
+        self.shared
+            .with(needed, |model| model.odd_access(bar, offset))
+    }
+
     /// Says how often the client did what was logged the first time only.
     fn tell_counts(&self) {
         if let Some(count) = self.copied.take() {
@@ -225,12 +241,9 @@ fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (u16, std::ops::Range
     })
 }
 
-/// The link carries accesses of 4 and 8 bytes to the registers.
-fn width(len: usize) -> Result<u8, Errno> {
-    match len {
-        4 | 8 => Ok(len as u8),
-        _ => Err(Errno::EINVAL),
-    }
+/// Returns the width of an access that a register can have: 4 or 8 bytes, aligned.
+fn width(offset: u64, len: usize) -> Option<u8> {
+    (matches!(len, 4 | 8) && offset.is_multiple_of(len as u64)).then_some(len as u8)
 }
 
 /// Returns up to 8 bytes as a number.
