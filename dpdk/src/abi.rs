@@ -25,6 +25,9 @@ pub(crate) struct RteMempool {
     pub(crate) trailer_size: u32,
     pub(crate) private_data_size: c_uint,
     pub(crate) ops_index: i32,
+    pub(crate) local_cache: *const c_void,
+    /// Objects that DPDK has on its list: all, until it frees the mempool and takes one after the other off it.
+    pub(crate) populated_size: u32,
 }
 
 /// `rte_mempool_populate_obj_cb_t`.
@@ -90,6 +93,7 @@ const _: () = assert!(offset_of!(RteMempool, header_size) == 76);
 const _: () = assert!(offset_of!(RteMempool, trailer_size) == 80);
 const _: () = assert!(offset_of!(RteMempool, private_data_size) == 84);
 const _: () = assert!(offset_of!(RteMempool, ops_index) == 88);
+const _: () = assert!(offset_of!(RteMempool, populated_size) == 104);
 const _: () = assert!(size_of::<RteMempoolInfo>() == 64);
 const _: () = assert!(size_of::<RteMempoolOps>() == 128);
 const _: () = assert!(align_of::<RteMempoolOps>() == 64);

@@ -1,6 +1,6 @@
 //! The functions of DPDK that the driver calls, as Rust would have them. In unit tests `stand_in.rs` takes their place.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
 
 use hwpool::dma::Memory;
@@ -20,6 +20,7 @@ unsafe extern "C" {
     fn rte_mempool_register_ops(ops: *const RteMempoolOps) -> c_int;
     safe fn rte_eal_process_type() -> c_int;
     safe fn rte_eal_iova_mode() -> c_int;
+    fn rte_mempool_avail_count(mempool: *const RteMempool) -> c_uint;
     safe fn rte_mem_virt2memseg_list(address: *const c_void) -> *const c_void;
     fn rte_mempool_populate_virt(
         mempool: *mut RteMempool,
@@ -54,6 +55,12 @@ pub(crate) fn populate(mempool: *mut RteMempool, memory: &Memory) -> c_int {
     let (address, page) = (memory.as_ptr().as_ptr().cast(), memory.page_size().bytes());
     // SAFETY: DPDK hands out its own mempool, which it populates just now; the memory stays until it is freed.
     unsafe { rte_mempool_populate_virt(mempool, address, memory.len(), page, None, null_mut()) }
+}
+
+/// Counts the objects in a mempool's list and in the caches of DPDK's threads.
+pub(crate) fn available(mempool: *const RteMempool) -> u32 {
+    // SAFETY: DPDK hands out its own mempool, whose caches stay until after it is freed.
+    unsafe { rte_mempool_avail_count(mempool) }
 }
 
 /// Tells whether memory is DPDK's, or was registered with it.

@@ -27,6 +27,7 @@ mod dpdk;
 #[cfg(test)]
 #[path = "stand_in.rs"]
 mod dpdk;
+mod drain;
 mod hot;
 mod log;
 mod mempool;

@@ -14,6 +14,7 @@ use crate::abi::RteMempool;
 use crate::config;
 use crate::create::{self, NotMade, Request};
 use crate::devices::Share;
+use crate::drain::{Drain, Drained};
 use crate::log::{self, Level, chain};
 use crate::objects::Objects;
 use crate::owner;
@@ -89,6 +90,7 @@ pub(crate) struct Mempool {
     counts: bool,
     /// The kinds of mistakes that were told. The first of each is, the others are not: nobody wants a line a packet.
     told: AtomicU8,
+    drain: Drain,
     /// Dropped after the pool that lies on it.
     _device: Option<Share>,
 }
@@ -139,6 +141,7 @@ impl Mempool {
             populated: AtomicBool::new(false),
             counts: config::is_on(config::STATS),
             told: AtomicU8::new(0),
+            drain: Drain::default(),
             _device: device,
         })
     }
@@ -175,6 +178,7 @@ impl Mempool {
         for batch in objects.chunks(BATCH) {
             self.put(batch)?;
         }
+        self.drain.shown(objects.len() as u32);
         Ok(objects.len() as u32)
     }
 
@@ -324,11 +328,26 @@ impl Mempool {
         self.told.fetch_or(kind, Ordering::Relaxed) & kind != 0
     }
 
-    /// Ends the mempool; what is still out goes with its memory.
-    pub(crate) fn free(self) {
+    /// Returns what remembers the gets that failed while DPDK frees the mempool.
+    pub(crate) fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// Ends the mempool, of which DPDK drained so many objects while `cached` lay in its caches; what is still out goes with
+    /// the memory.
+    pub(crate) fn free(self, drained: Option<Drained>, cached: u32) {
         totals::freed();
         let name = self.pool.name().to_string();
         let is_broken = self.is_told(NotDone::BROKEN);
+        if let Some(drained) = drained {
+            if self.counts {
+                totals::drained(drained);
+            }
+            // What broke keeps what it has.
+            if !is_broken {
+                tell_out(&name, drained.missing.saturating_sub(cached));
+            }
+        }
         match self.pool.close() {
             // What broke it also keeps it from being emptied.
             Err(_) if is_broken => {}
@@ -342,6 +361,15 @@ impl Mempool {
             }
             Err(error) => log::line(Level::Error, &name, &chain(&error)),
         }
+    }
+}
+
+/// Tells of objects that were out when their mempool was freed: whoever has one has a pointer to nothing.
+fn tell_out(name: &str, out: u32) {
+    if out > 0 {
+        totals::still_out(out);
+        let text = format_args!("{out} objects were still out when the mempool was freed");
+        log::line(Level::Notice, name, &text);
     }
 }
 

@@ -51,13 +51,16 @@ pub(crate) extern "C" fn free(mempool: *mut RteMempool) {
     guarded((), || {
         // What another process made stays with it, and so does the pointer to it, in memory that DPDK's processes share; a
         // child's copy ends with the child.
-        if Mempool::own(mempool).is_none() {
+        let Some(state) = Mempool::own(mempool) else {
             return;
-        }
+        };
+        // SAFETY: DPDK hands out its own mempool.
+        let drained = state.drain().result(unsafe { &*mempool });
+        let cached = dpdk::available(mempool).saturating_sub(state.count());
         // SAFETY: DPDK hands out its own mempool, which nobody uses any more.
         let data = std::mem::replace(unsafe { &mut (*mempool).pool_data }, std::ptr::null_mut());
         // SAFETY: it came from `alloc`, once, and was taken out just now.
-        unsafe { Box::from_raw(data.cast::<Mempool>()) }.free();
+        unsafe { Box::from_raw(data.cast::<Mempool>()) }.free(drained, cached);
     });
 }
 
@@ -102,7 +105,13 @@ pub(crate) extern "C" fn dequeue(
         let pointers = unsafe { std::slice::from_raw_parts_mut(objects, n as usize) };
         match state.get(pointers) {
             Ok(()) => 0,
-            Err(error) => not_done(state, "get", &error),
+            Err(error) => {
+                if n == 1 {
+                    // SAFETY: DPDK hands out its own mempool.
+                    state.drain().failed(unsafe { &*mempool }, objects);
+                }
+                not_done(state, "get", &error)
+            }
         }
     })
 }

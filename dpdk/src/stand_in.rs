@@ -10,6 +10,8 @@ use crate::abi::{Level, ObjectCallback, Populate, RteMempool};
 thread_local! {
     pub(crate) static PRIMARY: Cell<bool> = const { Cell::new(true) };
     pub(crate) static PHYSICAL: Cell<bool> = const { Cell::new(false) };
+    /// Objects in the caches of this DPDK's threads.
+    pub(crate) static CACHED: Cell<u32> = const { Cell::new(0) };
     pub(crate) static KNOWN: Cell<bool> = const { Cell::new(false) };
     /// The driver's `populate`, and what this DPDK does with each object.
     pub(crate) static SHOW: Cell<Option<(Populate, ObjectCallback, *mut c_void)>> = const { Cell::new(None) };
@@ -55,6 +57,10 @@ pub(crate) fn populate(mempool: *mut RteMempool, memory: &Memory) -> c_int {
     })
 }
 
+pub(crate) fn available(mempool: *const RteMempool) -> u32 {
+    crate::ops::get_count(mempool) + CACHED.get()
+}
+
 pub(crate) fn knows(_: *const c_void) -> bool {
     KNOWN.get()
 }
@@ -63,11 +69,16 @@ pub(crate) fn log(level: Level, line: &str) {
     LINES.with_borrow_mut(|lines| lines.push((level, line.to_string())));
 }
 
-/// Returns the errors that were logged since the last time.
+/// Returns the errors that were logged since the last time; other lines are forgotten.
 pub(crate) fn errors() -> Vec<String> {
+    lines(Level::Error)
+}
+
+/// As [`errors`], of any level.
+pub(crate) fn lines(level: Level) -> Vec<String> {
     let lines = LINES.take().into_iter();
     lines
-        .filter(|(level, _)| *level == Level::Error)
+        .filter(|(of, _)| *of == level)
         .map(|(_, text)| text)
         .collect()
 }

@@ -6,10 +6,11 @@ use std::ptr::null_mut;
 
 use libc::{EINVAL, EIO, ENOBUFS, ENODEV, ENOMEM, ENOTSUP};
 
-use crate::abi::{ObjectCallback, RteMempool, RteMempoolInfo};
+use crate::abi::{Level, ObjectCallback, RteMempool, RteMempoolInfo};
 use crate::create::{OnPages, Request};
-use crate::dpdk::{self, KNOWN, PHYSICAL, PHYSICAL_BASE, PRIMARY, SHOW, errors};
+use crate::dpdk::{self, CACHED, KNOWN, PHYSICAL, PHYSICAL_BASE, PRIMARY, SHOW, errors, lines};
 use crate::mempool::Mempool;
+
 use crate::{config, hot, ops, table, totals};
 
 /// A mempool as DPDK makes it.
@@ -36,6 +37,8 @@ impl Dpdk {
             trailer_size: 0,
             private_data_size: 0,
             ops_index: 0,
+            local_cache: null_mut(),
+            populated_size: objects,
         }))
     }
 
@@ -135,6 +138,47 @@ impl Drop for Dpdk {
         ops::free(&mut *self.0);
         // DPDK frees again what it never had made.
         ops::free(&mut *self.0);
+    }
+}
+
+/// Takes objects off DPDK's list as it does when it frees a mempool.
+fn drain(dpdk: &mut Dpdk) {
+    let mut room = [null_mut()];
+    while dpdk.0.populated_size > 0 {
+        dpdk.get(&mut room);
+        dpdk.0.populated_size -= 1;
+    }
+}
+
+#[test]
+fn objects_still_out_when_a_mempool_is_freed_are_told_and_counted_as_no_gets() {
+    for (objects, cached) in [(2, 0), (2, 1), (63, 7)] {
+        for out in 0..=objects {
+            let (mut dpdk, _) = Dpdk::made(objects, c"ring");
+            // An application's own failure is none of DPDK's.
+            assert_eq!(dpdk.get(&mut vec![null_mut(); 64]), -ENOBUFS);
+            assert_eq!(dpdk.get(&mut vec![null_mut(); out as usize]), 0);
+            if out == objects {
+                assert_eq!(dpdk.get(&mut [null_mut()]), -ENOBUFS);
+            }
+            drain(&mut dpdk);
+            // SAFETY: made by `alloc`, and not yet freed.
+            let state = unsafe { &*dpdk.0.pool_data.cast::<Mempool>() };
+            let drained = state.drain().result(&dpdk.0).expect("it was drained");
+            assert_eq!((drained.found, drained.missing), (objects - out, out));
+            CACHED.set(cached);
+            drop(dpdk);
+            CACHED.set(0);
+            let lines = lines(Level::Notice);
+            let told: Vec<_> = lines
+                .iter()
+                .filter(|line| line.contains("still out"))
+                .collect();
+            match out.saturating_sub(cached) {
+                0 => assert!(told.is_empty(), "{told:?}"),
+                left => assert!(told[0].contains(&format!(" {left} objects")), "{told:?}"),
+            }
+        }
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::drain::Drained;
+
 static MADE: AtomicU64 = AtomicU64::new(0);
 static FREED: AtomicU64 = AtomicU64::new(0);
 static PUT: AtomicU64 = AtomicU64::new(0);
 static GOT: AtomicU64 = AtomicU64::new(0);
 static FAILED_GETS: AtomicU64 = AtomicU64::new(0);
 static REFUSED_PUTS: AtomicU64 = AtomicU64::new(0);
+static STILL_OUT: AtomicU64 = AtomicU64::new(0);
 
 /// Counts a mempool that was made.
 pub(crate) fn made() {
@@ -35,17 +38,29 @@ pub(crate) fn got(objects: usize, done: bool) {
     };
 }
 
+/// Takes back what DPDK's gets counted while it freed a mempool, which no application made.
+pub(crate) fn drained(drained: Drained) {
+    GOT.fetch_sub(drained.found.into(), Ordering::Relaxed);
+    FAILED_GETS.fetch_sub(drained.missing.into(), Ordering::Relaxed);
+}
+
+/// Counts objects that were out when their mempool was freed.
+pub(crate) fn still_out(objects: u32) {
+    STILL_OUT.fetch_add(objects.into(), Ordering::Relaxed);
+}
+
 /// Returns the line.
 pub(crate) fn line() -> String {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     format!(
-        "HWPOOL: {} mempools made, {} freed, {} objects put, {} got, {} failed gets, {} refused puts",
+        "HWPOOL: {} mempools made, {} freed, {} objects put, {} got, {} failed gets, {} refused puts, {} still out when freed",
         read(&MADE),
         read(&FREED),
         read(&PUT),
         read(&GOT),
         read(&FAILED_GETS),
-        read(&REFUSED_PUTS)
+        read(&REFUSED_PUTS),
+        read(&STILL_OUT)
     )
 }
 

@@ -20,6 +20,7 @@ AT(rte_mempool, header_size, 76);
 AT(rte_mempool, trailer_size, 80);
 AT(rte_mempool, private_data_size, 84);
 AT(rte_mempool, ops_index, 88);
+AT(rte_mempool, populated_size, 104);
 
 AT(rte_mempool_ops, name, 0);
 AT(rte_mempool_ops, alloc, 32);

@@ -79,6 +79,8 @@ come_and_go(void)
 	check(waitpid(child, &status, 0) == child && status == 0, "a child");
 	check(rte_mempool_get(pool, &object) == 0, "get");
 	rte_mempool_free(pool);
+	// Those in the caches of threads, one that is gone among them, are not out.
+	says_once("short-lived: 21 objects were still out when the mempool was freed");
 }
 
 static void
