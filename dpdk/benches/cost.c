@@ -115,6 +115,8 @@ struct test {
 static const struct test tests[] = {
 	{"cache 512, keep 2048, n 8, ring", keep_2048_by_8, 1, "ring", 0.75},
 	{"cache 512, keep 2048, n 32, ring", keep_2048_by_32, 1, "ring", 0.75},
+	{"no cache, keep 8, n 8, ring", at_once_8, 0, "ring", 0.95},
+	{"no cache, keep 2048, n 8, ring", keep_2048_by_8, 0, "ring", 0},
 	{"no cache, keep 32, n 32, ring", at_once_32, 0, "ring", 0.90},
 	{"no cache, keep 2048, n 32, ring", keep_2048_by_32, 0, "ring", 0.90},
 	{"no cache, keep 32, n 1, ring", at_once_32_by_1, 0, "ring", 0},

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use hwpool::machine::Tree;
 use libc::{EFAULT, EINVAL, EIO, ENOBUFS, ENOMEM, ENOTSUP};
@@ -36,6 +37,7 @@ pub(crate) extern "C" fn alloc(mempool: *mut RteMempool) -> c_int {
             Ok(made) => {
                 mempool.pool_data = Box::into_raw(Box::new(made)).cast();
                 owner::become_owner();
+                tell_who_cannot_share(&name);
                 0
             }
             Err(error) => {
@@ -44,6 +46,15 @@ pub(crate) extern "C" fn alloc(mempool: *mut RteMempool) -> c_int {
             }
         }
     })
+}
+
+/// Tells the log, once, who can't reach the objects: they look into DPDK's memory, and none of them asks a mempool.
+fn tell_who_cannot_share(name: &str) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        let text = "the objects are in memory of hwpool's own, not in DPDK's segments: net_memif with zero-copy=yes, virtio_user and secondary processes can't reach them; those need a mempool of DPDK's own";
+        log::line(Level::Notice, name, &text);
+    });
 }
 
 /// Frees the pool. DPDK also frees what it never had made.

@@ -201,6 +201,7 @@ main(int argc, char **argv)
 		another_device_can_have_the_memory();
 		nothing_is_left();
 	}
+	check(named_who_cannot_share == 1, "one line says who can't share the memory");
 	printf("Test OK\n");
 	return 0;
 }
