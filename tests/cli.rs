@@ -399,10 +399,6 @@ fn mistakes_are_named() {
         ),
         (&["info", "vfio:0000:01:20.0"], "in hexadecimal"),
         (
-            &["bringup", "--class", "read-only", "--only", "3"],
-            "--class <CLASS>",
-        ),
-        (
             &["bringup", "--only", "3,4", "--skip", "4"],
             "--skip leaves it out",
         ),
