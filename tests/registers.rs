@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use hwpool::device::recognition;
-use hwpool::devices::family::Choice;
+use hwpool::devices::family::{Choice, Recognition};
 use hwpool::sim::SimConfig;
 use hwpool::user::server::{
     DmaMapping, Errno, Lines, Peer, RegionDescription, Served, Server, StopHandle,
@@ -178,6 +178,17 @@ impl Serving {
         recognition(&client, &Choice::Recognised).expect("the device answers");
     }
 
+    /// Finds out what the device can do, too.
+    fn identify(&self) {
+        let path = self.address.trim_start_matches("user:");
+        let client = Client::open(path, &self.address, PATIENCE).expect("the client opens");
+        let found = recognition(&client, &Choice::Recognised).expect("the device answers");
+        let Recognition::Known(module) = found else {
+            panic!("it is a BMU");
+        };
+        module.identify(&client).expect("it identifies itself");
+    }
+
     fn regs(&self, verb: &str, arguments: &[&str]) -> Output {
         self.regs_as("", verb, arguments)
     }
@@ -221,6 +232,9 @@ fn a_register_of_ours_is_read_and_written_once_and_nothing_beside_it() {
         (1, 0),
         "the register that identifies it"
     );
+    // Of a register that not every device has, what the device can do is read first.
+    let (to_identify, written) = made(&|| served.identify());
+    assert_eq!(written, 0);
     let place = ["get", "0:0x10", "--width", "64"];
     // With the reads that find out who it is, where the command has to know and its address does not say.
     let each: [(&str, &[&str], (u64, u64)); 7] = [
@@ -232,7 +246,7 @@ fn a_register_of_ours_is_read_and_written_once_and_nothing_beside_it() {
         (
             "",
             &["get", "POOL_ALLOC[0]", "--with-effect"],
-            (to_recognise + 1, 0),
+            (to_identify + 1, 0),
         ),
         ("", &["set", "SCRATCH", "9", "--dry-run"], (0, 0)),
     ];

@@ -39,7 +39,7 @@ enum Action {
         #[arg(long, value_name = "NAME")]
         driver: Option<String>,
     },
-    /// Read a register and decode its fields, with exactly one access.
+    /// Read a register and decode its fields, with exactly one access of it.
     #[command(after_help = "\
 Examples:
   hwpool regs get sim:bmu CAP_COUNTS
@@ -61,7 +61,7 @@ Examples:
         #[command(flatten)]
         watch: Watch,
     },
-    /// Write a register, with exactly one access and no read before or after.
+    /// Write a register, with exactly one access of it and no read before or after.
     #[command(after_help = "Example: hwpool regs set sim:bmu SCRATCH 0x1234 --dry-run")]
     Set {
         /// Address of the device.
@@ -396,6 +396,9 @@ fn refuse_absent<T: Transport>(
     transport: &T,
     target: Target,
 ) -> anyhow::Result<()> {
+    if !module.is_optional(target.row) {
+        return Ok(());
+    }
     let Ok(identity) = module.identify(transport) else {
         return Ok(());
     };

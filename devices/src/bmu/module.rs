@@ -7,6 +7,7 @@ use crate::bmu::about::{ABOUT, PORTAL, REGISTER};
 use crate::bmu::device::Bmu;
 use crate::bmu::identity::identify;
 use crate::bmu::list::List;
+use crate::bmu::parts::absent;
 use crate::bmu::portal::PortalConfig;
 use crate::bmu::regs;
 use crate::bus::{BusError, DmaBuffer, Transport};
@@ -49,6 +50,10 @@ impl Kind for Module {
             return u64::MAX >> (64 - width) & !0x3f;
         }
         row.bits
+    }
+
+    fn is_optional(&self, row: &Register) -> bool {
+        row.count() > 1 || absent(0).contains(&&*row.name)
     }
 
     fn causes(&self, complaint: &Complaint) -> &'static [&'static str] {

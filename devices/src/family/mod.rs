@@ -81,6 +81,12 @@ pub trait Kind: Send + Sync {
         row.bits
     }
 
+    /// Tells whether there are devices of this kind without registers of `row`, or with fewer than the table has: then only
+    /// [`Identity::registers`] knows of one device. All of an array are taken to be so.
+    fn is_optional(&self, row: &Register) -> bool {
+        row.count() > 1
+    }
+
     /// Returns what makes a device complain so, the likeliest first; nothing where that is not known.
     fn causes(&self, complaint: &Complaint) -> &'static [&'static str] {
         let _ = complaint;
