@@ -8,7 +8,7 @@ use hwpool::address::Address;
 use hwpool::device::{Attached, DeviceError, recognition};
 use hwpool::devices::bus::Transport;
 use hwpool::devices::family::{About, Choice, Module, Recognition};
-use hwpool::devices::reg::{Access, Field, Register};
+use hwpool::devices::reg::{Access, Field, Register, Scope};
 use hwpool::devices::{modules, pci};
 use hwpool::dma::Slice;
 use serde_json::{Value, json};
@@ -396,7 +396,8 @@ fn refuse_absent<T: Transport>(
     transport: &T,
     target: Target,
 ) -> anyhow::Result<()> {
-    if !module.is_optional(target.row) {
+    // Each device has what is the device's own and in no optional part: nothing need be read to know that.
+    if target.row.scope() == Scope::Device && !module.is_optional(target.row) {
         return Ok(());
     }
     let Ok(identity) = module.identify(transport) else {

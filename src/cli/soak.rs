@@ -176,7 +176,7 @@ fn traffic(
 ) -> anyhow::Result<Vec<Tally>> {
     let failed = OnceLock::new();
     let over = || failed.get().is_some() || done();
-    let one = |pool: &Pool, stamp: u64| {
+    let work = &|pool: &Pool, stamp: u64| {
         let random = Random(args.seed ^ stamp.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         one_thread(pool, stamp, random, &over).unwrap_or_else(|error| {
             // The first one is the cause of what the others meet.
@@ -184,12 +184,12 @@ fn traffic(
             Tally::default()
         })
     };
-    let one = &one;
     let tallies = std::thread::scope(|scope| {
         let start = |(n, pool)| -> Vec<_> {
             let stamps = (1..=args.threads).map(|thread| (n as u64) << 32 | thread);
-            let start = |stamp| scope.spawn(move || one(pool, stamp));
-            stamps.map(start).collect()
+            stamps
+                .map(|stamp| scope.spawn(move || work(pool, stamp)))
+                .collect()
         };
         let running: Vec<_> = pools.iter().enumerate().map(start).collect();
         running.into_iter().map(sum).collect()

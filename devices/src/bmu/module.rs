@@ -53,7 +53,7 @@ impl Kind for Module {
     }
 
     fn is_optional(&self, row: &Register) -> bool {
-        row.count() > 1 || absent(0).contains(&&*row.name)
+        absent(0).contains(&&*row.name)
     }
 
     fn causes(&self, complaint: &Complaint) -> &'static [&'static str] {

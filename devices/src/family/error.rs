@@ -19,7 +19,7 @@ pub struct Complaint {
 
 impl Complaint {
     /// Says what is wrong with which value; where no bit is set, that the device keeps it to itself.
-    fn about(&self, value: u64) -> String {
+    fn with_value(&self, value: u64) -> String {
         match self.bits {
             0 => "its error register reads 0, so that the device does not say why".into(),
             _ => format!("{self}, offending value {value:#x}"),
@@ -217,7 +217,7 @@ pub enum SetupError {
         found: u64,
     },
     /// The device refused to enable it.
-    #[error("the device refused to enable {of}: {}", errors.about(*value))]
+    #[error("the device refused to enable {of}: {}", errors.with_value(*value))]
     Refused {
         /// The pool or portal.
         of: String,
@@ -304,7 +304,7 @@ pub enum Breach {
         held: u32,
     },
     /// What moves the list's objects has halted.
-    #[error("{of} halted: {}", errors.about(*value))]
+    #[error("{of} halted: {}", errors.with_value(*value))]
     Halted {
         /// What halted.
         of: String,

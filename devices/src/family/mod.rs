@@ -81,10 +81,11 @@ pub trait Kind: Send + Sync {
         row.bits
     }
 
-    /// Tells whether there are devices of this kind without registers of `row`, or with fewer than the table has: then only
-    /// [`Identity::registers`] knows of one device. All of an array are taken to be so.
+    /// Tells whether `row` belongs to a part that there are devices of this kind without: [`Identity::registers`] knows of
+    /// one device.
     fn is_optional(&self, row: &Register) -> bool {
-        row.count() > 1
+        let _ = row;
+        false
     }
 
     /// Returns what makes a device complain so, the likeliest first; nothing where that is not known.

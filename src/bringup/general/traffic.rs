@@ -85,14 +85,13 @@ fn on_node<T: Transport>(
     // One that fails ends it for all.
     let failed = &AtomicBool::new(false);
     let over = &|| stop.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed);
-    let one = |list| {
+    let work = &|list| {
         one_thread(list, objects, begin, time, over)
             .inspect_err(|_| failed.store(true, Ordering::Relaxed))
     };
-    let one = &one;
     thread::scope(|scope| {
-        let one = |list| scope.spawn(move || one(list));
-        let running: Vec<_> = lists.into_iter().map(one).collect();
+        let start = |list| scope.spawn(move || work(list));
+        let running: Vec<_> = lists.into_iter().map(start).collect();
         let mut sum = Sum::new(time);
         for thread in running {
             let done = thread
