@@ -81,6 +81,7 @@ impl Symptom for DmaError {
 impl Symptom for VfioError {
     fn blame(&self) -> Blame {
         match self {
+            VfioError::Gone { .. } => Blame::Gone,
             VfioError::Bus { source, .. } => source.blame(),
             VfioError::Dma { source, .. } => source.blame(),
             _ => Blame::Machine(&[

@@ -126,6 +126,16 @@ pub enum VfioError {
         /// The others by address and driver.
         strangers: Vec<(String, String)>,
     },
+    /// Nobody answers at the function's address. Opening it all the same would take the kernel minutes.
+    #[error(
+        "{bdf}: nobody answers (configuration space reads all ones): the board has lost power or link, or is being \
+         programmed; `echo 1 > /sys/bus/pci/devices/{bdf}/remove`, then `echo 1 > /sys/bus/pci/rescan` once it is \
+         programmed and its link is up; `hwpool doctor {bdf}` looks closer"
+    )]
+    Gone {
+        /// The function.
+        bdf: Bdf,
+    },
     /// A file of VFIO can't be opened.
     #[error("{bdf} (group {group}): opening {path} failed with errno {errno}: {}", open_hint(path, errno.0))]
     Open {

@@ -185,7 +185,7 @@ impl Function {
     ///
     /// # Errors
     ///
-    /// [`BusError::Os`] where the kernel can reset neither slot nor bus, as for a function of the root complex.
+    /// [`BusError::Reset`] where the kernel can reset neither slot nor bus, as for a function of the root complex.
     pub fn affected(&self) -> Result<Vec<Affected>, BusError> {
         slot::affected(self.device.fd(), self.group())
     }
@@ -198,8 +198,19 @@ impl Function {
     ///
     /// [`BusError::Reset`] names the functions of others that would be reset, too, or says what the kernel refused.
     pub fn hot_reset(&self) -> Result<(), BusError> {
+        self.need_answer()?;
         let affected = self.affected()?;
         slot::reset(self.device.fd(), self.mappings.group(), &affected)
+    }
+
+    /// Refuses to have the kernel wait for a function that does not answer.
+    fn need_answer(&self) -> Result<(), BusError> {
+        match whereabouts::is_gone(&Tree::running(), self.whereabouts.bdf) {
+            true => Err(BusError::Gone {
+                evidence: "configuration space reads all ones".into(),
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Returns what tells that the kernel asks for the function back or that its link broke.
@@ -302,6 +313,7 @@ impl Transport for Function {
     }
 
     fn reset(&self) -> Result<(), BusError> {
+        self.need_answer()?;
         self.device.reset()
     }
 

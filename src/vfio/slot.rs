@@ -4,8 +4,9 @@ use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use hwpool_devices::bus::BusError;
+use nix::errno::Errno;
 
-use super::error::{bus_error, hint};
+use super::error::hint;
 use super::sys;
 use crate::machine::Bdf;
 
@@ -32,7 +33,7 @@ impl fmt::Display for Affected {
 /// Lists the functions that share the reset of a slot or bus with `device`, itself included.
 pub(super) fn affected(device: BorrowedFd<'_>, group: u32) -> Result<Vec<Affected>, BusError> {
     let call = "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO";
-    let (flags, entries) = sys::hot_reset_info(device).map_err(|errno| bus_error(call, errno))?;
+    let (flags, entries) = sys::hot_reset_info(device).map_err(|errno| refused(call, errno))?;
     let is_ours = |id: u32| match flags & BY_DEVICE != 0 {
         true => id != NOT_OWNED,
         false => id == group,
@@ -52,12 +53,14 @@ pub(super) fn reset(
 ) -> Result<(), BusError> {
     check(affected)?;
     let groups: Vec<RawFd> = group.iter().map(AsRawFd::as_raw_fd).collect();
-    sys::hot_reset(device, &groups).map_err(|errno| BusError::Reset {
-        cause: format!(
-            "VFIO_DEVICE_PCI_HOT_RESET failed with errno {errno}: {}",
-            hint("VFIO_DEVICE_PCI_HOT_RESET", errno)
-        ),
-    })
+    sys::hot_reset(device, &groups).map_err(|errno| refused("VFIO_DEVICE_PCI_HOT_RESET", errno))
+}
+
+/// Makes the error of a call that refused. ENODEV stands for a slot that can't be reset, not for a function that is gone.
+fn refused(call: &'static str, errno: Errno) -> BusError {
+    BusError::Reset {
+        cause: format!("{call} failed with errno {errno}: {}", hint(call, errno)),
+    }
 }
 
 /// Refuses to pull the ground from under somebody else's function; the kernel would, too, without a name.
@@ -78,6 +81,15 @@ fn check(affected: &[Affected]) -> Result<(), BusError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slot_that_cant_be_reset_is_no_function_that_is_gone() {
+        let error = refused("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", Errno::ENODEV);
+        assert!(matches!(error, BusError::Reset { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("as on the root bus"), "{text}");
+        assert!(!text.contains("gone"), "{text}");
+    }
 
     #[test]
     fn functions_of_others_stand_in_the_way_by_name() {

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::error::{KernelErrno, VfioError};
 use super::options::{Backend, Options};
-use crate::machine::{Bdf, Group, Tree, is_vfio};
+use crate::machine::{Bdf, Config, Group, Tree, is_vfio};
 
 /// Where a function that can be opened is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,9 @@ pub(super) fn find(tree: &Tree, bdf: Bdf, options: &Options) -> Result<Whereabou
         let group = group.number;
         return Err(VfioError::NoIommuMode { bdf, group });
     }
+    if is_gone(tree, bdf) {
+        return Err(VfioError::Gone { bdf });
+    }
     let cdev = files.vfio_device();
     if options.backend == Some(Backend::Cdev) && cdev.is_none() {
         return Err(VfioError::NoCdev { bdf });
@@ -54,6 +57,12 @@ pub(super) fn find(tree: &Tree, bdf: Bdf, options: &Options) -> Result<Whereabou
         cdev,
         node: files.node(),
     })
+}
+
+/// Tells whether nobody answers at an address. The kernel waits a minute or more for such a function when it opens or
+/// resets it, and hears no signal meanwhile; reading its configuration space takes no time.
+pub(super) fn is_gone(tree: &Tree, bdf: Bdf) -> bool {
+    Config::read(tree, bdf).is_some_and(|config| config.is_gone())
 }
 
 /// Returns the functions of a group that keep it from being used now: each with its driver.
@@ -151,6 +160,18 @@ mod tests {
         assert!(
             matches!(bound, Err(VfioError::Driver { driver: Some(name), .. }) if name == "nvme")
         );
+    }
+
+    #[test]
+    fn a_board_that_does_not_answer_is_refused_before_it_is_opened() {
+        let machine = machine(Some("vfio-pci"));
+        let mut space = [0xff; 256];
+        machine.write(&file("config"), space);
+        assert!(matches!(found(&machine), Err(VfioError::Gone { .. })));
+        // The ids of a virtual function read all ones, and the rest does not.
+        space[8..12].copy_from_slice(&[1, 0, 0x80, 5]);
+        machine.write(&file("config"), space);
+        assert_eq!(found(&machine).unwrap().group.number, 7);
     }
 
     #[test]
