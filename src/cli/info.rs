@@ -174,7 +174,7 @@ fn report<T: Transport>(
         ];
         rows.extend(way.into_iter().flat_map(Way::rows));
         rows.extend(bars.iter().map(|(n, bar)| match bar {
-            Ok(size) => ("BAR", format!("{n}: {} KiB", size >> 10)),
+            Ok(size) => ("BAR", format!("{n}: {}", size_text(*size))),
             Err(error) => ("BAR", format!("{n}: {error}")),
         }));
         rows.extend(who.rows());

@@ -2,6 +2,7 @@
 
 use super::row::{Row, Verdict};
 use super::view::View;
+use crate::host::hugepages::size_text;
 use crate::machine::{Acs, Bdf, Config, Function, directory};
 
 /// A function that is gone reads all ones, also where its ids should be.
@@ -167,7 +168,7 @@ pub(super) fn bars(_: &View<'_>, function: &Function) -> Row {
             (Some(start), true) => {
                 format!("is at {start:#x} for the kernel, and its register holds no address")
             }
-            (Some(start), false) => format!("{} KiB at {start:#x}", bar.bytes.div_ceil(1024)),
+            (Some(start), false) => format!("{} at {start:#x}", size_text(bar.bytes)),
         };
         bad |= bar.start.is_none() || bar.lost;
         row = row.evidence(format!("BAR {} {text}", bar.index));

@@ -94,7 +94,7 @@ fn moved(view: &View<'_>, function: &Function, stranger: &Member) -> String {
     }
 }
 
-pub(super) fn in_use(view: &View<'_>, _: &Function) -> Row {
+pub(super) fn in_use(view: &View<'_>, function: &Function) -> Row {
     let uses = view.usage.iter().flat_map(|usage| &usage.uses);
     // Who holds it and what the firmware wants are rows of their own.
     let is_here = |one: &&Use| !matches!(one.reason, Reason::Open | Reason::Reserved);
@@ -125,17 +125,16 @@ pub(super) fn in_use(view: &View<'_>, _: &Function) -> Row {
     let row = uses.iter().fold(row, |row, one| {
         row.evidence(format!("{}: {}", one.reason, one.what))
     });
-    let remedies = uses.iter().map(|one| remedy(one.reason));
-    remedies.fold(row, |row, text| {
-        match row.remedy.iter().any(|known| known == text) {
-            true => row,
-            false => row.remedy(text),
-        }
+    let remedies = uses.iter().map(|one| remedy(one.reason, function));
+    remedies.fold(row, |row, text| match row.remedy.contains(&text) {
+        true => row,
+        false => row.remedy(text),
     })
 }
 
-fn remedy(reason: Reason) -> &'static str {
-    match reason {
+fn remedy(reason: Reason, function: &Function) -> String {
+    let text = match reason {
+        Reason::Vfs => return format!("echo 0 > {}/sriov_numvfs", directory(function.bdf)),
         Reason::Route => "ip route: move the routes to another interface",
         Reason::Carrier => "ip link set INTERFACE down",
         Reason::Namespace => "ip netns list, and look into each",
@@ -148,11 +147,11 @@ fn remedy(reason: Reason) -> &'static str {
         Reason::Mount => "umount the file systems named",
         Reason::Holder => "take it out of the volume, array, bond or bridge named",
         Reason::Swap => "swapoff the device named",
-        Reason::Vfs => "echo 0 > sriov_numvfs of the function",
         Reason::Open | Reason::Reserved | Reason::Group | Reason::NoIommu => {
             "see the rows `holder`, `iova`, `group` and `iommu`"
         }
-    }
+    };
+    text.into()
 }
 
 pub(super) fn holder(view: &View<'_>, function: &Function) -> Row {
