@@ -2,10 +2,11 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use hwpool::host::bind::{
-    BindError, Journals, Kept, Missing, Objection, Plan, Request, udev_rules,
+    BindError, Journals, Kept, Lock, Missing, Objection, Plan, Renewed, Request, udev_rules,
 };
 use hwpool::host::{Function, Kernel, Tree, Writer};
 use hwpool::vfio::Bdf;
@@ -84,9 +85,18 @@ struct Common {
     journal: JournalArg,
     #[command(flatten)]
     machine: Machine,
+    /// How long to wait while another hwpool binds or unbinds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    wait: u32,
     /// Die by SIGKILL instead of the Nth change. For tests.
     #[arg(long, value_name = "N", hide = true)]
     die_at: Option<u32>,
+}
+
+impl Common {
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.wait.into())
+    }
 }
 
 pub(crate) fn bind(args: &Bind, output: Output) -> anyhow::Result<bool> {
@@ -110,12 +120,15 @@ pub(crate) fn bind(args: &Bind, output: Output) -> anyhow::Result<bool> {
         whole_group: args.whole_group,
         overrides: args.common.overrides.reasons.clone(),
     };
-    let done = carry_out("bind", &args.common, output, |tree, journals| {
+    let mut bench = Bench::new("bind", &args.common)?;
+    let done = bench.carry_out(output, |tree, journals| {
         Plan::bind(tree, journals, &request).map(Some)
     })?;
-    let rules = Function::read(&tree, request.device)
-        .map(|function| udev_rules(&function, &args.driver, args.owner.as_deref()))
-        .unwrap_or_default();
+    let functions = done.plans.iter().flat_map(Plan::functions);
+    let functions: Vec<_> = functions
+        .filter_map(|bdf| Function::read(&tree, bdf))
+        .collect();
+    let rules = udev_rules(&functions, &args.driver, args.owner.as_deref());
     done.print(output, Some(&rules))
 }
 
@@ -125,15 +138,16 @@ pub(crate) fn unbind(args: &Unbind, output: Output) -> anyhow::Result<bool> {
     let plan = |tree: &Tree, journals: &Journals| {
         Plan::unbind(tree, journals, device, driver, overrides).map(Some)
     };
-    carry_out("unbind", &args.common, output, plan)?.print(output, None)
+    let mut bench = Bench::new("unbind", &args.common)?;
+    bench.carry_out(output, plan)?.print(output, None)
 }
 
 pub(crate) fn recover(args: &Recover, output: Output) -> anyhow::Result<bool> {
-    let tree = args.common.machine.tree();
+    let mut bench = Bench::new("recover", &args.common)?;
     let devices = match &args.device {
         Some(device) => vec![bdf(device)?],
         None => {
-            let records = args.common.journal.journals(&tree).all()?;
+            let records = bench.journals.all()?;
             let interrupted = records.iter().filter(|record| !record.is_done);
             interrupted.map(|record| record.device).collect()
         }
@@ -149,7 +163,7 @@ pub(crate) fn recover(args: &Recover, output: Output) -> anyhow::Result<bool> {
                 false => plan,
             })
         };
-        done.add(carry_out("recover", &args.common, output, plan), device);
+        done.add(bench.carry_out(output, plan), device);
     }
     done.print(output, None)
 }
@@ -164,49 +178,83 @@ struct Done {
     failures: Vec<(Bdf, anyhow::Error)>,
 }
 
-/// Makes the plan, prints it, and does it unless this is a dry run. Between plan and deed no other hwpool comes.
-fn carry_out(
+/// The machine while no other hwpool changes it: journals are read, plans made and done under one lock, as what another
+/// process is in the middle of looks like an interruption.
+struct Bench<'a> {
     verb: &'static str,
-    common: &Common,
-    output: Output,
-    plan: impl Fn(&Tree, &Journals) -> Result<Option<Plan>, BindError>,
-) -> anyhow::Result<Done> {
-    let tree = common.machine.tree();
-    let journals = common.journal.journals(&tree);
-    let mut done = Done::new(verb, common.dry_run);
-    if common.dry_run {
-        done.plans.extend(plan(&tree, &journals)?);
-        done.plans
-            .iter()
-            .try_for_each(|plan| print_plan(plan, output))?;
-        return Ok(done);
+    common: &'a Common,
+    tree: Tree,
+    journals: Journals,
+    /// `None` while there are no journals: who is refused or finds nothing to do needs no right to write them.
+    lock: Option<Lock>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(verb: &'static str, common: &'a Common) -> anyhow::Result<Bench<'a>> {
+        let tree = common.machine.tree();
+        let journals = common.journal.journals(&tree);
+        Ok(Bench {
+            verb,
+            common,
+            lock: journals.lock_if_there(common.patience())?,
+            tree,
+            journals,
+        })
     }
-    // What is refused or needs nothing is found out without a right to write the journal.
-    let Some(first) = plan(&tree, &journals)? else {
-        return Ok(done);
-    };
-    if first.objections.is_empty() && first.is_nothing() {
-        done.plans.push(first);
-        return Ok(done);
-    }
-    if !first.objections.is_empty() {
-        let (device, objections) = (first.device, first.objections);
-        return Err(BindError::Refused { device, objections }.into());
-    }
-    let lock = journals.lock()?;
-    if let Some(plan) = plan(&tree, &journals)? {
-        print_plan(&plan, output)?;
-        let mut writer = Mortal {
-            kernel: Kernel::default(),
-            left: common.die_at,
+
+    /// Makes the plan, prints it, and does it unless this is a dry run.
+    fn carry_out(
+        &mut self,
+        output: Output,
+        plan: impl Fn(&Tree, &Journals) -> Result<Option<Plan>, BindError>,
+    ) -> anyhow::Result<Done> {
+        let mut done = Done::new(self.verb, self.common.dry_run);
+        let Some(planned) = self.plan(plan)? else {
+            return Ok(done);
         };
-        plan.execute(&tree, &mut writer, &journals, &lock)?;
-        done.plans.push(plan);
+        if self.common.dry_run {
+            print_plan(&planned, output)?;
+        } else if !planned.objections.is_empty() {
+            let (device, objections) = (planned.device, planned.objections);
+            return Err(BindError::Refused { device, objections }.into());
+        } else if let Some(lock) = self.lock.as_ref().filter(|_| !planned.is_nothing()) {
+            print_plan(&planned, output)?;
+            let mut writer = Mortal {
+                kernel: Kernel::default(),
+                left: self.common.die_at,
+            };
+            planned.execute(&self.tree, &mut writer, &self.journals, lock)?;
+        }
+        done.plans.push(planned);
+        Ok(done)
     }
-    Ok(done)
+
+    /// Makes a plan, and takes the lock where it has to be done. Without journals there was nothing to lock: who has
+    /// made some meanwhile was at work, so the plan is made once more.
+    fn plan(
+        &mut self,
+        plan: impl Fn(&Tree, &Journals) -> Result<Option<Plan>, BindError>,
+    ) -> Result<Option<Plan>, BindError> {
+        if self.lock.is_none() {
+            let first = plan(&self.tree, &self.journals);
+            let needs_lock = |plan: &Plan| plan.objections.is_empty() && !plan.is_nothing();
+            let is_settled = match &first {
+                Ok(Some(plan)) => self.common.dry_run || !needs_lock(plan),
+                Ok(None) | Err(_) => true,
+            };
+            if is_settled && !self.journals.are_there() {
+                return first;
+            }
+            self.lock = Some(self.journals.lock_within(self.common.patience())?);
+        }
+        plan(&self.tree, &self.journals)
+    }
 }
 
 fn print_plan(plan: &Plan, output: Output) -> anyhow::Result<()> {
+    for renewed in &plan.renewed {
+        output.line(format!("# {renewed}"))?;
+    }
     for objection in &plan.overridden {
         output.line(format!("# overridden: {objection}"))?;
     }
@@ -270,6 +318,7 @@ impl Done {
         let ids = |(vendor, device): (u16, u16)| format!("{vendor:04x}:{device:04x}");
         let missing = |one: &Missing| json!({ "function": one.bdf.to_string(), "was": ids(one.was), "found": one.found.map(ids) });
         let kept = |one: &Kept| json!({ "function": one.bdf.to_string(), "needed_by": one.needed_by.to_string() });
+        let renewed = |one: &Renewed| json!({ "function": one.bdf.to_string(), "was": ids(one.was), "now": ids(one.now) });
         let plan = |plan: &Plan| {
             json!({
                 "device": plan.device.to_string(),
@@ -280,6 +329,7 @@ impl Done {
                 "objections": objections(&plan.objections), "overridden": objections(&plan.overridden),
                 "missing": plan.missing.iter().map(missing).collect::<Vec<_>>(),
                 "kept": plan.kept.iter().map(kept).collect::<Vec<_>>(),
+                "renewed": plan.renewed.iter().map(renewed).collect::<Vec<_>>(),
             })
         };
         let failed = |(device, error): &(Bdf, anyhow::Error)| json!({ "device": device.to_string(), "error": format!("{error:#}") });

@@ -8,6 +8,7 @@
 //! | `page.rs`, `hugepages.rs`, `memory.rs` | page sizes, hugepages by node and size, memory that can be had |
 //! | `pagemap.rs` | where the pages of this process lie |
 //! | `process.rs`, `limit.rs` | who this process is, what it may do, and how much of it |
+//! | `locks.rs` | who holds a lock |
 //! | `openers.rs` | who holds files of devices, open or mapped |
 //! | `mounts.rs`, `filesystems.rs` | what is mounted from a disk, alone or with others |
 //! | `routes.rs`, `namespaces.rs` | what hangs on a network interface, and where others may be |
@@ -30,6 +31,8 @@ mod filesystems;
 mod function;
 mod hugepages;
 mod limit;
+#[cfg(feature = "bringup")]
+mod locks;
 mod memory;
 #[cfg(feature = "bringup")]
 mod mounts;
@@ -64,6 +67,8 @@ pub(crate) use filesystems::{Zfs, is_journal, shared as shared_filesystems, zfs}
 pub(crate) use function::{blocks_group, cdev_path, is_vfio};
 pub(crate) use hugepages::directory as hugepage_directory;
 pub(crate) use limit::Limit;
+#[cfg(feature = "bringup")]
+pub(crate) use locks::flock_holder;
 #[cfg(feature = "bringup")]
 pub(crate) use mounts::mount_points;
 #[cfg(feature = "bringup")]

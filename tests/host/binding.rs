@@ -1,10 +1,12 @@
 //! Binding and the way back: after a death at any change, and a second death during recovery, the machine is as it was.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use hwpool::host::bind::{BindError, Journals, Plan, Request};
 use hwpool::host::{Reason, Writer};
 use hwpool::vfio::Bdf;
+use nix::errno::Errno;
 
 use super::kernel::{Death, Died, Dying, FakeKernel};
 use super::machine::{BMU, Machine, Spec, bmu, nic, port};
@@ -450,4 +452,168 @@ fn a_bridge_and_what_is_absent_are_not_bound() {
         case.bind(&mut case.kernel()),
         Err(BindError::NoFunction { .. })
     ));
+}
+
+/// A kernel that lets nothing be written.
+struct Denied;
+
+impl Writer for Denied {
+    fn write(&mut self, _: &std::path::Path, _: &str) -> io::Result<()> {
+        Err(Errno::EACCES.into())
+    }
+
+    fn own(&mut self, _: &std::path::Path, _: u32) -> io::Result<()> {
+        Err(Errno::EACCES.into())
+    }
+}
+
+#[test]
+fn what_failed_at_its_first_change_has_changed_nothing() {
+    let case = idle_nic();
+    let error = case.bind(&mut Denied).expect_err("is refused");
+    assert!(matches!(error, BindError::Unchanged { .. }), "{error:?}");
+    assert!(!case.has_journal());
+}
+
+#[test]
+fn a_function_that_was_found_again_is_bound_again() {
+    for make in cases() {
+        let case = make();
+        let before = case.machine.contents();
+        case.bind(&mut case.kernel()).expect("binds");
+        let own = |spec: &&Spec| spec.driver != Some("vfio-pci");
+        for spec in case.functions.iter().filter(own) {
+            case.kernel().find_again(spec.bdf, spec.ids);
+        }
+        assert!(!case.is_on("vfio-pci"), "{}", case.name);
+        let plan = case.bind(&mut case.kernel());
+        let plan = plan.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let [renewed] = &plan.renewed[..] else {
+            panic!("{}: {:?}", case.name, plan.renewed);
+        };
+        assert_eq!(renewed.was, renewed.now, "{}", case.name);
+        assert!(case.is_on("vfio-pci"), "{}", case.name);
+        case.unbind(None).expect("unbinds");
+        assert_eq!(case.machine.contents(), before, "{}", case.name);
+    }
+}
+
+#[test]
+fn a_board_that_was_programmed_again_is_bound_as_a_new_one() {
+    let case = idle_nic();
+    case.bind(&mut case.kernel()).expect("binds");
+    let ids = (0x10ee, 0x9038);
+    case.kernel().find_again(BMU, ids);
+    let before = case.machine.contents();
+    let plan = case.bind(&mut case.kernel()).expect("binds the new one");
+    assert_eq!((plan.renewed.len(), plan.renewed[0].now), (1, ids));
+    let told = plan.renewed[0].to_string();
+    assert!(
+        told.contains("was 8086:10fb when it was bound, and is 10ee:9038 now"),
+        "{told}"
+    );
+    assert!(case.is_on("vfio-pci"));
+    let again = case.bind(&mut case.kernel()).expect("is bound");
+    assert!(again.steps.is_empty() && again.renewed.is_empty());
+    case.unbind(None).expect("gives the new one back");
+    assert_eq!(case.machine.contents(), before);
+    assert!(!case.has_journal());
+}
+
+#[test]
+fn who_was_never_bound_is_not_probed() {
+    let case = without_driver();
+    let plan = case.unbind(None).expect("is as it shall be");
+    assert!(plan.steps.is_empty(), "{:?}", plan.steps);
+}
+
+/// The kernel's own choice for it is vfio-pci.
+#[test]
+fn ids_that_keep_a_function_on_vfio_are_named() {
+    let options = "options vfio-pci disable_vga=1 ids=10de:1234,1234:b0f5\n";
+    let cases = [
+        (
+            "/proc/cmdline",
+            "root=/dev/vda1 vfio_pci.ids=10de:1,1234:B0F5:1234:1\n",
+            "`vfio_pci.ids=10de:1,1234:B0F5:1234:1` on the kernel's command line",
+        ),
+        (
+            "/etc/modprobe.d/vfio.conf",
+            options,
+            "/etc/modprobe.d/vfio.conf gives vfio-pci each function 1234:b0f5",
+        ),
+        (
+            "/proc/cmdline",
+            "vfio-pci.ids=1234:b0f4 notvfio.ids=1234\n",
+            "/sys/bus/pci/drivers/vfio-pci/remove_id",
+        ),
+    ];
+    for (file, text, told) in cases {
+        let case = Case::new("ids", vec![bmu()]);
+        case.machine.file(file, text);
+        let Err(BindError::Unchanged { source }) = case.unbind(None) else {
+            panic!("{text}: it stays where it is");
+        };
+        assert!(source.to_string().contains(told), "{source}");
+        assert!(case.is_on("vfio-pci") && !case.has_journal());
+    }
+}
+
+/// The board, which the kernel found before the IOMMU's driver came, and never looked for a driver for.
+fn before_its_iommu(others: Vec<Spec>) -> Case {
+    let board = Spec {
+        driver: None,
+        group: None,
+        ..bmu()
+    };
+    let mut case = Case::new("late IOMMU", vec![board]);
+    others.iter().for_each(|spec| case.machine.add(spec));
+    case.functions.extend(others);
+    case
+}
+
+#[test]
+fn a_function_that_gets_its_group_when_it_is_probed_is_bound() {
+    let mut case = before_its_iommu(vec![]);
+    case.functions[0].group = Some(7);
+    let plan = case.bind(&mut case.kernel()).expect("binds");
+    assert!(case.is_on("vfio-pci") && plan.overridden.is_empty());
+    let again = case.bind(&mut case.kernel()).expect("is bound");
+    assert!(again.steps.is_empty(), "{:?}", again.steps);
+    case.unbind(None).expect("unbinds");
+    let function = hwpool::host::Function::read(&case.machine.tree(), bdf(BMU));
+    assert_eq!(function.and_then(|function| function.driver), None);
+}
+
+#[test]
+fn without_a_group_that_vfio_takes_it_is_put_back() {
+    let put_back = |case: &Case, kernel: &mut FakeKernel<'_>| {
+        let Err(BindError::PutBack { source }) = case.bind(kernel) else {
+            panic!("binding fails and is put back");
+        };
+        assert!(!case.is_on("vfio-pci") && !case.has_journal());
+        source
+    };
+    let case = before_its_iommu(vec![]);
+    let source = put_back(&case, &mut case.kernel());
+    assert!(matches!(*source, BindError::Verify { .. }), "{source}");
+    let mut kernel = case.kernel();
+    kernel.noiommu = true;
+    let source = put_back(&case, &mut kernel);
+    assert!(matches!(*source, BindError::NoGroup { .. }), "{source}");
+
+    let mut case = before_its_iommu(vec![nic(SECOND, "igb", 7)]);
+    case.functions[0].group = Some(7);
+    let source = put_back(&case, &mut case.kernel());
+    assert!(matches!(*source, BindError::Strangers { .. }), "{source}");
+    case.request.whole_group = true;
+    case.bind(&mut case.kernel()).expect("now that it is known");
+}
+
+#[test]
+fn without_any_iommu_nothing_is_tried() {
+    let case = before_its_iommu(vec![]);
+    std::fs::remove_dir_all(case.machine.path("/sys/class/iommu")).unwrap();
+    let refused = case.bind(&mut case.kernel());
+    assert!(matches!(refused, Err(BindError::Refused { .. })));
 }

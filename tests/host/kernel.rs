@@ -19,6 +19,8 @@ pub(crate) struct FakeKernel<'a> {
     interfaces: BTreeMap<&'static str, &'static str>,
     /// Drivers that refuse every function.
     pub(crate) refusing: Vec<&'static str>,
+    /// VFIO takes functions without an IOMMU.
+    pub(crate) noiommu: bool,
     /// All writes, in order.
     pub(crate) writes: Vec<String>,
 }
@@ -34,6 +36,7 @@ impl<'a> FakeKernel<'a> {
                 .collect(),
             interfaces: BTreeMap::new(),
             refusing: Vec::new(),
+            noiommu: false,
             writes: Vec::new(),
         }
     }
@@ -106,6 +109,7 @@ impl<'a> FakeKernel<'a> {
         if self.driver_of(spec).is_some() {
             return;
         }
+        self.give_group(spec);
         let Some(driver) = self.named(spec).or(spec.driver.map(str::to_string)) else {
             return;
         };
@@ -114,8 +118,10 @@ impl<'a> FakeKernel<'a> {
             .path(&format!("/sys/bus/pci/drivers/{driver}"))
             .exists();
         // VFIO takes no bridge (`vfio_pci_core_register_device`: EINVAL).
+        let is_vfio = driver == "vfio-pci";
+        let has_group = || self.machine.path(&group_link(spec)).exists();
         let is_refused = self.refusing.contains(&driver.as_str())
-            || (driver == "vfio-pci" && spec.config.bridge);
+            || (is_vfio && (spec.config.bridge || !has_group()));
         if !is_there || is_refused {
             return;
         }
@@ -138,6 +144,37 @@ impl<'a> FakeKernel<'a> {
         }
     }
 
+    /// A function whose IOMMU came late gets its group when a driver is looked for. Without an IOMMU vfio makes one up.
+    fn give_group(&self, spec: &Spec) {
+        if self.machine.path(&group_link(spec)).exists() {
+            return;
+        }
+        match (spec.group, self.noiommu) {
+            (Some(group), _) => self.machine.join(spec, group),
+            (None, true) => {
+                self.machine.join(spec, 0);
+                let name = "/sys/kernel/iommu_groups/0/name";
+                self.machine.file(name, "vfio-noiommu\n");
+            }
+            (None, false) => {}
+        }
+    }
+
+    /// Removes a function, and finds it again as `ids`: nothing is left of what it was told.
+    pub(crate) fn find_again(&self, bdf: &str, ids: (u16, u16)) {
+        let spec = self.spec(bdf).expect("a function");
+        if let Some(driver) = self.driver_of(&spec) {
+            self.unbind(&driver, &spec).expect("its driver");
+        }
+        let write = |name: &str, text: String| {
+            self.machine.file(&format!("{}/{name}", home(&spec)), text);
+        };
+        write("driver_override", "(null)\n".into());
+        write("vendor", format!("{:#06x}\n", ids.0));
+        write("device", format!("{:#06x}\n", ids.1));
+        self.probe(&spec);
+    }
+
     fn vfio_comes(&self, spec: &Spec, group: u32) {
         let node = format!("/dev/vfio/{group}");
         if !self.machine.path(&node).exists() {
@@ -153,6 +190,10 @@ impl<'a> FakeKernel<'a> {
     fn remove(&self, path: &str) {
         let _ = fs::remove_file(self.machine.path(path));
     }
+}
+
+fn group_link(spec: &Spec) -> String {
+    format!("{}/iommu_group", home(spec))
 }
 
 fn vfio_name(spec: &Spec) -> String {

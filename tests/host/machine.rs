@@ -340,7 +340,8 @@ impl Machine {
         }
     }
 
-    fn join(&self, spec: &Spec, group: u32) {
+    /// Puts a function into an IOMMU group.
+    pub(crate) fn join(&self, spec: &Spec, group: u32) {
         let at = format!("/sys/kernel/iommu_groups/{group}");
         self.file(
             &format!("{at}/reserved_regions"),

@@ -11,3 +11,5 @@ mod orders;
 mod pages;
 mod recovery;
 mod refusals;
+mod rivals;
+mod rules;

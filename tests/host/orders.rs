@@ -284,7 +284,8 @@ impl Run {
             }
             (Some(Err(BindError::Interrupted { .. } | BindError::Refused { .. })), _) => {}
             // The kernel has no driver but VFIO's for it.
-            (Some(Err(BindError::PutBack { .. })), Verb::Unbind) if act.name == ON_VFIO => {}
+            (Some(Err(BindError::PutBack { .. } | BindError::Unchanged { .. })), Verb::Unbind)
+                if act.name == ON_VFIO => {}
             (Some(Err(error)), _) => panic!("{act:?}: {error}"),
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! `recover` as a program, where journals or functions are not as `bind` has left them.
 
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use super::cli::hwpool;
 use super::machine::{BMU, Machine, Spec, nic};
@@ -245,6 +245,50 @@ fn a_full_disk_keeps_nothing_from_recovery() {
     assert!(!machine.path(journal).exists());
 }
 
+/// Runs a verb where a directory is mounted read-only, in a mount namespace of its own; `None` where this user can't
+/// mount.
+fn where_read_only(machine: &Machine, directory: &str, verb: &[&str]) -> Option<Output> {
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" || exit 77; shift; exec \"$0\" \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_hwpool")]);
+    command.arg(machine.path(directory)).args(verb);
+    let output = command.args(["--root", machine.root()]);
+    let output = output.stdin(Stdio::null()).output().ok()?;
+    (!matches!(output.status.code(), Some(1 | 77))).then_some(output)
+}
+
+/// As in a container.
+#[test]
+fn a_sys_that_is_only_read_is_recognised_before_anything_is_written() {
+    let machine = Machine::new();
+    machine.add(&nic(BMU, "e1000e", 7));
+    let journal = machine.path("/run/hwpool/0000:01:00.0.journal");
+    for interrupted in [false, true] {
+        let mut verb = vec!["bind", BMU];
+        if interrupted {
+            assert_eq!(
+                hwpool(&machine, &["bind", BMU, "--die-at", "2"]).signal,
+                Some(9)
+            );
+            verb[0] = "recover";
+        }
+        let before = (machine.contents(), std::fs::read(&journal).ok());
+        let Some(output) = where_read_only(&machine, "/sys", &verb) else {
+            eprintln!("SKIP: this user can't mount");
+            return;
+        };
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{err}");
+        assert!(
+            err.contains("mounted read-only, as in a container: nothing was changed"),
+            "{err}"
+        );
+        assert!(!err.contains("changed back"), "{err}");
+        let after = (machine.contents(), std::fs::read(&journal).ok());
+        assert_eq!(after, before);
+    }
+}
+
 /// Where a journal can't be removed, all is put back all the same. Needs a mount namespace of its own.
 #[test]
 fn a_file_system_that_is_only_read_keeps_nothing_from_recovery() {
@@ -255,15 +299,7 @@ fn a_file_system_that_is_only_read_keeps_nothing_from_recovery() {
         hwpool(&machine, &["bind", BMU, "--die-at", "2"]).signal,
         Some(9)
     );
-    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" || exit 77; exec \"$0\" recover --root \"$2\"";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_hwpool")]);
-    command.arg(machine.path("/run/hwpool")).arg(machine.root());
-    let output = command.stdin(Stdio::null()).output();
-    let Some(output) = output
-        .ok()
-        .filter(|output| !matches!(output.status.code(), Some(1 | 77)))
-    else {
+    let Some(output) = where_read_only(&machine, "/run/hwpool", &["recover"]) else {
         eprintln!("SKIP: this user can't mount");
         return;
     };

@@ -68,10 +68,21 @@ pub enum BindError {
         driver: Option<String>,
     },
     /// Another process binds or unbinds.
-    #[error("another hwpool binds or unbinds at the moment ({path} is locked): wait for it", path = path.display())]
+    #[error("another hwpool{} is at work, and has locked {path}: let it finish; --wait SECONDS waits for it",
+            holder.map_or(String::new(), |pid| format!(" (process {pid})")), path = path.display())]
     Busy {
         /// The lock.
         path: PathBuf,
+        /// The process, where the kernel tells.
+        holder: Option<u32>,
+    },
+    /// The kernel's files can't be written here.
+    #[error(
+        "{path} is on a file system that is mounted read-only, as in a container: nothing was changed; run hwpool on the host, or in a container with a /sys that can be written (--privileged)"
+    )]
+    ReadOnly {
+        /// The first file that would be written.
+        path: String,
     },
     /// Whether there are journals, or what one says, can't be learned.
     #[error("{path}: the journals can't be read: only root may; --journal names another directory", path = path.display())]
@@ -112,7 +123,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// A function does not have the driver that it was given.
-    #[error("{bdf} should be on {wanted} and is on {}: the driver refused it; dmesg says why", found.as_deref().unwrap_or("no driver"))]
+    #[error("{bdf} should be on {wanted} and is on {}: {why}", found.as_deref().unwrap_or("no driver"))]
     Verify {
         /// The function.
         bdf: Bdf,
@@ -120,6 +131,34 @@ pub enum BindError {
         wanted: String,
         /// The driver that it has.
         found: Option<String>,
+        /// Why probably, and what to do.
+        why: String,
+    },
+    /// A function that was in no IOMMU group got none when it was probed.
+    #[error(
+        "{bdf} got no IOMMU group when it was probed, although this machine has an IOMMU: `hwpool doctor` says why"
+    )]
+    NoGroup {
+        /// The function.
+        bdf: Bdf,
+    },
+    /// The IOMMU group that a function got has another one in it, which is in use.
+    #[error(
+        "{bdf} got IOMMU group {group}, which is not viable for {stranger} in it: now that it is known, `hwpool bind {bdf} --whole-group` binds both"
+    )]
+    Strangers {
+        /// The function.
+        bdf: Bdf,
+        /// Its group.
+        group: u32,
+        /// A function that is on another driver.
+        stranger: Bdf,
+    },
+    /// Something failed before it changed anything.
+    #[error("nothing was changed")]
+    Unchanged {
+        /// What failed.
+        source: Box<BindError>,
     },
     /// Something failed, and all was put back.
     #[error("what had been changed was changed back")]

@@ -11,15 +11,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 
 use super::error::BindError;
 use super::state::{State, Step};
-use crate::machine::Bdf;
+use crate::machine::{Bdf, Tree, flock_holder};
 
 const SCHEMA: &str = "hwpool.journal/1";
+/// How often a lock that another process holds is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Where journals are kept.
 #[derive(Debug, Clone)]
@@ -75,15 +80,69 @@ impl Journals {
     ///
     /// [`BindError::Busy`] while another process has it.
     pub fn lock(&self) -> Result<Lock, BindError> {
+        self.lock_within(Duration::ZERO)
+    }
+
+    /// As [`Journals::lock`], and waits so long for another process to let go of it.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::Busy`] where another process has it for longer.
+    pub fn lock_within(&self, patience: Duration) -> Result<Lock, BindError> {
         let mut make = fs::DirBuilder::new();
         let made = make.recursive(true).mode(0o700).create(&self.directory);
         made.map_err(|source| self.error(&self.directory, source))?;
-        let path = self.directory.clone();
-        let directory = File::open(&path).map_err(|source| self.error(&path, source))?;
-        match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Lock(lock)),
-            Err((_, _)) => Err(BindError::Busy { path }),
+        let directory = File::open(&self.directory);
+        self.lock_open(
+            directory.map_err(|source| self.error(&self.directory, source))?,
+            patience,
+        )
+    }
+
+    /// As [`Journals::lock_within`], but makes nothing: `None` where no journal was ever written. Before the journals
+    /// are looked at, as what another process is in the middle of looks like an interruption.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::Busy`], and [`BindError::Unreadable`] for who may not see the journals.
+    pub fn lock_if_there(&self, patience: Duration) -> Result<Option<Lock>, BindError> {
+        match File::open(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&self.directory, error)),
+            Ok(directory) => self.lock_open(directory, patience).map(Some),
         }
+    }
+
+    fn lock_open(&self, mut directory: File, patience: Duration) -> Result<Lock, BindError> {
+        let began = Instant::now();
+        let mut is_told = false;
+        loop {
+            let errno;
+            (directory, errno) = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(Lock(lock)),
+                Err(refused) => refused,
+            };
+            if errno != Errno::EWOULDBLOCK {
+                return Err(self.error(&self.directory, errno.into()));
+            }
+            let busy = BindError::Busy {
+                path: self.directory.clone(),
+                holder: flock_holder(&Tree::running(), &directory),
+            };
+            if began.elapsed() >= patience {
+                return Err(busy);
+            }
+            if !is_told {
+                tracing::warn!("{busy}; tries for {} s", patience.as_secs());
+                is_told = true;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Tells whether a journal was ever written, or is about to be.
+    pub fn are_there(&self) -> bool {
+        self.directory.exists()
     }
 
     /// Reads all journals, by the names of their devices.

@@ -9,6 +9,7 @@
 //! | `execute.rs` | doing them, and putting back what was before where one fails |
 //! | `journal.rs` | what was before, kept on disk before anything is changed |
 //! | `udev.rs` | the rules that make a binding last |
+//! | `ids.rs` | why the kernel chose another driver |
 //! | `error.rs` | why nothing was done, or what went wrong |
 //!
 //! A plan is made from what is there now, so it can be made again after an interruption at any step: `recover` makes
@@ -17,6 +18,7 @@
 
 mod error;
 mod execute;
+mod ids;
 mod journal;
 mod needs;
 mod objection;
@@ -28,5 +30,5 @@ pub use error::BindError;
 pub use journal::{Journals, Lock, Record};
 pub use objection::Objection;
 pub use plan::{Plan, Request};
-pub use state::{Kept, Missing, State, Step, Wanted};
+pub use state::{Kept, Missing, Renewed, State, Step, Wanted};
 pub use udev::rules as udev_rules;

@@ -4,7 +4,7 @@ use super::error::BindError;
 use super::journal::{Journals, Record};
 use super::needs::{self, notes};
 use super::objection::{Objection, against_group, against_taking};
-use super::state::{Goal, Kept, Missing, State, Step, Wanted};
+use super::state::{Goal, Kept, Missing, Renewed, State, Step, Wanted};
 use crate::host::usage::Reason;
 use crate::machine::{Bdf, Function, Tree, blocks_group, is_vfio};
 
@@ -54,6 +54,8 @@ pub struct Plan {
     pub missing: Vec<Missing>,
     /// Functions that are not given back, as other bindings need them.
     pub kept: Vec<Kept>,
+    /// Functions that were bound before and found anew by the kernel since.
+    pub renewed: Vec<Renewed>,
     /// The states before.
     pub before: Vec<State>,
     /// What a new journal tells of: states from before all bindings.
@@ -76,7 +78,7 @@ impl Plan {
         }
         need_driver(tree, &request.driver)?;
         let records = journals.all()?;
-        check_earlier(tree, &records, &device, request, journals)?;
+        let renewed = check_earlier(tree, &records, &device, request, journals)?;
         let functions = bound_together(tree, &device, request);
         let mut before = Vec::new();
         let mut steps = Vec::new();
@@ -89,11 +91,16 @@ impl Plan {
             steps.extend(goal.steps(&state));
             before.push(state);
         }
+        let group_comes = is_vfio(&request.driver) && group_comes(tree, &device, request);
+        steps.extend(group_comes.then_some(Step::VerifyGroup { bdf: device.bdf }));
         steps.extend(own_nodes(&device, &before[0], request));
         let mut objections = against_taking(tree, &functions, &steps);
         let mut is_whole = false;
         if is_vfio(&request.driver) {
-            let against = against_group(&device, &functions);
+            let against = match group_comes {
+                true => Vec::new(),
+                false => against_group(&device, &functions),
+            };
             is_whole = against.is_empty();
             objections.extend(against);
         } else {
@@ -114,6 +121,7 @@ impl Plan {
         Ok(Plan {
             notes,
             earlier,
+            renewed,
             ..plan(device.bdf, steps, objections, overrides, before, after)
         })
     }
@@ -139,8 +147,7 @@ impl Plan {
                 let goals = record.before.iter().map(Goal::again).collect();
                 (record.device, goals, After::Forget)
             }
-            None if driver.is_none() && function.driver.as_deref().is_some_and(blocks_group) => {
-                // It has a driver of its own: there is nothing to give back.
+            None if driver.is_none() && was_never_bound(&function) => {
                 (device, Vec::new(), After::Nothing)
             }
             None => (device, vec![anything(&function)], After::Drop),
@@ -195,6 +202,13 @@ impl Plan {
     /// Tells whether something is missing, and the journal kept for it.
     pub fn is_incomplete(&self) -> bool {
         self.after == After::Stay
+    }
+
+    /// Returns the functions that a binding needs away from their drivers, the named one first.
+    pub fn functions(&self) -> impl Iterator<Item = Bdf> {
+        let others = self.notes.iter().map(|state| state.bdf);
+        let lead = self.device;
+        std::iter::once(lead).chain(others.filter(move |bdf| *bdf != lead))
     }
 
     /// Returns the way back from whatever is now to what was before the plan.
@@ -285,6 +299,7 @@ fn plan(
         overridden,
         missing: Vec::new(),
         kept: Vec::new(),
+        renewed: Vec::new(),
         notes: before.clone(),
         earlier: None,
         before,
@@ -302,16 +317,18 @@ fn bound_together(tree: &Tree, device: &Function, request: &Request) -> Vec<Func
     functions
 }
 
-/// Refuses to build on a binding of the group that was cut off, or of the function that is not as it was left.
+/// Refuses to build on a binding of the group that was cut off, or of the function that is not as it was left. One that
+/// the kernel has found anew is bound again.
 fn check_earlier(
     tree: &Tree,
     records: &[Record],
     device: &Function,
     request: &Request,
     journals: &Journals,
-) -> Result<(), BindError> {
-    let own = || records.iter().filter(|record| record.has(device.bdf));
-    own().try_for_each(|record| need_same(tree, record, device.bdf))?;
+) -> Result<Vec<Renewed>, BindError> {
+    let own = records.iter().filter(|record| record.has(device.bdf));
+    let mut cut_off = own.clone().filter(|record| !record.is_done);
+    cut_off.try_for_each(|record| need_same(tree, record, device.bdf))?;
     let members = needs::members(device);
     let concerned = |record: &&Record| members.iter().any(|bdf| record.has(*bdf));
     let mut concerned = records.iter().filter(concerned);
@@ -321,13 +338,41 @@ fn check_earlier(
             path: journals.path(record.device),
         });
     }
-    if own().next().is_some() && device.driver.as_deref() != Some(&request.driver) {
-        return Err(BindError::Moved {
+    let now = state(tree, device.bdf)?;
+    let before = own.flat_map(|record| &record.before);
+    let mut before = before.filter(|state| state.bdf == device.bdf).peekable();
+    let is_same = |state: &State| state.ids == now.ids;
+    let is_bound = device.driver.as_deref() == Some(&request.driver);
+    let Some(first) = before.peek().copied() else {
+        return Ok(Vec::new());
+    };
+    // Of two bindings that tell of it, the later one may know the device that is there now.
+    let before = before.find(|state| is_same(state)).unwrap_or(first);
+    match Renewed::of(before, &now) {
+        _ if is_bound && is_same(before) => Ok(Vec::new()),
+        Some(renewed) => Ok(vec![renewed]),
+        None => Err(BindError::Moved {
             device: device.bdf,
             driver: device.driver.clone(),
-        });
+        }),
     }
-    Ok(())
+}
+
+/// Tells whether a function can be in no group yet: the IOMMU's driver came after the kernel had found it, and gives it
+/// one when a driver is first looked for.
+fn group_comes(tree: &Tree, device: &Function, request: &Request) -> bool {
+    device.group.is_none()
+        && device.driver.is_none()
+        && !tree.names("/sys/class/iommu").is_empty()
+        && !request.overrides.contains(&Reason::NoIommu)
+}
+
+/// Tells whether there is nothing to give back: a function has a driver of its own, or nobody ever named one.
+fn was_never_bound(function: &Function) -> bool {
+    match &function.driver {
+        Some(driver) => blocks_group(driver),
+        None => function.driver_override.is_none(),
+    }
 }
 
 /// Nodes come with the binding, owned by root, unless another function of the group has brought its node before.

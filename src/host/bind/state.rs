@@ -114,6 +114,54 @@ impl fmt::Display for Missing {
     }
 }
 
+/// A function that the kernel has found anew since hwpool bound it: it was removed and found again, or the device
+/// behind it was programmed again. Nothing is left of that binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Renewed {
+    /// Its address.
+    pub bdf: Bdf,
+    /// Vendor and device id that it had.
+    pub was: (u16, u16),
+    /// Those that it has now.
+    pub now: (u16, u16),
+}
+
+impl Renewed {
+    /// Compares a function with its state before a binding; `None` where it is as that binding left it, or
+    /// as somebody else has made it since.
+    pub(super) fn of(before: &State, now: &State) -> Option<Renewed> {
+        let is_other = before.ids != now.ids;
+        // What is found anew has no driver named, and at most the one that the kernel chose at first.
+        let is_unnamed =
+            now.driver_override.is_none() || now.driver_override == before.driver_override;
+        let is_on_own = now.driver.is_none() || now.driver == before.driver;
+        (is_other || (is_unnamed && is_on_own)).then_some(Renewed {
+            bdf: now.bdf,
+            was: before.ids,
+            now: now.ids,
+        })
+    }
+}
+
+impl fmt::Display for Renewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bdf, (vendor, device)) = (self.bdf, self.was);
+        match self.was == self.now {
+            true => write!(
+                f,
+                "{bdf} was removed and found again since it was bound: it is bound again"
+            ),
+            false => write!(
+                f,
+                "{bdf} was {vendor:04x}:{device:04x} when it was bound, and is {:04x}:{:04x} now: it is bound as a new \
+                 one, and what was kept of the old one goes",
+                self.now.0, self.now.1
+            ),
+        }
+    }
+}
+
 /// A function that is not given back yet, as the binding of another one needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -278,6 +326,11 @@ pub enum Step {
         /// The driver that it shall have.
         driver: Wanted,
     },
+    /// Looks whether VFIO can take the group of a function, which got one when it was probed.
+    VerifyGroup {
+        /// The function.
+        bdf: Bdf,
+    },
     /// Switches virtual functions on.
     Vfs {
         /// The physical function.
@@ -320,7 +373,10 @@ impl Step {
                 format!("{}/sriov_numvfs", directory(*bdf)),
                 count.to_string(),
             )),
-            Step::Verify { .. } | Step::Own { .. } | Step::OwnNodes { .. } => None,
+            Step::Verify { .. }
+            | Step::VerifyGroup { .. }
+            | Step::Own { .. }
+            | Step::OwnNodes { .. } => None,
         }
     }
 
@@ -352,6 +408,10 @@ impl fmt::Display for Step {
         }
         match self {
             Step::Verify { bdf, driver } => write!(f, "# verify that {bdf} is on {driver}"),
+            Step::VerifyGroup { bdf } => write!(
+                f,
+                "# verify that {bdf} has got an IOMMU group, which VFIO can take"
+            ),
             Step::Own { path, uid } => write!(f, "chown {uid} {path}"),
             Step::OwnNodes { bdf, group, uid } => {
                 let group = group.as_deref().unwrap_or("(the node of its group)");
