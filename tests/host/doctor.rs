@@ -447,3 +447,23 @@ fn the_tightest_cgroup_on_the_way_up_counts() {
     machine.file("/sys/fs/cgroup/box/memory.max", "1073741824\n");
     expect(&machine, "cgroup", Verdict::Ok, &["memory.max 1073741824"]);
 }
+
+#[test]
+fn a_remedy_names_its_file_with_the_whole_path() {
+    let machine = ready();
+    let at = home(&bmu());
+    machine.file(&format!("{at}/sriov_totalvfs"), "8\n");
+    machine.file(&format!("{at}/sriov_numvfs"), "2\n");
+    let remedy = "echo 0 > /sys/bus/pci/devices/0000:01:00.0/sriov_numvfs";
+    expect(&machine, "in-use", Verdict::Block, &[remedy]);
+}
+
+#[test]
+fn a_bar_of_less_than_a_kibibyte_is_told_in_bytes() {
+    let machine = ready();
+    let path = format!("{}/resource", home(&bmu()));
+    let resource = machine.text(&path).replace("f000ffff", "f00000ff");
+    machine.file(&path, resource);
+    let told = ["BAR 0 256 bytes at 0xf0000000"];
+    expect(&machine, "bars", Verdict::Ok, &told);
+}

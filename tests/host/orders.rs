@@ -1,4 +1,5 @@
-//! Bindings of functions of one group, in any order, with a death at any change: nothing is lost on the way, no binding
+//! Bindings of functions of one group, in any order, with a death at any change, and with functions that the kernel
+//! finds anew meanwhile: nothing is lost on the way, no binding
 //! loses what it needs, and in the end the machine is as it was.
 
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use proptest::prelude::*;
 
 use super::binding::until_death;
 use super::kernel::{Death, FakeKernel};
-use super::machine::{BMU, Machine, Spec, bmu, nic, port};
+use super::machine::{BMU, Machine, Spec, bmu, home, nic, port};
 
 const SECOND: &str = "0000:01:00.1";
 const BARE: &str = "0000:01:00.2";
@@ -114,6 +115,38 @@ impl Board {
         self.carry_out(writer, |journals| {
             Plan::recover(&self.machine.tree(), journals, bdf(name), &[])
         })
+    }
+
+    /// Gives back what is there, and drops what was kept of the rest.
+    fn forget(&self, name: &str, writer: &mut dyn Writer) {
+        let plan = self.carry_out(writer, |journals| {
+            let plan = Plan::recover(&self.machine.tree(), journals, bdf(name), &[])?;
+            Ok(plan.map(Plan::forgetting))
+        });
+        assert!(plan.expect("recovers").is_some());
+    }
+
+    /// Lets the kernel find a function again, and as another device where it was programmed meanwhile.
+    fn find_again(&mut self, name: &str, is_programmed: bool) {
+        const OTHER: (u16, u16) = (0x10ee, 0x9038);
+        let function = Function::read(&self.machine.tree(), bdf(name)).expect("the function");
+        let spec = self.functions.iter().find(|spec| spec.bdf == name);
+        let spec = spec.expect("one of them");
+        let now = (function.vendor, function.device);
+        let ids = match (is_programmed, now == OTHER) {
+            (false, _) => now,
+            (true, false) => OTHER,
+            (true, true) => spec.ids,
+        };
+        self.kernel().find_again(name, ids);
+        let contents = self.machine.contents();
+        for file in ["vendor", "device"] {
+            let path = format!("{}/{file}", home(spec));
+            let is_it = |entry: &&(String, String)| entry.0 == path.trim_start_matches('/');
+            let entry = contents.iter().find(is_it).expect("a file").clone();
+            let before = self.before.iter_mut().find(|old| old.0 == entry.0);
+            *before.expect("a file") = entry;
+        }
     }
 
     fn carry_out(
@@ -231,11 +264,15 @@ fn what_another_binding_needs_is_given_back_with_that_one() {
 /// Sequences that are tried; of these, each takes some 50 ms.
 const CASES: u32 = 60;
 
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
 enum Verb {
     Bind(Reach),
     Unbind,
     Recover,
+    /// The kernel removes the function and finds it again.
+    FindAgain,
+    /// The same, as another device.
+    Program,
 }
 
 #[derive(Debug, Clone)]
@@ -253,6 +290,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Verb::Bind(Reach::Override)),
         3 => Just(Verb::Unbind),
         2 => Just(Verb::Recover),
+        2 => Just(Verb::FindAgain),
+        1 => Just(Verb::Program),
     ];
     let death = (1..12usize, any::<bool>()).prop_map(|(at, after)| Death { at, after });
     let name = prop::sample::select(&MEMBERS[..4]);
@@ -267,6 +306,14 @@ struct Run {
 
 impl Run {
     fn act(&mut self, act: &Act) {
+        if matches!(act.verb, Verb::FindAgain | Verb::Program) {
+            self.board.find_again(act.name, act.verb == Verb::Program);
+            // By no doing of hwpool.
+            if !self.board.is_whole() {
+                self.promised.clear();
+            }
+            return self.check(act);
+        }
         let board = &self.board;
         let never = Death {
             at: usize::MAX,
@@ -277,12 +324,16 @@ impl Run {
             Verb::Bind(reach) => board.bind(act.name, reach, writer).map(Some),
             Verb::Unbind => board.unbind(act.name, writer).map(Some),
             Verb::Recover => board.recover(act.name, writer),
+            Verb::FindAgain | Verb::Program => unreachable!("done above"),
         });
         match (ended, act.verb) {
             (Some(Ok(Some(plan))), Verb::Bind(_)) if plan.overridden.is_empty() => {
                 self.promised.insert(bdf(act.name));
             }
             (Some(Err(BindError::Interrupted { .. } | BindError::Refused { .. })), _) => {}
+            // Another device is where one was that is to be given back.
+            (Some(Err(BindError::Missing { missing, .. })), _)
+                if missing.iter().all(|one| one.found.is_some()) => {}
             // The kernel has no driver but VFIO's for it.
             (Some(Err(BindError::PutBack { .. } | BindError::Unchanged { .. })), Verb::Unbind)
                 if act.name == ON_VFIO => {}
@@ -317,9 +368,17 @@ impl Run {
             let records = self.board.journals().all().expect("readable");
             let Some(record) = records.last() else { break };
             let name = record.device.to_string();
-            match records.len() % 2 {
-                1 => drop(self.board.unbind(&name, kernel).expect("unbinds")),
-                _ => drop(self.board.recover(&name, kernel).expect("recovers")),
+            let given_back = match records.len() % 2 {
+                1 => self.board.unbind(&name, kernel),
+                _ => self
+                    .board
+                    .recover(&name, kernel)
+                    .map(|plan| plan.expect("a plan")),
+            };
+            match given_back {
+                Ok(plan) if !plan.is_incomplete() => {}
+                Ok(_) | Err(BindError::Missing { .. }) => self.board.forget(&name, kernel),
+                Err(error) => panic!("{name}: {error}"),
             }
         }
         assert_eq!(self.board.machine.contents(), self.board.before);
