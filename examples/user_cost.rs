@@ -195,7 +195,7 @@ impl Served for Memory {
         Ok(())
     }
 
-    fn dma_map(&mut self, _: DmaMapping) -> Result<(), Errno> {
+    fn dma_map(&mut self, _: &mut Peer, _: DmaMapping) -> Result<(), Errno> {
         Ok(())
     }
 

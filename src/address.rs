@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! sim:bmu?seed=7&faults=FILE     a model in this process
-//! user:/run/bmu.sock             a vfio-user socket (?timeout-ms=N: how long its server may take to answer)
+//! user:/run/bmu.sock             a vfio-user socket (?timeout-ms=N: how long its server may take to answer;
+//!                                dma=messages: memory without files, so that the server has to ask for it)
 //! vfio:0000:01:00.0              a PCI function bound to vfio-pci
 //! ```
 //!

@@ -523,9 +523,15 @@ fn open_user(device: Address) -> Result<AnyTransport, DeviceError> {
 #[cfg(feature = "user")]
 fn open_user(device: Address) -> Result<AnyTransport, DeviceError> {
     let name = device.to_string();
-    let patience = patience(&device.options);
-    let open = |patience| user::Client::open(&device.target, &name, patience);
-    match patience.and_then(open) {
+    let open = || {
+        let options = UserOptions::parse(&device.options)?;
+        let client = user::Client::open(&device.target, &name, options.patience)?;
+        match options.without_files {
+            true => client.without_files(),
+            false => Ok(client),
+        }
+    };
+    match open() {
         Ok(client) => Ok(AnyTransport::User(Arc::new(client))),
         Err(source) => Err(DeviceError::User {
             device,
@@ -534,21 +540,34 @@ fn open_user(device: Address) -> Result<AnyTransport, DeviceError> {
     }
 }
 
-/// Reads the options of a `user:` address.
+/// The options of a `user:` address.
 #[cfg(feature = "user")]
-fn patience(options: &[(String, String)]) -> Result<Duration, user::ClientError> {
-    let mut patience = user::PATIENCE;
-    for (key, value) in options {
-        let ms = value.parse().ok().filter(|ms| (1..=3_600_000).contains(ms));
-        match (key.as_str(), ms) {
-            ("timeout-ms", Some(ms)) => patience = Duration::from_millis(ms),
-            _ => {
-                let (key, value) = (key.clone(), value.clone());
-                return Err(user::ClientError::Option { key, value });
+struct UserOptions {
+    patience: Duration,
+    without_files: bool,
+}
+
+#[cfg(feature = "user")]
+impl UserOptions {
+    fn parse(options: &[(String, String)]) -> Result<UserOptions, user::ClientError> {
+        let mut found = UserOptions {
+            patience: user::PATIENCE,
+            without_files: false,
+        };
+        for (key, value) in options {
+            let ms = value.parse().ok().filter(|ms| (1..=3_600_000).contains(ms));
+            match (key.as_str(), value.as_str(), ms) {
+                ("timeout-ms", _, Some(ms)) => found.patience = Duration::from_millis(ms),
+                ("dma", "files", _) => found.without_files = false,
+                ("dma", "messages", _) => found.without_files = true,
+                _ => {
+                    let (key, value) = (key.clone(), value.clone());
+                    return Err(user::ClientError::Option { key, value });
+                }
             }
         }
+        Ok(found)
     }
-    Ok(patience)
 }
 
 #[cfg(not(feature = "vfio"))]

@@ -12,7 +12,7 @@ use hwpool::devices::bus::Transport;
 use hwpool::devices::family::{Choice, Recognition};
 use hwpool::devices::modules;
 use hwpool::sim::SimConfig;
-use hwpool::user::{Client, PATIENCE, SimDevice, SimMonitor, server};
+use hwpool::user::{Client, ClientError, PATIENCE, SimDevice, SimMonitor, server};
 
 /// Runs all cases, each on a transport of its own, and looks at it afterwards.
 fn conforms<T: Transport>(open: impl Fn() -> Arc<T>, look: impl Fn(&T)) {
@@ -52,6 +52,14 @@ fn conforms_at(address: &str) {
 
 /// Runs the suite over a socket: each case has a server of its own, in a thread, with its own model.
 fn conforms_over_a_socket(model: &'static str, options: &[(&str, &str)]) {
+    conforms_over(model, options, Ok);
+}
+
+fn conforms_over(
+    model: &'static str,
+    options: &[(&str, &str)],
+    adapt: impl Fn(Client) -> Result<Client, ClientError>,
+) {
     let monitor: Mutex<Option<SimMonitor>> = Mutex::default();
     let open = || {
         let mut config = SimConfig::new(model).expect("a model");
@@ -62,7 +70,8 @@ fn conforms_over_a_socket(model: &'static str, options: &[(&str, &str)]) {
         *monitor.lock().unwrap() = Some(device.monitor());
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         thread::spawn(move || server::serve_stream(theirs, &mut device));
-        Arc::new(Client::from_stream(ours, "user:pair", PATIENCE).expect("the client opens"))
+        let client = Client::from_stream(ours, "user:pair", PATIENCE).and_then(&adapt);
+        Arc::new(client.expect("the client opens"))
     };
     conforms(open, |_| {
         let violations = monitor
@@ -115,6 +124,17 @@ fn models_behind_a_socket() {
         conforms_over_a_socket(kind, &threaded);
         let stepped = [patient(kind), vec![("mode", "stepped"), ("seed", "5")]].concat();
         conforms_over_a_socket(kind, &stepped);
+    }
+}
+
+/// As a client that shares no memory sees them: every word of theirs is asked for.
+#[test]
+fn models_behind_a_socket_that_reach_memory_by_messages() {
+    for kind in kinds() {
+        for mode in [("mode", "threaded"), ("mode", "stepped")] {
+            let options = [patient(kind), vec![mode]].concat();
+            conforms_over(kind, &options, Client::without_files);
+        }
     }
 }
 

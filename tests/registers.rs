@@ -23,6 +23,7 @@ const IDS: [u8; 4] = [0xee, 0x10, 0x38, 0x90];
 struct Foreign {
     lines: Arc<Lines>,
     config: Vec<u8>,
+    /// Its only BAR.
     bar: Vec<u8>,
     log: Log,
 }
@@ -58,7 +59,6 @@ impl Foreign {
 impl Served for Foreign {
     fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
         let size = match index {
-            0 => BAR_SIZE,
             CONFIG => self.config.len() as u64,
             _ => 0,
         };
@@ -86,7 +86,7 @@ impl Served for Foreign {
         Ok(())
     }
 
-    fn dma_map(&mut self, _: DmaMapping) -> Result<(), Errno> {
+    fn dma_map(&mut self, _: &mut Peer, _: DmaMapping) -> Result<(), Errno> {
         Ok(())
     }
 
@@ -128,8 +128,8 @@ impl Served for Renamed {
         self.0.write(peer, region, at, data)
     }
 
-    fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno> {
-        self.0.dma_map(mapping)
+    fn dma_map(&mut self, peer: &mut Peer, mapping: DmaMapping) -> Result<(), Errno> {
+        self.0.dma_map(peer, mapping)
     }
 
     fn dma_unmap(&mut self, iova: u64, size: u64) {

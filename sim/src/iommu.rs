@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hwpool_devices::bus::{DmaError, DmaLimits, DmaSource, Iova};
 
-use crate::memory::{Memory, Reach};
+use crate::memory::{AskedMemory, Memory, Reach};
 
 #[derive(Debug)]
 pub(crate) struct Mapping {
@@ -51,8 +51,37 @@ impl Iommu {
         source: DmaSource<'_>,
         reach: Reach,
     ) -> Result<(), DmaError> {
-        let len = source.len;
-        let last = self.check(iova, len, source.offset)?;
+        self.check(iova, source.len, source.offset)?;
+        let memory = Memory::new(source, reach)?;
+        self.insert(iova, source.len, memory);
+        Ok(())
+    }
+
+    /// Maps memory that `host` is asked for.
+    pub(crate) fn map_asked(
+        &mut self,
+        iova: Iova,
+        len: u64,
+        host: Arc<dyn AskedMemory>,
+    ) -> Result<(), DmaError> {
+        self.check(iova, len, 0)?;
+        self.insert(iova, len, Memory::asked(host, iova.0));
+        Ok(())
+    }
+
+    fn insert(&mut self, iova: Iova, len: u64, memory: Memory) {
+        let mapping = Mapping {
+            iova: iova.0,
+            len,
+            memory,
+        };
+        self.mappings.insert(iova.0, Arc::new(mapping));
+        self.generation += 1;
+    }
+
+    /// Refuses what can't be mapped, as an IOMMU does.
+    fn check(&self, iova: Iova, len: u64, offset: u64) -> Result<(), DmaError> {
+        let last = self.last(iova, len, offset)?;
         let inside = (self.ranges.iter()).any(|r| r.contains(&iova.0) && r.contains(&last));
         if !inside {
             return Err(DmaError::OutOfAperture { iova, len });
@@ -64,19 +93,11 @@ impl Iommu {
         if self.mappings.len() as u64 >= self.limit {
             return Err(DmaError::NoEntries { limit: self.limit });
         }
-        let memory = Memory::new(source, reach)?;
-        let mapping = Mapping {
-            iova: iova.0,
-            len,
-            memory,
-        };
-        self.mappings.insert(iova.0, Arc::new(mapping));
-        self.generation += 1;
         Ok(())
     }
 
     /// Checks alignment and returns the last byte of the range.
-    fn check(&self, iova: Iova, len: u64, offset: u64) -> Result<u64, DmaError> {
+    fn last(&self, iova: Iova, len: u64, offset: u64) -> Result<u64, DmaError> {
         let page = self.limits_page();
         if len == 0 || (iova.0 | len | offset) & (page - 1) != 0 {
             return Err(DmaError::Misaligned { iova, len, page });
@@ -198,20 +219,24 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
+    /// Stores one word; false: the host refused, as for the others.
     #[inline]
-    pub(crate) fn store(&self, word: usize, value: u64) {
-        self.memory.store(self.base + word * 8, value);
+    #[must_use]
+    pub(crate) fn store(&self, word: usize, value: u64) -> bool {
+        self.memory.store_words(self.base + word * 8, &[value])
     }
 
     /// Loads the first words, in rising order.
     #[inline]
-    pub(crate) fn load_all(&self, words: &mut [u64]) {
-        self.memory.load_words(self.base, words);
+    #[must_use]
+    pub(crate) fn load_all(&self, words: &mut [u64]) -> bool {
+        self.memory.load_words(self.base, words)
     }
 
     /// Stores the first words, in rising order.
     #[inline]
-    pub(crate) fn store_all(&self, words: &[u64]) {
-        self.memory.store_words(self.base, words);
+    #[must_use]
+    pub(crate) fn store_all(&self, words: &[u64]) -> bool {
+        self.memory.store_words(self.base, words)
     }
 }

@@ -38,6 +38,7 @@ pub use counters::Counters;
 pub use faults::{Fault, FaultError, FaultKind, Offer};
 pub use in_process::{InProcess, SimBar, SimDoorbell, SimError, SimIrq};
 pub use logic::ModelInfo;
+pub use memory::AskedMemory;
 pub use model::Model;
 pub use models::MODELS;
 pub use parameter::ConfigError;

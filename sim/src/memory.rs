@@ -1,13 +1,27 @@
-//! DMA memory as the device sees it: a second mapping of the host's memfd, reached by single atomic accesses; or, of
-//! files that their owner may shorten at any time, words that the kernel copies.
+//! DMA memory as the device sees it: a second mapping of the host's memfd, reached by single atomic accesses; of files
+//! that their owner may shorten at any time, words that the kernel copies; or memory that its host is asked for.
 
+use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use hwpool_devices::bus::{DmaError, DmaSource};
 use vm_memory::mmap::MmapRegionError;
 use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
+
+/// Host memory that can be reached by asking its host alone, which may refuse or be gone.
+///
+/// It is called with the model's lock held, so it must not wait for anything that needs the model.
+pub trait AskedMemory: fmt::Debug + Send + Sync {
+    /// Reads from the device's address `iova` on; tells whether it was allowed.
+    fn read(&self, iova: u64, bytes: &mut [u8]) -> bool;
+
+    /// Writes from the device's address `iova` on, in rising order; tells whether it was allowed. What was written before
+    /// is seen first.
+    fn write(&self, iova: u64, bytes: &[u8]) -> bool;
+}
 
 /// One mapping of host memory.
 #[derive(Debug)]
@@ -18,6 +32,8 @@ enum Pages {
     Mapped(MmapRegion),
     /// The file, and where in it the range begins.
     Copied(File, u64),
+    /// Whom to ask, and the device's address at which the range begins.
+    Asked(Arc<dyn AskedMemory>, u64),
 }
 
 /// How the device reaches memory.
@@ -47,6 +63,11 @@ impl Memory {
         }))
     }
 
+    /// Lets the device reach memory from its address `iova` on by asking.
+    pub(crate) fn asked(host: Arc<dyn AskedMemory>, iova: u64) -> Memory {
+        Memory(Pages::Asked(host, iova))
+    }
+
     fn map(source: DmaSource<'_>) -> Result<MmapRegion, DmaError> {
         let owned = source
             .file
@@ -72,20 +93,13 @@ impl Memory {
         })
     }
 
-    /// Loads the word at byte `offset`; the caller has ordered it by what it acquired before.
-    #[inline]
-    pub(crate) fn load(&self, offset: usize) -> u64 {
-        match &self.0 {
-            Pages::Mapped(region) => match region.get_atomic_ref::<AtomicU64>(offset) {
-                Ok(word) => u64::from_le(word.load(Ordering::Relaxed)),
-                Err(_) => out_of_bounds(offset),
-            },
-            Pages::Copied(file, start) => copy_in(file, start + offset as u64),
+    /// Loads the words from byte `offset` on; false: the host refused. The caller has ordered them by what it acquired
+    /// before.
+    #[must_use]
+    pub(crate) fn load_words(&self, offset: usize, words: &mut [u64]) -> bool {
+        if let Pages::Asked(host, start) = &self.0 {
+            return ask_words(&**host, start + offset as u64, words);
         }
-    }
-
-    /// Loads the words from byte `offset` on, each as [`Memory::load`] does.
-    pub(crate) fn load_words(&self, offset: usize, words: &mut [u64]) {
         let mut at = offset;
         for line in words.chunks_mut(LINE) {
             match (&self.0, <&mut [u64; LINE]>::try_from(&mut *line)) {
@@ -100,10 +114,17 @@ impl Memory {
             }
             at += 8 * LINE;
         }
+        true
     }
 
-    /// Stores the words from byte `offset` on, each as [`Memory::store`] does.
-    pub(crate) fn store_words(&self, offset: usize, words: &[u64]) {
+    /// Stores the words from byte `offset` on, in rising order; false: the host refused. Release: whoever sees one sees
+    /// everything that the device stored before.
+    #[must_use]
+    pub(crate) fn store_words(&self, offset: usize, words: &[u64]) -> bool {
+        if let Pages::Asked(host, start) = &self.0 {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            return host.write(start + offset as u64, &bytes);
+        }
         let mut at = offset;
         for line in words.chunks(LINE) {
             match (&self.0, <&[u64; LINE]>::try_from(line)) {
@@ -117,17 +138,32 @@ impl Memory {
             }
             at += 8 * LINE;
         }
+        true
     }
 
-    /// Stores the word at byte `offset`. Release: whoever sees it sees everything that the device stored before.
+    /// Loads a word of memory that is reached without asking.
     #[inline]
-    pub(crate) fn store(&self, offset: usize, value: u64) {
+    fn load(&self, offset: usize) -> u64 {
+        match &self.0 {
+            Pages::Mapped(region) => match region.get_atomic_ref::<AtomicU64>(offset) {
+                Ok(word) => u64::from_le(word.load(Ordering::Relaxed)),
+                Err(_) => out_of_bounds(offset),
+            },
+            Pages::Copied(file, start) => copy_in(file, start + offset as u64),
+            Pages::Asked(..) => out_of_bounds(offset),
+        }
+    }
+
+    /// Stores a word of memory that is reached without asking.
+    #[inline]
+    fn store(&self, offset: usize, value: u64) {
         match &self.0 {
             Pages::Mapped(region) => match region.get_atomic_ref::<AtomicU64>(offset) {
                 Ok(word) => word.store(value.to_le(), Ordering::Release),
                 Err(_) => out_of_bounds(offset),
             },
             Pages::Copied(file, start) => copy_out(file, start + offset as u64, value),
+            Pages::Asked(..) => out_of_bounds(offset),
         }
     }
 }
@@ -170,6 +206,17 @@ fn copy_out(file: &File, at: u64, value: u64) {
     let _ = file.write_all_at(&value.to_le_bytes(), at);
 }
 
+/// Asks for a run of words.
+#[cold]
+fn ask_words(host: &dyn AskedMemory, iova: u64, words: &mut [u64]) -> bool {
+    let mut bytes = vec![0; 8 * words.len()];
+    let granted = host.read(iova, &mut bytes);
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    granted
+}
+
 /// Translation has checked every range before it comes here, and `SPEC.md` every alignment.
 #[cold]
 fn out_of_bounds(offset: usize) -> ! {
@@ -177,10 +224,24 @@ fn out_of_bounds(offset: usize) -> ! {
 }
 
 fn os(call: &'static str, error: &std::io::Error) -> DmaError {
+    let errno = error.raw_os_error().unwrap_or(0);
     DmaError::Os {
         call,
-        errno: error.raw_os_error().unwrap_or(0),
-        hint: format!("{error}; is the file a memfd, and the offset a multiple of its page?"),
+        errno,
+        hint: format!("{error}; {}", advice(errno)),
+    }
+}
+
+/// Says what to do about an errno of a call that maps a file, or keeps one.
+fn advice(errno: i32) -> &'static str {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOMEM: i32 = 12;
+    match errno {
+        EMFILE => "this process has as many descriptors open as it may: raise `ulimit -n`",
+        ENFILE => "the system has as many files open as it may: fs.file-max",
+        ENOMEM => "no room for a mapping more: `ulimit -v`, vm.max_map_count",
+        _ => "is the file a memfd, and the offset a multiple of its page?",
     }
 }
 
@@ -191,6 +252,17 @@ mod tests {
     use nix::sys::memfd::{MFdFlags, memfd_create};
 
     use super::*;
+
+    #[test]
+    fn a_limit_is_named_where_one_is_met() {
+        let hint = |errno| match os("dup", &std::io::Error::from_raw_os_error(errno)) {
+            DmaError::Os { hint, .. } => hint,
+            other => panic!("{other:?}"),
+        };
+        assert!(hint(24).contains("ulimit -n") && !hint(24).contains("memfd"));
+        assert!(hint(23).contains("fs.file-max") && hint(12).contains("max_map_count"));
+        assert!(hint(22).contains("memfd"));
+    }
 
     #[test]
     fn runs_of_any_length_are_words_however_memory_is_reached() {
@@ -206,10 +278,10 @@ mod tests {
             let memory = Memory::new(source, reach).unwrap();
             for n in 0..=20 {
                 let words: Vec<u64> = (1..=n).map(|word| word << 32 | n).collect();
-                memory.store_words(24, &[u64::MAX; 21]);
-                memory.store_words(24, &words);
+                assert!(memory.store_words(24, &[u64::MAX; 21]));
+                assert!(memory.store_words(24, &words));
                 let mut found = vec![0; words.len()];
-                memory.load_words(24, &mut found);
+                assert!(memory.load_words(24, &mut found));
                 assert_eq!(found, words, "{reach:?}");
                 let one_by_one: Vec<u64> =
                     (0..=n).map(|i| memory.load(24 + 8 * i as usize)).collect();

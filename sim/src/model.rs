@@ -20,7 +20,7 @@ use crate::decode::Decode;
 use crate::faults::{Fault, FaultKind, Faults};
 use crate::iommu::Iommu;
 use crate::logic::Logic;
-use crate::memory::Reach;
+use crate::memory::{AskedMemory, Reach};
 use crate::shape::{Shape, Slot};
 use crate::timing;
 use crate::violation::Violation;
@@ -213,6 +213,20 @@ impl Model {
     /// As for [`Model::dma_map`]. Files of hugetlbfs can be mapped only, for the kernel does not write them.
     pub fn dma_map_copied(&mut self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
         self.world.iommu.map(iova, source, Reach::Copied)
+    }
+
+    /// Lets the device reach memory that `host` has and gives to who asks: what it refuses is a DMA fault.
+    ///
+    /// # Errors
+    ///
+    /// As an IOMMU refuses, see [`Model::dma_map`].
+    pub fn dma_map_asked(
+        &mut self,
+        iova: Iova,
+        len: u64,
+        host: Arc<dyn AskedMemory>,
+    ) -> Result<(), DmaError> {
+        self.world.iommu.map_asked(iova, len, host)
     }
 
     /// Takes memory away. What is under way to it will be refused.

@@ -137,6 +137,18 @@ pub(super) fn is_readable(socket: &OwnedFd, patience: Duration) -> bool {
     is_ready(socket, PollFlags::POLLIN, patience)
 }
 
+/// Waits until one of these can be read, for ever.
+pub(super) fn wait_for_any(fds: [BorrowedFd<'_>; 2]) -> Result<(), ChannelError> {
+    let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    match poll(&mut fds, PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(ChannelError::Os {
+            call: "poll",
+            errno,
+        }),
+    }
+}
+
 fn is_ready(socket: &OwnedFd, what: PollFlags, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     loop {

@@ -138,7 +138,8 @@ impl SharedMemory {
         Some(())
     }
 
-    /// Copies into the memory; `None` where the range is outside.
+    /// Copies into the memory, in rising order; `None` where the range is outside. Whoever sees a word sees those before
+    /// it, and what was copied earlier: a device's entries are there before the status line that counts them (SPEC 7).
     pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Option<()> {
         self.check(offset, data.len())?;
         let mut at = offset;
@@ -146,7 +147,7 @@ impl SharedMemory {
             let data = &data[(at - offset) as usize..];
             match (step, data.first_chunk()) {
                 (Step::Word(word), Some(bytes)) => {
-                    word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+                    word.store(u64::from_ne_bytes(*bytes), Ordering::Release);
                 }
                 (Step::Byte(byte), _) => byte.store(data[0], Ordering::Relaxed),
                 (Step::Word(_), None) => {}

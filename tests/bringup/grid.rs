@@ -179,7 +179,7 @@ fn every_verb_runs_on_every_legal_device_over_a_socket() {
         let name: String = device.chars().filter(char::is_ascii_alphanumeric).collect();
         // A socket's path has little room.
         let name = &name[..name.len().min(40)];
-        served(device, &place.path().join(name), words)
+        served(device, &place.path().join(name), "", words)
     };
     on_each(GRID, |device| run(device, &LOOKS));
     on_each(POOLS, |device| {
@@ -187,8 +187,17 @@ fn every_verb_runs_on_every_legal_device_over_a_socket() {
     });
 }
 
-/// Serves a device, runs verbs on it, and returns what was wrong, with the rules that were broken.
-fn served(device: &str, socket: &Path, words: &[&[&str]]) -> Vec<String> {
+/// The whole ladder and a soak where the server has to ask for every word of memory.
+#[test]
+fn the_ladder_is_climbed_over_a_socket_whose_client_shares_no_memory() {
+    let place = TempDir::new().expect("a directory");
+    let socket = place.path().join("s");
+    let wrong = served("portals=4", &socket, "?dma=messages", &[CLIMB, SOAK]);
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Serves a device, runs verbs on it by an address with the options `client`, and returns what was wrong, with the rules that were broken.
+fn served(device: &str, socket: &Path, client: &str, words: &[&[&str]]) -> Vec<String> {
     let mut config = SimConfig::default();
     let options = format!("mode=threaded&{}", patient(device));
     let options = options
@@ -201,7 +210,7 @@ fn served(device: &str, socket: &Path, words: &[&[&str]]) -> Vec<String> {
     let monitor = model.monitor();
     let server = Server::bind(socket).expect("a server");
     let stop = server.stop_handle();
-    let address = format!("user:{}", socket.display());
+    let address = format!("user:{}{client}", socket.display());
     thread::scope(|scope| {
         scope.spawn(|| server.run(&mut model).expect("it serves"));
         let mut wrong = Vec::new();
@@ -225,7 +234,7 @@ fn a_register_that_the_device_lacks_is_not_touched() {
         &["regs", "get", "DEVICE", "POOL_LOW[0]"],
         &["regs", "set", "DEVICE", "PORTAL_VECTOR[0]", "1"],
     ];
-    let wrong = served(device, &place.path().join("s"), &refused);
+    let wrong = served(device, &place.path().join("s"), "", &refused);
     assert_eq!(wrong.len(), 3, "{wrong:#?}");
     for (said, reason) in wrong
         .iter()

@@ -633,12 +633,38 @@ fn memory() -> std::os::fd::OwnedFd {
     file
 }
 
+/// Ranges that a server reaches for beside what is mapped from 0x1000 to 0x3000, and how the client answers its reads.
+const OFFERED: [(u64, u64, Result<u64, i32>); 12] = [
+    (0x1000, 0x2000, Ok(0x2000)),
+    (0x1ffc, 8, Ok(8)), // from one mapping into the next
+    (0x2fff, 1, Ok(1)),
+    (0x1000, 0, Ok(0)), // nothing is anywhere
+    (0x9000, 0, Ok(0)),
+    (0xfff, 1, Err(libc::EFAULT)),
+    (0xfff, 2, Err(libc::EFAULT)),
+    (0x3000, 1, Err(libc::EFAULT)),
+    (0x1000, 0x2001, Err(libc::EFAULT)),
+    (u64::MAX, 2, Err(libc::EFAULT)),
+    (0x1000, (1 << 20) + 1, Err(libc::EINVAL)), // more than it said it takes
+    (0x1000, 1 << 63, Err(libc::EINVAL)),
+];
+
+/// Returns how many bytes of data a reply has beside what it repeats, or its errno.
+fn outcome(got: Got) -> Result<u64, i32> {
+    match got.header.is_error() {
+        true => Err(got.errno()),
+        false => Ok(got.ok().len() as u64 - 16),
+    }
+}
+
 #[test]
 fn memory_is_served_to_the_device_by_messages_as_far_as_it_is_mapped() {
     let (client, server) = run(|mut peer| {
-        let map = peer.next();
-        assert_eq!(map.fds.len(), 1, "the file goes along");
-        peer.send(&message(&map.header.reply(), |_| ()), &[]);
+        for _ in 0..2 {
+            let map = peer.next();
+            assert_eq!(map.fds.len(), 1, "the file goes along");
+            peer.send(&message(&map.header.reply(), |_| ()), &[]);
+        }
         let read = peer.next();
         // Before the answer: reads, writes, and things that are not allowed.
         let access = |address, count| DmaAccess { address, count };
@@ -648,6 +674,20 @@ fn memory_is_served_to_the_device_by_messages_as_far_as_it_is_mapped() {
                 m.extend([1, 2, 3, 4]);
             })
         };
+        for (address, count, expected) in OFFERED {
+            let read = peer.ask(Command::DmaRead, |m| access(address, count).encode(m));
+            assert_eq!(outcome(read), expected, "read {address:#x}+{count:#x}");
+            let data = vec![0; count.min(0x2001) as usize];
+            let write = peer.ask(Command::DmaWrite, |m| {
+                access(address, count).encode(m);
+                m.extend(data);
+            });
+            assert_eq!(
+                outcome(write).is_err(),
+                expected.is_err(),
+                "write {address:#x}+{count:#x}"
+            );
+        }
         let written = write(&mut peer, 0x1ffc).ok();
         let back = peer
             .ask(Command::DmaRead, |m| access(0x1ff8, 8).encode(m))
@@ -661,12 +701,14 @@ fn memory_is_served_to_the_device_by_messages_as_far_as_it_is_mapped() {
         (written.len(), back[16..].to_vec(), across, huge, unknown)
     });
     let file = memory();
-    let source = DmaSource {
-        file: file.as_fd(),
-        offset: 0,
-        len: 8192,
-    };
-    client.dma_map(Iova(0x1000), source).unwrap();
+    for (iova, offset) in [(0x1000, 0), (0x2000, 4096)] {
+        let source = DmaSource {
+            file: file.as_fd(),
+            offset,
+            len: 4096,
+        };
+        client.dma_map(Iova(iova), source).unwrap();
+    }
     assert_eq!(client.bar(0).unwrap().read32(0).unwrap(), 1);
     let (written, back, across, huge, unknown) = server.join().unwrap();
     assert_eq!((written, back), (16, vec![0, 0, 0, 0, 1, 2, 3, 4]));

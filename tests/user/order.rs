@@ -11,7 +11,7 @@ use hwpool::devices::bmu::regs;
 use hwpool::devices::bus::{Bar, DmaSource, Doorbell, Iova, Irq, Transport};
 use hwpool::sim::SimConfig;
 use hwpool::user::codec::{Command, Header, RegionAccess};
-use hwpool::user::{Client, PATIENCE, SimDevice, UserBar, UserDoorbell, server};
+use hwpool::user::{Client, ClientError, PATIENCE, SimDevice, UserBar, UserDoorbell, server};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::peer::message;
@@ -34,6 +34,12 @@ struct Rig {
 
 impl Rig {
     fn new() -> (Rig, thread::JoinHandle<SimDevice>) {
+        Rig::over(Ok)
+    }
+
+    fn over(
+        adapt: impl Fn(Client) -> Result<Client, ClientError>,
+    ) -> (Rig, thread::JoinHandle<SimDevice>) {
         let mut config = SimConfig::default();
         config.set("mode", "threaded").unwrap();
         let mut device = SimDevice::new("bmu", config).unwrap();
@@ -43,7 +49,8 @@ impl Rig {
             device
         });
         let wire = ours.try_clone().unwrap();
-        let client = Client::from_stream(ours, "user:order", PATIENCE).unwrap();
+        let client = Client::from_stream(ours, "user:order", PATIENCE);
+        let client = client.and_then(adapt).unwrap();
         let operation = client.bar(regs::OPERATION_BAR).unwrap();
         let doorbell = operation.doorbell(regs::PORTAL_DOORBELL.row().offset_of(0));
         let memory = File::from(memfd_create(c"rings", MFdFlags::MFD_CLOEXEC).unwrap());
@@ -113,7 +120,16 @@ impl Rig {
 
 #[test]
 fn a_doorbell_behind_a_posted_enable_belongs_to_the_portals_new_life() {
-    let (mut rig, serving) = Rig::new();
+    counts_in_its_new_life(Rig::new());
+}
+
+/// The doorbell is mapped, so the model's own thread asks for memory, amid the accesses of this one.
+#[test]
+fn memory_without_a_file_is_reached_by_the_models_thread_amid_the_clients_accesses() {
+    counts_in_its_new_life(Rig::over(Client::without_files));
+}
+
+fn counts_in_its_new_life((mut rig, serving): (Rig, thread::JoinHandle<SimDevice>)) {
     rig.configure();
     let control = regs::PORTAL_CONTROL.row().offset_of(0);
     for n in 0..ROUNDS {

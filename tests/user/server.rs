@@ -125,7 +125,7 @@ impl Served for Scripted {
         self.page_sizes
     }
 
-    fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno> {
+    fn dma_map(&mut self, _: &mut Memory, mapping: DmaMapping) -> Result<(), Errno> {
         let file = mapping.file.is_some();
         self.note(format!(
             "map {:#x}+{:#x} file {file}",

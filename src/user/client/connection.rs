@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hwpool_devices::bus::{BusError, DmaError, Iova};
@@ -22,6 +23,9 @@ use crate::user::codec::{
 const MAJOR: u16 = 0;
 const MINOR: u16 = 1;
 
+/// How long the thread that answers a server sleeps before it looks whether the client is still there.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Requests of the server's that are served by a call that waits for nothing from it.
 const SERVED_AT_ONCE: u32 = 16;
 
@@ -32,6 +36,8 @@ pub(super) struct Connection {
     wire: Mutex<Wire>,
     windows: Mutex<Windows>,
     peer: Capabilities,
+    /// DMA mappings go without their files, so that the server has to ask.
+    without_files: AtomicBool,
     /// Posted messages may still be under way: no reply has come since.
     in_flight: AtomicBool,
     /// Why there is no connection any more.
@@ -169,6 +175,7 @@ impl Connection {
             patience,
             windows: Mutex::default(),
             peer: Capabilities::default(),
+            without_files: AtomicBool::new(false),
             in_flight: AtomicBool::new(false),
             gone: OnceLock::new(),
         }
@@ -182,6 +189,35 @@ impl Connection {
     /// What the device may reach.
     pub(super) fn windows(&self) -> MutexGuard<'_, Windows> {
         lock(&self.windows)
+    }
+
+    /// Sends no more files along with DMA mappings, and starts a thread that answers what the server asks instead while
+    /// nobody else does: a driver may be busy with other things for longer than a server waits.
+    pub(super) fn go_without_files(self: &Arc<Connection>) -> io::Result<()> {
+        self.without_files.store(true, Ordering::Relaxed);
+        let (connection, socket) = (Arc::downgrade(self), Arc::clone(&self.socket));
+        let answer = move || {
+            loop {
+                let asked = channel::is_readable(&socket, LOOK);
+                let Some(connection) = connection.upgrade() else {
+                    return;
+                };
+                if asked {
+                    // Whoever waits for a reply answers meanwhile.
+                    connection.serve_all(lock(&connection.wire));
+                }
+                if connection.gone.get().is_some() {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("hwpool-user-dma".into());
+        thread.spawn(answer).map(drop)
+    }
+
+    /// Tells whether DMA mappings go without their files.
+    pub(super) fn is_without_files(&self) -> bool {
+        self.without_files.load(Ordering::Relaxed)
     }
 
     /// The socket, to wait for its end.
@@ -269,9 +305,12 @@ impl Connection {
     /// Answers what the server asks, if it asks and nobody waits for a reply; notices when it is gone. A server that never
     /// falls silent is served a few requests at a time.
     pub(super) fn serve_peer(&self) {
-        let Ok(mut wire) = self.wire.try_lock() else {
-            return; // whoever waits for a reply serves
-        };
+        if let Ok(wire) = self.wire.try_lock() {
+            self.serve_all(wire); // else whoever waits for a reply serves
+        }
+    }
+
+    fn serve_all(&self, mut wire: MutexGuard<'_, Wire>) {
         let mut left = SERVED_AT_ONCE;
         while self.gone.get().is_none()
             && left > 0

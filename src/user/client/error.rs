@@ -29,7 +29,9 @@ pub enum ClientError {
     #[error("the device behind the socket is no PCI function")]
     NotPci,
     /// An option of the address.
-    #[error("option `{key}` can't be `{value}`: known is timeout-ms, 1 to 3600000")]
+    #[error(
+        "option `{key}` can't be `{value}`: known are timeout-ms, 1 to 3600000, and dma, files or messages"
+    )]
     Option {
         /// The key.
         key: String,

@@ -91,6 +91,22 @@ impl Client {
         Client::over(stream.into(), name, patience)
     }
 
+    /// Has DMA mappings go without their files from now on, so that the server reaches memory by messages alone, as that
+    /// of a client who has none to share. A thread answers it. For who tries a server; it is slow.
+    ///
+    /// # Errors
+    ///
+    /// The thread can't be started.
+    pub fn without_files(self) -> Result<Client, ClientError> {
+        let started = self.connection.go_without_files();
+        started.map_err(|error| {
+            ClientError::Server(format!(
+                "the thread that answers its server can't be started: {error}"
+            ))
+        })?;
+        Ok(self)
+    }
+
     fn over(socket: OwnedFd, name: &str, patience: Duration) -> Result<Client, ClientError> {
         let connection = Arc::new(Connection::negotiate(socket, patience)?);
         let (command, all) = (Command::DeviceGetInfo, DeviceInfo::default());
@@ -277,15 +293,20 @@ impl Transport for Client {
         let request = DmaMap {
             readable: true,
             writable: true,
-            offset: source.offset,
+            offset: match self.connection.is_without_files() {
+                true => 0,
+                false => source.offset,
+            },
             address: iova.0,
             size: source.len,
         };
         let command = Command::DmaMap;
         let encode = |message: &mut Vec<u8>| request.encode(message);
-        let answer = self
-            .connection
-            .call(command, &[source.file], encode, |_, _| Ok(()));
+        let files = match self.connection.is_without_files() {
+            true => &[][..],
+            false => &[source.file],
+        };
+        let answer = self.connection.call(command, files, encode, |_, _| Ok(()));
         answer.map_err(|error| {
             self.connection.windows().remove(iova, source.len);
             error.on_dma(command, iova, source.len, peer.max_dma_maps)

@@ -96,7 +96,7 @@ fn version<D: Served>(
     };
     ours.encode(out);
     peer.page = ours.capabilities.smallest_page();
-    peer.capabilities = Some(theirs.capabilities);
+    peer.greeted(theirs.capabilities);
     Ok(Answer::PLAIN)
 }
 
@@ -112,20 +112,21 @@ fn dma_map<D: Served>(
         return Err(Errno::EINVAL);
     };
     check_pages(peer, map.address, map.size)?;
-    peer.mappings.check(map.address, map.size)?;
-    device.dma_map(DmaMapping {
+    peer.mappings().check(map.address, map.size)?;
+    let mapping = DmaMapping {
         iova: map.address,
         size: map.size,
         readable: map.readable,
         writable: map.writable,
         file: file.map(|file| (file, map.offset)),
-    })?;
+    };
+    device.dma_map(peer, mapping)?;
     let entry = Entry {
         size: map.size,
         readable: map.readable,
         writable: map.writable,
     };
-    peer.mappings.add(map.address, entry);
+    peer.mappings().add(map.address, entry);
     Ok(Answer::PLAIN)
 }
 
@@ -145,11 +146,11 @@ fn dma_unmap<D: Served>(
             address: 0,
             size: 0,
             ..
-        } => peer.mappings.take_all(),
+        } => peer.mappings().take_all(),
         DmaUnmap { all: true, .. } => return Err(Errno::EINVAL),
         DmaUnmap { address, size, .. } => {
             check_pages(peer, address, size)?;
-            peer.mappings.take(address, size)?
+            peer.mappings().take(address, size)?
         }
     };
     let unmapped = found.iter().map(|(_, size)| size).sum();

@@ -35,7 +35,7 @@ pub use errno::Errno;
 pub use lines::Lines;
 pub use listener::BindError;
 use listener::Listener;
-pub use peer::Peer;
+pub use peer::{ClientMemory, Peer};
 pub use served::{DmaMapping, RegionDescription, RegionMapping, Served};
 
 use super::channel::{self, ChannelError};

@@ -1,10 +1,18 @@
 //! One client, as the server and its device see it: messages, and the way back to its memory.
+//!
+//! Two threads may wait for what the client sends: the server's for commands, and one of the device's for the answer when
+//! it reaches for memory. Whoever holds [`Incoming`] receives; what is the other's is kept, and a bell tells of it. So
+//! neither waits for the other, whichever of the device's locks one of them holds.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::errno::Errno;
 use super::mappings::Mappings;
@@ -16,14 +24,9 @@ use crate::user::codec::{Capabilities, Command, DmaAccess, Header};
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The client that a call comes from. A device reaches its memory by messages, whether or not a file came along.
+#[derive(Debug)]
 pub struct Peer {
-    socket: Arc<OwnedFd>,
-    patience: Duration,
-    receiver: Receiver,
-    next_id: u16,
-    /// Commands that came while the device reached for memory.
-    waiting: Waiting,
-    pub(super) mappings: Mappings,
+    wire: Arc<Wire>,
     /// The client waits for no reply to the command that is acted on.
     pub(super) posted: bool,
     /// What the client can take; `None` before it said so.
@@ -31,6 +34,11 @@ pub struct Peer {
     /// The smallest page that the client was told, in bytes.
     pub(super) page: u64,
 }
+
+/// A client's memory, for any thread of the device: reached by messages, a round trip each. A client that has gone
+/// refuses all.
+#[derive(Debug, Clone)]
+pub struct ClientMemory(Arc<Wire>);
 
 impl Peer {
     /// Tells whether the client waits for no reply: what it stored to mapped memory may be older or younger than the
@@ -45,10 +53,176 @@ impl Peer {
     ///
     /// EFAULT: not mapped for reading, or the client refuses. EIO: the client does not answer; it is cut off then.
     pub fn dma_read(&mut self, iova: u64, data: &mut [u8]) -> Result<(), Errno> {
-        let most = self.piece();
+        self.wire.read(iova, data)
+    }
+
+    /// Writes the client's memory by VFIO_USER_DMA_WRITE. Blocks for a round trip, for the server's patience at most.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT: not mapped for writing, or the client refuses. EIO: the client does not answer; it is cut off then.
+    pub fn dma_write(&mut self, iova: u64, data: &[u8]) -> Result<(), Errno> {
+        self.wire.write(iova, data)
+    }
+
+    /// Returns the way to the client's memory for other threads of the device. From then on each command costs the server
+    /// one system call more.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor is left.
+    pub fn memory(&self) -> Result<ClientMemory, Errno> {
+        if self.wire.bell.get().is_none() {
+            let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
+            // Set by the server's thread alone.
+            let _ = self.wire.bell.set(bell.map_err(Errno::of)?);
+        }
+        Ok(ClientMemory(Arc::clone(&self.wire)))
+    }
+
+    pub(super) fn new(socket: Arc<OwnedFd>, patience: Duration) -> Peer {
+        Peer {
+            wire: Arc::new(Wire::new(socket, patience)),
+            posted: false,
+            capabilities: None,
+            page: Capabilities::default().smallest_page(),
+        }
+    }
+
+    /// What the client lets the device reach.
+    pub(super) fn mappings(&self) -> MutexGuard<'_, Mappings> {
+        lock(&self.wire.mappings)
+    }
+
+    /// Notes what the client can take.
+    pub(super) fn greeted(&mut self, capabilities: Capabilities) {
+        let most = usize::try_from(capabilities.max_data_xfer_size).unwrap_or(MAX_DATA);
+        let most = match most.clamp(1, MAX_DATA) {
+            words @ 8.. => words & !7, // no word in two pieces
+            bytes => bytes,
+        };
+        self.wire.most_data.store(most, Ordering::Relaxed);
+        self.capabilities = Some(capabilities);
+    }
+
+    /// Returns the next message, `payload` being an empty vector to use again.
+    ///
+    /// Between two messages a client may be silent for as long as it likes, for a guest may sleep; one that has not even said
+    /// which version it speaks keeps the place of others.
+    pub(super) fn next(
+        &mut self,
+        payload: Vec<u8>,
+        greeted_by: Instant,
+    ) -> Result<Message, ChannelError> {
+        let wire = &*self.wire;
+        if self.capabilities.is_none() {
+            let deadline = Some((greeted_by, wire.patience));
+            return lock(&wire.incoming).receiver.next(payload, deadline);
+        }
+        loop {
+            let mut incoming = wire.incoming_first();
+            if let Some(message) = incoming.waiting.take() {
+                return Ok(message);
+            }
+            // Alone it may wait with the lock held. Else only for the rest of a message that has begun.
+            let Some(bell) = wire.bell.get() else {
+                return incoming.receiver.next_begun(payload, wire.patience);
+            };
+            if incoming.receiver.has_bytes() || channel::is_readable(&wire.socket, Duration::ZERO) {
+                return incoming.receiver.next_begun(payload, wire.patience);
+            }
+            drop(incoming);
+            channel::wait_for_any([wire.socket.as_fd(), bell.as_fd()])?;
+            let _ = bell.read(); // that it was not rung is well
+        }
+    }
+
+    /// Sends a message, with its descriptors.
+    pub(super) fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+        self.wire.send(message, fds)
+    }
+
+    /// Ends the connection for everybody who waits on it.
+    pub(super) fn hang_up(&self) {
+        channel::hang_up(&*self.wire.socket);
+    }
+}
+
+impl ClientMemory {
+    /// Reads, as [`Peer::dma_read`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Peer::dma_read`].
+    pub fn read(&self, iova: u64, data: &mut [u8]) -> Result<(), Errno> {
+        self.0.read(iova, data)
+    }
+
+    /// Writes, as [`Peer::dma_write`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Peer::dma_write`].
+    pub fn write(&self, iova: u64, data: &[u8]) -> Result<(), Errno> {
+        self.0.write(iova, data)
+    }
+}
+
+/// The socket of a client and what came over it. Locks are taken in the order of the fields.
+struct Wire {
+    socket: Arc<OwnedFd>,
+    patience: Duration,
+    incoming: Mutex<Incoming>,
+    /// The server's thread wants to receive: who only reaches for memory lets it in first.
+    wanted: AtomicU32,
+    /// Held while a message goes out, so that none goes into another.
+    sending: Mutex<()>,
+    mappings: Mutex<Mappings>,
+    /// Bytes of data in one message.
+    most_data: AtomicUsize,
+    /// Tells the server's thread that there are commands which another one has received; there once others may.
+    bell: OnceLock<EventFd>,
+}
+
+/// What receives, and what it has received for others.
+struct Incoming {
+    receiver: Receiver,
+    next_id: u16,
+    /// Commands that came while the device reached for memory.
+    waiting: Waiting,
+}
+
+impl Wire {
+    fn new(socket: Arc<OwnedFd>, patience: Duration) -> Wire {
+        let incoming = Incoming {
+            receiver: Receiver::new(Arc::clone(&socket), None),
+            next_id: 0,
+            waiting: Waiting::default(),
+        };
+        Wire {
+            socket,
+            patience,
+            incoming: Mutex::new(incoming),
+            wanted: AtomicU32::new(0),
+            sending: Mutex::default(),
+            mappings: Mutex::default(),
+            most_data: AtomicUsize::new(1),
+            bell: OnceLock::new(),
+        }
+    }
+
+    /// Locks before anybody does who reaches for memory from now on.
+    fn incoming_first(&self) -> MutexGuard<'_, Incoming> {
+        self.wanted.fetch_add(1, Ordering::Relaxed);
+        let incoming = lock(&self.incoming);
+        self.wanted.fetch_sub(1, Ordering::Relaxed);
+        incoming
+    }
+
+    fn read(&self, iova: u64, data: &mut [u8]) -> Result<(), Errno> {
         self.check(iova, data.len(), false)?;
         let mut address = iova;
-        for piece in data.chunks_mut(most) {
+        for piece in data.chunks_mut(self.most_data.load(Ordering::Relaxed)) {
             let access = DmaAccess {
                 address,
                 count: piece.len() as u64,
@@ -65,16 +239,10 @@ impl Peer {
         Ok(())
     }
 
-    /// Writes the client's memory by VFIO_USER_DMA_WRITE. Blocks for a round trip, for the server's patience at most.
-    ///
-    /// # Errors
-    ///
-    /// EFAULT: not mapped for writing, or the client refuses. EIO: the client does not answer; it is cut off then.
-    pub fn dma_write(&mut self, iova: u64, data: &[u8]) -> Result<(), Errno> {
-        let most = self.piece();
+    fn write(&self, iova: u64, data: &[u8]) -> Result<(), Errno> {
         self.check(iova, data.len(), true)?;
         let mut address = iova;
-        for piece in data.chunks(most) {
+        for piece in data.chunks(self.most_data.load(Ordering::Relaxed)) {
             let access = DmaAccess {
                 address,
                 count: piece.len() as u64,
@@ -88,63 +256,54 @@ impl Peer {
         Ok(())
     }
 
-    pub(super) fn new(socket: Arc<OwnedFd>, patience: Duration) -> Peer {
-        Peer {
-            receiver: Receiver::new(Arc::clone(&socket), None),
-            socket,
-            patience,
-            next_id: 0,
-            waiting: Waiting::default(),
-            mappings: Mappings::default(),
-            posted: false,
-            capabilities: None,
-            page: Capabilities::default().smallest_page(),
+    fn check(&self, iova: u64, len: usize, writing: bool) -> Result<(), Errno> {
+        match lock(&self.mappings).allows(iova, len as u64, writing) {
+            true => Ok(()),
+            false => Err(Errno::EFAULT),
         }
     }
 
-    /// Returns the next message, `payload` being an empty vector to use again.
-    ///
-    /// Between two messages a client may be silent for as long as it likes, for a guest may sleep; one that has not even said
-    /// which version it speaks keeps the place of others.
-    pub(super) fn next(
-        &mut self,
-        payload: Vec<u8>,
-        greeted_by: Instant,
-    ) -> Result<Message, ChannelError> {
-        if let Some(message) = self.waiting.take() {
-            return Ok(message);
-        }
-        match self.capabilities {
-            Some(_) => self.receiver.next_begun(payload, self.patience),
-            None => self
-                .receiver
-                .next(payload, Some((greeted_by, self.patience))),
-        }
-    }
-
-    /// Sends a message, with its descriptors.
-    pub(super) fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+    fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+        let _sending = lock(&self.sending);
         channel::send(&self.socket, message, fds, self.patience)
     }
 
     /// Sends a command to the client and waits for its reply; commands that come meanwhile wait.
-    fn ask(&mut self, command: Command, body: impl FnOnce(&mut Vec<u8>)) -> Result<Message, Errno> {
-        self.next_id = self.next_id.wrapping_add(1);
-        let header = Header::command(self.next_id, command);
+    fn ask(&self, command: Command, body: impl FnOnce(&mut Vec<u8>)) -> Result<Message, Errno> {
+        while self.wanted.load(Ordering::Relaxed) > 0 {
+            thread::yield_now();
+        }
+        let mut incoming = lock(&self.incoming);
+        incoming.next_id = incoming.next_id.wrapping_add(1);
+        let header = Header::command(incoming.next_id, command);
         let mut out = Vec::new();
         header.write(&mut out, body);
         self.send(&out, &[]).map_err(|_| Errno::EIO)?;
-        let deadline = Instant::now() + self.patience;
-        while let Ok(message) = self
-            .receiver
-            .next(Vec::new(), Some((deadline, self.patience)))
+        let answer = incoming.answer(&header, self.patience);
+        if let Some(bell) = self.bell.get()
+            && (incoming.receiver.has_bytes() || !incoming.waiting.messages.is_empty())
         {
+            let _ = bell.write(1); // full: rung already
+        }
+        answer.unwrap_or_else(|| {
+            // Without its answer nothing that it holds can be relied on.
+            channel::hang_up(&*self.socket);
+            Err(Errno::EIO)
+        })
+    }
+}
+
+impl Incoming {
+    /// Waits for the reply to `header`; `None`: there is none.
+    fn answer(&mut self, header: &Header, patience: Duration) -> Option<Result<Message, Errno>> {
+        let deadline = Instant::now() + patience;
+        while let Ok(message) = self.receiver.next(Vec::new(), Some((deadline, patience))) {
             let got = message.header;
             if got.is_reply() && (got.id, got.command) == (header.id, header.command) {
-                return match (got.is_error(), message.flaw) {
+                return Some(match (got.is_error(), message.flaw) {
                     (false, None) => Ok(message),
                     _ => Err(Errno::EFAULT),
-                };
+                });
             }
             let is_kept = !got.is_command() || self.waiting.keep(message);
             // One that never falls silent never answers either.
@@ -152,36 +311,21 @@ impl Peer {
                 break;
             }
         }
-        // Without its answer nothing that it holds can be relied on.
-        channel::hang_up(&*self.socket);
-        Err(Errno::EIO)
-    }
-
-    /// Returns how many bytes go into one message.
-    fn piece(&self) -> usize {
-        let most = self
-            .capabilities
-            .as_ref()
-            .map_or(1, |client| client.max_data_xfer_size);
-        usize::try_from(most).unwrap_or(MAX_DATA).clamp(1, MAX_DATA)
-    }
-
-    fn check(&self, iova: u64, len: usize, writing: bool) -> Result<(), Errno> {
-        match self.mappings.allows(iova, len as u64, writing) {
-            true => Ok(()),
-            false => Err(Errno::EFAULT),
-        }
+        None
     }
 }
 
-impl fmt::Debug for Peer {
+impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer")
-            .field("capabilities", &self.capabilities)
+        f.debug_struct("Wire")
             .field("mappings", &self.mappings)
-            .field("posted", &self.posted)
             .finish_non_exhaustive()
     }
+}
+
+/// Locks; a panic elsewhere has left the data as sound as they were.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Commands of the client's that wait while the device reaches for its memory, in order.
@@ -193,8 +337,8 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// As many as a client has under way that posts without a break for a round trip.
-    const MOST: usize = 256;
+    /// More than a socket holds, for a client may post until it is full before it looks for what we ask.
+    const MOST: usize = 1024;
     /// What they may hold of this process's memory and descriptors.
     const MOST_BYTES: usize = 8 * MAX_DATA;
     const MOST_FDS: usize = 4 * MAX_FDS;

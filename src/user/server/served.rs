@@ -65,7 +65,7 @@ pub trait Served {
     /// # Errors
     ///
     /// What the client is told; there is no mapping then.
-    fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno>;
+    fn dma_map(&mut self, peer: &mut Peer, mapping: DmaMapping) -> Result<(), Errno>;
 
     /// The client takes back exactly what one [`Served::dma_map`] was given. The device touches it no more from the
     /// moment on when this returns.
@@ -120,7 +120,8 @@ pub struct DmaMapping {
     pub readable: bool,
     /// The device may write it.
     pub writable: bool,
-    /// The pages, and where they begin in the file; without, [`Peer::dma_read`] and [`Peer::dma_write`] reach them.
+    /// The pages, and where they begin in the file; without, [`Peer::dma_read`] and [`Peer::dma_write`] reach them,
+    /// and from other threads [`Peer::memory`].
     ///
     /// A client that shortens the file later ends by SIGBUS who has mapped it: check its seals, or trust the client.
     pub file: Option<(OwnedFd, u64)>,

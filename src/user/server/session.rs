@@ -35,7 +35,10 @@ pub(super) fn serve<D: Served>(
         Ok(()) => ChannelError::Closed,
         Err(error) => error,
     };
-    for (iova, size) in session.peer.mappings.take_all() {
+    // Nobody waits for a client any more that nobody listens to.
+    session.peer.hang_up();
+    let mappings = session.peer.mappings().take_all();
+    for (iova, size) in mappings {
         device.dma_unmap(iova, size);
     }
     device.lines().release_all();

@@ -31,8 +31,11 @@
 //!
 //! # Memory
 //!
-//! The model reaches memory whose mapping brought a file and is readable and writable. Mappings without are accepted, as
-//! hypervisors map ROMs and the BARs of other functions so; the model meets a DMA fault there.
+//! The model maps memory that came with a file and is readable and writable. Any other it asks the client for, by
+//! DMA_READ and DMA_WRITE: a round trip an access, so a hypervisor without shared memory works, slowly. It asks with its
+//! lock held, from either thread; the client may ask meanwhile, and is answered when the model has what it wants. What the
+//! client refuses, or does not answer in time, is a DMA fault, and the driver poisons its list. Mappings without a file
+//! beyond the model's aperture are accepted and met by a DMA fault, for hypervisors map ROMs and other functions anywhere.
 //!
 //! # Files
 //!

@@ -1,10 +1,10 @@
 //! What the server asks of a device, answered by a model.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use hwpool_devices::bus::{BusError, DmaError, DmaSource, Iova};
-use hwpool_sim::{Model, Violation};
+use hwpool_sim::{AskedMemory, Model, Violation};
 use vfio_bindings::bindings::vfio;
 
 use super::device::SimDevice;
@@ -12,7 +12,7 @@ use super::shared::{Watched, lock};
 use crate::user::codec::SparseArea;
 use crate::user::memory::{can_be_shortened, is_huge};
 use crate::user::server::{
-    DmaMapping, Errno, Lines, Peer, RegionDescription, RegionMapping, Served,
+    ClientMemory, DmaMapping, Errno, Lines, Peer, RegionDescription, RegionMapping, Served,
 };
 
 /// Bytes of configuration space.
@@ -99,27 +99,17 @@ impl Served for SimDevice {
         lock(&self.shared.model).dma_limits().page_sizes
     }
 
-    fn dma_map(&mut self, mapping: DmaMapping) -> Result<(), Errno> {
-        let Some((file, offset)) = mapping
-            .file
-            .filter(|_| mapping.readable && mapping.writable)
-        else {
-            return Ok(());
-        };
-        let source = DmaSource {
-            file: file.as_fd(),
-            offset,
-            len: mapping.size,
-        };
+    fn dma_map(&mut self, peer: &mut Peer, mapping: DmaMapping) -> Result<(), Errno> {
+        let whole = mapping.readable && mapping.writable;
         let iova = Iova(mapping.iova);
-        let copied = can_be_shortened(source.file) && !is_huge(source.file).map_err(os)?;
-        if copied && self.copied.is_first() {
-            tracing::warn!(%iova, "DMA memory in a file that is no memfd sealed with F_SEAL_SHRINK is slow to reach; more such mappings are counted until the client goes");
-        }
-        let mapped = self.shared.with(Watched::All, |model| match copied {
-            true => model.dma_map_copied(iova, source),
-            false => model.dma_map(iova, source),
-        });
+        let mapped = match mapping.file.filter(|_| whole) {
+            Some((file, offset)) => self.map_file(iova, mapping.size, &file, offset)?,
+            None => match self.map_asked(iova, mapping.size, peer)? {
+                // A guest's ROMs and other functions lie anywhere, and this one need not reach them.
+                Err(DmaError::OutOfAperture { .. }) => return Ok(()),
+                mapped => mapped,
+            },
+        };
         mapped.map_err(|error| self.refused_mapping(&error))?;
         self.given.insert(mapping.iova);
         Ok(())
@@ -171,6 +161,38 @@ impl Served for SimDevice {
 }
 
 impl SimDevice {
+    /// Gives the model memory in a file: mapped, or copied where its owner could shorten it.
+    fn map_file(
+        &mut self,
+        iova: Iova,
+        len: u64,
+        file: &OwnedFd,
+        offset: u64,
+    ) -> Result<Result<(), DmaError>, Errno> {
+        let file = file.as_fd();
+        let source = DmaSource { file, offset, len };
+        let copied = can_be_shortened(file) && !is_huge(file).map_err(os)?;
+        if copied && self.copied.is_first() {
+            tracing::warn!(%iova, "DMA memory in a file that is no memfd sealed with F_SEAL_SHRINK is slow to reach; more such mappings are counted until the client goes");
+        }
+        Ok(self.shared.with(Watched::All, |model| match copied {
+            true => model.dma_map_copied(iova, source),
+            false => model.dma_map(iova, source),
+        }))
+    }
+
+    /// Gives the model memory that it asks the client for.
+    fn map_asked(
+        &mut self,
+        iova: Iova,
+        len: u64,
+        peer: &Peer,
+    ) -> Result<Result<(), DmaError>, Errno> {
+        let host = Arc::new(ByMessages(peer.memory()?));
+        let map = |model: &mut Model| model.dma_map_asked(iova, len, host);
+        Ok(self.shared.with(Watched::All, map))
+    }
+
     /// Passes on an access that no register takes. It is no error: a hypervisor passes on what its guest does, and the
     /// device answers (SPEC 2).
     fn odd_access(&mut self, bar: u8, offset: u64) -> u8 {
@@ -226,6 +248,20 @@ impl SimDevice {
                 }
             }
         });
+    }
+}
+
+/// The client's memory as the model asks for it.
+#[derive(Debug)]
+struct ByMessages(ClientMemory);
+
+impl AskedMemory for ByMessages {
+    fn read(&self, iova: u64, bytes: &mut [u8]) -> bool {
+        self.0.read(iova, bytes).is_ok()
+    }
+
+    fn write(&self, iova: u64, bytes: &[u8]) -> bool {
+        self.0.write(iova, bytes).is_ok()
     }
 }
 

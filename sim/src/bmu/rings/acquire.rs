@@ -4,7 +4,8 @@ use super::sent::{Kind, may_dma};
 use crate::bmu::device::{Bmu, Task};
 use crate::bmu::errors::Source;
 use crate::bmu::portal::{State, phase};
-use crate::faults::FaultKind;
+use crate::faults::{FaultKind, Faults};
+use crate::iommu::View;
 use crate::world::{Sent, Upstream, World};
 
 impl Bmu {
@@ -138,11 +139,11 @@ impl Bmu {
         }
         let index = first & ((1 << portal.acquire_log2()) - 1);
         let offset = u64::from(index) * 8;
-        let Some(view) = portal
-            .acquire
-            .at(&world.iommu, offset)
-            .filter(|v| v.len >= words.len() * 8)
-        else {
+        let view = portal.acquire.at(&world.iommu, offset);
+        let view = view.filter(|view| view.len >= words.len() * 8);
+        let faults = &mut world.faults;
+        let stored = view.is_some_and(|view| store_entries(&view, faults, portal_id, words));
+        if !stored {
             let iova = portal.acquire.iova(offset);
             portal.acquire_tail = first;
             self.take_back(world, portal_id, words);
@@ -150,19 +151,6 @@ impl Bmu {
                 self.dma_fault(world, portal_id, Source::AcquireRing, iova);
             }
             return;
-        };
-        if world.faults.any(FaultKind::LostEntry) {
-            for (i, word) in words.iter().enumerate() {
-                let lost =
-                    world
-                        .faults
-                        .hit(FaultKind::LostEntry, "PORTAL_DOORBELL", portal_id as u16);
-                if lost.is_none() {
-                    view.store(i, *word);
-                }
-            }
-        } else {
-            view.store_all(words);
         }
         portal.landed = first.wrapping_add(words.len() as u32);
     }
@@ -177,4 +165,14 @@ impl Bmu {
         }
         self.list_moved(world, pool_id, before);
     }
+}
+
+/// Stores entries, but for those that a fault loses; false: the bus refused.
+fn store_entries(view: &View<'_>, faults: &mut Faults, portal: usize, words: &[u64]) -> bool {
+    if !faults.any(FaultKind::LostEntry) {
+        return view.store_all(words);
+    }
+    let mut lost = || faults.hit(FaultKind::LostEntry, "PORTAL_DOORBELL", portal as u16);
+    let mut each = words.iter().enumerate();
+    each.all(|(i, word)| lost().is_some() || view.store(i, *word))
 }

@@ -99,7 +99,12 @@ impl Bmu {
         let count = count.min((view.len / 8) as u32);
         let mut entries = world.words();
         entries.resize(count as usize, 0);
-        view.load_all(&mut entries);
+        if !view.load_all(&mut entries) {
+            let iova = portal.release.iova(offset);
+            world.recycle(entries);
+            self.dma_fault(world, portal_id, Source::ReleaseRing, iova);
+            return false;
+        }
         portal.asked = portal.asked.wrapping_add(count);
         portal.reads += 1;
         let done = world.account_read(u64::from(count) * 8) + world.jitter();

@@ -78,8 +78,7 @@ pub(super) fn store(span: &mut Span, world: &World, words: &[u64]) -> Option<()>
     let view = span
         .at(&world.iommu, 0)
         .filter(|v| v.len >= words.len() * 8)?;
-    view.store_all(words);
-    Some(())
+    view.store_all(words).then_some(())
 }
 
 #[cfg(test)]
