@@ -10,3 +10,4 @@ mod order;
 mod peer;
 mod reconnect;
 mod server;
+mod table;

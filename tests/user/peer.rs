@@ -139,7 +139,10 @@ impl Peer {
         let version = Version {
             major: 0,
             minor: 1,
-            capabilities: Capabilities::default(),
+            capabilities: Capabilities {
+                write_multiple: true,
+                ..Capabilities::default()
+            },
         };
         let reply = self.ask(Command::Version, |m| version.encode(m)).ok();
         Version::decode(&reply).unwrap()

@@ -193,16 +193,10 @@ impl RegionInfo {
             flag(self.readable, vfio::VFIO_REGION_INFO_FLAG_READ)
                 | flag(self.writable, vfio::VFIO_REGION_INFO_FLAG_WRITE)
                 | flag(self.mappable, vfio::VFIO_REGION_INFO_FLAG_MMAP)
-                | flag(!self.areas.is_empty(), vfio::VFIO_REGION_INFO_FLAG_CAPS),
+                | flag(caps, vfio::VFIO_REGION_INFO_FLAG_CAPS),
         );
         message.put32(self.index);
-        // Named even where they are left out: QEMU refuses a region with capabilities at 0.
-        let place = if self.areas.is_empty() {
-            0
-        } else {
-            RegionInfo::SIZE
-        };
-        message.put32(place as u32);
+        message.put32(if caps { RegionInfo::SIZE as u32 } else { 0 });
         message.put64(self.size);
         message.put64(self.offset);
         if caps {
@@ -237,15 +231,16 @@ impl IoFdsRequest {
     ///
     /// # Errors
     ///
-    /// Too few bytes, or flags, which are reserved.
+    /// Too few bytes, there or counted by argsz, or flags or a count, which are reserved.
     pub fn decode(payload: &[u8]) -> Result<IoFdsRequest, CodecError> {
         let what = "VFIO_USER_DEVICE_GET_REGION_IO_FDS";
         let mut fields = Fields::new(what, payload, IoFds::SIZE)?;
-        let [argsz, flags, index] = fields.u32s()?;
-        if flags != 0 {
+        let argsz = fields.argsz(IoFds::SIZE)?;
+        let [flags, index, count] = fields.u32s()?;
+        if flags | count != 0 {
             return Err(CodecError::Value {
-                what: "the flags of VFIO_USER_DEVICE_GET_REGION_IO_FDS",
-                value: flags.into(),
+                what: "flags or count of VFIO_USER_DEVICE_GET_REGION_IO_FDS",
+                value: (flags | count).into(),
             });
         }
         Ok(IoFdsRequest { argsz, index })

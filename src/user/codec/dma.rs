@@ -79,11 +79,18 @@ impl DmaUnmap {
     ///
     /// # Errors
     ///
-    /// Too few bytes, there or counted by argsz.
+    /// Too few bytes, there or counted by argsz, or flags that nobody knows.
     pub fn decode(payload: &[u8]) -> Result<DmaUnmap, CodecError> {
         let mut fields = Fields::new("VFIO_USER_DMA_UNMAP", payload, DmaUnmap::SIZE)?;
         fields.argsz(DmaUnmap::SIZE)?;
         let flags = fields.u32()?;
+        let known = vfio::VFIO_DMA_UNMAP_FLAG_ALL | vfio::VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+        if flags & !known != 0 {
+            return Err(CodecError::Value {
+                what: "the flags of VFIO_USER_DMA_UNMAP",
+                value: flags.into(),
+            });
+        }
         Ok(DmaUnmap {
             all: flags & vfio::VFIO_DMA_UNMAP_FLAG_ALL != 0,
             dirty_pages: flags & vfio::VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP != 0,

@@ -86,10 +86,10 @@ impl<'a> SetIrqs<'a> {
     ///
     /// # Errors
     ///
-    /// Too few bytes, also for the booleans that are counted; not exactly one action and one kind of data.
+    /// Too few bytes, there or counted by argsz, also for the booleans that are counted; not exactly one action and one kind of data.
     pub fn decode(payload: &'a [u8]) -> Result<SetIrqs<'a>, CodecError> {
         let mut fields = Fields::new("VFIO_USER_DEVICE_SET_IRQS", payload, SetIrqs::SIZE)?;
-        let _argsz = fields.u32()?;
+        fields.argsz(SetIrqs::SIZE)?;
         let flags = fields.u32()?;
         let (index, start, count) = (fields.u32()?, fields.u32()?, fields.u32()?);
         let refused = CodecError::Value {

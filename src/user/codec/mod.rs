@@ -4,6 +4,9 @@
 //! side by side, so that client and server share one description. Numbers are in the byte order of the host, as the
 //! protocol says. What a peer declares is never used to allocate: counts are compared with the bytes that are there.
 //!
+//! What the text leaves open, and what peers in the field do otherwise, is decided request by request in a table that a
+//! test holds the server against: `tests/user/table.rs`.
+//!
 //! Flags and indices are those of the kernel's `linux/vfio.h`, taken from `vfio-bindings`. Fields are taken one by one rather
 //! than by `zerocopy`: where the wire has flags and counts these types have booleans and lists, so that each would need a
 //! second structure; `dma.rs` became 20 lines longer by it, and no stricter.

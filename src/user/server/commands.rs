@@ -79,6 +79,10 @@ fn version<D: Served>(
     out: &mut Vec<u8>,
 ) -> Done<'static> {
     let theirs = Version::decode(payload).map_err(malformed)?;
+    // Our client forgives servers that; of a client QEMU and libvfio-user would not take it either.
+    if payload.len() > 4 && payload.last() != Some(&0) {
+        return Err(Errno::EINVAL); // its text has no end
+    }
     if theirs.major != MAJOR {
         return Err(Errno::EPROTONOSUPPORT);
     }
@@ -90,7 +94,7 @@ fn version<D: Served>(
             max_data_xfer_size: MAX_DATA as u64,
             max_dma_maps: MAX_MAPPINGS as u64,
             pgsizes: device.page_sizes(),
-            write_multiple: true,
+            write_multiple: theirs.capabilities.write_multiple, // no more than was proposed
             twin_socket: false, // whatever the client proposes: our commands go over the one socket
         },
     };
@@ -267,13 +271,12 @@ fn set_irqs<D: Served>(device: &mut D, payload: &[u8], fds: Vec<OwnedFd>) -> Don
     let chosen =
         |line: usize| bools.is_none_or(|bools| bools.get(line).is_some_and(|chosen| *chosen != 0));
     match (request.action, request.data) {
-        (IrqAction::Trigger, IrqData::None) if request.count == 0 => {
-            if request.start != 0 {
-                return Err(Errno::EINVAL); // "all" has no beginning
-            }
+        (IrqAction::Trigger, IrqData::None) if (request.start, request.count) == (0, 0) => {
             lines.release(kind, 0..all)?;
             device.lines_changed(kind, 0..all);
         }
+        // None of them is an action on all from the first on, and nothing else.
+        _ if request.count == 0 => return Err(Errno::EINVAL),
         (IrqAction::Trigger, IrqData::Eventfd) => {
             match fds.len() {
                 0 => lines.release(kind, range.clone())?,
