@@ -21,6 +21,7 @@ use crate::address::{Address, AddressError, TransportKind};
 use crate::dma::{
     Domain, DomainError, MapError, Memory, MemoryError, MemoryRequest, Pages, Placement, Slice,
 };
+use crate::machine::{Names, Tree};
 #[cfg(feature = "user")]
 use crate::user;
 #[cfg(feature = "vfio")]
@@ -165,12 +166,29 @@ pub fn recognition<T: Transport>(
 }
 
 fn unknown<T: Transport>(transport: &T, rejected: Vec<Rejected>) -> DeviceError {
-    let ids = pci::identity(transport).map(|ids| format!("{:04x}:{:04x}", ids.vendor, ids.device));
     DeviceError::Unknown {
         device: transport.name().to_string(),
-        ids: ids.unwrap_or_else(|error| error.to_string()),
+        ids: who(transport),
         rejected,
     }
+}
+
+/// Says what a function is that no module may know: its ids and class, and what the system's `pci.ids` calls them.
+pub(crate) fn who<T: Transport>(transport: &T) -> String {
+    let ids = match pci::identity(transport) {
+        Ok(ids) => ids,
+        Err(error) => return error.to_string(),
+    };
+    let names = Names::read(&Tree::running());
+    let behind = |name: Option<&str>| name.map_or(String::new(), |name| format!(" {name}"));
+    format!(
+        "{:04x}:{:04x}{}, class {:06x}{}",
+        ids.vendor,
+        ids.device,
+        behind(names.device(ids.vendor, ids.device).as_deref()),
+        ids.class,
+        behind(names.class(ids.class)),
+    )
 }
 
 /// A transport that was opened, of whatever kind its address named.
@@ -293,7 +311,7 @@ pub enum DeviceError {
     Unknown {
         /// The address.
         device: String,
-        /// Its vendor and device ids.
+        /// Its ids and class, with their names where the system has them.
         ids: String,
         /// Why each module does not.
         rejected: Vec<Rejected>,

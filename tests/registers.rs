@@ -1,5 +1,7 @@
 //! `hwpool regs` on devices that count what reaches them: exactly the accesses that were asked for.
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -8,14 +10,17 @@ use std::thread;
 use hwpool::device::recognition;
 use hwpool::devices::family::{Choice, Recognition};
 use hwpool::sim::SimConfig;
+use hwpool::user::codec::SparseArea;
 use hwpool::user::server::{
-    DmaMapping, Errno, Lines, Peer, RegionDescription, Served, Server, StopHandle,
+    DmaMapping, Errno, Lines, Peer, RegionDescription, RegionMapping, Served, Server, StopHandle,
 };
 use hwpool::user::{Client, PATIENCE, SimDevice};
 
 /// Index of configuration space among the regions (linux/vfio.h).
 const CONFIG: u32 = 7;
 const BAR_SIZE: u64 = 0x1000;
+/// A page of any machine.
+const PAGE: u64 = 0x1_0000;
 /// Vendor and device ids that are none of ours, as configuration space has them.
 const IDS: [u8; 4] = [0xee, 0x10, 0x38, 0x90];
 
@@ -25,6 +30,9 @@ struct Foreign {
     config: Vec<u8>,
     /// Its only BAR.
     bar: Vec<u8>,
+    index: u32,
+    /// What of its BAR may be mapped, page by page.
+    file: Option<File>,
     log: Log,
 }
 
@@ -38,8 +46,19 @@ impl Foreign {
             lines: Arc::new(Lines::new([0; 5])),
             config,
             bar: (0..BAR_SIZE).map(|at| at as u8).collect(),
+            index: 0,
+            file: None,
             log: Arc::clone(log),
         }
+    }
+
+    /// A card of 16 relays, as libvfio-user's sample is: 8 bytes in BAR 2, no capability at all.
+    fn card(log: &Log) -> Foreign {
+        let mut card = Foreign::new(log);
+        card.config[..4].copy_from_slice(&[0x4f, 0x49, 0xc8, 0x0d]);
+        card.config[9..12].copy_from_slice(&[0x00, 0x80, 0x08]);
+        (card.bar, card.index) = (vec![0; 8], 2);
+        card
     }
 
     fn note(&self, region: u32, what: String) {
@@ -60,13 +79,23 @@ impl Served for Foreign {
     fn region(&self, index: u32) -> Option<RegionDescription<'_>> {
         let size = match index {
             CONFIG => self.config.len() as u64,
+            index if index == self.index => self.bar.len() as u64,
             _ => 0,
+        };
+        let file = self.file.as_ref().filter(|_| index == self.index);
+        let page = |n| SparseArea {
+            offset: n * PAGE,
+            size: PAGE,
         };
         Some(RegionDescription {
             size,
             readable: true,
             writable: true,
-            mapping: None,
+            mapping: file.map(|file| RegionMapping {
+                file: file.as_fd(),
+                offset: 0,
+                areas: (0..size / PAGE).map(page).collect(),
+            }),
         })
     }
 
@@ -487,4 +516,64 @@ fn a_model_takes_no_narrow_access() {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{message}");
     assert!(message.contains("32 and 64 bits only"), "{message}");
+}
+
+/// Areas of a file that could be shortened are not mapped: one line says so, and how many they are.
+#[test]
+fn areas_that_can_not_be_mapped_are_told_of_once() {
+    let mut device = Foreign::new(&Log::default());
+    let file = tempfile::tempfile().expect("a file");
+    file.set_len(9 * PAGE).expect("a size");
+    (device.bar, device.file) = (vec![0; 9 * PAGE as usize], Some(file));
+    let served = Serving::start(device);
+    let output = served.regs("get", &["0:0x10", "--width", "32"]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines = said.lines().filter(|line| line.contains("can't be mapped"));
+    let lines: Vec<_> = lines.collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    assert!(lines[0].contains("areas=9"), "{said}");
+}
+
+/// Whatever a verb wants of a device that no module knows, it says what the device is, and that none does.
+#[test]
+fn a_card_that_nobody_knows_is_told_by_what_it_is() {
+    let log = Log::default();
+    let served = Serving::start(Foreign::card(&log));
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
+        let output = command.args(arguments).stdin(Stdio::null()).output();
+        let output = output.expect("hwpool starts");
+        let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        (output.status.code(), said.concat())
+    };
+    let (code, info) = run(&["info", &served.address]);
+    assert_eq!(code, Some(0), "{info}");
+    for fact in [
+        "494f:0dc8, class 088000",
+        "no MSI-X",
+        "2: 8 bytes",
+        "no memory BAR 0",
+    ] {
+        assert!(info.contains(fact), "{fact}: {info}");
+    }
+    let verbs: [(&[&str], i32); 3] = [
+        (&["bringup"], 1),
+        (&["soak", "--seconds=1"], 3),
+        (&["bench", "--time=1"], 3),
+    ];
+    for (verb, expected) in verbs {
+        let (code, said) = run(&[&verb[..1], &[served.address.as_str()], &verb[1..]].concat());
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(code, Some(expected), "{verb:?}: {said}");
+        for fact in ["does not know this device (494f:0dc8", "class 088000"] {
+            assert!(said.contains(fact), "{verb:?}: {fact}: {said}");
+        }
+    }
+    let written = log
+        .lock()
+        .unwrap()
+        .iter()
+        .any(|made| !made.starts_with("read"));
+    assert!(!written, "nothing was written to a stranger");
 }

@@ -223,11 +223,15 @@ pub fn find_capability<C: ConfigSpace>(config: &C, id: u8) -> Result<Option<u16>
     Ok(None)
 }
 
-/// Finds an extended capability's offset by its id.
+/// Finds an extended capability's offset by its id; there is none where configuration space ends before them, as that of a
+/// conventional function does.
 pub fn find_extended<C: ConfigSpace>(config: &C, id: u16) -> Result<Option<u16>, BusError> {
     let mut at = FIRST_EXTENDED;
     for _ in 0..MOST_EXTENDED {
-        let header = config.dword(at)?;
+        let header = match config.dword(at) {
+            Err(BusError::OutOfRange { .. }) => return Ok(None),
+            header => header?,
+        };
         if header == 0 || header == u32::MAX {
             return Ok(None);
         }

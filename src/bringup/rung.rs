@@ -9,7 +9,7 @@ use hwpool_devices::family::{About, Rejected};
 use super::choice::Named;
 use super::symptom::{Blame, Symptom};
 use super::{Class, Evidence, Failure, Options};
-use crate::device::{AnyModule, Session};
+use crate::device::{AnyModule, Session, who};
 
 /// Has another process drive the device, kills it in the middle of its traffic, and opens the device again.
 ///
@@ -92,8 +92,12 @@ impl<T: Transport> Board<'_, T> {
 
     /// Returns the module that drives the device.
     pub(super) fn module(&self) -> Result<&Arc<AnyModule<T>>, Failure> {
-        let unknown = |rejected: &Vec<Rejected>| BoardSymptom::Unknown(rejected.clone()).into();
-        self.module.as_ref().map_err(unknown)
+        self.module.as_ref().map_err(|rejected| {
+            let who = self.transport.as_ref().map(|transport| who(&**transport));
+            let rejected = rejected.clone();
+            let who = who.unwrap_or_default();
+            BoardSymptom::Unknown { who, rejected }.into()
+        })
     }
 
     /// Returns what is known of the kind of device.
@@ -125,8 +129,14 @@ pub(super) enum BoardSymptom {
     NotOpened,
     #[error("the device was not opened again")]
     NotOpenedAgain,
-    #[error("hwpool does not know this device{}; a driver can be named: ?driver=NAME", reasons(.0))]
-    Unknown(Vec<Rejected>),
+    #[error(
+        "hwpool does not know this device ({who}){}; a driver can be named: ?driver=NAME",
+        reasons(rejected)
+    )]
+    Unknown {
+        who: String,
+        rejected: Vec<Rejected>,
+    },
 }
 
 fn reasons(rejected: &[Rejected]) -> String {
@@ -138,7 +148,7 @@ impl Symptom for BoardSymptom {
         match self {
             // A rung below told why.
             BoardSymptom::NotOpened | BoardSymptom::NotOpenedAgain => Blame::UNKNOWN,
-            BoardSymptom::Unknown(_) => Blame::Device(&[
+            BoardSymptom::Unknown { .. } => Blame::Device(&[
                 "it is another device, or a board with ids of its own whose logic is not loaded",
                 "it is of a kind that hwpool has no module for",
             ]),

@@ -4,7 +4,9 @@ use hwpool::device::{AnyTransport, Attached, recognition};
 use hwpool::devices::bus::{Bar, BusError, DmaLimits, Transport};
 use hwpool::devices::family::{Choice, Fact, Identity, OpenError, Recognition, Rejected};
 use hwpool::devices::pci;
+use hwpool::host::Tree;
 use hwpool::host::hugepages::size_text;
+use hwpool::machine::Names;
 use hwpool::vfio::{Backend, Function};
 use serde_json::{Value, json};
 
@@ -170,8 +172,17 @@ fn report<T: Transport>(
                     format!("Gen{} x{}", l.generation, l.lanes)
                 }),
             ),
+            (
+                "interrupts",
+                msix.map_or("no MSI-X".into(), |m| {
+                    format!("MSI-X with {} vectors", m.vectors)
+                }),
+            ),
             ("reset", resets(flr, &who).into()),
         ];
+        let names = Names::read(&Tree::running());
+        let name = names.device(identity.vendor, identity.device);
+        rows.extend(name.map(|name| ("name", name)));
         rows.extend(way.into_iter().flat_map(Way::rows));
         rows.extend(bars.iter().map(|(n, bar)| match bar {
             Ok(size) => ("BAR", format!("{n}: {}", size_text(*size))),

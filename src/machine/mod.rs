@@ -36,7 +36,6 @@ mod locks;
 mod memory;
 #[cfg(feature = "bringup")]
 mod mounts;
-#[cfg(feature = "bringup")]
 mod names;
 #[cfg(feature = "bringup")]
 mod namespaces;
@@ -54,7 +53,6 @@ mod tree;
 pub use bdf::{Bdf, NotAnAddress};
 pub use function::{Bar, Function, Group, Link, Member, Sriov};
 pub use hugepages::Hugepages;
-#[cfg(feature = "bringup")]
 pub use names::Names;
 pub use openers::{Opener, Openers};
 pub use page::PageSize;

@@ -1,5 +1,6 @@
 //! Regions: mapped where the server lets us, by messages elsewhere.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -69,9 +70,14 @@ pub(super) struct Region {
 impl Region {
     /// Takes what the server said about a region and maps what may be mapped. An area that can't be is left to messages,
     /// as one of a file that the server could shorten: a store to it would end this process then.
-    pub(super) fn new(index: u32, info: RegionInfo, fds: Vec<OwnedFd>) -> Region {
+    pub(super) fn new(
+        index: u32,
+        info: RegionInfo,
+        fds: Vec<OwnedFd>,
+        unmapped: &mut Unmapped,
+    ) -> Region {
         let areas = match fds.first().filter(|_| info.mappable) {
-            Some(file) => map_areas(&info, file),
+            Some(file) => map_areas(&info, file, unmapped),
             None => Vec::new(),
         };
         Region { index, info, areas }
@@ -90,7 +96,38 @@ impl Region {
     }
 }
 
-fn map_areas(info: &RegionInfo, file: &OwnedFd) -> Vec<(u64, Arc<SharedMemory>)> {
+/// Areas that a server offers and that can't be mapped, for one line about all of them.
+#[derive(Debug, Default)]
+pub(super) struct Unmapped {
+    count: usize,
+    first: String,
+}
+
+impl Unmapped {
+    fn add(&mut self, info: &RegionInfo, area: &SparseArea, error: &io::Error) {
+        if self.count == 0 {
+            self.first = format!("region {} at {:#x}: {error}", info.index, area.offset);
+        }
+        self.count += 1;
+    }
+
+    /// Says that there are any.
+    pub(super) fn tell(&self) {
+        if self.count > 0 {
+            tracing::warn!(
+                areas = self.count,
+                first = self.first,
+                "areas of regions can't be mapped: messages take their place"
+            );
+        }
+    }
+}
+
+fn map_areas(
+    info: &RegionInfo,
+    file: &OwnedFd,
+    unmapped: &mut Unmapped,
+) -> Vec<(u64, Arc<SharedMemory>)> {
     let whole = [SparseArea {
         offset: 0,
         size: info.size,
@@ -99,20 +136,17 @@ fn map_areas(info: &RegionInfo, file: &OwnedFd) -> Vec<(u64, Arc<SharedMemory>)>
         true => &whole[..],
         false => &info.areas,
     };
-    let map = |area: &SparseArea| {
+    let mut map = |area: &SparseArea| {
         let end = area.offset.checked_add(area.size)?;
         let place = info
             .offset
             .checked_add(area.offset)
             .filter(|_| end <= info.size)?;
         let memory = SharedMemory::map_of_peer(file.as_fd(), place, area.size);
-        let memory = memory.inspect_err(|error| {
-            let index = info.index;
-            tracing::warn!(index, offset = area.offset, %error, "an area of a region can't be mapped: messages take its place");
-        });
+        let memory = memory.inspect_err(|error| unmapped.add(info, area, error));
         Some((area.offset, Arc::new(memory.ok()?)))
     };
-    areas.iter().filter_map(map).collect()
+    areas.iter().filter_map(&mut map).collect()
 }
 
 /// A BAR of a vfio-user device.

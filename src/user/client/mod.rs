@@ -31,7 +31,7 @@ use std::time::Duration;
 use hwpool_devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
 use vfio_bindings::bindings::vfio;
 
-use bar::Region;
+use bar::{Region, Unmapped};
 pub use bar::{UserBar, UserDoorbell, UserWrite};
 use connection::{CallError, Connection};
 pub use error::ClientError;
@@ -115,8 +115,12 @@ impl Client {
             return Err(ClientError::NotPci);
         }
         let count = info.regions.min(vfio::VFIO_PCI_NUM_REGIONS);
-        let regions = (0..count).map(|index| region(&connection, index).map(Arc::new));
-        let regions = regions.collect::<Result<Vec<_>, CallError>>()?;
+        let mut unmapped = Unmapped::default();
+        let region = |index| region(&connection, index, &mut unmapped).map(Arc::new);
+        let regions = (0..count)
+            .map(region)
+            .collect::<Result<Vec<_>, CallError>>()?;
+        unmapped.tell();
         let vectors = vectors(&connection, info.irqs)?;
         Ok(Client {
             name: name.into(),
@@ -167,7 +171,11 @@ impl Client {
     }
 }
 
-fn region(connection: &Connection, index: u32) -> Result<Region, CallError> {
+fn region(
+    connection: &Connection,
+    index: u32,
+    unmapped: &mut Unmapped,
+) -> Result<Region, CallError> {
     let command = Command::GetRegionInfo;
     let mut argsz = RegionInfo::SIZE as u32;
     loop {
@@ -180,7 +188,7 @@ fn region(connection: &Connection, index: u32) -> Result<Region, CallError> {
         )?;
         // The first answer tells how much there is. More than a page of areas is no sane device's.
         if info.argsz <= argsz || argsz > RegionInfo::SIZE as u32 {
-            return Ok(Region::new(index, info, fds));
+            return Ok(Region::new(index, info, fds, unmapped));
         }
         argsz = info.argsz.min(4096);
     }
