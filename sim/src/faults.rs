@@ -44,6 +44,8 @@ kinds! {
     ReadAllOnes = "read-all-ones";
     /// A register reads as `value` whatever was written. Needs `register`.
     Stuck = "stuck";
+    /// A read of a 64-bit register returns the low half twice, as a bridge does that splits it and does not count up.
+    LowHalfTwice = "low-half-twice";
     /// Registers of addresses keep only the low `value` bits (default 40).
     NarrowAddress = "narrow-address";
     /// A doorbell arrives `value` nanoseconds late, or never if 0.
@@ -105,10 +107,11 @@ pub(crate) struct Possible<'a> {
 }
 
 /// What any device behind a PCI function can have.
-const GENERAL: [FaultKind; 7] = [
+const GENERAL: [FaultKind; 8] = [
     FaultKind::ReadFails,
     FaultKind::ReadAllOnes,
     FaultKind::Stuck,
+    FaultKind::LowHalfTwice,
     FaultKind::LostInterrupt,
     FaultKind::SpuriousInterrupt,
     FaultKind::ResetDoesNothing,

@@ -77,6 +77,8 @@ pub(crate) const LADDER: &[Row] = &[
     row(always(FaultKind::DuplicateBuffer, Some("POOL_ALLOC"), 0), &["lists.single"], "POOL_AVAILABLE is 1 after the only buffer was taken", "hands a buffer out and keeps it"),
     row(always(FaultKind::Stuck, Some("POOL_HIGH"), 0), &["regs.access"], "POOL_HIGH[0] reads 0x0 after", "is a constant"),
     row(always(FaultKind::Stuck, Some("RESET_COUNT"), 3), &["regs.access", "reset.verified"], "RESET_COUNT stays 3", "count of resets is a constant"),
+    row(always(FaultKind::LowHalfTwice, None, 0), &["regs.scratch"], "the low half came twice", "does not count the address up"),
+    row(always(FaultKind::LowHalfTwice, Some("POOL_BASE"), 0), &["regs.access", "lists.stale"], "POOL_BASE[0] reads", "does not count the address up"),
     row(always(FaultKind::NarrowAddress, None, 40), &["regs.access", "lists.single"], "POOL_BASE[0] reads", "narrower inside than the device says"),
     row(always(FaultKind::DelayedDoorbell, None, 0), &["portal.unique", "portal.dma"], "entries in the acquire ring did not happen within 5ms", "doorbell did not reach"),
     row(always(FaultKind::DelayedDoorbell, None, 1_000_000_000), &["portal.unique", "portal.dma"], "entries in the acquire ring did not happen within 5ms", "doorbell did not reach"),

@@ -13,6 +13,7 @@ crate::cases! {
     Stuck: a_range_that_does_not_read_back_is_refused a_pool_that_is_not_enabled_is_refused;
     NarrowAddress: address_bits_that_are_dropped_show_before_the_first_free;
     DuplicateBuffer: a_buffer_that_is_out_already_poisons;
+    LowHalfTwice: an_address_of_two_low_halves_poisons;
     OutOfRangeBuffer: a_buffer_outside_of_the_pool_poisons;
     MisalignedBuffer: an_address_inside_of_a_buffer_poisons;
     WrongCount: a_wrong_count_is_only_reported;
@@ -138,6 +139,16 @@ fn a_buffer_outside_of_the_pool_poisons(options: &str) {
         assert!(matches!(cause, Breach::OutOfRange { address: a, .. } if a == address));
         bench.recovers();
     }
+}
+
+fn an_address_of_two_low_halves_poisons(options: &str) {
+    let mut bench = Bench::registers(options);
+    let split = Fault::new(FaultKind::LowHalfTwice).on("POOL_ALLOC");
+    bench.inject(split.from(2));
+    let result = in_time(&mut bench, |bench| bench.take(3));
+    let cause = poisoned(&mut bench, result, &["outside of"]);
+    assert!(matches!(cause, Breach::OutOfRange { .. }));
+    bench.recovers();
 }
 
 fn an_address_inside_of_a_buffer_poisons(options: &str) {

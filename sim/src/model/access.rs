@@ -195,7 +195,14 @@ impl Model {
             self.break_rule(ViolationKind::AbsentPart, slot, 0);
             return Ok(0);
         }
-        Ok(self.logic.read(&mut self.world, slot) & ones)
+        let value = self.logic.read(&mut self.world, slot) & ones;
+        let (faults, name) = (&mut self.world.faults, &*self.decode.row(slot).name);
+        let is_split =
+            width == 8 && (faults.hit(FaultKind::LowHalfTwice, name, slot.index)).is_some();
+        Ok(match is_split {
+            true => u64::from(value as u32) * 0x1_0000_0001,
+            false => value,
+        })
     }
 
     /// Tells whether the part that a register belongs to exists in this device.

@@ -4,6 +4,7 @@ use hwpool_devices::bus::{Bar, Transport};
 use hwpool_devices::family::{Identity, Kind, OpenReset};
 use hwpool_devices::reg::{Access, Register};
 
+use super::scratch::{SPLIT, twice};
 use crate::bringup::driver;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Causes, Symptom, ensure};
@@ -229,6 +230,14 @@ enum RegisterSymptom {
 impl Symptom for RegisterSymptom {
     fn blame(&self) -> Blame {
         Blame::Device(match self {
+            RegisterSymptom::AfterReset {
+                found, expected, ..
+            }
+            | RegisterSymptom::Written {
+                found,
+                pattern: expected,
+                ..
+            } if is_split(*found, *expected) => SPLIT,
             RegisterSymptom::AfterReset { .. } => driver::NOT_RESET,
             RegisterSymptom::Written {
                 is_address: true, ..
@@ -240,6 +249,11 @@ impl Symptom for RegisterSymptom {
             }
         })
     }
+}
+
+/// Tells whether the low half stands for both; of a register of 32 bits it never does.
+fn is_split(found: u64, expected: u64) -> bool {
+    found == twice(expected) && found > u64::from(u32::MAX)
 }
 
 const CONSTANT: Causes = &[

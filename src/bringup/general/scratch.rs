@@ -4,7 +4,7 @@ use hwpool_devices::bus::{Bar, Transport};
 use hwpool_devices::reg::Register;
 
 use crate::bringup::rung::Board;
-use crate::bringup::symptom::{Blame, Symptom, ensure};
+use crate::bringup::symptom::{Blame, Causes, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
 
 /// Rung 3: walks through every bit of the scratch register.
@@ -82,6 +82,7 @@ enum Wrong {
     HalvesSwapped,
     BytesSwapped,
     HalfLost,
+    LowTwice,
     Bits,
 }
 
@@ -99,11 +100,23 @@ impl ScratchSymptom {
             Wrong::BytesSwapped
         } else if self.width == 8 && (found == written & low || found == written & !low) {
             Wrong::HalfLost
+        } else if self.width == 8 && found == twice(written) {
+            Wrong::LowTwice
         } else {
             Wrong::Bits
         }
     }
 }
+
+/// Returns what a 64-bit register reads whose low half stands for both.
+pub(super) fn twice(value: u64) -> u64 {
+    u64::from(value as u32) * 0x1_0000_0001
+}
+
+/// What makes the low half of a 64-bit register come twice.
+pub(super) const SPLIT: Causes = &[
+    "the bus bridge splits 64-bit accesses and does not count the address up for the second half",
+];
 
 impl Wrong {
     fn words(self) -> &'static str {
@@ -112,6 +125,7 @@ impl Wrong {
             Wrong::HalvesSwapped => "the halves are swapped",
             Wrong::BytesSwapped => "the bytes are swapped",
             Wrong::HalfLost => "one half is lost, 64-bit accesses are split",
+            Wrong::LowTwice => "the low half came twice, 64-bit accesses are split",
             Wrong::Bits => "a data line is stuck or the write was lost",
         }
     }
@@ -129,6 +143,7 @@ impl Symptom for ScratchSymptom {
             }
             Wrong::BytesSwapped => &["the byte order is wrong in the bus bridge"],
             Wrong::HalfLost => &["the bus bridge splits 64-bit accesses and drops a half"],
+            Wrong::LowTwice => SPLIT,
             Wrong::Bits => &[
                 "a data line is stuck or shorted in the path to the logic",
                 "byte enables are ignored",
