@@ -119,10 +119,24 @@ impl Choice {
         if !self.only.is_empty() {
             let is_chosen = self.chosen(rungs).contains(&id);
             if !is_chosen {
-                return Some(format!("not chosen: only {}", self.only.join(", ")));
+                return Some(format!(
+                    "not chosen: only {}{}",
+                    self.only.join(", "),
+                    self.elsewhere(rungs)
+                ));
             }
         }
         (class > self.sharpest()).then(|| self.too_sharp(rung))
+    }
+
+    /// Says which of the names that alone are to be run none of `rungs` has: they are those of another kind of device.
+    fn elsewhere(&self, rungs: &[Named]) -> String {
+        let lacks = |name: &&String| !rungs.iter().any(|rung| rung.is(name));
+        let missing: Vec<_> = self.only.iter().filter(lacks).map(String::as_str).collect();
+        match missing.is_empty() {
+            true => String::new(),
+            false => format!("; this kind of device has no rung {}", missing.join(", ")),
+        }
     }
 
     /// Returns the sharpest class that is run.
@@ -231,6 +245,19 @@ mod tests {
         assert_eq!(chosen(&choice), ["low", "middle"]);
         let why = choice.excludes(&RUNGS[2], &RUNGS);
         assert!(why.is_some_and(|why| why.contains("--class disruptive")));
+    }
+
+    #[test]
+    fn a_rung_of_another_kind_is_told_as_one() {
+        let choice = Choice {
+            only: names(&["elsewhere"]),
+            ..Choice::default()
+        };
+        let why = choice.excludes(&RUNGS[0], &RUNGS).expect("it is not run");
+        assert_eq!(
+            why,
+            "not chosen: only elsewhere; this kind of device has no rung elsewhere"
+        );
     }
 
     #[test]
