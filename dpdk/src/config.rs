@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_void};
 
 use hwpool::address::Address;
+use hwpool::pool::Order;
 
 /// The variable that names a backend for mempools that say nothing themselves.
 pub(crate) const BACKEND: &str = "HWPOOL_BACKEND";
@@ -16,8 +17,8 @@ const DEFAULT: &str = "sim:bmu";
 /// What keeps a mempool's free list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// A backend in software, by name.
-    Software(String),
+    /// A list in software.
+    Software(Order),
     /// A device, by address.
     Device(String),
 }
@@ -46,7 +47,8 @@ pub(crate) unsafe fn choose(config: *const c_void) -> Result<Choice, String> {
 
 fn parse(text: &str) -> Result<Choice, String> {
     match text {
-        "ring" | "stack" => Ok(Choice::Software(text.into())),
+        "ring" => Ok(Choice::Software(Order::Ring)),
+        "stack" => Ok(Choice::Software(Order::Stack)),
         _ => match text.parse::<Address>() {
             Ok(address) => Ok(Choice::Device(address.to_string())),
             Err(error) => Err(format!(
@@ -67,7 +69,7 @@ mod tests {
 
     #[test]
     fn texts_become_choices() {
-        assert_eq!(parse("ring"), Ok(Choice::Software("ring".into())));
+        assert_eq!(parse("ring"), Ok(Choice::Software(Order::Ring)));
         assert_eq!(
             parse("sim:bmu?seed=3"),
             Ok(Choice::Device("sim:bmu?seed=3".into()))
@@ -89,7 +91,7 @@ mod tests {
                 choose(c"nothing".as_ptr().cast()),
             ]
         };
-        assert_eq!(chosen[0], Ok(Choice::Software("stack".into())));
+        assert_eq!(chosen[0], Ok(Choice::Software(Order::Stack)));
         assert!(
             chosen[1]
                 .as_ref()

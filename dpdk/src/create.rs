@@ -23,7 +23,11 @@ pub(crate) struct Request {
     pub(crate) stride: usize,
     /// Bytes of the header, which lies before what DPDK calls the object.
     pub(crate) header: usize,
+    /// The socket as DPDK counts them, and the node that it is, if it is one.
+    pub(crate) socket: c_int,
     pub(crate) node: Option<u32>,
+    /// Bytes of the pages of which DPDK has no object on two; 0 where it does not matter.
+    pub(crate) page: usize,
     /// Devices see virtual addresses in this application; else physical ones.
     pub(crate) iova_is_address: bool,
     pub(crate) choice: Choice,
@@ -38,15 +42,10 @@ pub(crate) struct NotMade {
     pub(crate) text: String,
 }
 
-/// Allocates the memory, opens the device and makes an empty pool; with it comes a share in its device, if it has one.
-pub(crate) fn pool(request: &Request) -> Result<(RawPool, Option<Share>), NotMade> {
-    let (pool, share) = match &request.choice {
-        Choice::Software(name) => (build(request, |pool| pool.backend(name))?, None),
-        Choice::Device(address) => {
-            let (share, device) = Share::of(address).map_err(|error| NotMade::no_device(&error))?;
-            (on_device(request, &device)?, Some(share))
-        }
-    };
+/// Opens a device, allocates the memory and makes an empty pool; with it comes a share in the device.
+pub(crate) fn pool(request: &Request, address: &str) -> Result<(RawPool, Share), NotMade> {
+    let (share, device) = Share::of(address).map_err(|error| NotMade::no_device(&error))?;
+    let pool = on_device(request, &device)?;
     for warning in pool.memory().warnings() {
         log::line(Level::Notice, &request.name, warning);
     }

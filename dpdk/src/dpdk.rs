@@ -1,7 +1,8 @@
 //! The functions of DPDK that the driver calls, as Rust would have them. In unit tests `stand_in.rs` takes their place.
 
+use std::alloc::Layout;
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
-use std::ptr::null_mut;
+use std::ptr::{NonNull, null_mut};
 
 use hwpool::dma::Memory;
 
@@ -30,6 +31,14 @@ unsafe extern "C" {
         free: Option<extern "C" fn(*mut c_void, *mut c_void)>,
         argument: *mut c_void,
     ) -> c_int;
+    fn rte_mempool_get_page_size(mempool: *mut RteMempool, page: *mut usize) -> c_int;
+    safe fn rte_zmalloc_socket(
+        kind: *const c_char,
+        size: usize,
+        align: c_uint,
+        socket: c_int,
+    ) -> *mut c_void;
+    fn rte_free(block: *mut c_void);
     fn rte_log(level: u32, kind: u32, format: *const c_char, ...) -> c_int;
 }
 
@@ -55,6 +64,32 @@ pub(crate) fn populate(mempool: *mut RteMempool, memory: &Memory) -> c_int {
     let (address, page) = (memory.as_ptr().as_ptr().cast(), memory.page_size().bytes());
     // SAFETY: DPDK hands out its own mempool, which it populates just now; the memory stays until it is freed.
     unsafe { rte_mempool_populate_virt(mempool, address, memory.len(), page, None, null_mut()) }
+}
+
+/// Returns the bytes of the pages of which no object of a mempool shall lie on two; 0 where it does not matter.
+pub(crate) fn page_size(mempool: &mut RteMempool) -> usize {
+    let mut page = 0;
+    // SAFETY: DPDK hands out its own mempool, and there is a place for the answer.
+    match unsafe { rte_mempool_get_page_size(mempool, &mut page) } {
+        0 => page,
+        _ => 0,
+    }
+}
+
+/// Allocates a block of zeros in memory that DPDK's processes have at one address; `None` where it has not as much.
+pub(crate) fn allocate(layout: Layout, socket: c_int) -> Option<NonNull<u8>> {
+    let align = layout.align() as c_uint;
+    let block = rte_zmalloc_socket(c"hwpool".as_ptr(), layout.size(), align, socket);
+    NonNull::new(block.cast())
+}
+
+/// Frees what [`allocate`] allocated.
+///
+/// # Safety
+/// It did, and nobody uses the block any more.
+pub(crate) unsafe fn free(block: NonNull<u8>) {
+    // SAFETY: the caller's promise.
+    unsafe { rte_free(block.as_ptr().cast()) }
 }
 
 /// Counts the objects in a mempool's list and in the caches of DPDK's threads.

@@ -31,9 +31,13 @@ mod drain;
 mod hot;
 mod log;
 mod mempool;
+mod not_done;
 mod objects;
+mod on_device;
 mod ops;
 mod owner;
+mod places;
+mod shared;
 mod table;
 mod totals;
 

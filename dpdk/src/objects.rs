@@ -110,7 +110,7 @@ impl Objects {
 
 /// Returns what an odd number has to be multiplied with for 1 modulo 2^32, by Newton's iteration: each step doubles the
 /// bits that are right, and three are right at first.
-fn inverse(odd: u32) -> u32 {
+pub(crate) fn inverse(odd: u32) -> u32 {
     (0..4).fold(odd, |inverse, _| {
         inverse.wrapping_mul(2u32.wrapping_sub(odd.wrapping_mul(inverse)))
     })

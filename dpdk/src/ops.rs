@@ -2,17 +2,20 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::sync::Once;
 
 use hwpool::machine::Tree;
-use libc::{EFAULT, EINVAL, EIO, ENOBUFS, ENOMEM, ENOTSUP};
+use libc::{EFAULT, EINVAL, ENOTSUP};
 
 use crate::abi::{ObjectCallback, RteMempool, RteMempoolInfo};
-use crate::config;
+use crate::config::{self, Choice};
 use crate::create::{NotMade, Request};
 use crate::dpdk;
 use crate::log::{self, Level};
-use crate::mempool::{Mempool, NotDone};
+use crate::mempool::{Keeper, Mempool};
+use crate::not_done::NotDone;
+use crate::on_device::OnDevice;
 use crate::owner;
 
 /// DPDK wants a chunk of memory to hand us, and has a minimum for one.
@@ -24,20 +27,13 @@ pub(crate) extern "C" fn alloc(mempool: *mut RteMempool) -> c_int {
         // SAFETY: DPDK hands out its own mempool, which nobody else uses before it is made.
         let mempool = unsafe { &mut *mempool };
         let name = mempool.name();
-        if !dpdk::is_primary() {
-            let text = "a secondary process can't have this mempool: its list and memory are the primary's alone";
-            log::line(Level::Error, &name, &text);
-            return -ENOTSUP;
-        }
-        let made = mempool.request(name.clone()).map_err(|text| NotMade {
-            errno: EINVAL,
-            text,
-        });
-        match made.and_then(|request| Mempool::new(&request)) {
+        match mempool
+            .request(name.clone())
+            .and_then(|request| make(&request))
+        {
             Ok(made) => {
-                mempool.pool_data = Box::into_raw(Box::new(made)).cast();
+                mempool.pool_data = made.as_ptr().cast();
                 owner::become_owner();
-                tell_who_cannot_share(&name);
                 0
             }
             Err(error) => {
@@ -48,11 +44,29 @@ pub(crate) extern "C" fn alloc(mempool: *mut RteMempool) -> c_int {
     })
 }
 
-/// Tells the log, once, who can't reach the objects: they look into DPDK's memory, and none of them asks a mempool.
+/// Makes a mempool; one on a device in a primary process only.
+fn make(request: &Request) -> Result<NonNull<Mempool>, NotMade> {
+    let is_on_device = matches!(request.choice, Choice::Device(_));
+    if is_on_device && !dpdk::is_primary() {
+        let text = "a secondary process can't have this mempool: a device, its list and the memory are the primary's alone; use ring or stack";
+        return Err(NotMade {
+            errno: ENOTSUP,
+            text: text.into(),
+        });
+    }
+    let made = Mempool::new(request)?;
+    if is_on_device {
+        tell_who_cannot_share(&request.name);
+    }
+    Ok(made)
+}
+
+/// Tells the log, once, who can't reach the objects of a device: they look into DPDK's memory, and none of them asks a
+/// mempool.
 fn tell_who_cannot_share(name: &str) {
     static TOLD: Once = Once::new();
     TOLD.call_once(|| {
-        let text = "the objects are in memory of hwpool's own, not in DPDK's segments: net_memif with zero-copy=yes, virtio_user and secondary processes can't reach them; those need a mempool of DPDK's own";
+        let text = "the objects are in memory of hwpool's own, not in DPDK's segments: net_memif with zero-copy=yes, virtio_user and secondary processes can't reach them; those need ring, stack or a mempool of DPDK's own";
         log::line(Level::Notice, name, &text);
     });
 }
@@ -62,16 +76,20 @@ pub(crate) extern "C" fn free(mempool: *mut RteMempool) {
     guarded((), || {
         // What another process made stays with it, and so does the pointer to it, in memory that DPDK's processes share; a
         // child's copy ends with the child.
-        let Some(state) = Mempool::own(mempool) else {
+        let Some(state) = Mempool::own(mempool).filter(|own| own.is_here()) else {
             return;
         };
+        // SAFETY: DPDK hands out its own mempool.
+        let name = unsafe { &*mempool }.name();
         // SAFETY: DPDK hands out its own mempool.
         let drained = state.drain().result(unsafe { &*mempool });
         let cached = dpdk::available(mempool).saturating_sub(state.count());
         // SAFETY: DPDK hands out its own mempool, which nobody uses any more.
         let data = std::mem::replace(unsafe { &mut (*mempool).pool_data }, std::ptr::null_mut());
-        // SAFETY: it came from `alloc`, once, and was taken out just now.
-        unsafe { Box::from_raw(data.cast::<Mempool>()) }.free(drained, cached);
+        if let Some(data) = NonNull::new(data.cast()) {
+            // SAFETY: it came from `alloc`, once, and was taken out just now.
+            unsafe { Mempool::free(data, &name, drained, cached) };
+        }
     });
 }
 
@@ -93,7 +111,7 @@ pub(crate) extern "C" fn enqueue(
         let pointers = unsafe { std::slice::from_raw_parts(objects, n as usize) };
         match state.put(pointers) {
             Ok(()) => 0,
-            Err(error) => not_done(state, "free", &error),
+            Err(error) => not_done(mempool, state, "free", &error),
         }
     })
 }
@@ -121,7 +139,7 @@ pub(crate) extern "C" fn dequeue(
                     // SAFETY: DPDK hands out its own mempool.
                     state.drain().failed(unsafe { &*mempool }, objects);
                 }
-                not_done(state, "get", &error)
+                not_done(mempool, state, "get", &error)
             }
         }
     })
@@ -131,26 +149,29 @@ pub(crate) extern "C" fn get_count(mempool: *const RteMempool) -> c_uint {
     guarded(0, || Mempool::of(mempool).map_or(0, Mempool::count))
 }
 
-/// Asks for a token: the objects lie in memory of our own.
+/// Asks for the memory of the objects; for those of a device, which lie in memory of our own, for a token.
 pub(crate) extern "C" fn calc_mem_size(
-    _: *const RteMempool,
-    _objects: u32,
+    mempool: *const RteMempool,
+    objects: u32,
     _page_shift: u32,
     min_chunk: *mut usize,
     align: *mut usize,
 ) -> isize {
+    let keeper = Mempool::of(mempool).map(Mempool::keeper);
+    let (least, all) = match keeper {
+        Some(Keeper::Shared(shared)) => (shared.room_for(1), shared.room_for(objects)),
+        Some(Keeper::Device(_)) | None => (TOKEN, TOKEN),
+    };
     // SAFETY: DPDK has a place for both.
     unsafe {
-        *min_chunk = TOKEN;
+        *min_chunk = least;
         *align = TOKEN;
     }
-    TOKEN as isize
+    all as isize
 }
 
-/// Shows DPDK the objects that lie in a chunk of our memory, and puts them into the list. The chunk that it allocated, the
-/// token, has it populate the mempool with that memory, so that its list of chunks has what drivers map for their devices.
-/// A chunk that the application brings from outside of DPDK is refused: it has a reason to want the objects there. Of
-/// DPDK's own it seldom has.
+/// Shows DPDK the objects that lie in a chunk, and puts them into the list. Those of a device lie in memory of ours:
+/// [`populate_beside`].
 pub(crate) extern "C" fn populate(
     mempool: *mut RteMempool,
     most: c_uint,
@@ -164,17 +185,10 @@ pub(crate) extern "C" fn populate(
         let (Some(state), Some(callback)) = (Mempool::of(mempool), callback) else {
             return -EINVAL;
         };
-        if !state.has(chunk) {
-            if len > TOKEN {
-                if !dpdk::knows(chunk) {
-                    return not_done(state, "populate", &NotDone::Chunk { chunk, len });
-                }
-                state.note_other_memory(chunk, len);
-            }
-            // All at once: DPDK asks for what is missing, and then nothing is.
-            return state
-                .memory()
-                .map_or(0, |memory| dpdk::populate(mempool, memory));
+        if let Keeper::Device(device) = state.keeper()
+            && !device.has(chunk)
+        {
+            return populate_beside(mempool, state, device, chunk, len);
         }
         let populated = state.populate(chunk, len, most, |object| {
             let offset = (object.addr() - chunk.addr()) as u64;
@@ -188,9 +202,39 @@ pub(crate) extern "C" fn populate(
         });
         match populated {
             Ok(count) => count as c_int,
-            Err(error) => not_done(state, "populate", &error),
+            Err(error) => not_done(mempool, state, "populate", &error),
         }
     })
+}
+
+/// The chunk that DPDK allocated, the token, has it populate the mempool with memory of ours, so that its list of chunks has
+/// what drivers map for their devices. A chunk that the application brings from outside of DPDK is refused: it has a reason
+/// to want the objects there. Of DPDK's own it seldom has.
+fn populate_beside(
+    mempool: *mut RteMempool,
+    state: &Mempool,
+    device: &OnDevice,
+    chunk: *mut c_void,
+    len: usize,
+) -> c_int {
+    if len > TOKEN {
+        if !dpdk::knows(chunk) {
+            let why = NotDone::Chunk {
+                chunk,
+                len,
+                why: None,
+            };
+            return not_done(mempool, state, "populate", &why);
+        }
+        let text = format_args!(
+            "populate: the objects are in memory that hwpool maps for devices itself, not in the {len} bytes at {chunk:?}"
+        );
+        // SAFETY: DPDK hands out its own mempool.
+        log::line(Level::Notice, &unsafe { &*mempool }.name(), &text);
+    }
+    // All at once: DPDK asks for what is missing, and then nothing is.
+    let memory = device.memory();
+    memory.map_or(0, |memory| dpdk::populate(mempool, memory))
 }
 
 pub(crate) extern "C" fn get_info(_: *const RteMempool, info: *mut RteMempoolInfo) -> c_int {
@@ -206,16 +250,12 @@ fn guarded<R>(otherwise: R, act: impl FnOnce() -> R) -> R {
 
 /// Tells the log of a mistake, the first of its kind, and returns what DPDK is told.
 #[cold]
-fn not_done(state: &Mempool, what: &str, why: &NotDone) -> c_int {
+fn not_done(mempool: *const RteMempool, state: &Mempool, what: &str, why: &NotDone) -> c_int {
     if !matches!(why, NotDone::Short) {
-        state.complain(what, why);
+        // SAFETY: DPDK hands out its own mempool.
+        state.complain(&unsafe { &*mempool }.name(), what, why);
     }
-    match why {
-        NotDone::Short => -ENOBUFS,
-        NotDone::Foreign(_) | NotDone::Pool(_) => -EINVAL,
-        NotDone::Chunk { .. } => -ENOMEM,
-        NotDone::Broken(_) => -EIO,
-    }
+    -why.errno()
 }
 
 impl RteMempool {
@@ -226,16 +266,21 @@ impl RteMempool {
     }
 
     /// What the pool has to be like.
-    fn request(&self, name: String) -> Result<Request, String> {
+    fn request(&mut self, name: String) -> Result<Request, NotMade> {
         // SAFETY: the configuration of a mempool with our name is a string or null: that is what we ask for.
-        let choice = unsafe { config::choose(self.pool_config) }?;
+        let choice = unsafe { config::choose(self.pool_config) }.map_err(|text| NotMade {
+            errno: EINVAL,
+            text,
+        })?;
         let sizes = [self.header_size, self.elt_size, self.trailer_size];
         Ok(Request {
             name,
             objects: self.size,
             stride: sizes.iter().map(|size| *size as usize).sum(),
             header: self.header_size as usize,
+            socket: self.socket_id,
             node: node(self.socket_id),
+            page: dpdk::page_size(self),
             iova_is_address: dpdk::iova_is_address(),
             choice,
         })

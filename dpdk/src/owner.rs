@@ -1,40 +1,48 @@
-//! Whose mempools are: those of the process that made them. A secondary process of DPDK's sees the same mempool, without the
-//! memory that it points to; a child of `fork` sees its parent's, with a list that they do not share.
+//! Whose mempools are. Those in software are of all of DPDK's processes, whose memory has them; those on a device are of the
+//! process that has the device. A child of `fork` is none of them: what it sees may be a copy of its parent's.
 
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::log::{self, Level};
+use crate::mempool::Mempool;
 
-/// The number of this process among those that made mempools, from 1 on; 0 where it made none, and what `pool_data` points
-/// to is not its own.
-static OWNER: AtomicU32 = AtomicU32::new(0);
-/// How many forks this process is away from the one that loaded the driver.
-static FORKS: AtomicU32 = AtomicU32::new(0);
+/// Tells the builds of this library apart, whose processes must not share what they lay out in different ways; room for
+/// the number of forks below.
+const BUILD: u64 = build(env!("CARGO_PKG_VERSION").as_bytes(), size_of::<Mempool>());
+
+/// [`BUILD`], and how many forks this process is away from the one that made its first mempool.
+static STAMP: AtomicU64 = AtomicU64::new(BUILD);
+/// Whether this process made mempools on devices.
+static HAS_DEVICES: AtomicBool = AtomicBool::new(false);
 /// Set once the log was told of a mempool of another process.
 static TOLD_FOREIGN: AtomicBool = AtomicBool::new(false);
 
-/// Returns the number of this process if it made mempools, else 0.
+/// Returns what mempools of this process and those that share them with it are stamped with.
 #[inline(always)]
-pub(crate) fn current() -> u32 {
-    OWNER.load(Ordering::Relaxed)
+pub(crate) fn stamp() -> u64 {
+    STAMP.load(Ordering::Relaxed)
 }
 
-/// Returns what [`current`] is in this process once it has made a mempool.
-pub(crate) fn number() -> u32 {
-    FORKS.load(Ordering::Relaxed) + 1
+/// Tells whether mempools on devices, among those with its stamp, are this process's own.
+pub(crate) fn has_devices() -> bool {
+    HAS_DEVICES.load(Ordering::Relaxed)
 }
 
-/// Remembers that mempools of this process are its own, until a `fork`.
+/// Has a child of `fork` know that it is one.
 pub(crate) fn become_owner() {
     extern "C" fn in_child() {
-        OWNER.store(0, Ordering::Relaxed);
-        FORKS.fetch_add(1, Ordering::Relaxed);
+        HAS_DEVICES.store(false, Ordering::Relaxed);
+        STAMP.fetch_add(1, Ordering::Relaxed);
     }
     static ONCE: Once = Once::new();
     // SAFETY: the handler only changes atomics, which is allowed between `fork` and `exec`.
     ONCE.call_once(|| _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) });
-    OWNER.store(number(), Ordering::Relaxed);
+}
+
+/// Remembers that mempools on devices are this process's own, until a `fork`.
+pub(crate) fn become_owner_of_device() {
+    HAS_DEVICES.store(true, Ordering::Relaxed);
 }
 
 /// Tells the log, once, of a mempool that this process can't use.
@@ -44,4 +52,14 @@ pub(crate) fn tell_foreign() {
         let text = "a secondary process or a child of fork can't use this mempool: its list is that of the process that made it";
         log::line(Level::Error, "mempool", &text);
     }
+}
+
+/// Hashes a version and a size (FNV-1a), and leaves the low 16 bits free.
+const fn build(version: &[u8], size: usize) -> u64 {
+    let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325 ^ size as u64, 0);
+    while at < version.len() {
+        hash = (hash ^ version[at] as u64).wrapping_mul(0x100_0000_01b3);
+        at += 1;
+    }
+    hash << 16 | 1
 }

@@ -1,7 +1,9 @@
 //! Stands for DPDK in unit tests.
 
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
+use std::ptr::NonNull;
 
 use hwpool::dma::Memory;
 
@@ -12,6 +14,8 @@ thread_local! {
     pub(crate) static PHYSICAL: Cell<bool> = const { Cell::new(false) };
     /// Objects in the caches of this DPDK's threads.
     pub(crate) static CACHED: Cell<u32> = const { Cell::new(0) };
+    /// The size of this DPDK's pages; 0 where it does not matter.
+    pub(crate) static PAGE: Cell<usize> = const { Cell::new(0) };
     pub(crate) static KNOWN: Cell<bool> = const { Cell::new(false) };
     /// The driver's `populate`, and what this DPDK does with each object.
     pub(crate) static SHOW: Cell<Option<(Populate, ObjectCallback, *mut c_void)>> = const { Cell::new(None) };
@@ -55,6 +59,35 @@ pub(crate) fn populate(mempool: *mut RteMempool, memory: &Memory) -> c_int {
                 argument,
             )
     })
+}
+
+pub(crate) fn page_size(_: &mut RteMempool) -> usize {
+    PAGE.get()
+}
+
+/// A block follows its length.
+const BEFORE: usize = 128;
+
+pub(crate) fn allocate(layout: Layout, _: c_int) -> Option<NonNull<u8>> {
+    assert!(layout.align() <= BEFORE);
+    let whole = Layout::from_size_align(BEFORE + layout.size(), BEFORE).ok()?;
+    // SAFETY: not empty.
+    let begin = NonNull::new(unsafe { alloc_zeroed(whole) })?;
+    // SAFETY: there is room for the length before the block.
+    unsafe {
+        begin.cast::<Layout>().write(whole);
+        Some(begin.add(BEFORE))
+    }
+}
+
+/// # Safety
+/// `allocate` allocated it, and nobody uses the block any more.
+pub(crate) unsafe fn free(block: NonNull<u8>) {
+    // SAFETY: the caller's promise, and what `allocate` put before it.
+    unsafe {
+        let begin = block.sub(BEFORE);
+        dealloc(begin.as_ptr(), begin.cast::<Layout>().read());
+    }
 }
 
 pub(crate) fn available(mempool: *const RteMempool) -> u32 {

@@ -8,13 +8,22 @@ use libc::{EINVAL, EIO, ENOBUFS, ENODEV, ENOMEM, ENOTSUP};
 
 use crate::abi::{Level, ObjectCallback, RteMempool, RteMempoolInfo};
 use crate::create::{OnPages, Request};
-use crate::dpdk::{self, CACHED, KNOWN, PHYSICAL, PHYSICAL_BASE, PRIMARY, SHOW, errors, lines};
-use crate::mempool::Mempool;
+use crate::dpdk::{
+    self, CACHED, KNOWN, PAGE, PHYSICAL, PHYSICAL_BASE, PRIMARY, SHOW, errors, lines,
+};
+use crate::mempool::{Keeper, Mempool};
 
 use crate::{config, hot, ops, table, totals};
 
-/// A mempool as DPDK makes it.
-struct Dpdk(Box<RteMempool>);
+/// A mempool as DPDK makes it, and the memory that it allocated for it.
+struct Dpdk(Box<RteMempool>, Vec<Box<[Line]>>);
+
+/// Memory as DPDK aligns it.
+#[derive(Copy, Clone)]
+#[repr(align(64))]
+struct Line {
+    _bytes: [u8; 64],
+}
 
 const HEADER: usize = 64;
 const ELEMENT: usize = 2176;
@@ -23,7 +32,7 @@ impl Dpdk {
     fn new(objects: u32, config: &'static std::ffi::CStr) -> Dpdk {
         let mut name: [c_char; 26] = [0; 26];
         name[..2].copy_from_slice(&[b'm' as c_char, b'p' as c_char]);
-        Dpdk(Box::new(RteMempool {
+        let mempool = Box::new(RteMempool {
             name,
             pool_data: null_mut(),
             pool_config: config.as_ptr().cast_mut().cast(),
@@ -39,7 +48,8 @@ impl Dpdk {
             ops_index: 0,
             local_cache: null_mut(),
             populated_size: objects,
-        }))
+        });
+        Dpdk(mempool, Vec::new())
     }
 
     fn alloc(&mut self) -> c_int {
@@ -48,7 +58,18 @@ impl Dpdk {
 
     /// Populates, and returns the objects that DPDK was shown.
     fn populate(&mut self) -> Vec<*mut c_void> {
-        self.populate_from(null_mut(), 64)
+        let (mut least, mut align) = (0, 0);
+        let size = self.0.size;
+        let len = ops::calc_mem_size(&*self.0, size, 0, &mut least, &mut align) as usize;
+        assert!(least <= len && align == 64);
+        let chunk = self.allocate(len);
+        self.populate_from(chunk, len)
+    }
+
+    fn allocate(&mut self, len: usize) -> *mut c_void {
+        self.1
+            .push(vec![Line { _bytes: [0; 64] }; len.div_ceil(64)].into_boxed_slice());
+        self.1.last_mut().expect("there").as_mut_ptr().cast()
     }
 
     fn populate_from(&mut self, chunk: *mut c_void, len: usize) -> Vec<*mut c_void> {
@@ -92,7 +113,8 @@ impl Dpdk {
     ) -> c_int {
         SHOW.set(Some((ops::populate, show, argument)));
         let size = self.0.size;
-        ops::populate(&mut *self.0, size, chunk, 0, len, Some(show), argument)
+        let iova = chunk as u64 ^ if PHYSICAL.get() { PHYSICAL_BASE } else { 0 };
+        ops::populate(&mut *self.0, size, chunk, iova, len, Some(show), argument)
     }
 
     fn made(objects: u32, config: &'static std::ffi::CStr) -> (Dpdk, Vec<*mut c_void>) {
@@ -114,10 +136,13 @@ impl Dpdk {
         ops::get_count(&*self.0)
     }
 
-    /// Returns an object, whoever has it.
+    /// Returns an object of a device, whoever has it.
     fn pointer(&self, index: u32) -> *mut c_void {
         // SAFETY: made by `alloc`, and not yet freed.
-        unsafe { (*self.0.pool_data.cast::<Mempool>()).pointer(index) }
+        match unsafe { &*self.0.pool_data.cast::<Mempool>() }.keeper() {
+            Keeper::Device(device) => device.pointer(index),
+            Keeper::Shared(_) => panic!("it is on no device"),
+        }
     }
 }
 
@@ -184,14 +209,24 @@ fn objects_still_out_when_a_mempool_is_freed_are_told_and_counted_as_no_gets() {
 
 #[test]
 fn nothing_is_shown_twice() {
-    let (mut dpdk, _) = Dpdk::made(64, c"ring");
+    let (mut dpdk, _) = Dpdk::made(64, c"sim:bmu");
     assert_eq!(dpdk.offer(null_mut(), 64), (0, 0));
+    assert_eq!(dpdk.count(), 64);
+    let (mut dpdk, _) = Dpdk::made(64, c"ring");
+    let chunk = dpdk.1[0].as_mut_ptr().cast();
+    assert_eq!(dpdk.offer(chunk, 1 << 16), (-ENOMEM, 0));
+    assert!(errors()[0].contains("lie already"));
     assert_eq!(dpdk.count(), 64);
 }
 
 #[test]
 fn a_child_of_fork_is_refused_and_leaves_the_parents_mempool_alone() {
-    let (mut dpdk, _) = Dpdk::made(64, c"sim:bmu");
+    for backend in BACKENDS {
+        a_child_is_refused(Dpdk::made(64, backend).0);
+    }
+}
+
+fn a_child_is_refused(mut dpdk: Dpdk) {
     // SAFETY: the child calls what is below, and leaves without running anything of this process.
     let child = unsafe { libc::fork() };
     if child == 0 {
@@ -213,8 +248,8 @@ fn a_child_of_fork_is_refused_and_leaves_the_parents_mempool_alone() {
 }
 
 #[test]
-fn memory_from_outside_of_dpdk_is_refused_and_the_mempool_stays_usable() {
-    for backend in BACKENDS {
+fn memory_from_outside_of_dpdk_is_refused_for_a_device_and_the_mempool_stays_usable() {
+    for backend in [c"sim:bmu", c"sim:fifo"] {
         let mut dpdk = Dpdk::new(64, backend);
         assert_eq!(dpdk.alloc(), 0);
         let mut chunk = vec![0u8; 1 << 20];
@@ -233,9 +268,9 @@ fn memory_from_outside_of_dpdk_is_refused_and_the_mempool_stays_usable() {
 }
 
 #[test]
-fn memory_of_dpdks_stands_for_the_drivers_own() {
+fn memory_of_dpdks_stands_for_the_drivers_own_on_a_device() {
     KNOWN.set(true);
-    let mut dpdk = Dpdk::new(64, c"ring");
+    let mut dpdk = Dpdk::new(64, c"sim:bmu");
     assert_eq!(dpdk.alloc(), 0);
     let mut chunk = vec![0u8; 1 << 16];
     let within = chunk.as_ptr_range();
@@ -245,6 +280,44 @@ fn memory_of_dpdks_stands_for_the_drivers_own() {
             .iter()
             .all(|at| !within.contains(&at.cast_const().cast()))
     );
+}
+
+#[test]
+fn objects_in_software_lie_in_the_chunks_that_are_brought_and_nowhere_else() {
+    for page in [0, 4096, 2 << 20] {
+        PAGE.set(page);
+        for (backend, pieces) in [(c"ring", 1), (c"stack", 1), (c"ring", 7), (c"stack", 7)] {
+            let mut dpdk = Dpdk::new(70, backend);
+            assert_eq!(dpdk.alloc(), 0, "{:?}", errors());
+            let mut shown = Vec::new();
+            for _ in 0..pieces {
+                let len = 70 / pieces * 8192;
+                let chunk = dpdk.allocate(len);
+                let (size, populated) = (dpdk.0.size, shown.len());
+                dpdk.0.size = 70 / pieces as u32;
+                shown.extend(dpdk.populate_from(chunk, len));
+                dpdk.0.size = size;
+                let is_in = |at: &*mut c_void| {
+                    let begin = at.addr() - HEADER;
+                    begin >= chunk.addr() && begin + HEADER + ELEMENT <= chunk.addr() + len
+                };
+                assert!(shown[populated..].iter().all(is_in), "{page}");
+            }
+            let all: BTreeSet<_> = shown.iter().copied().collect();
+            let mut got = [null_mut(); 70];
+            for _ in 0..3 {
+                assert_eq!((all.len(), dpdk.get(&mut got)), (70, 0));
+                assert_eq!(BTreeSet::from(got), all);
+                let mut wrong = got;
+                wrong[69] = wrong[69].wrapping_byte_add(64);
+                assert_eq!(dpdk.put(&wrong), -EINVAL);
+                let parts = got.chunks(9).map(|part| put(&mut *dpdk.0, part));
+                assert_eq!(parts.sum::<c_int>(), 0);
+            }
+            assert_eq!(dpdk.put(&got[..1]), -EINVAL, "it was freed twice");
+            errors();
+        }
+    }
 }
 
 #[test]
@@ -482,10 +555,12 @@ fn what_cannot_be_made_is_an_errno_and_a_line() {
 }
 
 #[test]
-fn secondary_processes_are_refused() {
+fn secondary_processes_have_mempools_in_software_only() {
     PRIMARY.set(false);
-    assert_eq!(Dpdk::new(64, c"ring").alloc(), -ENOTSUP);
+    assert_eq!(Dpdk::new(64, c"sim:bmu").alloc(), -ENOTSUP);
     assert!(errors()[0].contains("secondary process"));
+    let (mut dpdk, _) = Dpdk::made(64, c"ring");
+    assert_eq!(dpdk.get(&mut [null_mut(); 64]), 0);
 }
 
 #[test]
@@ -559,7 +634,7 @@ fn threads_share_a_mempool() {
 #[test]
 fn hugepage_objects_on_two_pages_are_left_out_where_addresses_are_physical() {
     PHYSICAL.set(true);
-    let mut dpdk = Dpdk::new(2000, c"ring");
+    let mut dpdk = Dpdk::new(2000, c"sim:bmu");
     if dpdk.alloc() != 0 {
         let lines = errors();
         assert!(lines[0].contains("must be hugepages"), "{lines:?}");
@@ -590,9 +665,11 @@ fn on_pages(objects: u32, stride: usize) -> Result<OnPages, c_int> {
         objects,
         stride,
         header: HEADER,
+        socket: -1,
         node: None,
+        page: 0,
         iova_is_address: false,
-        choice: config::Choice::Software("ring".into()),
+        choice: config::Choice::Device("sim:bmu".into()),
     };
     OnPages::of(&request).map_err(|error| error.errno)
 }
@@ -618,7 +695,7 @@ fn as_many_objects_as_are_wanted_lie_on_one_page_whatever_their_size() {
 fn objects_larger_than_a_page_are_refused_where_addresses_are_physical() {
     assert_eq!(on_pages(8, (2 << 20) + 1), Err(EINVAL));
     PHYSICAL.set(true);
-    let mut dpdk = Dpdk::new(8, c"ring");
+    let mut dpdk = Dpdk::new(8, c"sim:bmu");
     dpdk.0.elt_size = 2 << 20;
     assert_eq!(dpdk.alloc(), -EINVAL);
     let lines = errors();
@@ -640,12 +717,18 @@ fn the_table_of_operations_is_whole() {
     assert_eq!(name, b"hwpool");
     let (mut chunk, mut align) = (0, 0);
     let calc = ops.calc_mem_size.expect("there");
+    let (dpdk, _) = Dpdk::made(64, c"sim:bmu");
     assert_eq!(
-        calc(std::ptr::null(), 1000, 12, &mut chunk, &mut align),
+        calc(&*dpdk.0, 1000, 12, &mut chunk, &mut align),
         64,
         "a token"
     );
     assert_eq!((chunk, align), (64, 64));
+    let (dpdk, _) = Dpdk::made(64, c"ring");
+    let stride = HEADER + ELEMENT;
+    let all = calc(&*dpdk.0, 1000, 12, &mut chunk, &mut align) as usize;
+    assert!(all >= 1000 * stride && all < 1003 * stride);
+    assert!(chunk >= stride && align == 64);
     let mut info = RteMempoolInfo {
         contig_block_size: 7,
     };

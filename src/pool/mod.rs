@@ -53,7 +53,8 @@
 //! # Files
 //! What users hold: `handle` (`Pool`), `worker`, `buffer`, `slot`, `batch`, `raw`; `uncached` takes and gives without a worker.
 //! The hot path is `cache`, with `copy` below it; what a cache can't serve is in `refill`. `shared` is what all handles of a
-//! pool share, `guard` what stands before every backend, `store` the backends of this crate that are called directly.
+//! pool share, `guard` what stands before every backend, `store` the backends of this crate that are called directly. `list` is a
+//! free list alone, in memory that processes share.
 //! Start reading at [`Pool`] and [`Worker`].
 
 mod backend;
@@ -71,6 +72,8 @@ mod handle;
 mod ledger;
 mod lifeline;
 mod limits;
+#[cfg(not(loom))]
+mod list;
 mod raw;
 mod refill;
 mod registry;
@@ -102,6 +105,8 @@ pub use error::{
 };
 pub use handle::{Object, ObjectState, Pool};
 pub use limits::{MAX_ALIGN, MAX_CACHE, MIN_ALIGN};
+#[cfg(not(loom))]
+pub use list::{FreeList, Order};
 pub use raw::{RawCloseReport, RawPool};
 pub use registry::{backends, register, register_trusted};
 pub use report::{CloseReport, HolderBalance, OutObject};

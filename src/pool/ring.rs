@@ -101,14 +101,23 @@ pub(super) struct Ring {
 impl Ring {
     /// Makes an empty ring that holds at most `capacity` objects.
     pub(super) fn new(capacity: u32) -> Ring {
-        let size = u64::from(capacity).next_power_of_two();
+        Ring::on(Cells::new(Ring::words(capacity)), capacity)
+    }
+
+    /// As [`new`](Self::new), on as many [`words`](Self::words).
+    pub(super) fn on(words: Cells, capacity: u32) -> Ring {
         Ring {
             prod: Side::new(),
             cons: Side::new(),
-            words: Cells::new(size as usize),
-            mask: size - 1,
+            words,
+            mask: Ring::words(capacity) as u64 - 1,
             capacity: u64::from(capacity),
         }
+    }
+
+    /// Returns the words of storage that a ring needs.
+    pub(super) fn words(capacity: u32) -> usize {
+        (capacity as usize).next_power_of_two()
     }
 
     /// Moves `side.head` by `n` where `available(head)` is at least `n`, and returns where it was.
@@ -190,6 +199,13 @@ impl Ring {
         Ok(())
     }
 
+    /// Counts the objects inside; approximate while others put and take.
+    pub(super) fn inside(&self) -> u32 {
+        let taken = self.cons.tail.load(Ordering::Acquire);
+        let put = self.prod.tail.load(Ordering::Acquire);
+        put.saturating_sub(taken).min(self.capacity) as u32
+    }
+
     #[inline(always)]
     fn reserve_room(&self, n: u64) -> Result<u64, StoreError> {
         // Acquire: consumers have read the words before we write over them.
@@ -255,9 +271,7 @@ impl Backend for Ring {
     }
 
     fn count(&self) -> u32 {
-        let taken = self.cons.tail.load(Ordering::Acquire);
-        let put = self.prod.tail.load(Ordering::Acquire);
-        put.saturating_sub(taken).min(self.capacity) as u32
+        self.inside()
     }
 
     fn drain(&self) -> Result<Vec<u32>, BackendError> {

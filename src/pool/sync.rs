@@ -1,6 +1,11 @@
 //! The atomics of the lock-free parts, which loom replaces to explore every interleaving.
 
 #[cfg(not(loom))]
+use std::cell::UnsafeCell;
+#[cfg(not(loom))]
+use std::ptr::NonNull;
+
+#[cfg(not(loom))]
 use crate::pool::copy;
 
 #[cfg(not(loom))]
@@ -37,18 +42,43 @@ impl Backoff {
     }
 }
 
-/// Cells that threads copy in and out under a protocol of their own.
+/// Cells that threads copy in and out under a protocol of their own: `len` words from `first` on.
 #[cfg(not(loom))]
-pub(super) struct Cells(Box<[std::cell::UnsafeCell<u32>]>);
+pub(super) struct Cells {
+    first: NonNull<UnsafeCell<u32>>,
+    len: usize,
+    /// Whether they came from a box of our own; else the memory is a caller's.
+    own: bool,
+}
 
 // SAFETY: every access is through `write` and `read`, whose callers keep them apart.
+#[cfg(not(loom))]
+unsafe impl Send for Cells {}
+// SAFETY: as above.
 #[cfg(not(loom))]
 unsafe impl Sync for Cells {}
 
 #[cfg(not(loom))]
 impl Cells {
     pub(super) fn new(len: usize) -> Cells {
-        Cells((0..len).map(|_| std::cell::UnsafeCell::new(0)).collect())
+        let words: Box<[_]> = (0..len).map(|_| UnsafeCell::new(0)).collect();
+        Cells {
+            first: NonNull::from(Box::leak(words)).cast(),
+            len,
+            own: true,
+        }
+    }
+
+    /// Takes `len` words of a caller's.
+    ///
+    /// # Safety
+    /// They are initialised, stay as long as this lives, and are used by nothing else.
+    pub(super) unsafe fn at(first: NonNull<u32>, len: usize) -> Cells {
+        Cells {
+            first: first.cast(),
+            len,
+            own: false,
+        }
     }
 
     /// Copies `from` to the words that start at `at`.
@@ -57,10 +87,10 @@ impl Cells {
     /// There are these words, and no other thread accesses them at the same time.
     #[inline(always)]
     pub(super) unsafe fn write(&self, at: usize, from: &[u32]) {
-        debug_assert!(at + from.len() <= self.0.len());
+        debug_assert!(at + from.len() <= self.len);
         // SAFETY: in bounds and alone, by the caller's promise; UnsafeCell<u32> has the layout of u32.
         unsafe {
-            let to = std::cell::UnsafeCell::raw_get(self.0.as_ptr().add(at));
+            let to = UnsafeCell::raw_get(self.first.as_ptr().add(at));
             move_words(from.as_ptr(), to, from.len());
         }
     }
@@ -71,10 +101,10 @@ impl Cells {
     /// There are these words, and no other thread writes them at the same time.
     #[inline(always)]
     pub(super) unsafe fn show(&self, at: usize, len: usize, see: &mut impl FnMut(&[u32])) {
-        debug_assert!(at + len <= self.0.len());
+        debug_assert!(at + len <= self.len);
         // SAFETY: in bounds and without a writer, by the caller's promise; UnsafeCell<u32> has the layout of u32.
         see(unsafe {
-            let from = std::cell::UnsafeCell::raw_get(self.0.as_ptr().add(at));
+            let from = UnsafeCell::raw_get(self.first.as_ptr().add(at));
             std::slice::from_raw_parts(from, len)
         });
     }
@@ -85,10 +115,10 @@ impl Cells {
     /// There are these words, and no other thread writes them at the same time.
     #[inline(always)]
     pub(super) unsafe fn read(&self, at: usize, into: &mut [u32]) {
-        debug_assert!(at + into.len() <= self.0.len());
+        debug_assert!(at + into.len() <= self.len);
         // SAFETY: in bounds and without a writer, by the caller's promise; UnsafeCell<u32> has the layout of u32.
         unsafe {
-            let from = std::cell::UnsafeCell::raw_get(self.0.as_ptr().add(at));
+            let from = UnsafeCell::raw_get(self.first.as_ptr().add(at));
             move_words(from, into.as_mut_ptr(), into.len());
         }
     }
@@ -108,6 +138,17 @@ unsafe fn move_words(from: *const u32, to: *mut u32, n: usize) {
             copy::copy(from, to, n, 0);
         } else {
             to.copy_from_nonoverlapping(from, n);
+        }
+    }
+}
+
+#[cfg(not(loom))]
+impl Drop for Cells {
+    fn drop(&mut self) {
+        if self.own {
+            let words = NonNull::slice_from_raw_parts(self.first, self.len);
+            // SAFETY: `new` leaked them, and nobody has them after this.
+            drop(unsafe { Box::from_raw(words.as_ptr()) });
         }
     }
 }

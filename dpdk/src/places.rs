@@ -1,0 +1,502 @@
+//! Where the objects of a mempool lie that has them in DPDK's chunks: from pointers to words, and back.
+//!
+//! A word counts units from a base, which lies far below the first chunk, so that chunks on both sides of it have words.
+//! Objects follow each other at one stride, and none lies on two pages, in whatever chunk: a pointer is on this *grid* or not,
+//! which arithmetic tells alone. Within a *run* each place of the grid is an object; nearly always there is one run.
+//!
+//! Lies in memory that DPDK's processes share: no pointer leads out of it.
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::objects::inverse;
+
+/// Objects begin at multiples of this many bytes, counted from the base.
+const UNIT_LOG2: u32 = 6;
+const UNIT: u64 = 1 << UNIT_LOG2;
+/// The bits of an offset that are zero where it is whole units, and as many of them as 32 bits count.
+const NOT_UNITS: u64 = !((u32::MAX as u64) << UNIT_LOG2);
+/// Bytes from the base to the first chunk: half of what words reach.
+const BELOW: u64 = 1 << 37;
+
+/// How objects follow each other.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) struct Spacing {
+    /// Bytes from one object to the next: header, element and trailer, in whole units.
+    stride: u64,
+    /// Bytes of the pages of which no object lies on two; `None` where that does not matter, or one is larger.
+    page: Option<u64>,
+}
+
+impl Spacing {
+    /// Of objects of `bytes`, on pages of a size, or 0. `None` where they are larger than words reach.
+    pub(crate) fn new(bytes: usize, page: usize) -> Option<Spacing> {
+        let stride = (bytes as u64).next_multiple_of(UNIT);
+        let page = (page as u64).max(1);
+        let is_paged = stride <= page && page.is_power_of_two() && page <= BELOW;
+        (stride > 0 && stride < BELOW).then_some(Spacing {
+            stride,
+            page: is_paged.then_some(page),
+        })
+    }
+
+    fn per_page(&self) -> Option<u64> {
+        self.page.map(|page| page / self.stride)
+    }
+
+    /// Returns bytes of a chunk in which as many objects have room wherever it begins.
+    pub(crate) fn room_for(&self, objects: u32) -> usize {
+        let others = u64::from(objects.saturating_sub(1));
+        let bytes = match (self.page, self.per_page()) {
+            (Some(page), Some(per_page)) => {
+                let tail = page - per_page * self.stride;
+                others / per_page * page + others % per_page * self.stride + 2 * tail
+            }
+            _ => others * self.stride,
+        };
+        (bytes + 2 * self.stride) as usize
+    }
+
+    /// Returns the first place of the grid from `at` on, which counts from a beginning of pages, or of the grid.
+    fn next(&self, at: u64) -> u64 {
+        let Some(page) = self.page else {
+            return at.next_multiple_of(self.stride);
+        };
+        let place = (at % page).next_multiple_of(self.stride);
+        let begin = at - at % page;
+        match place + self.stride <= page {
+            true => begin + place,
+            false => begin + page,
+        }
+    }
+
+    /// Returns how many places of the grid come before one of them.
+    fn index(&self, at: u64) -> u64 {
+        match (self.page, self.per_page()) {
+            (Some(page), Some(per_page)) => at / page * per_page + at % page / self.stride,
+            _ => at / self.stride,
+        }
+    }
+}
+
+/// Objects that take each place of the grid from the first to the last, by their words.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    first: AtomicU32,
+    last: AtomicU32,
+    /// The number of the first: objects that were there before.
+    number: AtomicU32,
+}
+
+/// Why a chunk can't have objects.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// It is too far from the first chunk.
+    Far,
+    /// There are as many pieces of memory as can be told apart.
+    Pieces,
+    /// Objects lie there already.
+    Taken,
+}
+
+/// Where the objects are. DPDK adds chunks before it lets anybody have an object of them.
+#[derive(Debug)]
+pub(crate) struct Places {
+    spacing: Spacing,
+    /// Bytes of the header, which lies before what DPDK calls the object.
+    header: u64,
+    /// The address that word 0 stands for, behind its header; below zero, modulo 2^64, where addresses are low.
+    base: AtomicU64,
+    /// The stride in units is an odd number times two to the power `shift`.
+    shift: u32,
+    /// That odd number times this is 1, modulo 2^32.
+    inverse: u32,
+    /// Units of a page, less one; all ones where there are no pages.
+    mask: u32,
+    /// Objects of a page; as many as words reach where there are no pages; 0 while there is not exactly one run.
+    most: AtomicU32,
+    /// First word of the run, and units from there to its last.
+    first: AtomicU32,
+    span: AtomicU32,
+    runs: NonNull<Run>,
+    room: u32,
+    len: AtomicU32,
+}
+
+impl Places {
+    /// Makes it, without any object.
+    ///
+    /// # Safety
+    /// From `runs` on there are `room` of them, whole, which nothing else uses while this is used.
+    pub(crate) unsafe fn new(
+        spacing: Spacing,
+        header: usize,
+        runs: NonNull<Run>,
+        room: u32,
+    ) -> Places {
+        let units = (spacing.stride >> UNIT_LOG2) as u32;
+        let shift = units.trailing_zeros();
+        Places {
+            spacing,
+            header: header as u64,
+            base: AtomicU64::new(0),
+            shift,
+            inverse: inverse(units >> shift),
+            mask: spacing.page.map_or(u32::MAX, |page| {
+                ((page >> UNIT_LOG2) as u32).wrapping_sub(1)
+            }),
+            most: AtomicU32::new(0),
+            first: AtomicU32::new(0),
+            span: AtomicU32::new(0),
+            runs,
+            room,
+            len: AtomicU32::new(0),
+        }
+    }
+
+    /// As [`Spacing::room_for`].
+    pub(crate) fn room_for(&self, objects: u32) -> usize {
+        self.spacing.room_for(objects)
+    }
+
+    fn runs(&self) -> &[Run] {
+        let len = self.len.load(Ordering::Acquire) as usize;
+        // SAFETY: as many are used, of those that `new` was given; they are atomic.
+        unsafe { std::slice::from_raw_parts(self.runs.as_ptr(), len) }
+    }
+
+    /// Puts objects into a chunk, `most` at most, and returns their addresses.
+    pub(crate) fn add(
+        &self,
+        chunk: *const c_void,
+        len: usize,
+        most: u32,
+    ) -> Result<Vec<*mut c_void>, NoPlace> {
+        let begin = chunk.expose_provenance() as u64;
+        let end = begin.saturating_add(len as u64);
+        if self.runs().is_empty() {
+            self.base.store(self.base_for(begin), Ordering::Relaxed);
+        }
+        // Places count from the origin, which begins a page, or the grid.
+        let origin = self.base.load(Ordering::Relaxed).wrapping_sub(self.header);
+        let (begin, end) = (begin.wrapping_sub(origin), end.wrapping_sub(origin));
+        if begin > end || end >= 2 * BELOW {
+            return Err(NoPlace::Far);
+        }
+        let mut places = Vec::new();
+        let mut next = self.spacing.next(begin);
+        while places.len() < most as usize && next + self.spacing.stride <= end {
+            places.push(next);
+            next = self.spacing.next(next + self.spacing.stride);
+        }
+        if let (Some(first), Some(last)) = (places.first(), places.last()) {
+            self.add_run(*first, *last)?;
+        }
+        let pointer = |place: &u64| self.pointer((place >> UNIT_LOG2) as u32);
+        Ok(places.iter().map(pointer).collect())
+    }
+
+    /// Returns the base for a first chunk, below it by whole pages, or strides.
+    fn base_for(&self, begin: u64) -> u64 {
+        let origin = match self.spacing.page {
+            Some(page) => (begin & !(page - 1)).wrapping_sub(BELOW),
+            None => begin
+                .next_multiple_of(UNIT)
+                .wrapping_sub(BELOW / self.spacing.stride * self.spacing.stride),
+        };
+        origin.wrapping_add(self.header)
+    }
+
+    fn add_run(&self, first: u64, last: u64) -> Result<(), NoPlace> {
+        let (from, to) = ((first >> UNIT_LOG2) as u32, (last >> UNIT_LOG2) as u32);
+        let runs = self.runs();
+        let load = |word: &AtomicU32| word.load(Ordering::Relaxed);
+        let is_over = |run: &Run| load(&run.first) <= to && from <= load(&run.last);
+        if runs.iter().any(is_over) {
+            return Err(NoPlace::Taken);
+        }
+        let newest = runs.iter().max_by_key(|run| load(&run.number));
+        let end = |run: &Run| u64::from(load(&run.last)) << UNIT_LOG2;
+        if let Some(run) = newest
+            && self.spacing.next(end(run) + self.spacing.stride) == first
+        {
+            run.last.store(to, Ordering::Relaxed);
+        } else {
+            self.insert(from, to, newest.map_or(0, |run| self.number_after(run)))?;
+        }
+        self.set_quick();
+        Ok(())
+    }
+
+    /// Returns the number of an object that comes behind a run.
+    fn number_after(&self, run: &Run) -> u32 {
+        self.number_in(run, run.last.load(Ordering::Relaxed)) + 1
+    }
+
+    /// Inserts a run, so that they ascend.
+    fn insert(&self, first: u32, last: u32, number: u32) -> Result<(), NoPlace> {
+        let len = self.len.load(Ordering::Relaxed);
+        if len == self.room {
+            return Err(NoPlace::Pieces);
+        }
+        // SAFETY: `new` was given `room` runs.
+        let runs = unsafe { std::slice::from_raw_parts(self.runs.as_ptr(), len as usize + 1) };
+        let at = self
+            .runs()
+            .partition_point(|run| run.first.load(Ordering::Relaxed) < first);
+        for place in (at..len as usize).rev() {
+            let (from, to) = (&runs[place], &runs[place + 1]);
+            for (from, to) in [
+                (&from.first, &to.first),
+                (&from.last, &to.last),
+                (&from.number, &to.number),
+            ] {
+                to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+        runs[at].first.store(first, Ordering::Relaxed);
+        runs[at].last.store(last, Ordering::Relaxed);
+        runs[at].number.store(number, Ordering::Relaxed);
+        self.len.store(len + 1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Has pointers told by arithmetic alone where there is one run.
+    fn set_quick(&self) {
+        let [run] = self.runs() else {
+            return self.most.store(0, Ordering::Relaxed);
+        };
+        let (first, last) = (
+            run.first.load(Ordering::Relaxed),
+            run.last.load(Ordering::Relaxed),
+        );
+        self.first.store(first, Ordering::Relaxed);
+        self.span.store(last - first, Ordering::Relaxed);
+        let all = ((1 << 32) - 1) / (self.spacing.stride >> UNIT_LOG2) + 1;
+        let most = self.spacing.per_page().unwrap_or(all);
+        self.most
+            .store(u32::try_from(most).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns the address that a word stands for, behind the header.
+    #[inline(always)]
+    pub(crate) fn pointer(&self, word: u32) -> *mut c_void {
+        pointer(self.base.load(Ordering::Relaxed), word)
+    }
+
+    /// Returns the word of an object, if one begins there, and its number among all.
+    pub(crate) fn find(&self, pointer: *mut c_void) -> Option<(u32, u32)> {
+        let offset = (pointer.addr() as u64).wrapping_sub(self.base.load(Ordering::Relaxed));
+        if offset & NOT_UNITS != 0 || self.spacing.next(offset) != offset {
+            return None;
+        }
+        let word = (offset >> UNIT_LOG2) as u32;
+        self.number(word).map(|number| (word, number))
+    }
+
+    /// Returns the number of the object of a word, from 0 on.
+    pub(crate) fn number(&self, word: u32) -> Option<u32> {
+        let runs = self.runs();
+        let after = runs.partition_point(|run| run.first.load(Ordering::Relaxed) <= word);
+        let run = &runs[after.checked_sub(1)?];
+        (word <= run.last.load(Ordering::Relaxed)).then(|| self.number_in(run, word))
+    }
+
+    fn number_in(&self, run: &Run, word: u32) -> u32 {
+        let index = |word: u32| self.spacing.index(u64::from(word) << UNIT_LOG2);
+        let first = run.first.load(Ordering::Relaxed);
+        run.number.load(Ordering::Relaxed) + (index(word) - index(first)) as u32
+    }
+
+    /// Returns the first pointer at which no object begins; null where there is none.
+    #[cold]
+    pub(crate) fn first_wrong(&self, pointers: &[*mut c_void]) -> *mut c_void {
+        let wrong = pointers
+            .iter()
+            .find(|pointer| self.find(**pointer).is_none());
+        wrong.copied().unwrap_or(std::ptr::null_mut())
+    }
+
+    // No branch within the loops that follow, so that they become code for vectors of what width they are compiled for.
+
+    /// Writes a word for each pointer, and returns them if an object begins at each, and there is one run.
+    ///
+    /// On the grid are the offsets in a page whose product with the inverse of the odd part, rotated by the power of two,
+    /// is below the count of a page: both permute the 32-bit numbers, and the multiples take the first places (Granlund
+    /// and Montgomery, Division by Invariant Integers, section 9).
+    ///
+    /// # Panics
+    /// If there is room for fewer.
+    #[inline(always)]
+    pub(crate) fn words<'a>(
+        &self,
+        pointers: &[*mut c_void],
+        room: &'a mut [MaybeUninit<u32>],
+    ) -> Option<&'a [u32]> {
+        let base = self.base.load(Ordering::Relaxed);
+        let (first, span) = (
+            self.first.load(Ordering::Relaxed),
+            self.span.load(Ordering::Relaxed),
+        );
+        let (mut bits, mut most, mut farthest) = (0, 0, 0);
+        let room = &mut room[..pointers.len()];
+        for (place, pointer) in room.iter_mut().zip(pointers) {
+            let offset = (pointer.addr() as u64).wrapping_sub(base);
+            let word = (offset >> UNIT_LOG2) as u32;
+            let number = (word & self.mask).wrapping_mul(self.inverse);
+            bits |= offset;
+            most = most.max(number.rotate_right(self.shift));
+            farthest = farthest.max(word.wrapping_sub(first));
+            place.write(word);
+        }
+        let is_one = bits & NOT_UNITS == 0 && farthest <= span;
+        if !is_one || most >= self.most.load(Ordering::Relaxed) {
+            return None;
+        }
+        // SAFETY: all are written, as many as there are pointers.
+        Some(unsafe { room.assume_init_ref() })
+    }
+
+    /// As [`words`](Self::words), in whatever runs they are.
+    pub(crate) fn words_slowly<'a>(
+        &self,
+        pointers: &[*mut c_void],
+        room: &'a mut [MaybeUninit<u32>],
+    ) -> Option<&'a [u32]> {
+        let room = &mut room[..pointers.len()];
+        for (place, pointer) in room.iter_mut().zip(pointers) {
+            place.write(self.find(*pointer)?.0);
+        }
+        // SAFETY: as in `words`.
+        Some(unsafe { room.assume_init_ref() })
+    }
+
+    /// Writes a pointer for each word.
+    #[inline(always)]
+    pub(crate) fn pointers(&self, words: &[u32], pointers: &mut [*mut c_void]) {
+        let base = self.base.load(Ordering::Relaxed);
+        for (place, word) in pointers.iter_mut().zip(words) {
+            *place = pointer(base, *word);
+        }
+    }
+}
+
+#[inline(always)]
+fn pointer(base: u64, word: u32) -> *mut c_void {
+    let address = base.wrapping_add(u64::from(word) << UNIT_LOG2);
+    std::ptr::with_exposed_provenance_mut(address as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const HEADER: usize = 64;
+
+    fn places(bytes: usize, page: usize, room: u32) -> Places {
+        let runs: &mut [Run] = (0..room).map(|_| Run::default()).collect::<Vec<_>>().leak();
+        let spacing = Spacing::new(bytes, page).expect("a spacing");
+        // SAFETY: leaked for this alone.
+        unsafe { Places::new(spacing, HEADER, NonNull::from(runs).cast(), room) }
+    }
+
+    fn at(address: usize) -> *mut c_void {
+        std::ptr::without_provenance_mut(address)
+    }
+
+    /// The word of a pointer, by both ways, which must agree.
+    fn word(places: &Places, pointer: *mut c_void) -> Option<u32> {
+        let mut room = [MaybeUninit::uninit()];
+        let slow = places.find(pointer).map(|(word, _)| word);
+        if places.runs().len() == 1 {
+            let quick = places.words(&[pointer], &mut room).map(|words| words[0]);
+            assert_eq!(quick, slow, "{pointer:?}");
+        }
+        slow
+    }
+
+    /// Looks at each address of a chunk and around it: what begins there, and nothing else, is taken.
+    fn is_exact(places: &Places, objects: &[*mut c_void], begin: usize, end: usize) {
+        let all: BTreeSet<_> = objects.iter().copied().collect();
+        for address in (begin - 5000..end + 5000).step_by(8) {
+            let found = word(places, at(address));
+            assert_eq!(found.is_some(), all.contains(&at(address)), "{address:#x}");
+            if let Some(word) = found {
+                assert_eq!(places.pointer(word), at(address));
+            }
+        }
+    }
+
+    #[test]
+    fn objects_have_room_wherever_a_chunk_begins_and_no_other_address_is_one() {
+        for (bytes, page) in [
+            (2368, 0),
+            (2368, 4096),
+            (2368, 1 << 21),
+            (64, 4096),
+            (200, 4096),
+            (4096, 4096),
+            (9000, 4096),
+            (3200, 1 << 14),
+        ] {
+            for begin in [
+                0x1_0000_0000usize,
+                0x7f12_3456_7040,
+                0x7f12_3456_7fc0,
+                0x7f00_001f_fa40,
+            ] {
+                for count in [1, 2, 3, 40] {
+                    let places = places(bytes, page, 4);
+                    let len = places.spacing.room_for(count);
+                    let objects = places.add(at(begin), len, count).expect("places");
+                    assert_eq!(objects.len(), count as usize, "{bytes} {page} {begin:#x}");
+                    for (number, object) in objects.iter().enumerate() {
+                        let slot = object.addr() - HEADER;
+                        assert!(slot >= begin && slot + bytes <= begin + len);
+                        let same = slot / page.max(1) == (slot + bytes - 1) / page.max(1);
+                        assert!(same || bytes > page, "{slot:#x} is on two pages");
+                        let found = places.find(*object).expect("it is there");
+                        assert_eq!(found.1 as usize, number);
+                    }
+                    is_exact(&places, &objects, begin, begin + len);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_that_follow_each_other_are_one_run_and_others_are_told_apart() {
+        let (page, places) = (1 << 21, places(2368, 1 << 21, 4));
+        let begin = 0x7f00_0000_0000;
+        let mut objects = Vec::new();
+        for chunk in [begin, begin + page, begin + 9 * page, begin - 40 * page] {
+            objects.extend(places.add(at(chunk), page, 885).expect("places"));
+        }
+        assert_eq!((objects.len(), places.runs().len()), (4 * 885, 3));
+        let numbers = objects.iter().map(|at| places.find(*at).expect("there").1);
+        assert!(numbers.eq(0..4 * 885));
+        for chunk in [begin - 40 * page, begin, begin + 9 * page] {
+            is_exact(&places, &objects, chunk, chunk + page);
+        }
+        let mut room = vec![MaybeUninit::uninit(); objects.len()];
+        assert_eq!(places.words(&objects, &mut room), None, "three runs");
+        assert!(places.words_slowly(&objects, &mut room).is_some());
+    }
+
+    #[test]
+    fn what_can_have_no_objects_is_told() {
+        let places = places(2368, 4096, 2);
+        let begin = 0x7000_0000_0000;
+        let add = |at_: usize| places.add(at(at_), 1 << 16, 3).map(|objects| objects.len());
+        assert_eq!(add(begin), Ok(3));
+        assert_eq!(add(begin), Err(NoPlace::Taken));
+        assert_eq!(add(begin + (1 << 37)), Err(NoPlace::Far));
+        assert_eq!(add(begin - (1 << 37) - (1 << 20)), Err(NoPlace::Far));
+        assert_eq!(add(begin - (1 << 36)), Ok(3));
+        assert_eq!(add(begin + (1 << 36)), Err(NoPlace::Pieces));
+    }
+}
