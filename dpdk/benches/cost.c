@@ -3,7 +3,8 @@
 //   cost [EAL arguments] -- [slices [case]]
 //
 // Prints a line a case: the median of the ratios of neighbouring slices, hwpool's time over that of ring_mp_mc, and the
-// nanoseconds an object, taken and given back, of both. Clocks drift; ratios of neighbours do not.
+// nanoseconds an object, taken and given back, of both. Clocks drift; ratios of neighbours do not. The last cases are the
+// milliseconds that it takes to make and to free a mempool.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 #include <rte_mempool.h>
 
 #define OBJECTS 16383
+#define MANY 65535
+#define TIMES 15
 #define KEEP 2048
 #define SLICE_US 200
 #define MOST_SLICES 20000
@@ -129,17 +132,23 @@ static const struct test tests[] = {
 };
 
 static struct rte_mempool *
-make(const char *ops, const char *backend, int cached)
+make_of(unsigned count, const char *ops, const char *backend, int cached)
 {
 	static int number;
 	char name[RTE_MEMPOOL_NAMESIZE];
 	snprintf(name, sizeof(name), "cost%d", number++);
 	struct rte_mempool *pool =
-		rte_mempool_create_empty(name, OBJECTS, 2176, cached ? 512 : 0, 0, SOCKET_ID_ANY, 0);
+		rte_mempool_create_empty(name, count, 2176, cached ? 512 : 0, 0, SOCKET_ID_ANY, 0);
 	if (pool == NULL || rte_mempool_set_ops_byname(pool, ops, (void *)(uintptr_t)backend) < 0 ||
 	    rte_mempool_populate_default(pool) < 0)
 		rte_exit(2, "no mempool by %s %s: %s\n", ops, backend ? backend : "", rte_strerror(rte_errno));
 	return pool;
+}
+
+static struct rte_mempool *
+make(const char *ops, const char *backend, int cached)
+{
+	return make_of(OBJECTS, ops, backend, cached);
 }
 
 // Returns nanoseconds an object over a slice of time.
@@ -172,6 +181,17 @@ median(double *values, unsigned n)
 }
 
 static void
+print(const char *name, double most, double *ratios, double *ours, double *peers, unsigned n)
+{
+	printf("%-38s %6.3f  ", name, median(ratios, n));
+	if (most > 0)
+		printf("%-8.2f", most);
+	else
+		printf("%-8s", "-");
+	printf("%8.3f %8.3f\n", median(ours, n), median(peers, n));
+}
+
+static void
 run(const struct test *test, unsigned slices)
 {
 	static double peers[MOST_SLICES], ours[MOST_SLICES], ratios[MOST_SLICES];
@@ -185,15 +205,41 @@ run(const struct test *test, unsigned slices)
 		ours[at] = slice(test, own);
 		ratios[at] = ours[at] / peers[at];
 	}
-	const double peer_ns = median(peers, slices), own_ns = median(ours, slices);
-	printf("%-38s %6.3f  ", test->name, median(ratios, slices));
-	if (test->most > 0)
-		printf("%-8.2f", test->most);
-	else
-		printf("%-8s", "-");
-	printf("%8.3f %8.3f\n", own_ns, peer_ns);
+	print(test->name, test->most, ratios, ours, peers, slices);
 	rte_mempool_free(peer);
 	rte_mempool_free(own);
+}
+
+// Makes a mempool and frees it; writes down how many milliseconds each took.
+static void
+come_and_go(const char *ops, const char *backend, double *making, double *freeing)
+{
+	const double ms = rte_get_tsc_hz() / 1e3;
+	const uint64_t begin = rte_rdtsc();
+	struct rte_mempool *pool = make_of(MANY, ops, backend, 1);
+	const uint64_t made = rte_rdtsc();
+	rte_mempool_free(pool);
+	*making = (made - begin) / ms;
+	*freeing = (rte_rdtsc() - made) / ms;
+}
+
+static void
+make_and_free(const char *backend)
+{
+	static double peers[2][TIMES], ours[2][TIMES], ratios[2][TIMES];
+	static const char *const what[] = {"making", "freeing"};
+	char name[64];
+	for (int at = -1; at < TIMES; at++) { // the first of each makes the heap grow
+		const int to = at < 0 ? 0 : at;
+		come_and_go("ring_mp_mc", NULL, &peers[0][to], &peers[1][to]);
+		come_and_go("hwpool", backend, &ours[0][to], &ours[1][to]);
+		for (int of = 0; of < 2; of++)
+			ratios[of][to] = ours[of][to] / peers[of][to];
+	}
+	for (int of = 0; of < 2; of++) {
+		snprintf(name, sizeof(name), "%s %u objects, %s: ms", what[of], MANY, backend);
+		print(name, 0, ratios[of], ours[of], peers[of], TIMES);
+	}
 }
 
 int
@@ -207,5 +253,9 @@ main(int argc, char **argv)
 	for (unsigned at = 0; at < RTE_DIM(tests); at++)
 		if (argc <= used + 2 || at == (unsigned)atoi(argv[used + 2]))
 			run(&tests[at], slices);
+	if (argc <= used + 2 || atoi(argv[used + 2]) == (int)RTE_DIM(tests)) {
+		make_and_free("ring");
+		make_and_free("stack");
+	}
 	return rte_eal_cleanup() < 0;
 }

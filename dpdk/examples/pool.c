@@ -63,14 +63,16 @@ for_ports(dma_call *call, const char *name, void *begin, rte_iova_t iova, size_t
 	return 0;
 }
 
-// The objects lie in memory of hwpool's, which DPDK has not seen. Devices other than the pool's own that shall reach it
-// need these calls, before the first packet and after the last.
+// The objects of a device lie in memory of hwpool's, which DPDK has not seen. Devices other than the pool's own that shall
+// reach it need these calls, before the first packet and after the last. Those of ring and stack lie in DPDK's own.
 static int
 lend_memory(struct rte_mempool *pool)
 {
 	static rte_iova_t iovas[PAGES];
 	struct range range = {UINTPTR_MAX, 0};
 	rte_mempool_obj_iter(pool, widen, &range);
+	if (rte_mem_virt2memseg_list((void *)range.begin) != NULL)
+		return 0;
 	range.begin = RTE_ALIGN_FLOOR(range.begin, PAGE);
 	const size_t length = RTE_ALIGN_CEIL(range.end - range.begin, PAGE);
 	void *begin = (void *)range.begin;

@@ -1,5 +1,5 @@
-// A secondary process of DPDK's sees the primary's mempools, and is refused. Prints `Test OK`. Needs hugepages: processes
-// share memory through them.
+// A secondary process of DPDK's has the primary's mempools in software, and makes some; those on a device it is refused. Prints
+// `Test OK`. Needs hugepages: processes share memory through them.
 //
 //   secondary [EAL arguments] -d librte_mempool_hwpool.so
 
@@ -7,19 +7,19 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
+#include <rte_ring.h>
 
 #include "check.h"
 
 #define MARK ((void *)0x77)
+#define OBJECTS 63
+#define HANDED 20
 
-// Another process's mempool, and one of its own.
-static int
-is_refused(void)
+// Another process's mempool on a device, and one of its own.
+static void
+is_refused(struct rte_mempool *pool)
 {
 	void *objects[2] = {MARK, MARK};
-	configuration = "ring";
-	struct rte_mempool *pool = rte_mempool_lookup("primary");
-	check(pool != NULL, "the primary's mempool");
 	for (unsigned time = 0; time < 1000; time++) {
 		check(rte_mempool_ops_dequeue_bulk(pool, objects, 2) == -EINVAL, "get");
 		check(rte_mempool_ops_enqueue_bulk(pool, objects, 2) == -EINVAL, "put");
@@ -29,10 +29,66 @@ is_refused(void)
 	check(rte_mempool_avail_count(pool) == 0, "count");
 	rte_mempool_get_ops(pool->ops_index)->free(pool);
 	says_once("a secondary process or a child of fork can't use this mempool");
-	pool = empty("secondary", 63, 2048, 0);
+	pool = empty("refused", 63, 2048, 0);
 	check(rte_mempool_populate_default(pool) == -ENOTSUP, "a mempool of its own");
 	says_once("a secondary process can't have this mempool");
 	rte_mempool_free(pool);
+}
+
+// Each byte of an object says whose it is.
+static void
+fill(void **objects, unsigned count, int with)
+{
+	for (unsigned at = 0; at < count; at++)
+		memset(objects[at], with + at, 2048);
+}
+
+static void
+has(void **objects, unsigned count, int with)
+{
+	for (unsigned at = 0; at < count; at++)
+		for (unsigned byte = 0; byte < 2048; byte++)
+			check(((unsigned char *)objects[at])[byte] == with + at, "what another process wrote");
+}
+
+// The primary handed objects over a ring: they are read, written to, freed here, and taken again.
+static void
+shares(struct rte_mempool *pool)
+{
+	void *objects[OBJECTS + 1], *wrong = (char *)pool + 64;
+	struct rte_ring *ring = rte_ring_lookup("handed");
+	check(ring != NULL && rte_ring_dequeue_bulk(ring, objects, HANDED, NULL) == HANDED, "what was handed");
+	has(objects, HANDED, 1);
+	check(rte_mempool_avail_count(pool) == OBJECTS - HANDED, "the others are in");
+	rte_mempool_put_bulk(pool, objects, HANDED);
+	for (unsigned time = 0; time < 1000; time++) {
+		check(rte_mempool_get_bulk(pool, objects, OBJECTS) == 0, "all objects");
+		check(rte_mempool_get(pool, &wrong) < 0, "one more");
+		rte_mempool_put_bulk(pool, objects, OBJECTS);
+	}
+	check(rte_mempool_ops_enqueue_bulk(pool, &wrong, 1) == -EINVAL, "a foreign pointer");
+	says_once("is no object of this mempool");
+	check(rte_mempool_get_bulk(pool, objects, HANDED) == 0, "get");
+	fill(objects, HANDED, 100);
+	check(rte_ring_enqueue_bulk(ring, objects, HANDED, NULL) == HANDED, "handed back");
+	char name[RTE_MEMPOOL_NAMESIZE];
+	snprintf(name, sizeof(name), "of %d", getpid());
+	pool = make(name, OBJECTS, 0);
+	check(rte_mempool_get_bulk(pool, objects, OBJECTS) == 0, "a mempool of its own");
+	rte_mempool_put_bulk(pool, objects, OBJECTS);
+}
+
+static int
+secondary(void)
+{
+	struct rte_mempool *pool = rte_mempool_lookup("primary");
+	check(pool != NULL, "the primary's mempool");
+	// What the primary has on a device it hands to nobody.
+	configuration = rte_ring_lookup("handed") == NULL ? "sim:bmu" : "ring";
+	if (strcmp(configuration, "ring") == 0)
+		shares(pool);
+	else
+		is_refused(pool);
 	says_nothing();
 	return 0;
 }
@@ -54,29 +110,68 @@ start(int argc, char **argv)
 	return child;
 }
 
+// Starts a secondary process and waits for it to end well; returns its number.
+static pid_t
+run(int argc, char **argv)
+{
+	int status;
+	const pid_t child = start(argc, argv);
+	check(waitpid(child, &status, 0) == child && status == 0, "the secondary process");
+	return child;
+}
+
+static void
+shared(const char *backend, int argc, char **argv)
+{
+	void *objects[OBJECTS];
+	configuration = backend;
+	struct rte_mempool *pool = make("primary", OBJECTS, 0);
+	struct rte_ring *ring = rte_ring_create("handed", 64, SOCKET_ID_ANY, 0);
+	check(ring != NULL, "a ring");
+	check(rte_mempool_get_bulk(pool, objects, HANDED) == 0, "get");
+	fill(objects, HANDED, 1);
+	check(rte_ring_enqueue_bulk(ring, objects, HANDED, NULL) == HANDED, "hand over");
+	char name[RTE_MEMPOOL_NAMESIZE];
+	snprintf(name, sizeof(name), "of %d", run(argc, argv));
+	check(rte_ring_dequeue_bulk(ring, objects, HANDED, NULL) == HANDED, "what came back");
+	has(objects, HANDED, 100);
+	rte_mempool_put_bulk(pool, objects, HANDED);
+	// It stays: DPDK frees chunks by a function's address, which another process has not.
+	struct rte_mempool *other = rte_mempool_lookup(name);
+	check(other != NULL && rte_mempool_get_bulk(other, objects, OBJECTS) == 0, "the secondary's mempool");
+	rte_mempool_put_bulk(other, objects, OBJECTS);
+	check(rte_mempool_avail_count(pool) == OBJECTS && rte_mempool_avail_count(other) == OBJECTS, "all that it had");
+	rte_mempool_free(pool);
+	rte_ring_free(ring);
+	says_nothing();
+}
+
+static void
+refused(int argc, char **argv)
+{
+	void *objects[OBJECTS];
+	configuration = "sim:bmu";
+	struct rte_mempool *pool = make("primary", OBJECTS, 0);
+	run(argc, argv);
+	check(rte_mempool_get_bulk(pool, objects, OBJECTS) == 0, "the primary goes on");
+	rte_mempool_put_bulk(pool, objects, OBJECTS);
+	check(rte_mempool_avail_count(pool) == OBJECTS, "with all that it had");
+	rte_mempool_free(pool);
+	says_nothing();
+}
+
 int
 main(int argc, char **argv)
 {
-	int status;
-	void *objects[63];
 	char *arguments[argc + 1]; // rte_eal_init moves them
 	memcpy(arguments, argv, sizeof(arguments));
 	listen_to_log();
 	check(rte_eal_init(argc, argv) >= 0, "rte_eal_init");
 	if (rte_eal_process_type() == RTE_PROC_SECONDARY)
-		return is_refused();
-	static const char *const backends[] = {"ring", "sim:bmu"};
-	for (unsigned at = 0; at < RTE_DIM(backends); at++) {
-		configuration = backends[at];
-		struct rte_mempool *pool = make("primary", 63, 0);
-		const pid_t child = start(argc, arguments);
-		check(waitpid(child, &status, 0) == child && status == 0, "the secondary process");
-		check(rte_mempool_get_bulk(pool, objects, 63) == 0, "the primary goes on");
-		rte_mempool_put_bulk(pool, objects, 63);
-		check(rte_mempool_avail_count(pool) == 63, "with all that it had");
-		rte_mempool_free(pool);
-		says_nothing();
-	}
+		return secondary();
+	shared("ring", argc, arguments);
+	shared("stack", argc, arguments);
+	refused(argc, arguments);
 	printf("Test OK\n");
 	return 0;
 }
