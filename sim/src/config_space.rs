@@ -1,5 +1,6 @@
 //! PCI configuration space (SPEC 3): values, write masks, capabilities.
 
+use crate::lies::Lie;
 use crate::shape::Shape;
 
 /// Command register: the function claims its BARs.
@@ -65,6 +66,7 @@ impl ConfigSpace {
         space.express();
         space.msix(shape);
         space.errors();
+        space.lie(shape);
         space.reset = space.bytes.clone();
         space
     }
@@ -74,10 +76,9 @@ impl ConfigSpace {
         let mut next = BAR_ADDRESS;
         for (bar, size) in shape.bars {
             let address = next.next_multiple_of(*size);
-            self.set32(
-                usize::from(BAR0) + usize::from(*bar) * 4,
-                address as u32 | 0x4,
-            );
+            let low = usize::from(BAR0) + usize::from(*bar) * 4;
+            let kind = u32::from(self.bytes[low] & 0xf);
+            self.set32(low, address as u32 | kind);
             next = address + size.next_multiple_of(BAR_DISTANCE);
         }
         let command = if decodes { COMMAND_MEMORY } else { 0 };
@@ -190,6 +191,42 @@ impl ConfigSpace {
         self.allow32(AER + 0x0c, 0x07ff_f030);
         self.clear32(AER + 0x10, 0x0000_f1c1);
         self.allow32(AER + 0x14, 0x0000_f1c1);
+    }
+
+    /// Puts what the function lies about in the place of what is so.
+    fn lie(&mut self, shape: &Shape) {
+        let (express, msix) = (usize::from(EXPRESS), usize::from(MSIX));
+        let tells = |lie| shape.lies.tell(lie);
+        if tells(Lie::NoFlr) {
+            self.bytes[express + 7] &= !0x10;
+        }
+        if tells(Lie::NoExpress) {
+            self.bytes[0x34] = MSIX as u8;
+        }
+        if tells(Lie::NoAer) {
+            self.set32(AER, 0);
+        }
+        if tells(Lie::NoMsix) {
+            self.bytes[express + 1] = 0;
+        }
+        if tells(Lie::MsixOutside) {
+            self.set32(msix + 4, 0x10_0000 | u32::from(shape.msix_bar));
+        }
+        if tells(Lie::MsixElsewhere) {
+            self.set32(msix + 4, 0x800 | u32::from(shape.msix_bar));
+        }
+        if tells(Lie::ManyVectors) {
+            self.set16(msix + 2, 2047);
+        }
+        if tells(Lie::CapabilityLoop) {
+            self.bytes[msix + 1] = EXPRESS as u8;
+        }
+        if tells(Lie::InterruptPin) {
+            self.bytes[0x3d] = 1;
+        }
+        if tells(Lie::Prefetchable) {
+            self.bytes[usize::from(BAR0) + 8] |= 0x8;
+        }
     }
 
     fn get16(&self, at: u16) -> u16 {

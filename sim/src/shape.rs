@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use hwpool_devices::reg::{Bank, Register, Scope};
 
 use crate::faults::{Offer, Possible};
+use crate::lies::{Lie, Lies};
 
 /// What the function shows of a device.
 #[derive(Debug, Clone)]
@@ -34,13 +35,18 @@ pub(crate) struct Shape {
     pub(crate) reset_register: &'static str,
     /// The faults that only this kind of device can have.
     pub(crate) faults: &'static [Offer],
+    /// What it lies about.
+    pub(crate) lies: Lies,
 }
 
 impl Shape {
     /// Returns the size of a memory BAR, or `None` where there is none.
     pub(crate) fn bar_size(&self, bar: u8) -> Option<u64> {
         let found = self.bars.iter().find(|(index, _)| *index == bar);
-        found.map(|(_, size)| *size)
+        match bar == 0 && self.lies.tell(Lie::HugeBar) {
+            true => found.map(|_| 1 << 60),
+            false => found.map(|(_, size)| *size),
+        }
     }
 
     /// Returns what can go wrong, and where.

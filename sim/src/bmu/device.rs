@@ -6,6 +6,7 @@ use super::pool::Pool;
 use super::portal::Portal;
 use crate::agenda::Agenda;
 use crate::faults::FaultKind;
+use crate::lies::Lie;
 use crate::world::World;
 
 /// CONTROL.ENABLE.
@@ -78,7 +79,11 @@ impl Bmu {
 
     /// Tells whether portals are served.
     pub(super) fn serves(&self) -> bool {
-        self.ready && self.control & (ENABLE | QUIESCE) == ENABLE
+        let holds = match self.config.lies.tell(Lie::DmaWhenQuiesced) {
+            true => 0,
+            false => QUIESCE,
+        };
+        self.ready && self.control & (ENABLE | holds) == ENABLE
     }
 
     /// Tells whether DMA reads are under way.
@@ -107,14 +112,25 @@ impl Bmu {
     pub(super) fn wipe(&mut self) {
         self.control = 0;
         self.ready = true;
-        self.reset_count = (self.reset_count + 1) & 0x7fff_ffff;
+        let lies = self.config.lies;
+        let resets = if lies.tell(Lie::ResetCountsFive) {
+            5
+        } else {
+            1
+        };
+        self.reset_count = (self.reset_count + resets) & 0x7fff_ffff;
         (self.liveness, self.scratch) = (0, 0);
         self.errors = Errors::default();
+        let enable = self.irqs.enable;
         self.irqs = Irqs::default();
-        for pool in &mut self.pools {
-            *pool = Pool::default();
+        if lies.tell(Lie::ResetKeepsIrqEnable) {
+            self.irqs.enable = enable;
         }
-        for portal in &mut self.portals {
+        for pool in &mut self.pools {
+            pool.reset(lies);
+        }
+        let kept = lies.tell(Lie::ResetKeepsPortals);
+        for portal in self.portals.iter_mut().filter(|_| !kept) {
             portal.reset();
         }
     }

@@ -9,6 +9,7 @@ use hwpool_devices::reg::Bank;
 use super::config::Config;
 use super::device::Bmu;
 use super::faults;
+use crate::lies::{Lie, Lies};
 use crate::logic::{Logic, ModelInfo, Options};
 use crate::parameter::{ConfigError, Text};
 use crate::shape::Shape;
@@ -39,6 +40,10 @@ pub(crate) const MODEL: ModelInfo = ModelInfo {
             "injection",
             "on or off: registers that raise errors and events",
         ),
+        (
+            "lies",
+            "rules that the device breaks, by name, with + between them",
+        ),
     ],
     faults: faults::OFFERS,
     options: || Box::new(Config::default()),
@@ -68,6 +73,10 @@ impl Options for Config {
             "thresholds" => text.switch().map(|on| self.thresholds = on),
             "natural-align" => text.switch().map(|on| self.natural_align = on),
             "injection" => text.switch().map(|on| self.injection = on),
+            "lies" => {
+                let lies = Lies::parse(text.value).ok_or_else(|| text.refused(Lie::EXPECTED));
+                lies.map(|lies| self.lies = lies)
+            }
             _ => return None,
         };
         Some(done)
@@ -98,6 +107,7 @@ impl Options for Config {
             interrupt_register: "IRQ_TRIGGER",
             reset_register: "RESET",
             faults: faults::OFFERS,
+            lies: self.lies,
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::errors::{ErrorKind, clear_errors};
 use crate::faults::FaultKind;
+use crate::lies::{Lie, Lies};
 use crate::world::World;
 
 /// Widest range, in buffers, whose marks are a map; a wider one has few buffers for its size.
@@ -32,6 +33,8 @@ pub(crate) struct Pool {
     pub(crate) waiting: u64,
     /// The buffer handed out last, for the fault that hands it out again.
     pub(crate) last_out: u64,
+    /// Buffers by number that a reset has kept, where that is a lie of the device's.
+    kept: Vec<u64>,
 }
 
 /// What a pool must hold to; SPEC 5.1.
@@ -64,6 +67,11 @@ impl Pool {
             return false;
         }
         self.list = FreeList::new(self.base, u64::from(self.stride), count);
+        for index in std::mem::take(&mut self.kept) {
+            if index < count {
+                self.list.push(index);
+            }
+        }
         self.enabled = true;
         self.armed = true;
         self.waiting = 0;
@@ -86,9 +94,26 @@ impl Pool {
         (len.is_multiple_of(stride) && natural).then(|| len / stride)
     }
 
-    pub(crate) fn disable(&mut self) {
+    /// Puts every register to its reset value and forgets every buffer, but for what a lie keeps.
+    pub(super) fn reset(&mut self, lies: Lies) {
+        let before = std::mem::take(self);
+        if lies.tell(Lie::ResetKeepsList) {
+            self.kept = before.kept;
+            self.kept.extend(before.list.stack);
+        }
+        if lies.tell(Lie::ResetKeepsRanges) {
+            (self.base, self.end) = (before.base, before.end);
+            (self.stride, self.capacity) = (before.stride, before.capacity);
+        }
+    }
+
+    /// Disables the pool, and empties its list, unless it `keeps` that.
+    pub(crate) fn disable(&mut self, keeps: bool) {
         self.enabled = false;
-        self.list = FreeList::default();
+        let list = std::mem::take(&mut self.list);
+        if keeps {
+            self.kept = list.stack;
+        }
         self.waiting = 0;
     }
 

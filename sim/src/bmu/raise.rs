@@ -15,6 +15,9 @@ impl Bmu {
         owner: Owner,
         address: u64,
     ) {
+        if source != Source::Injected && self.config.lies.hide(kind as u8) {
+            return;
+        }
         let (pool, portal) = match owner {
             Owner::Device => (0, 0),
             Owner::Pool(pool) => (pool, 0),

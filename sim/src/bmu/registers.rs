@@ -6,6 +6,7 @@ use super::device::{Bmu, QUIESCE, Task};
 use super::errors::{ErrorKind, Owner, Source};
 use super::portal::State;
 use crate::faults::FaultKind;
+use crate::lies::Lie;
 use crate::violation::ViolationKind;
 use crate::world::World;
 
@@ -223,7 +224,7 @@ impl Bmu {
             Some(width) if row.width == 8 && width < 64 => value & ((1 << width) - 1),
             _ => value,
         };
-        if self.pools[pool_id].enabled {
+        if self.pools[pool_id].enabled && !self.config.lies.tell(Lie::UnlockedPool) {
             if self.read_register(world, id, pool_id as u16) != value {
                 self.refuse_pool(world, pool_id, value);
             }
@@ -248,10 +249,11 @@ impl Bmu {
         if self.pools[pool_id].enabled && !enable {
             let used = (self.portals.iter())
                 .any(|portal| portal.state != State::Disabled && portal.pool as usize == pool_id);
-            if used {
+            if used && !self.config.lies.tell(Lie::PoolLeavesPortal) {
                 return self.refuse_pool(world, pool_id, value.into());
             }
-            self.pools[pool_id].disable();
+            let keeps = self.config.lies.tell(Lie::DisableKeepsList);
+            self.pools[pool_id].disable(keeps);
         }
         let pool = &mut self.pools[pool_id];
         if pool.enabled {
@@ -264,6 +266,10 @@ impl Bmu {
         let limits = self.config.pool_limits();
         let pool = &mut self.pools[pool_id];
         if enable && !pool.enable(limits) {
+            if self.config.lies.tell(Lie::InvalidPool) {
+                pool.enabled = true;
+                return;
+            }
             self.refuse_pool(world, pool_id, value.into());
         }
     }
@@ -281,7 +287,8 @@ impl Bmu {
     }
 
     fn configure_portal(&mut self, world: &mut World, id: Id, portal_id: usize, value: u64) {
-        if self.portals[portal_id].state != State::Disabled {
+        let is_locked = !self.config.lies.tell(Lie::UnlockedPortal);
+        if is_locked && self.portals[portal_id].state != State::Disabled {
             if self.read_register(world, id, portal_id as u16) != value {
                 self.refuse_portal(world, portal_id, value);
             }

@@ -6,6 +6,7 @@ use hwpool_devices::fifo::regs;
 
 use super::Fifo;
 use crate::faults::{FaultKind, Offer};
+use crate::lies::Lies;
 use crate::logic::{Logic, ModelInfo, Options};
 use crate::parameter::{ConfigError, Text};
 use crate::shape::Shape;
@@ -76,6 +77,7 @@ impl Options for Config {
             interrupt_register: "EVENT",
             reset_register: "RESET",
             faults: FAULTS,
+            lies: Lies::default(),
         }
     }
 

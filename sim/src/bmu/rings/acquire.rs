@@ -6,6 +6,7 @@ use crate::bmu::errors::Source;
 use crate::bmu::portal::{State, phase};
 use crate::faults::{FaultKind, Faults};
 use crate::iommu::View;
+use crate::lies::Lie;
 use crate::world::{Sent, Upstream, World};
 
 impl Bmu {
@@ -93,6 +94,9 @@ impl Bmu {
         // A run ends where the ring does, so that it has one phase.
         let phase = phase(portal.acquire_tail, portal.acquire_log2());
         pool.list.pop_entries(count, phase, words);
+        if self.config.lies.tell(Lie::DirtyEntries) {
+            words.iter_mut().for_each(|word| *word |= 2);
+        }
         if world.faults.any(FaultKind::DuplicateBuffer)
             || world.faults.any(FaultKind::OutOfRangeBuffer)
             || world.faults.any(FaultKind::MisalignedBuffer)

@@ -3,11 +3,12 @@
 use crate::bmu::device::Bmu;
 use crate::bmu::errors::{ErrorKind, Owner, Source};
 use crate::bmu::portal::State;
+use crate::lies::Lie;
 use crate::violation::ViolationKind;
 use crate::world::World;
 
 /// Status line, word 1: the portal halted.
-const HALTED: u64 = 1 << 33;
+pub(super) const HALTED: u64 = 1 << 33;
 /// Status line, word 1: the portal stopped.
 pub(super) const STOPPED: u64 = 1 << 34;
 
@@ -28,7 +29,12 @@ impl Bmu {
                 self.forget_wait(portal_id);
                 self.finish_stop(world, portal_id);
             }
+            (State::Halted, false) if self.config.lies.tell(Lie::HaltedForEver) => {}
             (State::Halted, false) => self.end_portal(world, portal_id),
+            (State::Stopping, true) if self.config.lies.tell(Lie::StartsWhileStopping) => {
+                self.portals[portal_id].begin();
+                world.running |= 1 << portal_id;
+            }
             (State::Stopping, true) => self.refuse_portal(world, portal_id, value.into()),
             (State::Halted, true) if !self.portals[portal_id].enable => {
                 self.refuse_portal(world, portal_id, value.into());
@@ -40,7 +46,7 @@ impl Bmu {
     fn enable_portal(&mut self, world: &mut World, portal_id: usize, value: u32) {
         let valid = self.portals[portal_id].is_valid(&self.config)
             && self.pools[self.portals[portal_id].pool as usize].enabled;
-        if !valid {
+        if !valid && !self.config.lies.tell(Lie::InvalidPortal) {
             return self.refuse_portal(world, portal_id, value.into());
         }
         self.portals[portal_id].begin();
@@ -121,6 +127,9 @@ impl Bmu {
         if !on_line && master && self.portals[portal_id].state == State::Halted {
             self.report(world, portal_id, HALTED);
         }
+        if self.config.lies.tell(Lie::HaltsToDisabled) {
+            self.end_portal(world, portal_id);
+        }
     }
 
     /// Writes the last status line of a portal that stops, once all that was announced is consumed.
@@ -128,12 +137,19 @@ impl Bmu {
         if !self.serves() {
             return;
         }
+        let lies = self.config.lies;
+        if lies.tell(Lie::StopsEarly) {
+            return self.report(world, portal_id, STOPPED);
+        }
         while self.portals[portal_id].asked != self.portals[portal_id].announced {
             if !self.fetch(world, portal_id) || self.portals[portal_id].state != State::Stopping {
                 return;
             }
         }
         if self.portals[portal_id].reads == 0 && self.portals[portal_id].state == State::Stopping {
+            if lies.tell(Lie::StopsSilently) {
+                return self.end_portal(world, portal_id);
+            }
             let portal = &mut self.portals[portal_id];
             portal.acquire_head = portal.seen_head;
             self.report(world, portal_id, STOPPED);

@@ -5,6 +5,7 @@ use crate::bmu::device::{Bmu, Task};
 use crate::bmu::errors::{ErrorKind, Owner, Source};
 use crate::bmu::pool::Refusal;
 use crate::bmu::portal::{State, phase};
+use crate::lies::Lie;
 use crate::violation::ViolationKind;
 use crate::world::World;
 
@@ -27,11 +28,16 @@ impl Bmu {
         }
         let (tail, head) = (value as u32, (value >> 32) as u32);
         let entries = 1u32 << portal.release_log2();
-        if tail.wrapping_sub(portal.release_head) > entries {
+        let written = portal.acquire_tail.wrapping_sub(portal.seen_head);
+        let is_bad_tail = tail.wrapping_sub(portal.release_head) > entries;
+        let is_bad_head = head.wrapping_sub(portal.seen_head) > written;
+        if (is_bad_tail || is_bad_head) && self.config.lies.tell(Lie::TakesBadDoorbell) {
+            return;
+        }
+        if is_bad_tail {
             return self.bad_doorbell(world, portal_id, value, Source::ReleaseRing);
         }
-        let written = portal.acquire_tail.wrapping_sub(portal.seen_head);
-        if head.wrapping_sub(portal.seen_head) > written {
+        if is_bad_head {
             return self.bad_doorbell(world, portal_id, value, Source::AcquireRing);
         }
         portal.rung = Some(value);
@@ -161,6 +167,9 @@ impl Bmu {
             let (freed, refusal) = self.pools[pool_id].free_entries(left, phase);
             let refused = left.get(freed).copied().unwrap_or(0);
             match refusal {
+                Some(Refusal::Stale) if self.config.lies.tell(Lie::TakesStale) => {
+                    let _ = self.pools[pool_id].free(refused & !0x3f);
+                }
                 Some(Refusal::Stale) => {
                     stale = Some(refused);
                     left = &left[freed..];

@@ -1,11 +1,13 @@
 //! The status line (SPEC 6.5).
 
-use super::life::STOPPED;
+use super::life::{HALTED, STOPPED};
 use super::sent::{Kind, may_dma, store};
 use crate::bmu::device::Bmu;
 use crate::bmu::errors::Source;
 use crate::bmu::portal::State;
 use crate::faults::FaultKind;
+use crate::iommu::Span;
+use crate::lies::Lie;
 use crate::world::{Sent, Upstream, World};
 
 /// Word 1: the list is empty.
@@ -49,9 +51,12 @@ impl Bmu {
     }
 
     fn status_line(&mut self, world: &mut World, portal_id: usize, flags: u64) -> [u64; 4] {
+        let lies = self.config.lies;
         let portal = &mut self.portals[portal_id];
         let available = self.pools[portal.pool as usize].list.len();
-        portal.sequence += 1;
+        if portal.sequence == 0 || !lies.tell(Lie::SequenceStands) {
+            portal.sequence += 1;
+        }
         let empty = if available == 0 { EMPTY } else { 0 };
         let mut spoil = |name: &str, count: u32| {
             let wrong = world
@@ -62,9 +67,25 @@ impl Bmu {
         let release = spoil("PORTAL_RELEASE_HEAD", portal.release_head);
         let acquire = spoil("PORTAL_ACQUIRE_TAIL", portal.acquire_tail);
         let available = spoil("POOL_AVAILABLE", available);
+        let mut flags = empty | flags;
+        for (lie, set, cleared) in [
+            (Lie::AlwaysEmpty, EMPTY, 0),
+            (Lie::NeverEmpty, 0, EMPTY),
+            (Lie::NeverHalted, 0, HALTED),
+            (Lie::AlwaysStopped, STOPPED, 0),
+        ] {
+            if lies.tell(lie) {
+                flags = (flags | set) & !cleared;
+            }
+        }
+        let head = match lies.tell(Lie::HeadStands) {
+            true => 0,
+            false => portal.acquire_head,
+        };
+        let available = available + u32::from(lies.tell(Lie::LineMiscounts));
         [
             u64::from(release) | u64::from(acquire) << 32,
-            u64::from(portal.acquire_head) | empty | flags,
+            u64::from(head) | flags,
             available.into(),
             portal.sequence,
         ]
@@ -79,6 +100,9 @@ impl Bmu {
         last: bool,
     ) {
         let stored = store(&mut self.portals[portal_id].line, world, line);
+        if self.config.lies.tell(Lie::LongLine) {
+            let _ = store(&mut Span::new(iova + 32, 32), world, &[0; 4]);
+        }
         if stored.is_none() && self.portals[portal_id].is_alive() {
             return self.dma_fault(world, portal_id, Source::AcquireRing, iova);
         }
