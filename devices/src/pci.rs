@@ -155,6 +155,33 @@ pub fn power_control<C: ConfigSpace>(config: &C) -> Result<Option<u16>, BusError
     Ok(power.map(|power| power + 0x04))
 }
 
+/// Tells whether the function has a PCI Express capability.
+pub fn has_express<C: ConfigSpace>(config: &C) -> Result<bool, BusError> {
+    Ok(find_capability(config, CAPABILITY_PCIE)?.is_some())
+}
+
+/// Tells whether extended configuration space can be read: a machine may reach no more than the first 256 bytes.
+pub fn is_extended<C: ConfigSpace>(config: &C) -> Result<bool, BusError> {
+    Ok(config.dword(FIRST_EXTENDED)? != u32::MAX)
+}
+
+/// Follows the list of capabilities to its end; returns the offset that comes a second time, where it has no end.
+pub fn capability_loop<C: ConfigSpace>(config: &C) -> Result<Option<u16>, BusError> {
+    if config.dword(COMMAND)? & STATUS_HAS_CAPABILITIES == 0 {
+        return Ok(None);
+    }
+    let mut seen = Vec::new();
+    let mut at = config.dword(CAPABILITIES)? as u16 & 0xfc;
+    while at >= 0x40 {
+        if seen.contains(&at) {
+            return Ok(Some(at));
+        }
+        seen.push(at);
+        at = (config.dword(at)? >> 8) as u16 & 0xfc;
+    }
+    Ok(None)
+}
+
 /// Tells whether the function offers a function level reset.
 pub fn has_flr<C: ConfigSpace>(config: &C) -> Result<bool, BusError> {
     let Some(pcie) = find_capability(config, CAPABILITY_PCIE)? else {

@@ -54,7 +54,7 @@ const FAULTS: &[Row] = &[
     (FaultKind::Stuck, Some("IDENTITY"), 0, &["regs.identity"], "IDENTITY reads 0x00000000 instead of 0x4f464946", "not loaded"),
     (FaultKind::Stuck, Some("VERSION"), 0, &["regs.identity"], "specification 0.0 is not known", "not filled in"),
     (FaultKind::Stuck, Some("SCRATCH"), 0, &["regs.scratch"], "SCRATCH reads 0x00000000 after 0x00000001 was written", "data line is stuck"),
-    (FaultKind::Stuck, Some("DEPTH"), 0, &["regs.access", "reset.verified"], "DEPTH reads 0x0, which SPEC 3 does not allow", "not filled in"),
+    (FaultKind::Stuck, Some("DEPTH"), 0, &["regs.identity"], "DEPTH reads 0x0, which SPEC 3 does not allow", "not filled in"),
     (FaultKind::Stuck, Some("RESET_COUNT"), 7, &["regs.access", "reset.verified"], "RESET_COUNT reads 7 before and after", "count of resets is a constant"),
     (FaultKind::Stuck, Some("STATUS"), 0, &["regs.access", "reset.verified"], "STATUS.READY after a reset did not happen", "hangs in its reset"),
     (FaultKind::ResetDoesNothing, None, 0, &["regs.access", "reset.verified"], "did nothing", "not wired to the logic"),

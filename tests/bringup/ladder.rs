@@ -79,7 +79,10 @@ struct Reduced {
 
 impl Reduced {
     fn without_flr() -> Reduced {
-        let model = model();
+        // Of a kind whose ladder does without.
+        let config = SimConfig::new("fifo").expect("the kind");
+        let model = InProcess::open("fifo", "sim:fifo", config).expect("a model");
+        let model = Arc::new(model);
         let pcie = pci::find_capability(&*model, 0x10).expect("a list");
         Reduced {
             without_flr: pcie.expect("PCI Express") + 4,

@@ -67,7 +67,7 @@ pub(crate) const LADDER: &[Row] = &[
     row(always(FaultKind::Stuck, Some("MAGIC"), 0), &["regs.identity"], "MAGIC reads 0x00000000 instead of", "not loaded"),
     row(always(FaultKind::Stuck, Some("LIVENESS"), 0), &["regs.scratch"], "LIVENESS reads", "is a constant"),
     row(always(FaultKind::Stuck, Some("VERSION"), 0), &["regs.identity"], "specification 0.0 is not known", "not filled in"),
-    row(always(FaultKind::Stuck, Some("CAP_COUNTS"), 0), &["reset.verified"], "CAP_COUNTS reads 0x0, which SPEC 4.2 does not allow", "parameters outside of the specification"),
+    row(always(FaultKind::Stuck, Some("CAP_COUNTS"), 0), &["regs.identity"], "CAP_COUNTS reads 0x0, which SPEC 4.2 does not allow", "parameters outside of the specification"),
     row(always(FaultKind::Stuck, Some("CONTROL"), 0), &["regs.access"], "CONTROL reads 0x0 after 0x2 was written", "is a constant"),
     row(always(FaultKind::Stuck, Some("STATUS"), 0), &["regs.access", "reset.verified"], "STATUS.READY after a soft reset did not happen", "hangs in its reset"),
     row(always(FaultKind::Stuck, Some("POOL_CONTROL"), 0), &["lists.stale"], "refused to enable pool 0", "bit that enables the list"),

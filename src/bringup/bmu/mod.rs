@@ -2,6 +2,7 @@
 
 mod capacity;
 mod device;
+mod function;
 mod interrupts;
 mod portal;
 mod registers;
@@ -11,13 +12,14 @@ mod unmapped;
 
 use hwpool_devices::bus::Transport;
 
-use super::Class::{Disruptive, OptIn, SafeWrite};
+use super::Class::{Disruptive, OptIn, ReadOnly, SafeWrite};
 use super::rung::{Rung, rung};
 
 /// Returns the rungs.
 #[rustfmt::skip] // a table: one rung, one line
 pub(super) fn rungs<T: Transport>() -> Vec<Rung<T>> {
     vec![
+        rung(1, "pci.function", ReadOnly, &[], "ids, BARs, link, error status", function::function),
         rung(3, "regs.scratch", SafeWrite, &["regs.identity"], "liveness, every data bit", scratch::scratch),
         rung(4, "regs.access", Disruptive, &["regs.scratch"], "reset value and access of registers", registers::access),
         rung(8, "lists.capacity", Disruptive, &["lists.single"], "full, empty, bad frees refused", capacity::capacity).again(),

@@ -1,6 +1,6 @@
 //! Rung 1: the PCI function.
 
-use hwpool_devices::bus::{Bar, Transport};
+use hwpool_devices::bus::{Bar, BusError, Transport};
 use hwpool_devices::pci;
 
 use crate::bringup::driver;
@@ -8,8 +8,13 @@ use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
 
+/// A BAR may be larger than the specification says, as one that holds more than the device, but not more than so often.
+const LARGEST: u64 = 1 << 16;
+/// Bytes of a vector in the MSI-X table.
+const MSIX_ENTRY: u64 = 16;
+
 /// Reads ids, BARs, link, capabilities and error status; nothing is written.
-pub(super) fn function<T: Transport>(
+pub(in crate::bringup) fn function<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
@@ -40,7 +45,8 @@ fn bars<T: Transport>(board: &Board<'_, T>, evidence: &mut Evidence) -> Result<(
     for &(bar, least) in about.bars {
         let size = transport.bar(bar)?.size();
         evidence.hex(format!("BAR{bar} bytes"), size);
-        ensure!(size >= least, FunctionSymptom::BarSize { bar, size, least });
+        let is_right = (least..=least.saturating_mul(LARGEST)).contains(&size);
+        ensure!(is_right, FunctionSymptom::BarSize { bar, size, least });
     }
     Ok(())
 }
@@ -51,11 +57,47 @@ fn capabilities<T: Transport>(
     is_known: bool,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
+    if let Some(at) = pci::capability_loop(transport)? {
+        return Err(FunctionSymptom::Loop(at).into());
+    }
     let flr = pci::has_flr(transport)?;
     evidence.text("FLR", if flr { "yes" } else { "no" });
     let msix = pci::msix(transport)?;
     ensure!(msix.is_some() || !is_known, FunctionSymptom::NoMsix);
     evidence.count("MSI-X vectors", msix.map_or(0, |msix| msix.vectors));
+    let Some(msix) = msix else {
+        return Ok(());
+    };
+    let vectors = u64::from(msix.vectors);
+    lies_within(transport, "table", msix.table, vectors * MSIX_ENTRY)?;
+    lies_within(
+        transport,
+        "pending bit array",
+        msix.pending,
+        vectors.div_ceil(64) * 8,
+    )
+}
+
+/// Sees that a part of MSI-X lies in a BAR that the function has.
+fn lies_within<T: Transport>(
+    transport: &T,
+    part: &'static str,
+    (bar, offset): (u8, u32),
+    bytes: u64,
+) -> Result<(), Failure> {
+    let size = match transport.bar(bar) {
+        Ok(bar) => bar.size(),
+        Err(BusError::NoBar { .. }) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    let outside = Outside {
+        part,
+        bar,
+        size,
+        start: offset.into(),
+        end: u64::from(offset) + bytes,
+    };
+    ensure!(outside.end <= size, FunctionSymptom::MsixOutside(outside));
     Ok(())
 }
 
@@ -87,11 +129,28 @@ fn errors<T: Transport>(transport: &T, evidence: &mut Evidence) -> Result<(), Fa
     Ok(())
 }
 
+/// A part of MSI-X that does not lie in its BAR.
+#[derive(Debug)]
+struct Outside {
+    part: &'static str,
+    bar: u8,
+    size: u64,
+    start: u64,
+    end: u64,
+}
+
 /// What is wrong with the function.
 #[derive(Debug, thiserror::Error)]
 enum FunctionSymptom {
     #[error("BAR {bar} has {size:#x} bytes, the specification says {least:#x}")]
     BarSize { bar: u8, size: u64, least: u64 },
+    #[error("the list of capabilities runs in a circle: it comes to {0:#x} again")]
+    Loop(u16),
+    #[error(
+        "the MSI-X {} lies at {:#x} to {:#x} of BAR {}, which has {:#x} bytes",
+        .0.part, .0.start, .0.end, .0.bar, .0.size
+    )]
+    MsixOutside(Outside),
     #[error("no MSI-X capability: the device can't interrupt")]
     NoMsix,
     #[error(
@@ -107,6 +166,12 @@ impl Symptom for FunctionSymptom {
     fn blame(&self) -> Blame {
         Blame::Device(match self {
             FunctionSymptom::BarSize { .. } => driver::BAR,
+            FunctionSymptom::Loop(_) => {
+                &["a capability's pointer to the next one is wrong in the endpoint's configuration"]
+            }
+            FunctionSymptom::MsixOutside(_) => &[
+                "the endpoint's MSI-X parameters (BIR, offset, table size) do not fit the BAR's size",
+            ],
             FunctionSymptom::NoMsix => {
                 &["the bitstream has no MSI-X capability, or it is not in the list of capabilities"]
             }

@@ -1,6 +1,7 @@
 //! Rung 2: the device says what it is.
 
 use hwpool_devices::bus::Transport;
+use hwpool_devices::pci;
 use hwpool_devices::reg::Register;
 
 use super::device;
@@ -9,7 +10,8 @@ use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
 
-/// Reads what identifies the device and the version of its specification; writes nothing.
+/// Reads what identifies the device, the version of its specification, and its capabilities, each of which must be legal;
+/// writes nothing.
 pub(super) fn identity<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
@@ -42,6 +44,9 @@ pub(super) fn identity<T: Transport>(
     if let Some(row) = about.maker {
         evidence.hex(device::name(row), read(row)?);
     }
+    let says = board.module()?.identify(&**transport)?.limits.vectors;
+    let vectors = pci::msix(&**transport)?.map_or(says, |msix| msix.vectors);
+    ensure!(vectors == says, IdentitySymptom::Vectors { vectors, says });
     Ok(())
 }
 
@@ -58,6 +63,8 @@ enum IdentitySymptom {
         found: u32,
         expected: u32,
     },
+    #[error("the MSI-X table has {vectors} vectors, and the device says {says}")]
+    Vectors { vectors: u16, says: u16 },
     #[error("specification {major}.{minor} is not known")]
     Version { major: u32, minor: u32 },
 }
@@ -68,6 +75,9 @@ impl Symptom for IdentitySymptom {
             IdentitySymptom::AllOnes { .. } => Blame::Gone,
             IdentitySymptom::Stranger { found, .. } => driver::stranger(*found),
             IdentitySymptom::Version { major, .. } => driver::version(*major),
+            IdentitySymptom::Vectors { .. } => Blame::Device(&[
+                "the endpoint's MSI-X table size is not set as the logic behind it was built",
+            ]),
         }
     }
 }

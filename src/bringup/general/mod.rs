@@ -1,7 +1,7 @@
 //! Rungs for devices of any kind, and what the rungs of a module's own are made of.
 
 pub(super) mod device;
-mod function;
+pub(super) mod function;
 mod histogram;
 mod identity;
 pub(super) mod interrupts;
