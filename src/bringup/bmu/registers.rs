@@ -14,7 +14,7 @@ use crate::bringup::{Evidence, Failure, driver};
 
 /// Checks each register of the table: its reset value, and that writes change what they may and nothing else.
 ///
-/// Starts and ends with a soft reset.
+/// Starts and ends with a soft reset; the last one must put back what was written to each.
 pub(super) fn access<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
@@ -23,12 +23,19 @@ pub(super) fn access<T: Transport>(
     let bar = transport.bar(regs::CONTROL_BAR)?;
     let device = Shape::read(&bar)?;
     soft_reset(transport, &bar, device.timeout)?;
-    let rows = regs::TABLE.iter();
-    let rows = rows.filter(|row| row.bar() == regs::CONTROL_BAR);
-    by_table(&bar, rows, &device, evidence)?;
+    let rows = || {
+        let rows = regs::TABLE.iter();
+        rows.filter(|row| row.bar() == regs::CONTROL_BAR)
+    };
+    by_table(&bar, rows(), &device, evidence)?;
     let pairs = device.twins();
     registers::twins(&bar, &pairs, &device)?;
+    registers::mark(&bar, rows(), &device)?;
+    for (set, _, bits) in device.enables() {
+        set.poke(&bar, 0, bits)?;
+    }
     soft_reset(transport, &bar, device.timeout)?;
+    registers::have_reset_values(&bar, rows(), &device)?;
     evidence.count("W1S/W1C pairs", pairs.len() as u64);
     Ok(())
 }
@@ -66,13 +73,19 @@ impl Shape {
         })
     }
 
-    /// Returns the registers whose ones set bits of others.
-    fn twins(&self) -> Vec<Twins> {
+    /// Returns the registers that enable error kinds and vectors, with those that disable them.
+    fn enables(&self) -> [Twins; 2] {
         let vectors = u64::from(u32::MAX >> (32 - self.vectors.clamp(1, 32)));
         let kinds = regs::error_set::KINDS.mask();
         let errors = (regs::ERR_ENABLE_SET.row(), regs::ERR_ENABLE_CLEAR.row());
         let irqs = (regs::IRQ_ENABLE_SET.row(), regs::IRQ_ENABLE_CLEAR.row());
-        let mut pairs = vec![(errors.0, errors.1, kinds), (irqs.0, irqs.1, vectors)];
+        [(errors.0, errors.1, kinds), (irqs.0, irqs.1, vectors)]
+    }
+
+    /// Returns the registers whose ones set bits of others.
+    fn twins(&self) -> Vec<Twins> {
+        let kinds = regs::error_set::KINDS.mask();
+        let mut pairs = self.enables().to_vec();
         if self.injection {
             pairs.push((regs::ERR_STATUS_SET.row(), regs::ERR_STATUS.row(), kinds));
             let whole = [

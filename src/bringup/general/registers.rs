@@ -85,6 +85,34 @@ pub(in crate::bringup) fn by_table(
     Ok(())
 }
 
+/// Leaves something else than its reset value in each read-write register of `rows`.
+pub(in crate::bringup) fn mark(
+    bar: &impl Bar,
+    rows: impl Iterator<Item = &'static Register>,
+    device: &impl Shape,
+) -> Result<(), Failure> {
+    for row in rows.filter(|row| row.access == Access::ReadWrite) {
+        for index in indices(device, row) {
+            row.poke(bar, index, 0xaaaa_aaaa_aaaa_aaaa & device.harmless(row))?;
+        }
+    }
+    Ok(())
+}
+
+/// Finds the reset value in each of `rows`.
+pub(in crate::bringup) fn have_reset_values(
+    bar: &impl Bar,
+    rows: impl Iterator<Item = &'static Register>,
+    device: &impl Shape,
+) -> Result<(), Failure> {
+    for row in rows {
+        for index in indices(device, row) {
+            has_reset_value(bar, row, index)?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns the first and the last index of a row that this device has.
 fn indices(device: &impl Shape, row: &Register) -> Vec<u16> {
     let count = device.count(row);

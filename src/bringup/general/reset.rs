@@ -41,7 +41,22 @@ pub(super) fn verified<T: Transport>(
             if let Some(row) = about.scratch {
                 row.poke(&transport.bar(row.bar())?, 0, MARK & row.bits)?;
             }
+            let before = about.reset_count.map(read).transpose()?;
             session.driver.reset(kind)?;
+            if let (Some(row), Some(before)) = (about.reset_count, before) {
+                let (register, after) = (device::name(row), read(row)?);
+                // It wraps to 0.
+                let is_one = after == before + 1 || after == 0;
+                ensure!(
+                    is_one,
+                    Miscounted {
+                        register,
+                        before,
+                        after,
+                        kind
+                    }
+                );
+            }
             if let Some(row) = about.scratch {
                 let (register, found) = (device::name(row), read(row)?);
                 let mark = Marked {
@@ -62,6 +77,25 @@ pub(super) fn verified<T: Transport>(
     evidence.count("soft resets", TIMES);
     board.session = Some(session);
     Ok(())
+}
+
+/// One reset was counted as more.
+#[derive(Debug, thiserror::Error)]
+#[error("{register} went from {before} to {after} over one reset ({kind:?})")]
+struct Miscounted {
+    register: &'static str,
+    before: u64,
+    after: u64,
+    kind: OpenReset,
+}
+
+impl Symptom for Miscounted {
+    fn blame(&self) -> Blame {
+        Blame::Device(&[
+            "the count goes on at each clock of the reset's pulse, or at each of its stages",
+            "something else resets the device as well",
+        ])
+    }
 }
 
 /// A mark survived a reset.
