@@ -9,6 +9,7 @@ use hwpool_devices::family::FreeList;
 use hwpool_devices::reg::{Field, Register};
 
 use super::device::{self, List};
+use super::states;
 use crate::bringup::general::device::{OBJECTS, stride};
 use crate::bringup::general::lists::{Counted, counts, gave};
 use crate::bringup::rung::Board;
@@ -18,12 +19,15 @@ use crate::bringup::{Evidence, Failure};
 /// What counts a list.
 const LEVEL: &Register = regs::POOL_AVAILABLE.row();
 
-/// Fills a list, sees one more refused, drains it, sees one more fail, and has bad frees refused one by one.
+/// Sees what a pool's configuration forbids refused. Fills a list, sees one more refused, drains it, sees one more fail, and
+/// has bad frees refused one by one.
 pub(super) fn capacity<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let bmu = &device::session(board)?.bmu;
+    let refused = states::pools(bmu)?;
+    evidence.count("refused in configuration", refused);
     device::needs_register_path(bmu)?;
     let objects = device::objects(bmu, OBJECTS);
     // A list with room for all but one; a device of one buffer has no other list.
@@ -41,6 +45,9 @@ pub(super) fn capacity<T: Transport>(
     evidence.count("capacity", capacity);
     evidence.count("taken until empty", taken);
     evidence.text("refused", refusals(bmu)?);
+    // The last list was not empty when its pool was disabled.
+    let again = device::small_list(bmu)?;
+    counts(LEVEL, again.available()?, 0, Counted::EnabledAgain)?;
     Ok(())
 }
 

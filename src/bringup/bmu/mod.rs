@@ -7,6 +7,8 @@ mod interrupts;
 mod portal;
 mod registers;
 mod scratch;
+mod service;
+mod states;
 mod thresholds;
 mod unmapped;
 

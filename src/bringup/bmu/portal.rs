@@ -1,10 +1,14 @@
 //! Rungs 9 and 10: portals, their rings and their DMA.
 
+use std::error::Error;
+
 use hwpool_devices::bmu::{ErrorBits, Layout, PortalConfig, regs};
 use hwpool_devices::bus::{DmaBuffer, Transport};
-use hwpool_devices::family::{FreeList, SetupError};
+use hwpool_devices::family::{Breach, FreeList, OpenReset, PathError, SetupError};
 
 use super::device::{self, List, RingMemory, Session, map, objects, open_list, slice, small_list};
+use super::{service, states};
+use crate::bringup::general::{device as general, lists};
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
@@ -16,10 +20,36 @@ pub(super) fn unique<T: Transport>(
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let session = &device::session(board)?;
-    let can = session.bmu.capabilities();
-    if can.portals == 0 {
+    if session.bmu.capabilities().portals == 0 {
         return Err(Failure::Skip("the device has no portals".into()));
     }
+    // A portal that seems to stand still may only say so.
+    laps(board, session, evidence).map_err(|failure| match is_late(&failure) {
+        true => service::wrong_line(session).unwrap_or(failure),
+        false => failure,
+    })
+}
+
+/// Tells whether a wait for a portal was given up.
+fn is_late(failure: &Failure) -> bool {
+    let Failure::Fail(symptom) = failure else {
+        return false;
+    };
+    let error: &dyn Error = &**symptom;
+    let breach = match error.downcast_ref() {
+        Some(PathError::Poisoned { breach, .. }) => breach,
+        _ => return false,
+    };
+    matches!(breach, Breach::TimedOut(_))
+}
+
+/// Sends every buffer of a pool through the rings, lap by lap.
+fn laps<T: Transport>(
+    board: &Board<'_, T>,
+    session: &Session<T>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let can = session.bmu.capabilities();
     let objects = objects(&session.bmu, board.options.buffers.clamp(64, 1 << 24));
     let mut list = open_list(&session.bmu, objects, objects)?;
     let memory = RingMemory::on_node(
@@ -91,8 +121,9 @@ fn exactly_once(taken: &[u32], objects: u32) -> Result<(), Failure> {
     }
 }
 
-/// Runs portals with rings of each size, across page borders, between guard areas that must stay as they are; and has
-/// a misaligned ring refused.
+/// Runs portals with rings of each size, across page borders, between guard areas that must stay as they are; has a misaligned
+/// ring and all else that is forbidden refused; sees each status line, stop, quiesce and halt; and resets the device under a
+/// portal that runs.
 pub(super) fn dma<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
@@ -110,6 +141,11 @@ pub(super) fn dma<T: Transport>(
         crossings += guarded(session, log2)?;
     }
     misaligned(session)?;
+    let halts = service::by_hand(session)?;
+    let refused = states::portals(&session.bmu)?;
+    for kind in [OpenReset::Best, OpenReset::Soft] {
+        lists::taken_over(board, general::best_way(board.session()?)?, 1, kind)?;
+    }
     evidence.text(
         "ring entries",
         format_args!("{} to {}", 1u32 << min, 1u32 << max),
@@ -117,6 +153,9 @@ pub(super) fn dma<T: Transport>(
     evidence.count("4 KiB borders crossed", crossings);
     evidence.text("guard areas", "intact");
     evidence.text("misaligned ring", "refused");
+    evidence.count("refused in configuration", refused);
+    evidence.count("ways to halt", halts);
+    evidence.text("status line, stop, quiesce", "as specified");
     Ok(())
 }
 

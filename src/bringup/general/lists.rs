@@ -3,27 +3,71 @@
 use std::collections::BTreeSet;
 
 use hwpool_devices::bus::Transport;
-use hwpool_devices::family::{FreeList, PathError};
+use hwpool_devices::family::{FreeList, OpenReset, PathError};
 use hwpool_devices::reg::Register;
 
 use super::device::{self, OBJECTS};
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Causes, Symptom, ensure};
 use crate::bringup::{Evidence, Failure, driver};
+use crate::device::Session;
 
-/// Finds every list empty right after a reset, by its count and by trying to take.
+/// Finds every list empty after a reset by whoever opened the device, and after each kind of reset of lists that are not empty.
 pub(super) fn stale<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let session = board.session()?;
-    let limits = &session.driver.identity().limits;
     let way = device::plain_way(session).or_else(|_| device::best_way(session))?;
+    look_for_stale(session, way, evidence)?;
+    let lists = session.driver.identity().limits.lists;
+    for kind in [OpenReset::Best, OpenReset::Soft] {
+        taken_over(board, way, lists, kind)?;
+        look_for_stale(session, way, &mut Evidence::default())?;
+    }
+    Ok(())
+}
+
+/// Resets the device under a former owner, whose lists are not empty and whose portals run. The session has it again after.
+pub(in crate::bringup) fn taken_over<T: Transport>(
+    board: &Board<'_, T>,
+    way: &str,
+    wanted: u16,
+    kind: OpenReset,
+) -> Result<(), Failure> {
+    /// As many as show that something is left.
+    const LEFT: u32 = 4;
+    let session = board.session()?;
+    let config = device::small_config(&session.driver.identity().limits);
+    let mut held = device::lists(session, &config, way, None, wanted)?;
+    let objects: Vec<u32> = (0..LEFT.min(config.objects)).collect();
+    for list in &mut held {
+        list.give(&objects)?;
+        list.flush()?;
+    }
+    let next = board.module()?.open(board.transport()?.clone(), kind)?;
+    drop(held);
+    drop(next);
+    session.driver.start()?;
+    Ok(())
+}
+
+/// Finds every list empty, by its count and by trying to take.
+fn look_for_stale<T: Transport>(
+    session: &Session<T>,
+    way: &str,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let limits = &session.driver.identity().limits;
     let config = device::small_config(limits);
     let mut lists = device::lists(session, &config, way, None, limits.lists)?;
     let mut stale = 0u64;
     for list in &mut lists {
-        stale += u64::from(list.available()?);
+        let left = list.available()?;
+        stale += u64::from(left);
+        if left > 0 {
+            continue; // what it hands out is what it counts
+        }
         let of = list.name();
         let took = list.take(&mut [0])?;
         ensure!(!took, ListSymptom::NotGiven { of });
@@ -96,6 +140,8 @@ pub(in crate::bringup) enum Counted {
     Full { capacity: u32 },
     #[error("after {what} was refused, not 1")]
     Refused { what: &'static str },
+    #[error("after the pool was disabled and enabled again")]
+    EnabledAgain,
     #[error("after all buffers were given back")]
     GivenBack,
 }
@@ -145,6 +191,7 @@ impl Counted {
                 "the device hands a buffer out and keeps it: the list's read pointer is not advanced",
                 "the count of buffers is not kept with the list",
             ],
+            Counted::EnabledAgain => &["disabling a pool does not empty its list"],
             Counted::AfterOneFree
             | Counted::Full { .. }
             | Counted::Refused { .. }
