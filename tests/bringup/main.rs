@@ -3,6 +3,7 @@
 mod fifo;
 mod grid;
 mod ladder;
+mod musts;
 mod program;
 mod reports;
 mod script;
