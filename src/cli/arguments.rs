@@ -49,10 +49,15 @@ impl JournalArg {
 /// Reasons that shall not count.
 #[derive(Debug, Args)]
 pub(super) struct Overrides {
-    /// Go on in spite of this reason, and of this one only: route, carrier, mount, holder, swap, open, vfs, group or
-    /// no-iommu; may be given several times.
-    #[arg(long = "override", value_name = "REASON")]
+    #[arg(long = "override", value_name = "REASON", help = overrides())]
     pub(super) reasons: Vec<Reason>,
+}
+
+fn overrides() -> String {
+    let known = Reason::ALL.map(Reason::word).join(", ");
+    format!(
+        "Go on in spite of this reason, and of this one only; may be given several times: {known}"
+    )
 }
 
 /// Reads `0000:01:00.0` or `vfio:0000:01:00.0`, whose options must make sense although they are not needed here.

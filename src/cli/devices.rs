@@ -69,6 +69,7 @@ fn function_json(function: &Function, usage: &Usage, names: &Names) -> Value {
             "physical": function.sriov.physical.map(|bdf| bdf.to_string()),
             "enabled": function.sriov.enabled, "total": function.sriov.total,
         },
+        "answers": !function.is_gone,
         "reset_methods": function.reset_methods,
         "nodes": function.vfio_nodes(),
         "module": function.module(),
@@ -120,6 +121,13 @@ fn function_text(function: &Function, usage: &Usage, names: &Names, output: Outp
         kind(function.class, names),
         link_text(function)
     ));
+    if function.is_gone {
+        let word = output.paint(Colour::Bad, "gone");
+        note(format!(
+            "{word}: nobody answers at its address; `hwpool doctor {}` says what to do",
+            function.bdf
+        ));
+    }
     for member in function.group.iter().flat_map(|group| &group.others) {
         let driver = member.driver.as_deref().unwrap_or("no driver");
         note(format!("in the group: {} on {driver}", member.bdf));

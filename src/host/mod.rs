@@ -19,7 +19,8 @@ mod usage;
 mod writer;
 
 pub use crate::machine::{
-    Bar, Function, Group, Hugepages, Link, Member, Names, Opener, Openers, Permissions, Sriov, Tree,
+    Bar, Function, Group, Hugepages, Link, Member, Names, Opener, Openers, Permissions, Region,
+    Sriov, Tree,
 };
 pub use usage::{Reason, Usage, Use};
 pub use writer::{Kernel, Writer};

@@ -7,8 +7,12 @@ use super::bdf::directory;
 use super::config::Config;
 use super::{Bdf, Tree};
 
+/// The widest link that there is.
+const MOST_LANES: u32 = 32;
 /// Base class of bridges.
 const BRIDGE: u32 = 0x06;
+/// Class and subclass of bridges between PCI buses, whose header differs.
+const PCI_BRIDGE: u32 = 0x0604;
 /// The kernel gave no address to the range (`IORESOURCE_UNSET`).
 const UNSET: u64 = 0x2000_0000;
 const IO_PORTS: u64 = 0x100;
@@ -46,6 +50,8 @@ pub struct Function {
     pub vfio_device: Option<String>,
     /// Ways in which the kernel can reset it, best first; `None` where the kernel does not tell.
     pub reset_methods: Option<Vec<String>>,
+    /// Nobody answers at its address: its registers, and what the kernel reads from them, are all ones.
+    pub is_gone: bool,
 }
 
 /// An IOMMU group.
@@ -58,6 +64,18 @@ pub struct Group {
     pub noiommu: bool,
     /// All other functions in it.
     pub others: Vec<Member>,
+    /// Ranges with a meaning of their own, as the kernel lists them.
+    pub reserved: Vec<Region>,
+}
+
+/// A range of addresses that a device behind an IOMMU does not have for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Region {
+    /// From where to where, as in `0x00000000fee00000 to 0x00000000feefffff`.
+    pub range: String,
+    /// What for, as in `msi`.
+    pub kind: String,
 }
 
 /// Another function of the same group.
@@ -125,18 +143,21 @@ impl Function {
     /// Reads one function; `None` where there is no such.
     pub fn read(tree: &Tree, bdf: Bdf) -> Option<Function> {
         let files = tree.function(bdf);
+        let is_gone = Config::read(tree, bdf).is_some_and(|config| config.is_gone());
+        let class = files.number("class")?;
         Some(Function {
             bdf,
             vendor: files.number("vendor")?,
             device: files.number("device")?,
-            class: files.number("class")?,
+            class,
             revision: files.number("revision").unwrap_or(0),
             driver: files.driver(),
             driver_override: files.driver_override(),
             group: files.group(),
             node: files.node(),
-            link: files.link(),
-            bars: files.bars(),
+            link: files.link().filter(|_| !is_gone),
+            bars: files.bars(class),
+            is_gone,
             sriov: files.sriov(),
             vfio_device: files.vfio_device(),
             reset_methods: files
@@ -188,22 +209,12 @@ impl Group {
         format!("{prefix}{}", self.number)
     }
 
-    /// Returns the ranges that the firmware wants mapped for the group as they are (`direct`: RMRR, IVMD), as the kernel
-    /// writes them. It gives such a group to no VFIO; ranges that may be given up (`direct-relaxable`) don't count.
-    pub(crate) fn direct_regions(&self, tree: &Tree) -> Vec<String> {
-        let regions = tree.text(&self.reserved_regions()).unwrap_or_default();
-        let direct = regions.lines().filter_map(|region| {
-            match region.split_whitespace().collect::<Vec<_>>()[..] {
-                [start, end, "direct"] => Some(format!("{start} to {end}")),
-                _ => None,
-            }
-        });
-        direct.collect()
-    }
-
-    /// Returns the file that lists its ranges with a meaning of their own.
-    pub(crate) fn reserved_regions(&self) -> String {
-        format!("/sys/kernel/iommu_groups/{}/reserved_regions", self.number)
+    /// Returns the ranges that the firmware wants mapped for the group as they are (RMRR, IVMD). The kernel gives such a
+    /// group to no VFIO; ranges that may be given up (`direct-relaxable`) don't count.
+    pub(crate) fn direct_regions(&self) -> impl Iterator<Item = &Region> {
+        self.reserved
+            .iter()
+            .filter(|region| region.kind == "direct")
     }
 
     /// Returns the members whose drivers keep VFIO from taking the group.
@@ -214,9 +225,12 @@ impl Group {
 }
 
 impl Link {
-    /// Tells whether it runs slower or narrower than the function could.
+    /// Tells whether it runs slower or narrower than the function could; speeds that the kernel has no name for are no
+    /// reason.
     pub fn is_reduced(&self) -> bool {
-        self.width < self.max_width || self.speed != self.max_speed
+        let is_known = |speed: &str| !speed.starts_with("Unknown");
+        let are_known = is_known(&self.speed) && is_known(&self.max_speed);
+        self.width < self.max_width || (are_known && self.speed != self.max_speed)
     }
 }
 
@@ -302,7 +316,22 @@ impl FunctionFiles<'_> {
             // A group that vfio made up because there is no IOMMU says so by its name.
             noiommu: self.text("iommu_group/name").as_deref() == Some("vfio-noiommu"),
             others: others.collect(),
+            reserved: self.reserved_regions(),
         })
+    }
+
+    /// Reads lines `FIRST LAST KIND`.
+    fn reserved_regions(&self) -> Vec<Region> {
+        let text = self.text("iommu_group/reserved_regions");
+        let text = text.unwrap_or_default();
+        let regions = text.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some(Region {
+                range: format!("{} to {}", words.next()?, words.next()?),
+                kind: words.next()?.to_string(),
+            })
+        });
+        regions.collect()
     }
 
     fn link(&self) -> Option<Link> {
@@ -312,8 +341,10 @@ impl FunctionFiles<'_> {
             width: self.number("current_link_width")?,
             max_width: self.number("max_link_width")?,
         };
-        // A function that the root complex integrates has no lanes; 255 is the kernel's word for not knowing.
-        (1..255).contains(&link.max_width).then_some(link)
+        // A function that the root complex integrates has no lanes, and the status of a virtual one reads zero (SR-IOV
+        // 3.5.4). A register of all ones has 63, and 255 is the kernel's word for not knowing.
+        let is_width = |lanes: u32| (1..=MOST_LANES).contains(&lanes);
+        (is_width(link.width) && is_width(link.max_width)).then_some(link)
     }
 
     fn sriov(&self) -> Sriov {
@@ -326,12 +357,17 @@ impl FunctionFiles<'_> {
     }
 
     /// Compares the kernel's ranges with the function's own registers.
-    fn bars(&self) -> Vec<Bar> {
+    fn bars(&self, class: u32) -> Vec<Bar> {
+        // A bridge between buses has two; where others have more, it has the numbers of its buses.
+        let count = match class >> 8 {
+            PCI_BRIDGE => 2,
+            _ => 6,
+        };
         let text = self.text("resource").unwrap_or_default();
         let registers = self.bar_registers();
         let mut bars = Vec::new();
         let mut upper_half = false;
-        for (index, line) in (0u8..6).zip(text.lines()) {
+        for (index, line) in (0u8..count).zip(text.lines()) {
             if std::mem::take(&mut upper_half) {
                 continue;
             }

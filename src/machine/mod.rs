@@ -7,8 +7,9 @@
 //! | `function.rs`, `config.rs` | a PCI function, by sysfs and by its configuration space |
 //! | `page.rs`, `hugepages.rs`, `memory.rs` | page sizes, hugepages by node and size, memory that can be had |
 //! | `pagemap.rs` | where the pages of this process lie |
-//! | `process.rs`, `limit.rs` | who this process is, what it may do, and how much of it |
+//! | `process.rs`, `limit.rs`, `cgroup.rs` | who this process is, what it may do, and how much of it |
 //! | `locks.rs` | who holds a lock |
+//! | `arguments.rs` | the kernel's command line |
 //! | `openers.rs` | who holds files of devices, open or mapped |
 //! | `mounts.rs`, `filesystems.rs` | what is mounted from a disk, alone or with others |
 //! | `routes.rs`, `namespaces.rs` | what hangs on a network interface, and where others may be |
@@ -24,7 +25,11 @@
     allow(dead_code, unused_imports)
 )]
 
+#[cfg(feature = "bringup")]
+mod arguments;
 mod bdf;
+#[cfg(feature = "bringup")]
+mod cgroup;
 mod config;
 #[cfg(feature = "bringup")]
 mod filesystems;
@@ -51,14 +56,18 @@ pub(crate) mod testing;
 mod tree;
 
 pub use bdf::{Bdf, NotAnAddress};
-pub use function::{Bar, Function, Group, Link, Member, Sriov};
+pub use function::{Bar, Function, Group, Link, Member, Region, Sriov};
 pub use hugepages::Hugepages;
 pub use names::Names;
 pub use openers::{Opener, Openers};
 pub use page::PageSize;
 pub use tree::{Permissions, Tree};
 
+#[cfg(feature = "bringup")]
+pub(crate) use arguments::{Arguments, has};
 pub(crate) use bdf::directory;
+#[cfg(feature = "bringup")]
+pub(crate) use cgroup::{Hierarchy, hierarchies};
 pub(crate) use config::{Acs, Config};
 #[cfg(feature = "bringup")]
 pub(crate) use filesystems::{Zfs, is_journal, shared as shared_filesystems, zfs};

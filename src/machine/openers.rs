@@ -1,5 +1,6 @@
 //! Processes that hold files through which devices are used: open, or mapped after they were closed.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
@@ -30,22 +31,35 @@ impl fmt::Display for Opener {
 
 /// Files of devices that processes hold, as far as this user may see: root sees all.
 ///
-/// Reading it walks all processes, so it is read once and asked for each function.
-#[derive(Debug, Default)]
-pub struct Openers(Vec<Opener>);
+/// To find them all processes are looked at: once, when it is asked for the first time.
+#[derive(Debug)]
+pub struct Openers {
+    tree: Tree,
+    found: OnceCell<Vec<Opener>>,
+}
 
 impl Openers {
-    /// Looks at the descriptors and mappings of all processes.
+    /// Names the machine whose processes are looked at.
     pub fn read(tree: &Tree) -> Openers {
-        let pids = tree.names("/proc").into_iter();
-        let pids = pids.filter_map(|name| name.parse().ok());
-        Openers(pids.flat_map(|pid| held(tree, pid)).collect())
+        Openers {
+            tree: tree.clone(),
+            found: OnceCell::new(),
+        }
+    }
+
+    /// Looks at the descriptors and mappings of all processes.
+    fn all(&self) -> &[Opener] {
+        self.found.get_or_init(|| {
+            let pids = self.tree.names("/proc").into_iter();
+            let pids = pids.filter_map(|name| name.parse().ok());
+            pids.flat_map(|pid| held(&self.tree, pid)).collect()
+        })
     }
 
     /// Returns those who hold one of `nodes`.
     pub fn of(&self, nodes: &[String]) -> Vec<&Opener> {
         let wanted = |opener: &&Opener| nodes.contains(&opener.node);
-        self.0.iter().filter(wanted).collect()
+        self.all().iter().filter(wanted).collect()
     }
 
     /// Returns those who hold a function: by one of `nodes`, by its files in sysfs and /proc/bus/pci, or by its memory
@@ -56,7 +70,7 @@ impl Openers {
                 || owner(&opener.node) == Some(function.bdf)
                 || (opener.node == "/dev/mem" && overlaps(function, opener.mapped))
         };
-        let mut found: Vec<_> = self.0.iter().filter(holds).collect();
+        let mut found: Vec<_> = self.all().iter().filter(holds).collect();
         found.dedup_by_key(|opener| (opener.pid, &opener.node));
         found
     }

@@ -1,5 +1,7 @@
 //! Who this process is, and what it may do.
 
+use std::ops::RangeInclusive;
+
 use procfs_core::FromRead;
 use procfs_core::process::Status;
 
@@ -7,6 +9,7 @@ use super::{Permissions, Tree};
 
 const CAP_DAC_OVERRIDE: u32 = 1;
 const CAP_IPC_LOCK: u32 = 14;
+const CAP_SYS_RAWIO: u32 = 17;
 /// The user as whom files of users outside of a user namespace are shown inside of it.
 const NOBODY: u32 = 65534;
 
@@ -17,6 +20,8 @@ pub(crate) struct Process {
     pub(crate) uid: u32,
     groups: Vec<u32>,
     capabilities: u64,
+    /// NUMA nodes whose memory it may have; `None` where the kernel does not tell.
+    pub(crate) nodes: Option<Vec<RangeInclusive<u32>>>,
     /// In a user namespace of its own, as in a container without root: capabilities hold inside of it only.
     is_confined: bool,
 }
@@ -24,19 +29,21 @@ pub(crate) struct Process {
 impl Process {
     /// Reads it; a process of which nothing is known is nobody, and may nothing.
     pub(crate) fn read(tree: &Tree) -> Process {
-        let status = tree.text("/proc/self/status").unwrap_or_default();
+        let text = tree.text("/proc/self/status").unwrap_or_default();
         let is_confined = is_confined(tree);
-        match Status::from_read(status.as_bytes()) {
+        match Status::from_read(text.as_bytes()) {
             Ok(status) => Process {
                 uid: status.euid,
                 groups: [status.groups, vec![status.egid]].concat(),
                 capabilities: status.capeff,
+                nodes: nodes(&text),
                 is_confined,
             },
             Err(_) => Process {
                 uid: u32::MAX,
                 groups: Vec::new(),
                 capabilities: 0,
+                nodes: None,
                 is_confined,
             },
         }
@@ -64,9 +71,25 @@ impl Process {
         self.has_ipc_lock() && !self.is_confined
     }
 
+    /// Tells whether it may drive functions without an IOMMU: the kernel asks for the capability in the first namespace.
+    pub(crate) fn may_raw_io(&self) -> bool {
+        self.has(CAP_SYS_RAWIO) && !self.is_confined
+    }
+
     fn has(&self, capability: u32) -> bool {
         self.capabilities >> capability & 1 != 0
     }
+}
+
+/// Reads the list of nodes, as in `0-1,4`.
+fn nodes(status: &str) -> Option<Vec<RangeInclusive<u32>>> {
+    let mut lines = status.lines();
+    let list = lines.find_map(|line| line.strip_prefix("Mems_allowed_list:"))?;
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    };
+    list.trim().split(',').map(range).collect()
 }
 
 /// The first namespace has all users.

@@ -92,6 +92,13 @@ impl Tree {
         names
     }
 
+    /// Returns the first two numbers of the kernel's version.
+    pub(crate) fn kernel(&self) -> Option<(u32, u32)> {
+        let release = self.text("/proc/sys/kernel/osrelease")?;
+        let mut numbers = release.split(['.', '-']).map(|part| part.parse().ok());
+        numbers.next().flatten().zip(numbers.next().flatten())
+    }
+
     /// Returns the numbers of the machine's NUMA nodes, in order.
     pub fn nodes(&self) -> Vec<u32> {
         let names = self.names("/sys/devices/system/node");

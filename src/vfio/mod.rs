@@ -355,6 +355,7 @@ mod tests {
                 number: 7,
                 noiommu: false,
                 others: vec![],
+                reserved: vec![],
             },
             cdev: Some("vfio3".into()),
             node: None,

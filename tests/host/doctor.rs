@@ -467,3 +467,272 @@ fn a_bar_of_less_than_a_kibibyte_is_told_in_bytes() {
     let told = ["BAR 0 256 bytes at 0xf0000000"];
     expect(&machine, "bars", Verdict::Ok, &told);
 }
+
+/// Files of a function, each with its text.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+/// Files that have a value for what is not known: it is no reason to do anything.
+#[test]
+fn a_file_that_can_not_tell_is_no_fact() {
+    let machine = ready();
+    let at = home(&bmu());
+    let unknown: [(Files<'_>, &str, Verdict); 6] = [
+        // The status of a virtual function's link reads zero, and 255 and a register of ones are no widths.
+        (
+            &[
+                ("current_link_width", "0"),
+                ("current_link_speed", "Unknown"),
+            ],
+            "link",
+            Verdict::Unknown,
+        ),
+        (
+            &[("current_link_width", "63"), ("max_link_width", "63")],
+            "link",
+            Verdict::Unknown,
+        ),
+        (
+            &[("current_link_width", "8"), ("max_link_width", "255")],
+            "link",
+            Verdict::Unknown,
+        ),
+        (
+            &[
+                ("max_link_width", "8"),
+                ("current_link_speed", "Unknown speed"),
+            ],
+            "link",
+            Verdict::Ok,
+        ),
+        (&[("power_state", "unknown")], "power", Verdict::Unknown),
+        (&[("resource", "")], "bars", Verdict::Unknown),
+    ];
+    for (files, id, verdict) in unknown {
+        for (file, text) in files {
+            machine.file(&format!("{at}/{file}"), format!("{text}\n"));
+        }
+        expect(&machine, id, verdict, &[]);
+    }
+    let unit = "/sys/class/iommu/dmar0/intel-iommu/cap";
+    for nothing in ["0", "ffffffffffffffff"] {
+        machine.file(unit, nothing);
+        let row = row(&machine, "iova");
+        assert!(!format!("{row:?}").contains("translates"), "{row:?}");
+    }
+}
+
+#[test]
+fn limits_of_every_version_of_control_groups_count() {
+    let machine = ready();
+    machine.file("/proc/self/cgroup", "9:memory:/box\n7:hugetlb:/box\n0::/\n");
+    machine.file(
+        "/sys/fs/cgroup/memory/box/memory.limit_in_bytes",
+        "1048576\n",
+    );
+    expect(
+        &machine,
+        "cgroup",
+        Verdict::Block,
+        &[
+            "/box: memory.limit_in_bytes 1048576",
+            "> /sys/fs/cgroup/memory/box/memory",
+        ],
+    );
+    machine.file(
+        "/sys/fs/cgroup/memory/box/memory.limit_in_bytes",
+        "9223372036854771712\n",
+    );
+    expect(
+        &machine,
+        "cgroup",
+        Verdict::Ok,
+        &["/box: memory.limit_in_bytes no limit"],
+    );
+    machine.file(
+        "/sys/fs/cgroup/hugetlb/box/hugetlb.2MB.limit_in_bytes",
+        "0\n",
+    );
+    expect(
+        &machine,
+        "cgroup",
+        Verdict::Warn,
+        &["hugetlb.2MB.limit_in_bytes 0"],
+    );
+    let machine = ready();
+    let status = machine.text("/proc/self/status");
+    machine.file(
+        "/proc/self/status",
+        format!("{status}Mems_allowed_list:\t1-3,5\n"),
+    );
+    expect(&machine, "cgroup", Verdict::Warn, &["node 0", "cpuset"]);
+    machine.file(
+        "/proc/self/status",
+        format!("{status}Mems_allowed_list:\t0-3\n"),
+    );
+    expect(&machine, "cgroup", Verdict::Ok, &[]);
+}
+
+#[test]
+fn errors_at_the_other_end_of_the_link_are_its_errors() {
+    let machine = ready();
+    let file = format!("/sys/bus/pci/devices/{PORT}/aer_dev_correctable");
+    machine.file(&file, "RxErr 0\nBadTLP 5\nTOTAL_ERR_COR 5\n");
+    expect(
+        &machine,
+        "aer",
+        Verdict::Warn,
+        &["the port above, 0000:00:1c.0: BadTLP 5"],
+    );
+}
+
+#[test]
+fn arguments_of_the_kernel_are_words_and_lists() {
+    let cause = |line: &str| {
+        let row = row(&without_iommu(&["DMAR"], line), "iommu");
+        row.cause.expect("a cause")
+    };
+    for off in [
+        "iommu=pt,off",
+        "amd_iommu=fullflush,off",
+        "intel-iommu=off",
+        "intel_iommu=on intel_iommu=sm_off,off",
+    ] {
+        assert!(cause(off).contains("switches the IOMMU off"), "{off}");
+    }
+    for on in ["intel_iommu=on,sm_on", "intel_iommu=off intel_iommu=on"] {
+        assert!(cause(on).contains("built without the driver"), "{on}");
+    }
+    for other in [
+        "xintel_iommu=off",
+        "iommu=offer",
+        "x=\"a intel_iommu=off\"",
+        "-- iommu=off",
+    ] {
+        assert!(cause(other).contains("wants to be told"), "{other}");
+    }
+}
+
+#[test]
+fn every_table_of_firmware_that_tells_of_an_iommu() {
+    for (table, name) in [
+        ("DMAR", "VT-d"),
+        ("IVRS", "AMD-Vi"),
+        ("IORT", "SMMU"),
+        ("VIOT", "virtio-iommu"),
+        ("RIMT", "RISC-V"),
+    ] {
+        let machine = without_iommu(&["APIC", table], "");
+        let words = [name, "the firmware offers"];
+        expect(&machine, "iommu", Verdict::Block, &words);
+    }
+}
+
+#[test]
+fn who_owns_a_node_without_an_iommu_is_all_the_same() {
+    let machine = ready();
+    machine.file("/sys/kernel/iommu_groups/7/name", "vfio-noiommu\n");
+    machine.node("/dev/vfio/noiommu-7", 0o666);
+    expect(&machine, "nodes", Verdict::Block, &["CAP_SYS_RAWIO"]);
+    assert!(!format!("{:?}", row(&machine, "nodes")).contains("--owner"));
+    machine.status(machine.alice(), 100, 1 << 17);
+    expect(&machine, "nodes", Verdict::Ok, &["/dev/vfio/noiommu-7"]);
+    machine.file("/proc/self/uid_map", "0 100000 65536\n");
+    expect(&machine, "nodes", Verdict::Block, &["CAP_SYS_RAWIO"]);
+}
+
+/// Which IOMMU it is, which controllers there are, and what the platform makes of that.
+#[test]
+fn whether_interrupts_are_kept_apart_the_platform_decides() {
+    let id = "interrupt-remapping";
+    let x86 = "  1: 0 IO-APIC 1-edge i8042\n 24: 0 PCI-MSIX-0000:00:03.0 0-edge virtio0\n";
+    let remapped = "  1: 0 IR-IO-APIC 1-edge i8042\n 24: 0 IR-PCI-MSIX-0000:00:03.0 0-edge x\n";
+    let its = " 11: 0 GICv3 27 Level arch_timer\n 47: 0 ITS-PCI-MSIX-0000:00:03.0 0 Edge x\n";
+    let v2m = " 11: 0 GICv2 27 Level arch_timer\n 47: 0 GICv2m-PCI-MSI-0000:00:03.0 0 Edge x\n";
+    let cases = [
+        ("dmar0", x86, Verdict::Block),
+        ("dmar0", remapped, Verdict::Ok),
+        ("ivhd0", x86, Verdict::Block),
+        ("0000:00:02.0", x86, Verdict::Block),
+        ("0000:00:02.0", its, Verdict::Ok),
+        ("0000:00:02.0", v2m, Verdict::Block),
+        ("smmu3.0x0000000009050000", its, Verdict::Ok),
+        ("smmu3.0x0000000009050000", v2m, Verdict::Block),
+        ("smmu3.0x0000000009050000", "", Verdict::Unknown),
+    ];
+    for (unit, interrupts, verdict) in cases {
+        let machine = ready();
+        std::fs::remove_dir_all(machine.path("/sys/class/iommu")).expect("units");
+        machine.file(&format!("/sys/class/iommu/{unit}/name"), "");
+        machine.file("/proc/interrupts", interrupts);
+        let consent = "echo Y > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
+        let words: &[&str] = match verdict {
+            Verdict::Block => &["EPERM", consent],
+            _ => &[],
+        };
+        expect(&machine, id, verdict, words);
+        if verdict == Verdict::Block {
+            // Whoever does so is not told to undo it.
+            let parameter = consent.split("> ").nth(1).expect("a file");
+            machine.file(parameter, "Y\n");
+            let row = row(&machine, id);
+            assert_eq!(row.verdict, Verdict::Warn, "{row:?}");
+            let undoes = |text: &String| text.starts_with("echo N");
+            assert!(!row.remedy.iter().any(undoes), "{row:?}");
+        }
+    }
+}
+
+/// A module that was loaded before takes no option any more.
+#[test]
+fn a_parameter_of_a_module_is_written_and_not_given_again() {
+    let machine = ready();
+    let limit = "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit";
+    machine.file(limit, "16\n");
+    expect(
+        &machine,
+        "dma-entries",
+        Verdict::Warn,
+        &["echo 64 > /sys/module"],
+    );
+    machine.file("/proc/interrupts", " 1: 0 IO-APIC 1-edge i8042\n");
+    std::fs::remove_dir_all(machine.path("/sys/module/vfio_iommu_type1")).expect("a module");
+    let words = ["modprobe vfio_iommu_type1 && echo Y > /sys/module/vfio_iommu_type1"];
+    expect(&machine, "interrupt-remapping", Verdict::Block, &words);
+}
+
+/// What is read from a function that is gone is all ones, and nothing follows from that but that it is gone.
+#[test]
+fn of_a_function_that_is_gone_nothing_else_is_said() {
+    let machine = ready();
+    let at = home(&bmu());
+    machine.file(&format!("{at}/config"), [0xff; 4096]);
+    for file in ["current_link_width", "max_link_width"] {
+        machine.file(&format!("{at}/{file}"), "63\n");
+    }
+    for file in ["current_link_speed", "max_link_speed"] {
+        machine.file(&format!("{at}/{file}"), "Unknown\n");
+    }
+    expect(&machine, "answers", Verdict::Block, &["lost power or link"]);
+    expect(&machine, "link", Verdict::Unknown, &["nobody answers"]);
+    expect(
+        &machine,
+        "nofile",
+        Verdict::Ok,
+        &["of which nothing can be read"],
+    );
+    let question = Question {
+        device: BMU.parse().ok(),
+        pin: 64 << 20,
+    };
+    let rows = examine(&machine.tree(), question).expect("the board");
+    let mut others = rows.iter().filter(|row| row.id != "answers");
+    assert!(
+        others.all(|row| matches!(row.verdict, Verdict::Ok | Verdict::Unknown)),
+        "{rows:#?}"
+    );
+    let text = super::cli::hwpool(&machine, &["devices"]).out;
+    assert!(
+        text.contains("gone: nobody answers") && !text.contains("x63"),
+        "{text}"
+    );
+}

@@ -4,6 +4,7 @@
 mod binding;
 mod cli;
 mod doctor;
+mod findings;
 mod golden;
 mod kernel;
 mod machine;

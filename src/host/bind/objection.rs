@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::state::Step;
-use crate::host::usage::{Reason, Usage, Use};
+use crate::host::doctor::{in_the_way, objections};
+use crate::host::usage::{Reason, Use};
 use crate::machine::{Bdf, Function, Openers, Tree};
 
 /// A reason against a plan.
@@ -25,48 +26,38 @@ impl fmt::Display for Objection {
     }
 }
 
-/// Returns the uses of all functions that the steps take from their drivers, or from whoever uses them without one.
+/// Returns what doctor's checks have against taking the functions that the steps take from their drivers, or from whoever
+/// uses them without one. What hinders VFIO's users speaks against any step.
 pub(super) fn against_taking(
     tree: &Tree,
     functions: &[Function],
     steps: &[Step],
 ) -> Vec<Objection> {
+    if steps.is_empty() {
+        return Vec::new();
+    }
     let taken: Vec<_> = steps.iter().filter_map(Step::takes).collect();
     let openers = Openers::read(tree);
-    let concerned = functions.iter().filter(|f| taken.contains(&f.bdf));
-    let objections = concerned.flat_map(|function| {
-        let uses = Usage::of(tree, function, &openers).uses.into_iter();
-        uses.map(|Use { reason, what }| Objection {
-            bdf: function.bdf,
-            reason,
-            what,
-        })
+    let objections = functions.iter().flat_map(|function| {
+        let is_taken = taken.contains(&function.bdf);
+        let found = objections(tree, function, functions, &openers).into_iter();
+        found
+            .filter(move |one| is_taken || one.reason.is_of_driving())
+            .filter(|one| !one.reason.is_of_group())
+            .map(|one| Objection::of(function.bdf, one))
     });
     objections.collect()
 }
 
 /// Returns what keeps the group of a function from being used by VFIO when `functions` are bound to it.
 pub(super) fn against_group(device: &Function, functions: &[Function]) -> Vec<Objection> {
-    let bdf = device.bdf;
-    let Some(group) = &device.group else {
-        return vec![Objection {
-            bdf,
-            reason: Reason::NoIommu,
-            what: "it is in no IOMMU group, so that VFIO takes it without an IOMMU or not at all; `hwpool doctor` says why".into(),
-        }];
-    };
-    let strangers = group.strangers().into_iter();
-    strangers
-        .filter(|member| functions.iter().all(|f| f.bdf != member.bdf))
-        .map(|member| Objection {
-            bdf,
-            reason: Reason::Group,
-            what: format!(
-                "{} of its group {} is on {}, so that the group is not viable; --whole-group binds it, too",
-                member.bdf,
-                group.number,
-                member.driver.as_deref().unwrap_or_default()
-            ),
-        })
-        .collect()
+    let found = in_the_way(device, functions).into_iter();
+    found.map(|one| Objection::of(device.bdf, one)).collect()
+}
+
+impl Objection {
+    fn of(bdf: Bdf, one: Use) -> Objection {
+        let Use { reason, what } = one;
+        Objection { bdf, reason, what }
+    }
 }

@@ -104,7 +104,7 @@ impl Plan {
             is_whole = against.is_empty();
             objections.extend(against);
         } else {
-            objections.retain(|objection| objection.reason != Reason::Reserved);
+            objections.retain(|objection| !objection.reason.is_of_driving());
         }
         let notes = notes(tree, &records, &device, &before, is_whole);
         let own = records.iter().find(|record| record.device == device.bdf);

@@ -1,9 +1,13 @@
 //! Checks of the function's place on the bus.
 
-use super::row::{Row, Verdict};
+use super::row::{Row, Stand, Verdict};
 use super::view::View;
 use crate::host::hugepages::size_text;
-use crate::machine::{Acs, Bdf, Config, Function, directory};
+use crate::host::usage::Reason;
+use crate::machine::{Bdf, Config, Function, directory};
+
+/// Counts since boot are no state of now.
+const COUNTED: Stand = Stand::Not("they were counted since boot, and may be over");
 
 /// A function that is gone reads all ones, also where its ids should be.
 pub(super) fn answers(view: &View<'_>, function: &Function) -> Row {
@@ -24,7 +28,7 @@ pub(super) fn answers(view: &View<'_>, function: &Function) -> Row {
     let power = view.tree.text(&format!("{at}/power_state"));
     let cause = match (ids.0, power.as_deref()) {
         (u16::MAX, Some("D3cold")) => {
-            return Row::block("answers")
+            return Row::block("answers", Stand::Against(Reason::Answers))
                 .evidence(evidence)
                 .evidence(known)
                 .cause("nobody answers: its power is off (D3cold), and the kernel has not woken it")
@@ -33,7 +37,7 @@ pub(super) fn answers(view: &View<'_>, function: &Function) -> Row {
         (u16::MAX, _) => "nobody answers: the board has lost power or link, or is being programmed",
         _ => "the board was programmed with another design after the kernel had looked at it",
     };
-    Row::block("answers")
+    Row::block("answers", Stand::Against(Reason::Answers))
         .evidence(evidence)
         .evidence(known)
         .cause(cause)
@@ -41,84 +45,12 @@ pub(super) fn answers(view: &View<'_>, function: &Function) -> Row {
         .remedy("echo 1 > /sys/bus/pci/rescan, once the board is programmed and its link is up")
 }
 
-/// Without access control on the way up, functions can reach each other behind the IOMMU's back, so that the kernel
-/// puts them into one group.
-pub(super) fn acs(view: &View<'_>, function: &Function) -> Row {
-    let above = view.tree.functions_above(&directory(function.bdf));
-    let bridges: Vec<Bdf> = above
-        .into_iter()
-        .filter(|bdf| *bdf != function.bdf)
-        .collect();
-    let states = bridges.iter().map(|bridge| {
-        let config = Config::whole(view.tree, *bridge);
-        (bridge, config.map(|config| config.acs()))
-    });
-    let states: Vec<_> = states.collect();
-    let row = states.iter().fold(Row::ok("acs"), |row, (bridge, acs)| {
-        row.evidence(format!("bridge {bridge}: {}", acs_text(*acs)))
-    });
-    let others = function.group.iter().flat_map(|group| &group.others);
-    let others: Vec<Bdf> = others
-        .map(|member| member.bdf)
-        .filter(|bdf| !bridges.contains(bdf))
-        .collect();
-    if others.is_empty() {
-        return row;
-    }
-    let row = Row {
-        verdict: Verdict::Warn,
-        ..row
-    };
-    not_apart(row, function, &others, &states)
-}
-
-/// Says why functions are in one group, and how one of them gets a group of its own.
-fn not_apart(
-    row: Row,
-    function: &Function,
-    others: &[Bdf],
-    bridges: &[(&Bdf, Option<Acs>)],
-) -> Row {
-    let whole = format!(
-        "bind the whole group: hwpool bind {} --whole-group --dry-run",
-        function.bdf
-    );
-    if others.iter().all(|bdf| bdf.shares_device(function.bdf)) {
-        return row
-            .cause(
-                "the other members are functions of the same board, which does not keep them apart",
-            )
-            .remedy(whole);
-    }
-    let is_missing =
-        |acs: &Option<Acs>| matches!(acs, Some(Acs::Off(_) | Acs::Absent | Acs::Shared));
-    let missing = bridges.iter().filter(|(_, acs)| is_missing(acs));
-    let missing: Vec<_> = missing.map(|(bdf, _)| format!("bridge {bdf}")).collect();
-    let culprits = match missing.is_empty() {
-        true => "something on the way up".into(),
-        false => missing.join(", "),
-    };
-    row.cause(format!(
-        "{culprits} does not keep the functions below it apart"
-    ))
-    .remedy("another slot, below a root port of its own")
-    .remedy(whole)
-}
-
-fn acs_text(acs: Option<Acs>) -> String {
-    match acs {
-        None => "ACS can't be read by this user".into(),
-        Some(Acs::On) => "ACS on".into(),
-        Some(Acs::NotNeeded) => "upstream port of a switch, which needs no ACS".into(),
-        Some(Acs::Off(bits)) => format!("ACS controls {bits:#x} are off"),
-        Some(Acs::Absent) => "ACS absent".into(),
-        Some(Acs::Shared) => "to conventional PCI, which has no ACS".into(),
-    }
-}
-
 pub(super) fn link(_: &View<'_>, function: &Function) -> Row {
     let Some(link) = &function.link else {
-        return Row::unknown("link").evidence("no link of its own");
+        return Row::unknown("link").evidence(match function.is_gone {
+            true => "nobody answers, so that its state is not known",
+            false => "no link of its own, or the kernel does not tell its width",
+        });
     };
     let evidence = format!(
         "x{} at {}, able to do x{} at {}",
@@ -127,7 +59,7 @@ pub(super) fn link(_: &View<'_>, function: &Function) -> Row {
     if !link.is_reduced() {
         return Row::ok("link").evidence(evidence);
     }
-    Row::warn("link")
+    Row::warn("link", Stand::Not("it is slower, and does all"))
         .evidence(evidence)
         .cause("the slot has fewer lanes or is slower, the board sits badly, or lanes are broken or not constrained in the design")
         .remedy("reseat the board, try another slot, compare LnkCap of the port above (lspci -vv)")
@@ -143,12 +75,11 @@ pub(super) fn requests(view: &View<'_>, function: &Function) -> Row {
         "payload {} of {} bytes, read requests {} bytes",
         requests.max_payload, requests.max_payload_supported, requests.max_read
     );
-    let above = view.tree.functions_above(&directory(function.bdf));
-    let port = above.into_iter().rev().find(|bdf| *bdf != function.bdf);
-    let port = port.and_then(|bdf| Some((bdf, of(bdf)?)));
+    let port = port_above(view, function.bdf).and_then(|bdf| Some((bdf, of(bdf)?)));
     let row = Row::ok("requests").evidence(evidence);
     match port {
-        Some((bdf, port)) if port.max_payload < requests.max_payload => Row { verdict: Verdict::Warn, ..row }
+        Some((bdf, port)) if port.max_payload < requests.max_payload => row
+            .but(Verdict::Warn, Stand::Against(Reason::Requests))
             .evidence(format!("the port above, {bdf}, takes {} bytes", port.max_payload))
             .cause("writes of the device that are longer than the port takes are errors (malformed TLP, which is fatal)")
             .remedy("pci=pcie_bus_safe on the kernel's command line, and boot again"),
@@ -156,9 +87,12 @@ pub(super) fn requests(view: &View<'_>, function: &Function) -> Row {
     }
 }
 
-pub(super) fn bars(_: &View<'_>, function: &Function) -> Row {
+pub(super) fn bars(view: &View<'_>, function: &Function) -> Row {
+    if function.is_bridge() {
+        return Row::unknown("bars").evidence("a bridge, which the kernel drives");
+    }
     if function.bars.is_empty() {
-        return Row::unknown("bars").evidence("the function has no BAR");
+        return without_bars(view, function);
     }
     let mut row = Row::ok("bars");
     let mut bad = false;
@@ -176,35 +110,75 @@ pub(super) fn bars(_: &View<'_>, function: &Function) -> Row {
     if !bad {
         return row;
     }
-    row.verdict = Verdict::Block;
-    row.cause("the board was programmed again after the kernel had looked at it, or the bridge above has no room")
+    row.but(Verdict::Block, Stand::Against(Reason::Bars))
+        .cause("the board was programmed again after the kernel had looked at it, or the bridge above has no room")
         .remedy(format!("unbind it, echo 1 > {}/remove, best of the port above it", directory(function.bdf)))
         .remedy("echo 1 > /sys/bus/pci/rescan; where there is no room: pci=realloc on the kernel's command line")
 }
 
-pub(super) fn aer(view: &View<'_>, function: &Function) -> Row {
-    let kinds = ["correctable", "nonfatal", "fatal"];
-    let files = kinds.map(|kind| format!("{}/aer_dev_{kind}", directory(function.bdf)));
-    let texts: Vec<_> = files
-        .iter()
-        .filter_map(|file| view.tree.text(file))
-        .collect();
-    if texts.is_empty() {
-        return Row::unknown("aer").evidence("the kernel counts no errors of this function");
+fn without_bars(view: &View<'_>, function: &Function) -> Row {
+    let at = directory(function.bdf);
+    if view
+        .tree
+        .text(&format!("{at}/resource"))
+        .is_none_or(|text| text.is_empty())
+    {
+        return Row::unknown("bars").evidence(format!("{at}/resource can't be read"));
     }
-    let counted: Vec<_> = texts
-        .iter()
-        .flat_map(|text| text.lines())
-        .filter(|line| is_counted(line))
-        .collect();
-    if counted.is_empty() {
+    Row::block("bars", Stand::Against(Reason::Bars))
+        .evidence("the function has no BAR")
+        .cause("there is no register to drive it by: its design has none, or the board was not programmed when the kernel looked at it")
+        .remedy(format!("unbind it, program the board, echo 1 > {at}/remove"))
+        .remedy("echo 1 > /sys/bus/pci/rescan")
+}
+
+/// Errors of a link are counted at both of its ends, and those of a virtual function by its physical one.
+pub(super) fn aer(view: &View<'_>, function: &Function) -> Row {
+    let physical = function.sriov.physical;
+    let ends = [Some(function.bdf), physical, port_above(view, function.bdf)];
+    let counts = ends
+        .into_iter()
+        .flatten()
+        .map(|bdf| (bdf, counted(view, bdf)));
+    let counts: Vec<_> = counts.collect();
+    if counts.iter().all(|(_, counted)| counted.is_none()) {
+        return Row::unknown("aer").evidence("the kernel counts no errors of this function's link");
+    }
+    let errors = counts.into_iter().flat_map(|(bdf, counted)| {
+        let lines = counted.unwrap_or_default().into_iter();
+        lines.map(move |line| match bdf == function.bdf {
+            true => line,
+            false if Some(bdf) == physical => format!("its physical function {bdf}: {line}"),
+            false => format!("the port above, {bdf}: {line}"),
+        })
+    });
+    let errors: Vec<_> = errors.collect();
+    if errors.is_empty() {
         return Row::ok("aer").evidence("no error since boot");
     }
-    counted
-        .iter()
-        .fold(Row::warn("aer"), |row, line| row.evidence(*line))
+    errors
+        .into_iter()
+        .fold(Row::warn("aer", COUNTED), Row::evidence)
         .cause("errors on the link since boot: a bad contact, a clock, or a design that answers wrongly")
         .remedy("look whether the counts grow while the board works; reseat it, then look at its clock and power")
+}
+
+/// Returns the lines of what a function has counted; `None` where the kernel counts nothing of it.
+fn counted(view: &View<'_>, bdf: Bdf) -> Option<Vec<String>> {
+    let files = view.tree.function(bdf);
+    let kinds = ["correctable", "nonfatal", "fatal"].into_iter();
+    let texts: Vec<_> = kinds
+        .filter_map(|kind| files.text(&format!("aer_dev_{kind}")))
+        .collect();
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let counted = lines.filter(|line| is_counted(line)).map(str::to_string);
+    (!texts.is_empty()).then(|| counted.collect())
+}
+
+/// Returns the port at the other end of a function's link.
+fn port_above(view: &View<'_>, bdf: Bdf) -> Option<Bdf> {
+    let above = view.tree.functions_above(&directory(bdf)).into_iter();
+    above.rev().find(|above| *above != bdf)
 }
 
 /// Tells whether a line `KIND COUNT` counts something; totals repeat the others.

@@ -1,11 +1,12 @@
 //! Checks of the function itself: who has it, and whether it can be taken.
 
-use super::row::{Row, Verdict};
+use super::command;
+use super::row::{Row, Stand, Verdict};
 use super::view::View;
-use crate::host::usage::{Reason, Usage, Use};
-use crate::machine::{Bdf, Config, Function, Group, Member, directory, is_vfio};
+use crate::host::usage::{Reason, Use};
+use crate::machine::{Bdf, Config, Function, Region, directory, is_vfio};
 
-pub(super) fn driver(_: &View<'_>, function: &Function) -> Row {
+pub(super) fn driver(view: &View<'_>, function: &Function) -> Row {
     let bdf = function.bdf;
     let named = function.driver_override.as_deref();
     let evidence = format!(
@@ -16,82 +17,16 @@ pub(super) fn driver(_: &View<'_>, function: &Function) -> Row {
     if function.is_on_vfio() {
         return Row::ok("driver").evidence(evidence);
     }
-    Row::block("driver")
+    let row = Row::block("driver", Stand::Not("to bind it is the remedy"))
         .evidence(evidence)
-        .cause("only functions on vfio-pci can be opened")
-        .remedy(format!(
-            "hwpool bind {bdf} --dry-run, then without --dry-run"
-        ))
-}
-
-pub(super) fn group(view: &View<'_>, function: &Function) -> Row {
-    let Some(group) = &function.group else {
-        return Row::block("group")
-            .evidence("in no IOMMU group")
-            .cause("there is no IOMMU in front of the function")
-            .remedy("see the row `iommu`");
-    };
-    if group.noiommu {
-        return Row::warn("group")
-            .evidence(format!("group {} of VFIO without an IOMMU", group.number))
-            .cause("the device reaches all memory of this machine")
-            .remedy("open it with ?noiommu=1 if that is what you want, or switch the IOMMU on");
-    }
-    let evidence = members(view, group);
-    let strangers = group.strangers();
-    if strangers.is_empty() {
-        return Row::ok("group").evidence(evidence);
-    }
-    let remedies = strangers.iter().map(|one| moved(view, function, one));
-    let row = remedies.fold(Row::block("group").evidence(evidence), Row::remedy);
-    let names = strangers.iter().map(|stranger| {
-        let driver = stranger.driver.as_deref().unwrap_or_default();
-        format!("{} on {driver}", stranger.bdf)
-    });
-    let names: Vec<_> = names.collect();
-    row.cause(format!(
-        "the group is not viable: {} may do DMA in it",
-        names.join(", ")
-    ))
-    .remedy("or another slot, whose bridge separates it: see the row `acs`")
-}
-
-/// Tells who is in a group.
-fn members(view: &View<'_>, group: &Group) -> String {
-    let members = group.others.iter().map(|member| {
-        let driver = member.driver.as_deref().unwrap_or("no driver");
-        format!("{} ({driver})", member.bdf)
-    });
-    let members: Vec<_> = members.collect();
-    let text = match members.is_empty() {
-        true => format!("group {}, alone", group.number),
-        false => format!("group {} with {}", group.number, members.join(", ")),
-    };
-    let kind = format!("/sys/kernel/iommu_groups/{}/type", group.number);
-    match view.tree.text(&kind).as_deref() {
-        // What `iommu=pt` leads to. VFIO gives the group a domain of its own all the same.
-        Some("identity") => format!(
-            "{text}; passed through while a driver of the kernel has it, translated on VFIO"
-        ),
-        _ => text,
-    }
-}
-
-/// Tells how another function of the group is got out of the way.
-fn moved(view: &View<'_>, function: &Function, stranger: &Member) -> String {
-    let bdf = stranger.bdf;
-    let sibling = Function::read(view.tree, bdf);
-    if sibling.as_ref().is_some_and(Function::is_bridge) {
-        return format!(
-            "hwpool bind {} --whole-group --dry-run: takes the bridge {bdf} from its driver, too",
-            function.bdf
-        );
-    }
-    let uses = sibling.map(|sibling| Usage::of(view.tree, &sibling, &view.openers).uses);
-    match uses.unwrap_or_default().first() {
-        Some(one) => format!("{bdf} is in use: {}; move that elsewhere first", one.what),
-        None => format!("hwpool bind {bdf} --driver pci-stub (it is idle)"),
-    }
+        .cause("only functions on vfio-pci can be opened");
+    let functions = std::slice::from_ref(function);
+    row.remedy(
+        match command::bind(view, functions, "vfio-pci", " --dry-run") {
+            Ok(command) => format!("{command}, then without --dry-run"),
+            Err(what) => format!("bind {bdf} once this is mended: {what}"),
+        },
+    )
 }
 
 pub(super) fn in_use(view: &View<'_>, function: &Function) -> Row {
@@ -117,9 +52,12 @@ pub(super) fn in_use(view: &View<'_>, function: &Function) -> Row {
         return Row::ok("in-use").evidence(made);
     }
     // Whether an interface that can't be seen is used is not known.
+    let stand = Stand::Uses(uses.iter().map(|one| (*one).clone()).collect());
     let row = match uses.iter().all(|one| one.reason == Reason::Namespace) {
-        true => Row::warn("in-use").cause("its use in another network namespace can't be seen"),
-        false => Row::block("in-use")
+        true => {
+            Row::warn("in-use", stand).cause("its use in another network namespace can't be seen")
+        }
+        false => Row::block("in-use", stand)
             .cause("what uses the function would break if its driver were taken away"),
     };
     let row = uses.iter().fold(row, |row, one| {
@@ -147,9 +85,15 @@ fn remedy(reason: Reason, function: &Function) -> String {
         Reason::Mount => "umount the file systems named",
         Reason::Holder => "take it out of the volume, array, bond or bridge named",
         Reason::Swap => "swapoff the device named",
-        Reason::Open | Reason::Reserved | Reason::Group | Reason::NoIommu => {
-            "see the rows `holder`, `iova`, `group` and `iommu`"
-        }
+        Reason::Open
+        | Reason::Reserved
+        | Reason::Answers
+        | Reason::Bars
+        | Reason::Power
+        | Reason::Requests
+        | Reason::Token
+        | Reason::Group
+        | Reason::NoIommu => "see the row of that name",
     };
     text.into()
 }
@@ -161,9 +105,10 @@ pub(super) fn holder(view: &View<'_>, function: &Function) -> Row {
         return Row::ok("holder")
             .evidence("no process that this user can see has a node of it open");
     }
+    let stand = Stand::Uses(holders.iter().map(|one| (*one).clone()).collect());
     holders
         .iter()
-        .fold(Row::block("holder"), |row, one| row.evidence(one.what.clone()))
+        .fold(Row::block("holder", stand), |row, one| row.evidence(one.what.clone()))
         .cause("a function has one user at a time: opening it fails with EBUSY, and unbinding waits for that process")
         .remedy(format!("end that process, or use another function than {}", function.bdf))
 }
@@ -173,41 +118,41 @@ pub(super) fn iova(view: &View<'_>, function: &Function) -> Row {
     let Some(group) = &function.group else {
         return Row::unknown("iova").evidence("no IOMMU group");
     };
-    let at = group.reserved_regions();
-    let regions = view.tree.text(&at).unwrap_or_default();
-    let mut row = Row::ok("iova");
-    for unit in view.tree.names("/sys/class/iommu") {
-        // VT-d specification 11.4.2: bits 21 to 16 are the greatest address width less one.
-        let capability = view
-            .tree
-            .text(&format!("/sys/class/iommu/{unit}/intel-iommu/cap"));
-        let capability = capability.and_then(|text| u64::from_str_radix(&text, 16).ok());
-        if let Some(capability) = capability {
-            row = row.evidence(format!(
-                "{unit} translates {} bits",
-                (capability >> 16 & 0x3f) + 1
-            ));
-        }
+    let units = view.tree.names("/sys/class/iommu").into_iter();
+    let mut row = units
+        .filter_map(|unit| {
+            let bits = address_bits(view, &unit)?;
+            Some(format!("{unit} translates {bits} bits"))
+        })
+        .fold(Row::ok("iova"), Row::evidence);
+    for Region { range, kind, .. } in &group.reserved {
+        row = row.evidence(format!("reserved {range} ({kind})"));
     }
-    for region in regions.lines() {
-        let words: Vec<_> = region.split_whitespace().collect();
-        if let [start, end, kind] = words[..] {
-            row = row.evidence(format!("reserved {start} to {end} ({kind})"));
-        }
-    }
-    if !group.direct_regions(view.tree).is_empty() {
-        row.verdict = Verdict::Block;
-        return row
+    let uses = view.usage.iter().flat_map(|usage| &usage.uses);
+    let direct = uses.filter(|one| one.reason == Reason::Reserved);
+    let direct: Vec<_> = direct.cloned().collect();
+    if !direct.is_empty() {
+        return row.but(Verdict::Block, Stand::Uses(direct))
             .cause("the firmware wants memory of its own mapped for this function (RMRR, IVMD): the kernel gives it to no VFIO")
             .remedy("switch off what the firmware does with the device (USB legacy support, iLO or iDRAC sharing), or use another slot")
             .remedy("dmesg | grep -i -e rmrr -e '1:1'");
     }
     if row.evidence.is_empty() {
-        return Row::unknown("iova").evidence(format!(
-            "{at} can't be read; the ranges are asked for at open"
-        ));
+        return Row::unknown("iova").evidence(
+            "the group's reserved_regions can't be read; the ranges are asked for at open",
+        );
     }
     row
+}
+
+/// Reads the capabilities of a VT-d unit, whose bits 21 to 16 are the greatest address width less one (VT-d 11.4.2).
+/// Zeros and ones tell nothing.
+fn address_bits(view: &View<'_>, unit: &str) -> Option<u64> {
+    let text = view
+        .tree
+        .text(&format!("/sys/class/iommu/{unit}/intel-iommu/cap"))?;
+    let capability = u64::from_str_radix(&text, 16).ok()?;
+    (!matches!(capability, 0 | u64::MAX)).then_some((capability >> 16 & 0x3f) + 1)
 }
 
 pub(super) fn reset(view: &View<'_>, function: &Function) -> Row {
@@ -226,7 +171,8 @@ pub(super) fn reset(view: &View<'_>, function: &Function) -> Row {
     if first.is_some_and(|method| own.contains(&method)) {
         return Row::ok("reset").evidence(evidence);
     }
-    let row = Row::warn("reset").evidence(evidence);
+    let stand = Stand::Not("hwpool resets it by its registers, and verifies that");
+    let row = Row::warn("reset", stand).evidence(evidence);
     match first {
         None => row
             .cause("the kernel has no way to reset the function: what it held stays in it when a driver is killed")
@@ -234,7 +180,7 @@ pub(super) fn reset(view: &View<'_>, function: &Function) -> Row {
         Some(_) => {
             let others = others_on_bus(view, function);
             if others.is_empty() {
-                return Row { verdict: Verdict::Ok, ..row }.evidence("alone on its bus");
+                return row.but(Verdict::Ok, Stand::Nothing).evidence("alone on its bus");
             }
             row.evidence(format!("on the same bus: {}", others.join(", ")))
                 .cause("without FLR the kernel resets the whole bus, with all functions on it; VFIO does so only where it has all of them")
@@ -262,7 +208,7 @@ pub(super) fn power(view: &View<'_>, function: &Function) -> Row {
     };
     let status = read("power/runtime_status").unwrap_or("unknown".into());
     let evidence = format!("{state}, runtime {status}");
-    let row = Row::warn("power").evidence(evidence.clone());
+    let row = Row::warn("power", Stand::Against(Reason::Power)).evidence(evidence.clone());
     match state.as_str() {
         "D3cold" if status == "suspended" => {
             Row::ok("power").evidence(format!("{evidence}: it sleeps, and is woken when it is opened"))
@@ -274,6 +220,7 @@ pub(super) fn power(view: &View<'_>, function: &Function) -> Row {
         "error" => row
             .cause("the kernel could not bring it to the power state that it wanted")
             .remedy(format!("echo on > {at}/power/control, and dmesg says more")),
+        "unknown" => Row::unknown("power").evidence(evidence),
         _ => Row::ok("power").evidence(evidence),
     }
 }
@@ -290,25 +237,26 @@ pub(super) fn sriov(view: &View<'_>, function: &Function) -> Row {
         if !driver.is_some_and(is_vfio) {
             return Row::ok("sriov").evidence(format!("{evidence}: opened without a token"));
         }
-        return Row::warn("sriov")
+        return Row::warn("sriov", Stand::Against(Reason::Token))
             .evidence(evidence)
             .cause("its physical function is on VFIO, too: opening it without the token fails with EACCES")
             .remedy(format!("vfio:{}?token=UUID, with the token that the physical function's driver has set", function.bdf));
     }
     match sriov.total {
         0 => Row::ok("sriov").evidence("none"),
-        total if sriov.enabled > 0 && function.is_on_vfio() => Row::warn("sriov")
-            .evidence(format!(
-                "physical function on VFIO, {} of {total} virtual ones are on",
-                sriov.enabled
-            ))
-            .cause(
-                "while one of them is open, opening this one without the token fails with EACCES",
-            )
-            .remedy(format!(
-                "vfio:{}?token=UUID, with the token of those who have the virtual functions open",
-                function.bdf
-            )),
+        total if sriov.enabled > 0 && function.is_on_vfio() => Row::warn(
+            "sriov",
+            Stand::Against(Reason::Token),
+        )
+        .evidence(format!(
+            "physical function on VFIO, {} of {total} virtual ones are on",
+            sriov.enabled
+        ))
+        .cause("while one of them is open, opening this one without the token fails with EACCES")
+        .remedy(format!(
+            "vfio:{}?token=UUID, with the token of those who have the virtual functions open",
+            function.bdf
+        )),
         total => Row::ok("sriov").evidence(format!(
             "physical function, {} of {total} virtual ones are on",
             sriov.enabled
@@ -318,20 +266,26 @@ pub(super) fn sriov(view: &View<'_>, function: &Function) -> Row {
 
 pub(super) fn numa(view: &View<'_>, function: &Function) -> Row {
     let nodes = view.tree.nodes();
+    let warn = || {
+        Row::warn(
+            "numa",
+            Stand::Not("it costs time, and can't be mended by another driver"),
+        )
+    };
     match function.node {
-        Some(node) if nodes.contains(&node) && is_empty(view, node) => Row::warn("numa")
+        Some(node) if nodes.contains(&node) && is_empty(view, node) => warn()
             .evidence(format!("node {node} of {}, without memory", nodes.len()))
             .cause("memory for the device comes from another node: no module is in the slots of its own")
             .remedy("put memory into the slots of that node, or the board into a slot of another"),
         Some(node) if nodes.contains(&node) => {
             Row::ok("numa").evidence(format!("node {node} of {}", nodes.len()))
         }
-        Some(node) => Row::warn("numa")
+        Some(node) => warn()
             .evidence(format!("node {node}, which is not there"))
             .cause("the firmware's tables are wrong")
             .remedy("choose a node yourself: hwpool takes memory from anywhere"),
         None if nodes.len() < 2 => Row::ok("numa").evidence("one node"),
-        None => Row::warn("numa")
+        None => warn()
             .evidence(format!("numa_node is -1 on a machine with {} nodes", nodes.len()))
             .cause("the firmware does not tell where the function is: memory may be far from it")
             .remedy("look up the slot in the board's manual, and run the program by numactl --cpunodebind --membind"),

@@ -1,21 +1,27 @@
 //! Checks of the machine and its kernel.
 
-use super::row::Row;
+use super::row::{Row, Stand};
 use super::view::View;
-use crate::machine::Hugepages;
+use crate::machine::{Arguments, Hugepages, PageSize, has};
 
 /// The first kernel with character devices of VFIO and iommufd for all of PCI.
 const CDEV_KERNEL: (u32, u32) = (6, 6);
 /// The first kernel on which memory of files is mapped without pinning page by page through this process.
 const MAP_FILE_KERNEL: (u32, u32) = (6, 13);
 
+/// Sizes of hugepages that hwpool uses, in the order in which it takes little ones.
+const SIZES: [PageSize; 2] = [PageSize::Huge2M, PageSize::Huge1G];
+/// No machine has as many pages; the command takes no greater number.
+const MOST_PAGES: u64 = 1 << 40;
+const MODULES: Stand =
+    Stand::Not("`bind` looks for the driver itself, which loads what is missing");
+const MEMORY: Stand = Stand::Not("it concerns whoever drives the function, later");
+
 pub(super) fn kernel(view: &View<'_>) -> Row {
     let Some(release) = view.tree.text("/proc/sys/kernel/osrelease") else {
         return Row::unknown("kernel").evidence("/proc/sys/kernel/osrelease can't be read");
     };
-    let mut numbers = release.split(['.', '-']).map(|part| part.parse().ok());
-    let version = numbers.next().flatten().zip(numbers.next().flatten());
-    let has = |since| version.is_some_and(|version| version >= since);
+    let has = |since| view.tree.kernel() >= Some(since);
     let option = "CONFIG_VFIO_DEVICE_CDEV";
     let config = view.tree.text(&format!("/boot/config-{release}"));
     let configured = config.map(|text| text.lines().any(|line| line == format!("{option}=y")));
@@ -37,9 +43,8 @@ pub(super) fn kernel(view: &View<'_>) -> Row {
 pub(super) fn iommu(view: &View<'_>) -> Row {
     let units = view.tree.names("/sys/class/iommu");
     let groups = view.tree.names("/sys/kernel/iommu_groups").len();
-    let command_line = view.tree.text("/proc/cmdline").unwrap_or_default();
-    let words = command_line.split_whitespace();
-    let named: Vec<_> = words.filter(|word| word.contains("iommu")).collect();
+    let arguments = Arguments::read(view.tree);
+    let named: Vec<_> = arguments.named(is_about_iommu).collect();
     let named = match named.is_empty() {
         true => "no word about it on the kernel's command line".to_string(),
         false => format!("command line: {}", named.join(" ")),
@@ -55,11 +60,15 @@ pub(super) fn iommu(view: &View<'_>) -> Row {
     let offered = OFFERS
         .iter()
         .find(|offer| tables.iter().any(|name| name == offer.table));
-    let row = Row::block("iommu").evidence(format!(
+    let row = Row::block(
+        "iommu",
+        Stand::Not("a function without an IOMMU is in no group, which the row `group` tells"),
+    )
+    .evidence(format!(
         "/sys/kernel/iommu_groups is empty, {} units in /sys/class/iommu; {named}",
         units.len()
     ));
-    if let Some(off) = command_line.split_whitespace().find(|word| is_off(word)) {
+    if let Some(off) = switch_off(&arguments) {
         return row
             .cause(format!(
                 "the kernel's command line switches the IOMMU off: {off}"
@@ -69,7 +78,7 @@ pub(super) fn iommu(view: &View<'_>) -> Row {
             ));
     }
     match offered {
-        Some(offer) => unused(row, offer, &command_line),
+        Some(offer) => unused(row, offer, &arguments),
         None if tables.is_empty() => unclear(row),
         None => absent(row, is_virtual(view)),
     }
@@ -85,7 +94,7 @@ struct Offer {
 }
 
 const ACPI_TABLES: &str = "/sys/firmware/acpi/tables";
-const OFFERS: [Offer; 3] = [
+const OFFERS: [Offer; 5] = [
     Offer {
         table: "DMAR",
         name: "VT-d",
@@ -101,13 +110,40 @@ const OFFERS: [Offer; 3] = [
         name: "SMMU",
         argument: None,
     },
+    Offer {
+        table: "VIOT",
+        name: "virtio-iommu",
+        argument: None,
+    },
+    Offer {
+        table: "RIMT",
+        name: "the RISC-V IOMMU",
+        argument: None,
+    },
 ];
 
-fn is_off(word: &str) -> bool {
-    matches!(
-        word,
-        "iommu=off" | "intel_iommu=off" | "amd_iommu=off" | "iommu=noaperture,off"
-    )
+/// Tells whether an argument of the kernel's is about the IOMMU.
+fn is_about_iommu(name: &str) -> bool {
+    let exact = [
+        "iommu",
+        "intel_iommu",
+        "amd_iommu",
+        "intremap",
+        "nointremap",
+    ];
+    exact.contains(&name)
+        || ["iommu.", "arm_smmu"]
+            .iter()
+            .any(|start| name.starts_with(start))
+}
+
+/// Returns the word that switches the IOMMU off. What Intel's driver was told last holds; nothing overrules the others.
+fn switch_off(arguments: &Arguments) -> Option<&str> {
+    let intel = arguments.last_with("intel_iommu", &["on", "off"]);
+    let intel = intel.filter(|word| has(word, "off"));
+    let others = ["iommu", "amd_iommu"].into_iter();
+    let mut others = others.filter_map(|name| arguments.last_with(name, &["off"]));
+    others.next().or(intel)
 }
 
 fn is_virtual(view: &View<'_>) -> bool {
@@ -116,31 +152,32 @@ fn is_virtual(view: &View<'_>) -> bool {
 }
 
 /// The firmware offers an IOMMU, and the kernel has made no group.
-fn unused(row: Row, offer: &Offer, command_line: &str) -> Row {
+fn unused(row: Row, offer: &Offer, arguments: &Arguments) -> Row {
     let Offer {
         table,
         name,
         argument,
     } = offer;
     let row = row.evidence(format!("the firmware offers {name} (ACPI table {table})"));
-    let missing = argument.filter(|argument| {
-        !command_line
-            .split_whitespace()
-            .any(|word| word == *argument)
-    });
+    let is_missing = |argument: &&str| {
+        let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+        arguments.last_with(name, &[value]).is_none()
+    };
+    let missing = argument.filter(is_missing);
     match missing {
         Some(argument) => row
             .cause("the kernel does not use what the firmware offers: it wants to be told")
             .remedy(format!("add {argument} to the kernel's command line and boot again")),
         None => row
             .cause("the kernel does not use what the firmware offers: it was built without the driver, or that has failed")
-            .remedy("dmesg | grep -i -e dmar -e amd-vi -e smmu -e iommu"),
+            .remedy("dmesg | grep -i -e dmar -e amd-vi -e smmu -e iommu; where the driver is a module: modprobe virtio_iommu"),
     }
 }
 
 /// The firmware's tables are to be seen, and none tells of an IOMMU: no word for the kernel helps.
 fn absent(row: Row, is_virtual: bool) -> Row {
-    let row = row.evidence("no ACPI table tells of an IOMMU (DMAR, IVRS, IORT)");
+    let tables = OFFERS.map(|offer| offer.table).join(", ");
+    let row = row.evidence(format!("no ACPI table tells of an IOMMU ({tables})"));
     match is_virtual {
         true => row
             .cause("this virtual machine was given no IOMMU")
@@ -159,52 +196,6 @@ fn unclear(row: Row) -> Row {
         .remedy("in a QEMU guest: -device intel-iommu,intremap=on -machine q35,kernel-irqchip=split")
 }
 
-/// Names of interrupt controllers in /proc/interrupts begin with `IR-` where interrupts are remapped (x86).
-pub(super) fn interrupt_remapping(view: &View<'_>) -> Row {
-    let id = "interrupt-remapping";
-    let parameters = ["vfio_iommu_type1", "iommufd"]
-        .map(|module| format!("/sys/module/{module}/parameters/allow_unsafe_interrupts"));
-    let is_on = |path: &&String| view.tree.text(path).as_deref() == Some("Y");
-    let allowed: Vec<_> = parameters.iter().filter(is_on).collect();
-    let interrupts = view.tree.text("/proc/interrupts").unwrap_or_default();
-    let count = |mark: &str| {
-        interrupts
-            .lines()
-            .filter(|line| line.contains(mark))
-            .count()
-    };
-    let (remapped, plain) = (count(" IR-"), count("IO-APIC") + count("PCI-MSI"));
-    let units = view.tree.names("/sys/class/iommu");
-    let is_x86 = units
-        .iter()
-        .any(|name| name.starts_with("dmar") || name.starts_with("ivhd"));
-    if remapped > 0 && allowed.is_empty() {
-        return Row::ok(id).evidence(format!(
-            "remapped interrupts (IR-) in /proc/interrupts: {remapped}"
-        ));
-    }
-    if !allowed.is_empty() {
-        let row = Row::warn(id).cause(match remapped {
-            0 => "a device may raise any interrupt of this machine",
-            _ => "interrupts are remapped, and on a machine where they are not a device may raise any",
-        });
-        return allowed.iter().fold(row, |row, path| {
-            row.evidence(format!("{path} is Y; {remapped} remapped interrupts"))
-                .remedy(format!("echo N > {path}"))
-        });
-    }
-    if !is_x86 || plain == 0 {
-        return Row::unknown(id)
-            .evidence("no IOMMU of x86 in /sys/class/iommu, or no interrupt that tells");
-    }
-    Row::block(id)
-        .evidence(format!("of {plain} interrupts of devices in /proc/interrupts none is remapped (IR-)"))
-        .cause("interrupt remapping is off: a group is refused with EPERM when it is attached")
-        .remedy("switch on interrupt remapping (or x2APIC) in the firmware, and take intremap=off off the kernel's command line")
-        .remedy("in a QEMU guest: -device intel-iommu,intremap=on -machine q35,kernel-irqchip=split")
-        .remedy("on a machine without it, where all devices are trusted: modprobe vfio_iommu_type1 allow_unsafe_interrupts=1")
-}
-
 pub(super) fn modules(view: &View<'_>) -> Row {
     let bound = view.tree.exists("/sys/bus/pci/drivers/vfio-pci");
     let type1 = view.tree.exists("/sys/module/vfio_iommu_type1");
@@ -220,10 +211,10 @@ pub(super) fn modules(view: &View<'_>) -> Row {
     };
     match (bound, type1 || iommufd) {
         (true, true) => row(Row::ok("modules")),
-        (false, _) => row(Row::block("modules"))
+        (false, _) => row(Row::block("modules", MODULES))
             .cause("no driver offers functions to user space")
             .remedy("modprobe vfio-pci"),
-        (true, false) => row(Row::block("modules"))
+        (true, false) => row(Row::block("modules", MODULES))
             .cause("neither way to the IOMMU is there")
             .remedy("modprobe vfio_iommu_type1, or modprobe iommufd"),
     }
@@ -254,14 +245,19 @@ pub(super) fn noiommu(view: &View<'_>) -> Row {
     if !on && nodes.is_empty() {
         return Row::ok("noiommu").evidence("off");
     }
-    Row::warn("noiommu")
-        .evidence(format!("{parameter} is {}", if on { "Y" } else { "N" }))
-        .evidence(match nodes.is_empty() {
-            true => "no function is driven so now".to_string(),
-            false => format!("nodes: {}", nodes.join(", ")),
-        })
-        .cause("A FUNCTION MAY BE DRIVEN WITHOUT AN IOMMU: its device reaches all memory of this machine")
-        .remedy(format!("echo N > {parameter}"))
+    Row::warn(
+        "noiommu",
+        Stand::Not("whether a function has an IOMMU the row `group` tells"),
+    )
+    .evidence(format!("{parameter} is {}", if on { "Y" } else { "N" }))
+    .evidence(match nodes.is_empty() {
+        true => "no function is driven so now".to_string(),
+        false => format!("nodes: {}", nodes.join(", ")),
+    })
+    .cause(
+        "A FUNCTION MAY BE DRIVEN WITHOUT AN IOMMU: its device reaches all memory of this machine",
+    )
+    .remedy(format!("echo N > {parameter}"))
 }
 
 pub(super) fn hugepages(view: &View<'_>) -> Row {
@@ -282,16 +278,51 @@ pub(super) fn hugepages(view: &View<'_>) -> Row {
     if free >= view.pin {
         return row(Row::ok("hugepages"));
     }
-    let place = node.map_or(String::new(), |node| format!(" --node {node}"));
-    let pages = view.pin.div_ceil(2 << 20);
-    row(Row::warn("hugepages"))
+    let Some(size) = useful(&pools) else {
+        return row(Row::ok("hugepages")).evidence(
+            "hwpool uses those of 2 MiB and 1 GiB, which this kernel has not, or its ordinary pages",
+        );
+    };
+    row(Row::warn("hugepages", MEMORY))
         .cause(format!(
             "{free} bytes are free{} and {} are wanted: memory is taken in ordinary pages, with more entries in the \
              IOMMU",
             node.map_or(String::new(), |node| format!(" on node {node}, the device's,")),
             view.pin
         ))
-        .remedy(format!("hwpool hugepages reserve {pages} --size 2M{place}"))
+        .remedy(reserve(&pools, node, size, view.pin - free))
+}
+
+/// Returns the size that is reserved: the smallest of those that hwpool uses and the kernel has.
+fn useful(pools: &[Hugepages]) -> Option<PageSize> {
+    let sizes = SIZES.into_iter();
+    let mut sizes = sizes.filter(|size| pools.iter().any(|pool| is_of(pool, *size)));
+    sizes.next()
+}
+
+fn is_of(pool: &Hugepages, size: PageSize) -> bool {
+    pool.bytes == size.bytes() as u64
+}
+
+/// Returns the command that reserves `bytes` more, on the device's node where that has pages of the size.
+fn reserve(pools: &[Hugepages], node: Option<u32>, size: PageSize, bytes: u64) -> String {
+    let pages = bytes.div_ceil(size.bytes() as u64);
+    if pages > MOST_PAGES {
+        return format!(
+            "a machine with more memory, or less to be pinned: {pages} pages of {size} are missing"
+        );
+    }
+    let has_pages = |node: &u32| {
+        let mut ours = pools.iter().filter(|pool| pool.node == Some(*node));
+        ours.any(|pool| is_of(pool, size))
+    };
+    let place = node.filter(has_pages);
+    let place = place.map_or(String::new(), |node| format!(" --node {node}"));
+    let size = match size {
+        PageSize::Huge1G => "1G",
+        _ => "2M",
+    };
+    format!("hwpool hugepages reserve {pages} --size {size}{place}")
 }
 
 fn node(view: &View<'_>) -> Option<u32> {
@@ -303,6 +334,8 @@ fn free_near(view: &View<'_>, pools: &[Hugepages]) -> u64 {
     let node = node(view);
     let near = |pool: &&Hugepages| node.is_none() || pool.node.is_none() || pool.node == node;
     let near = pools.iter().filter(near);
+    let is_used = |pool: &&Hugepages| SIZES.iter().any(|size| is_of(pool, *size));
+    let near = near.filter(is_used);
     near.fold(0, |sum: u64, pool| {
         sum.saturating_add(pool.free.saturating_mul(pool.bytes))
     })
@@ -319,7 +352,7 @@ pub(super) fn thp(view: &View<'_>) -> Row {
     if !is_off || free_near(view, &Hugepages::all(view.tree)) >= view.pin {
         return Row::ok("thp").evidence(evidence);
     }
-    Row::warn("thp")
+    Row::warn("thp", MEMORY)
         .evidence(evidence)
         .cause(
             "no other hugepages are free either: memory is mapped by small pages, which is slower",

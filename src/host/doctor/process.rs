@@ -1,11 +1,13 @@
 //! Checks of what this user and this process may do.
 
-use std::path::Path;
-
-use super::row::{Row, Verdict};
+use super::command;
+use super::row::{Row, Stand, Verdict};
 use super::view::View;
-use crate::machine::{Config, Function, Limit};
+use crate::machine::{Config, Function, Hierarchy, Limit, hierarchies};
 
+/// `bind` is run by another process, and often by another user.
+const PROCESS: Stand =
+    Stand::Not("it concerns the process that drives the function, and not the one that binds it");
 /// Descriptors beside those of interrupts: group, container, device, memory, and some for the program.
 const DESCRIPTORS: u64 = 64;
 /// Maps by pages of 2 MiB, if memory is not merged.
@@ -51,7 +53,7 @@ pub(super) fn memlock(view: &View<'_>) -> Row {
         return Row::ok("memlock").evidence(evidence);
     }
     let kib = view.pin.div_ceil(1024);
-    let row = Row::block("memlock").evidence(evidence).cause(
+    let row = Row::block("memlock", PROCESS).evidence(evidence).cause(
         "mapping memory for DMA will fail with ENOMEM; by iommufd the device's BARs count as well",
     );
     let row = match can_be_raised(limit, view.pin) {
@@ -73,16 +75,21 @@ pub(super) fn nofile(view: &View<'_>) -> Row {
         .function
         .as_ref()
         .and_then(|f| Config::whole(view.tree, f.bdf));
-    let vectors = config.and_then(|config| config.msix_vectors()).unwrap_or(0);
-    let needed = DESCRIPTORS + u64::from(vectors);
-    let evidence = format!(
-        "limit {}; {needed} with one descriptor for each of {vectors} MSI-X vectors",
-        text(limit, "")
-    );
+    let vectors = config.map(|config| config.msix_vectors().unwrap_or(0));
+    let needed = DESCRIPTORS + u64::from(vectors.unwrap_or(0));
+    let limit_text = text(limit, "");
+    let evidence = match vectors {
+        Some(vectors) => format!(
+            "limit {limit_text}; {needed} with one descriptor for each of {vectors} MSI-X vectors"
+        ),
+        None => format!(
+            "limit {limit_text}; {needed} and one for each MSI-X vector, of which nothing can be read"
+        ),
+    };
     if suffices(limit, needed) {
         return Row::ok("nofile").evidence(evidence);
     }
-    let row = Row::warn("nofile")
+    let row = Row::warn("nofile", PROCESS)
         .evidence(evidence)
         .cause("not all interrupts can be used at once: their eventfds fail with EMFILE");
     let row = match can_be_raised(limit, needed) {
@@ -92,40 +99,53 @@ pub(super) fn nofile(view: &View<'_>) -> Row {
     row.remedy(format!("LimitNOFILE={needed} in the systemd unit"))
 }
 
-/// The limits of the process's own cgroup (version 2), or tighter ones of those that it is in.
+/// The limits of the process's own control groups, or tighter ones of those that they are in.
 pub(super) fn cgroup(view: &View<'_>) -> Row {
-    let text = view.tree.text("/proc/self/cgroup").unwrap_or_default();
-    let Some(path) = text.lines().find_map(|line| line.strip_prefix("0::")) else {
-        return Row::unknown("cgroup").evidence("no cgroup of version 2");
-    };
-    let at = format!("/sys/fs/cgroup{}", path.trim_end_matches('/'));
-    let tightest = |file: &str| {
-        let above = Path::new(&at).ancestors();
-        let above = above.take_while(|directory| directory.starts_with("/sys/fs/cgroup"));
-        let files = above.map(|directory| format!("{}/{file}", directory.display()));
-        files
-            .filter_map(|file| view.tree.number::<u64>(&file))
-            .min()
-    };
-    let (memory, huge) = (tightest("memory.max"), tightest("hugetlb.2MB.max"));
-    let word = |limit: Option<u64>| limit.map_or("no limit".into(), |limit| limit.to_string());
-    let evidence = format!(
-        "{path}: memory.max {}, hugetlb.2MB.max {}",
-        word(memory),
-        word(huge)
-    );
-    let too_low = |limit: Option<u64>| limit.is_some_and(|limit| limit < view.pin);
-    match (too_low(memory), too_low(huge)) {
-        (false, false) => Row::ok("cgroup").evidence(evidence),
-        (true, _) => Row::block("cgroup")
-            .evidence(evidence)
-            .cause(format!("the process is killed before {} bytes are pinned", view.pin))
-            .remedy(format!("MemoryMax= above {} in the systemd unit, or a higher memory limit of the container", view.pin)),
-        (false, true) => Row::warn("cgroup")
-            .evidence(evidence)
-            .cause("hugepages are refused although some are free (SIGBUS or ENOMEM)")
-            .remedy(format!("echo {} > {at}/hugetlb.2MB.max, or hugepages in the container's limits", view.pin)),
+    let hierarchies = hierarchies(view.tree);
+    if hierarchies.is_empty() {
+        return Row::unknown("cgroup").evidence("no control group that limits memory");
     }
+    let row = hierarchies
+        .iter()
+        .fold(Row::ok("cgroup"), |row, one| row.evidence(limits_text(one)));
+    let caps = hierarchies.iter().flat_map(|one| &one.caps);
+    let too_low = caps.filter(|cap| cap.bytes < view.pin);
+    let (huge, memory): (Vec<_>, Vec<_>) = too_low.partition(|cap| cap.is_of_hugepages());
+    if let Some(cap) = memory.first() {
+        return row.but(Verdict::Block, PROCESS)
+            .cause(format!("the process is killed before {} bytes are pinned", view.pin))
+            .remedy(format!("MemoryMax= above {} in the systemd unit, or a higher memory limit of the container", view.pin))
+            .remedy(format!("without systemd: echo {} > {}", view.pin, cap.file));
+    }
+    if let Some(cap) = huge.first() {
+        return row
+            .but(Verdict::Warn, PROCESS)
+            .cause("hugepages are refused although some are free (SIGBUS or ENOMEM)")
+            .remedy(format!(
+                "echo {} > {}, or hugepages in the container's limits",
+                view.pin, cap.file
+            ));
+    }
+    let node = view.function.as_ref().and_then(|function| function.node);
+    match node.zip(view.process.nodes.as_ref()) {
+        Some((node, nodes)) if !nodes.iter().any(|range| range.contains(&node)) => row
+            .evidence(format!("memory of the device's node {node} is not for this process (Mems_allowed_list)"))
+            .but(Verdict::Warn, PROCESS)
+            .cause("a cpuset keeps the process from memory near the device, so that pools on its node fail")
+            .remedy(format!("add {node} to cpuset.mems of its control group, or run it elsewhere (AllowedMemoryNodes= in the systemd unit)")),
+        _ => row,
+    }
+}
+
+fn limits_text(hierarchy: &Hierarchy) -> String {
+    let caps = &hierarchy.caps;
+    let is_unlimited = |name: &&&str| caps.iter().all(|cap| cap.name != **name);
+    let unlimited = hierarchy.usual.iter().filter(is_unlimited);
+    let limited = caps.iter().map(|cap| format!("{} {}", cap.name, cap.bytes));
+    let all: Vec<_> = limited
+        .chain(unlimited.map(|name| format!("{name} no limit")))
+        .collect();
+    format!("{}: {}", hierarchy.path, all.join(", "))
 }
 
 pub(super) fn dma_entries(view: &View<'_>) -> Row {
@@ -139,14 +159,11 @@ pub(super) fn dma_entries(view: &View<'_>) -> Row {
     if limit >= most {
         return Row::ok("dma-entries").evidence(evidence);
     }
-    Row::warn("dma-entries")
+    Row::warn("dma-entries", PROCESS)
         .evidence(evidence)
         .cause("memory in pieces runs out of entries (ENOSPC); hwpool merges what is contiguous")
         .remedy("hugepages of 1 GiB need fewer")
-        .remedy(format!(
-            "modprobe vfio_iommu_type1 dma_entry_limit={}",
-            most * 2
-        ))
+        .remedy(format!("echo {} > {parameter}", most.saturating_mul(2)))
 }
 
 /// The two ways in: group and container, or character device and iommufd. Each takes two nodes, and one way is enough.
@@ -167,6 +184,13 @@ pub(super) fn nodes(view: &View<'_>) -> Row {
     let has_own = own.is_empty() || own.iter().any(|path| is_there(path));
     if !has_own || !COMMON.iter().any(|path| is_there(path)) {
         return without_nodes(row, &own);
+    }
+    let group = view.function.as_ref().and_then(|f| f.group.as_ref());
+    if group.is_some_and(|group| group.noiommu) && !view.process.may_raw_io() {
+        return row
+            .but(Verdict::Block, PROCESS)
+            .cause("without an IOMMU a function is opened with CAP_SYS_RAWIO alone, whoever owns its node (EPERM)")
+            .remedy("run the program as root, or give it the capability: setcap cap_sys_rawio+ep PROGRAM");
     }
     let (open, closed): (Vec<_>, Vec<_>) = found
         .iter()
@@ -197,7 +221,7 @@ fn gets_in(open: &[&str], own: &[String]) -> bool {
 /// Says which nodes this user may not use.
 fn with_closed(row: Row, verdict: Verdict, view: &View<'_>, closed: &[&str]) -> Row {
     let user = view.tree.user_name(view.process.uid);
-    let row = Row { verdict, ..row }.cause(format!(
+    let row = row.but(verdict, PROCESS).cause(format!(
         "user {user} may not read and write {}",
         closed.join(", ")
     ));
@@ -214,11 +238,21 @@ fn with_closed(row: Row, verdict: Verdict, view: &View<'_>, closed: &[&str]) -> 
 
 /// One remedy for all nodes of the function.
 fn with_owner(row: Row, view: &View<'_>, user: &str) -> Row {
-    let name = view
-        .function
-        .as_ref()
-        .map_or(String::new(), |f| f.bdf.to_string());
-    let text = format!("hwpool bind {name} --owner {user}, which also prints the rule for udev");
+    let Some(function) = &view.function else {
+        return row;
+    };
+    let driver = function.driver.as_deref().unwrap_or("vfio-pci");
+    let options = match driver {
+        "vfio-pci" => format!(" --owner {user}"),
+        other => format!(" --driver {other} --owner {user}"),
+    };
+    let functions = std::slice::from_ref(function);
+    let text = match command::bind(view, functions, driver, &options) {
+        Ok(command) => format!("{command}, which also prints the rule for udev"),
+        Err(what) => {
+            format!("give {user} its nodes by `hwpool bind --owner` once this is mended: {what}")
+        }
+    };
     match row.remedy.contains(&text) {
         true => row,
         false => row.remedy(text),
@@ -236,7 +270,7 @@ fn without_nodes(row: Row, own: &[String]) -> Row {
     };
     found
         .into_iter()
-        .fold(Row::block("nodes").evidence(missing), Row::evidence)
+        .fold(Row::block("nodes", PROCESS).evidence(missing), Row::evidence)
         .cause("VFIO is not loaded, or this container was not given its nodes")
         .remedy("modprobe vfio-pci")
         .remedy("in a container: --device /dev/vfio/vfio --device /dev/vfio/GROUP, or --device /dev/iommu and /dev/vfio/devices/vfioN")

@@ -1,4 +1,6 @@
-//! What a check says.
+//! What a check says, and whether that speaks against binding the function.
+
+use crate::host::usage::{Reason, Use};
 
 /// What a check found.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -38,6 +40,21 @@ pub struct Row {
     pub cause: Option<String>,
     /// What to do about it, step by step.
     pub remedy: Vec<String>,
+    /// Whether `bind` refuses because of it.
+    pub stand: Stand,
+}
+
+/// Whether `bind` refuses because of what a check found. Whatever warns or blocks takes a stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stand {
+    /// Nothing was found.
+    Nothing,
+    /// It refuses, by this name.
+    Against(Reason),
+    /// It refuses for each of these uses.
+    Uses(Vec<Use>),
+    /// It does not, and why.
+    Not(&'static str),
 }
 
 impl Row {
@@ -48,6 +65,7 @@ impl Row {
             evidence: Vec::new(),
             cause: None,
             remedy: Vec::new(),
+            stand: Stand::Nothing,
         }
     }
 
@@ -55,16 +73,38 @@ impl Row {
         Row::new(id, Verdict::Ok)
     }
 
-    pub(super) fn warn(id: &'static str) -> Row {
-        Row::new(id, Verdict::Warn)
+    pub(super) fn warn(id: &'static str, stand: Stand) -> Row {
+        Row::ok(id).but(Verdict::Warn, stand)
     }
 
-    pub(super) fn block(id: &'static str) -> Row {
-        Row::new(id, Verdict::Block)
+    pub(super) fn block(id: &'static str, stand: Stand) -> Row {
+        Row::ok(id).but(Verdict::Block, stand)
     }
 
     pub(super) fn unknown(id: &'static str) -> Row {
         Row::new(id, Verdict::Unknown)
+    }
+
+    /// Makes a finding of it.
+    pub(super) fn but(self, verdict: Verdict, stand: Stand) -> Row {
+        Row {
+            verdict,
+            stand,
+            ..self
+        }
+    }
+
+    /// Returns what speaks against binding the function.
+    pub fn objections(&self) -> Vec<Use> {
+        match &self.stand {
+            Stand::Nothing | Stand::Not(_) => Vec::new(),
+            Stand::Uses(uses) => uses.clone(),
+            Stand::Against(reason) => {
+                let cause = self.cause.as_deref().unwrap_or("see `hwpool doctor`");
+                let evidence = self.evidence.join(", ");
+                vec![Use::new(*reason, format!("{evidence}: {cause}"))]
+            }
+        }
     }
 
     pub(super) fn evidence(mut self, text: impl Into<String>) -> Row {

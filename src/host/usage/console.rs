@@ -1,10 +1,10 @@
 //! What the kernel itself uses of a function: its console and the machine's display.
 
 use super::reason::{Reason, Use};
-use crate::machine::{Bar, Function, Tree, directory};
+use crate::machine::{Arguments, Bar, Function, Tree, directory};
 
 /// Words of the kernel's command line that give it a console at an address.
-const ARGUMENTS: [&str; 3] = ["console=", "earlycon=", "earlyprintk="];
+const ARGUMENTS: [&str; 3] = ["console", "earlycon", "earlyprintk"];
 /// Names of framebuffers that the firmware has left, in /proc/iomem.
 const FIRMWARE_DISPLAYS: [&str; 6] = [
     "BOOTFB",
@@ -50,9 +50,8 @@ fn by_terminal(tree: &Tree, terminals: &[String]) -> Vec<String> {
 
 /// Finds consoles such as `earlycon=uart8250,mmio32,0xf0200000,115200` in a BAR.
 fn by_argument(tree: &Tree, bars: &[Bar]) -> Vec<String> {
-    let line = tree.text("/proc/cmdline").unwrap_or_default();
-    let words = line.split_whitespace();
-    let words = words.filter(|word| ARGUMENTS.iter().any(|start| word.starts_with(start)));
+    let arguments = Arguments::read(tree);
+    let words = arguments.named(|name| ARGUMENTS.contains(&name));
     let is_inside = |word: &&str| {
         let mut addresses = word.split(',').filter_map(hexadecimal);
         addresses.any(|address| bars.iter().any(|bar| has(bar, address)))

@@ -76,11 +76,11 @@ impl Usage {
         let framebuffers = of_class(tree, "/sys/class/graphics", function.bdf);
         uses.extend(console::uses(tree, function, &terminals, &framebuffers));
         let group = function.group.iter();
-        let direct = group.flat_map(|group| group.direct_regions(tree));
-        uses.extend(direct.map(|range| {
+        let direct = group.flat_map(|group| group.direct_regions());
+        uses.extend(direct.map(|region| {
             Use::new(
                 Reason::Reserved,
-                format!("the firmware wants {range} mapped for it (RMRR, IVMD), and the kernel gives such a function to no VFIO"),
+                format!("the firmware wants {} mapped for it (RMRR, IVMD), and the kernel gives such a function to no VFIO", region.range),
             )
         }));
         uses

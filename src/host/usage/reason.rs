@@ -29,6 +29,16 @@ pub enum Reason {
     Console,
     /// The firmware wants memory of its own mapped for it, so that VFIO can't have it.
     Reserved,
+    /// It does not answer, or answers as another device than the kernel knows.
+    Answers,
+    /// It has no BAR, or one without an address.
+    Bars,
+    /// Its power is off, or the kernel could not switch it on.
+    Power,
+    /// It may send longer requests than the port above it takes.
+    Requests,
+    /// It can't be opened without a token: a physical function, or its virtual ones, are on VFIO, too.
+    Token,
     /// Another function of its IOMMU group has a driver of its own.
     Group,
     /// It is behind no IOMMU: whoever drives it reaches all memory.
@@ -37,7 +47,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 13] = [
+    pub const ALL: [Reason; 18] = [
         Reason::Route,
         Reason::Carrier,
         Reason::Namespace,
@@ -49,6 +59,11 @@ impl Reason {
         Reason::Behind,
         Reason::Console,
         Reason::Reserved,
+        Reason::Answers,
+        Reason::Bars,
+        Reason::Power,
+        Reason::Requests,
+        Reason::Token,
         Reason::Group,
         Reason::NoIommu,
     ];
@@ -56,7 +71,25 @@ impl Reason {
     /// Tells whether it is so whatever driver has the function: it speaks against giving the function to VFIO, and not
     /// against giving it back.
     pub(crate) fn is_lasting(self) -> bool {
-        matches!(self, Reason::Console | Reason::Reserved)
+        self == Reason::Console || self.is_of_driving()
+    }
+
+    /// Tells whether it hinders VFIO's users alone: it speaks against giving them the function, whoever has it now.
+    pub(crate) fn is_of_driving(self) -> bool {
+        matches!(
+            self,
+            Reason::Reserved
+                | Reason::Answers
+                | Reason::Bars
+                | Reason::Power
+                | Reason::Requests
+                | Reason::Token
+        )
+    }
+
+    /// Tells whether it is about the group that the function is in.
+    pub(crate) fn is_of_group(self) -> bool {
+        matches!(self, Reason::Group | Reason::NoIommu)
     }
 
     /// Returns its name.
@@ -73,6 +106,11 @@ impl Reason {
             Reason::Behind => "behind",
             Reason::Console => "console",
             Reason::Reserved => "reserved",
+            Reason::Answers => "answers",
+            Reason::Bars => "bars",
+            Reason::Power => "power",
+            Reason::Requests => "requests",
+            Reason::Token => "token",
             Reason::Group => "group",
             Reason::NoIommu => "no-iommu",
         }
@@ -108,7 +146,7 @@ pub struct Use {
 }
 
 impl Use {
-    pub(super) fn new(reason: Reason, what: impl Into<String>) -> Use {
+    pub(crate) fn new(reason: Reason, what: impl Into<String>) -> Use {
         let what = what.into();
         Use { reason, what }
     }
