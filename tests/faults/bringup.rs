@@ -199,54 +199,6 @@ fn every_failure_has_a_cause_and_nothing_panics() {
     assert!(failures > 100, "{failures}");
 }
 
-/// A climb of a device that is gone from its `nth` access of a register on.
-fn climb_until(nth: u64) -> Report {
-    let fault = Fault {
-        nth,
-        ..Fault::new(FaultKind::Gone).times(0)
-    };
-    climb("seed=2&timeout-ms=5", Some(fault))
-}
-
-/// How a climb of a device that left at some access differs from what it should be; whether it is one of a sound device.
-fn judged_as_gone(report: &Report) -> Result<bool, String> {
-    let (failed, first) = (failed(report), report.count(Status::Fail));
-    let Some(check) = failed.first() else {
-        return match report.is_good() {
-            true => Ok(true),
-            false => Err(format!("nothing failed: {report:#?}")),
-        };
-    };
-    let says = check.message.as_deref().unwrap_or_default();
-    let is_gone = says.contains("gone") || says.contains("all ones");
-    let left_the_bus = |cause: &_| AsRef::<str>::as_ref(cause).contains("left the bus");
-    let mut above = report.checks.iter().filter(|above| above.rung > check.rung);
-    let is_left = above.all(|above| matches!(above.status, Status::Blocked | Status::Skip));
-    match is_gone && check.causes.iter().take(1).any(left_the_bus) && first == 1 && is_left {
-        true => Ok(false),
-        false => Err(format!("{}: {says}: {:?}", check.id, check.causes)),
-    }
-}
-
-/// Cut off at each access of the rungs of registers, and at some of each later rung.
-#[test]
-fn a_device_that_leaves_in_the_middle_is_gone_and_nothing_else() {
-    /// Accesses up to the end of the rungs of registers, and as many as a climb has at least.
-    const REGISTERS: u64 = 1200;
-    let (mut wrong, mut nth) = (Vec::new(), 1);
-    loop {
-        match judged_as_gone(&climb_until(nth)) {
-            Ok(true) => break,
-            Ok(false) => {}
-            Err(why) => wrong.push(format!("at access {nth}: {why}")),
-        }
-        // A prime, so that each kind of access of a loop is hit.
-        nth += if nth < REGISTERS { 1 } else { 97 };
-    }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-    assert!(nth > 5000, "a climb of {nth} accesses");
-}
-
 #[test]
 fn what_the_machine_refused_is_not_the_devices_fault() {
     // One mapping is enough for all but traffic, whose threads may come one after the other.

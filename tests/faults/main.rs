@@ -3,6 +3,7 @@
 
 mod bringup;
 mod hostile;
+mod leaves;
 mod lists;
 mod open;
 mod portals;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod edge;
 pub(crate) mod session;
 
 use std::collections::BTreeSet;
@@ -31,7 +32,12 @@ pub(crate) type SimList = List<InProcess, Slice<InProcess>>;
 
 /// Opens a model by the options of its address, such as `seed=3`.
 pub(crate) fn model(options: &str) -> Arc<InProcess> {
-    match AnyTransport::open(&format!("sim:bmu?{options}")).expect("the model opens") {
+    model_of("bmu", options)
+}
+
+/// Opens a model of a kind by the options of its address.
+pub(crate) fn model_of(kind: &str, options: &str) -> Arc<InProcess> {
+    match AnyTransport::open(&format!("sim:{kind}?{options}")).expect("the model opens") {
         AnyTransport::Sim(model) => model,
         _ => panic!("sim: opens a model"),
     }
