@@ -4,6 +4,7 @@ use hwpool_devices::bus::BusError;
 use hwpool_devices::family::{Breach, OpenError, PathError, ResetError, SetupError};
 use hwpool_devices::modules;
 
+use super::refused::of_errno;
 use super::symptom::{Blame, Causes, Symptom};
 use crate::device::{DeviceError, ListError};
 
@@ -19,9 +20,9 @@ impl Symptom for BusError {
                 "the device refuses the access or does not complete it (unsupported request, completion timeout): look at its AER status",
                 "its bus between the BAR and this register hangs, or answers with an error",
             ]),
-            BusError::Os { .. } => Blame::Machine(&[
+            BusError::Os { errno, .. } => of_errno(*errno).unwrap_or(Blame::Machine(&[
                 "the machine's kernel, or the server behind the socket, refuses the call: its errno says why, dmesg may say more",
-            ]),
+            ])),
             _ => Blame::UNKNOWN,
         }
     }

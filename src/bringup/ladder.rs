@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hwpool_devices::bus::{BusError, Transport};
 use hwpool_devices::family::{Choice as DriverChoice, Recognition, Rejected};
@@ -13,9 +13,13 @@ use super::deltas::Snapshot;
 use super::general;
 use super::rung::{Board, Kill, Rung};
 use super::symptom::{Blame, Symptom, message};
+use super::within::{Budget, Timed};
 use super::{Choice, Class, Evidence, Failure, NoRung, Options, Progress, own};
 use crate::device::{AnyModule, recognition};
 use crate::report::{Check, Report, Status};
+
+/// The time of a climb that is told none, beside its traffic.
+const WITHIN: Duration = Duration::from_secs(1800);
 
 /// Returns the ladder from the lowest rung up: the general rungs, where `own` has none of the same id, and those.
 fn ladder<T: Transport>(own: Vec<Rung<T>>) -> Vec<Rung<T>> {
@@ -68,7 +72,8 @@ impl Choice {
 /// ends the climb: the rungs that are left are blocked, for that reason. Of a rung that was not chosen it hears the verdict
 /// alone, which is that it was skipped, and why. `kill` is what rung 14 needs; without it that rung is skipped.
 ///
-/// Blocks until the last rung is done: every wait within has a deadline. The device is left reset and without the
+/// Blocks until the last rung is done: every wait within has a deadline, and after [`Options::within`] what is left is
+/// blocked. The device is left reset and without the
 /// right to DMA, unless no rung was chosen that writes to it: then it is left as it was.
 pub fn run<'a, T: Transport>(
     transport: Arc<T>,
@@ -77,12 +82,25 @@ pub fn run<'a, T: Transport>(
     mut progress: impl FnMut(Progress<'_>) -> ControlFlow<String>,
 ) -> Report {
     let device = transport.name().to_string();
+    let within = options.within.unwrap_or(WITHIN + options.soak);
+    let budget = Budget::new(within, transport.now());
+    let transport = Timed::new(transport, budget.clone());
+    let kill = kill.map(|kill| timed(kill, budget.clone()));
     let module = module(&*transport, &options.driver);
     let own = module
         .as_ref()
         .map(|module| own::rungs(module.about().name));
     let rungs = ladder(own.unwrap_or_default());
-    let mut climb = Climb::new(transport, module, options.clone(), kill, &rungs);
+    let board = Board {
+        options: options.clone(),
+        transport: Some(transport),
+        module,
+        session: None,
+        kill,
+        again: Vec::new(),
+        budget,
+    };
+    let mut climb = Climb::new(board, &rungs);
     for rung in &rungs {
         if let Some(why) = options.choice.excludes(&rung.named, &climb.names) {
             let check = Check {
@@ -99,11 +117,22 @@ pub fn run<'a, T: Transport>(
         climb.end(progress(Progress::End(&check)));
         climb.checks.push(check);
     }
+    climb.board.budget.lift();
     if let Some(session) = climb.board.session {
         // Best effort: what stands in the way of an orderly close was reported by the rung that met it.
         let _ = session.driver.close();
     }
     Report::new(&device, climb.checks)
+}
+
+/// Hands a killer of owners the transport that it knows.
+fn timed<'a, T: Transport>(mut kill: Kill<'a, T>, budget: Arc<Budget>) -> Kill<'a, Timed<T>> {
+    Box::new(move |transport, evidence| {
+        let left = transport.left();
+        let (opened, result) = kill(transport.into_inner(), evidence);
+        let opened = opened.map(|opened| Timed::reopened(&budget, left, opened));
+        (opened, result)
+    })
 }
 
 /// What is known of the kind of device, or why no module knows it.
@@ -139,24 +168,11 @@ struct Climb<'a, T: Transport> {
 }
 
 impl<'a, T: Transport> Climb<'a, T> {
-    fn new(
-        transport: Arc<T>,
-        module: Known<T>,
-        options: Options,
-        kill: Option<Kill<'a, T>>,
-        rungs: &[Rung<T>],
-    ) -> Climb<'a, T> {
+    fn new(mut board: Board<'a, T>, rungs: &[Rung<T>]) -> Climb<'a, T> {
         let again = rungs.iter().filter(|rung| rung.again);
-        let again = again.map(|rung| (rung.named.id, rung.check)).collect();
+        board.again = again.map(|rung| (rung.named.id, rung.check)).collect();
         Climb {
-            board: Board {
-                options,
-                transport: Some(transport),
-                module,
-                session: None,
-                kill,
-                again,
-            },
+            board,
             names: rungs.iter().map(|rung| rung.named).collect(),
             checks: Vec::new(),
             ended: None,
@@ -174,6 +190,7 @@ impl<'a, T: Transport> Climb<'a, T> {
             return verdict(rung, Status::Blocked, Some(why));
         }
         let before = self.snapshot();
+        self.board.budget.take_reads();
         let started = Instant::now();
         let mut evidence = Evidence::default();
         let result = (rung.check)(&mut self.board, &mut evidence);
@@ -184,10 +201,16 @@ impl<'a, T: Transport> Climb<'a, T> {
             Ok(()) => verdict(rung, Status::Pass, None),
             Err(Failure::Skip(why)) => verdict(rung, Status::Skip, Some(why)),
             Err(Failure::Ended(why)) => verdict(rung, Status::Blocked, Some(why)),
+            Err(Failure::Fail(symptom)) if self.board.budget.is_over() => {
+                self.too_slow(rung, &*symptom, elapsed)
+            }
             Err(Failure::Fail(symptom)) => self.judge(rung, &*symptom),
         };
         let (registers, aer) = before.changes(&self.snapshot());
-        let check = self.unless_gone(rung, check);
+        let check = match self.board.budget.is_over() {
+            true => check,
+            false => self.unless_gone(rung, check),
+        };
         Check {
             evidence: evidence.items,
             series: evidence.series,
@@ -196,6 +219,30 @@ impl<'a, T: Transport> Climb<'a, T> {
             aer,
             ..check
         }
+    }
+
+    /// Ends the climb in a rung that was not done when its time was over: says what is slow.
+    fn too_slow(&mut self, rung: &Rung<T>, symptom: &dyn Symptom, elapsed: Duration) -> Check {
+        let (id, within) = (rung.named.id, self.board.budget.within());
+        let ended = format!(
+            "the climb's time was over in {id}: --within {}",
+            within.as_secs_f64()
+        );
+        self.end(ControlFlow::Break(ended.clone()));
+        let reads = self.board.budget.take_reads();
+        let mut text = format!(
+            "{ended}: {id} ran for {elapsed:.1?}, with {} reads, the slowest of {:?}",
+            reads.count, reads.slowest
+        );
+        if let Some(session) = &self.board.session {
+            let timeout = session.driver.identity().limits.timeout;
+            text += &format!("; the device says that it may take {timeout:?} for what it does");
+        }
+        if let Some(slowest) = (self.checks.iter()).max_by(|a, b| a.seconds.total_cmp(&b.seconds)) {
+            text += &format!("; {} took {:.1} s before", slowest.id, slowest.seconds);
+        }
+        text += &format!("; under way was: {}", message(symptom));
+        verdict(rung, Status::Blocked, Some(text))
     }
 
     /// Takes a good verdict back where the device left meanwhile and no access told. The rungs that need none look for

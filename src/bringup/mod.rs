@@ -18,6 +18,7 @@
 //! | `options.rs` | what a climb may be told, and what it tells |
 //! | `rung.rs` | what a rung is, and what it works on |
 //! | `choice.rs`, `limits.rs`, `plan.rs` | which rungs are run; what a board has to reach; both from a file |
+//! | `within.rs` | the time that a climb has |
 //! | `symptom.rs` | why a rung did not pass, and what is to blame |
 //! | `driver.rs`, `refused.rs` | what is to blame for errors of drivers, and of the machine |
 //! | `deltas.rs`, `evidence.rs` | what is noted of each rung |
@@ -40,6 +41,7 @@ mod plan;
 mod refused;
 mod rung;
 mod symptom;
+mod within;
 
 pub use choice::{Choice, Class, NoClass, NoRung};
 pub use evidence::Evidence;

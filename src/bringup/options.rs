@@ -23,6 +23,9 @@ pub struct Options {
     pub laps: u32,
     /// How long the traffic of the last rung lasts, over all NUMA nodes.
     pub soak: Duration,
+    /// How long the climb may take on the device's clock; half an hour beside its traffic where it is not said. While
+    /// traffic runs, the machine's clock counts. What is not done by then is blocked.
+    pub within: Option<Duration>,
     /// Which driver the device's address asks for.
     pub driver: DriverChoice,
     /// Which rungs are run.
@@ -45,6 +48,7 @@ impl Default for Options {
             buffers: 4096,
             laps: 4,
             soak: Duration::from_secs(2),
+            within: None,
             driver: Default::default(),
             choice: Choice::default(),
             limits: Limits::default(),

@@ -48,6 +48,8 @@ pub struct Plan {
     pub laps: Option<u32>,
     /// See [`Options::soak`].
     pub soak_seconds: Option<f64>,
+    /// See [`Options::within`].
+    pub within_seconds: Option<f64>,
     /// What the board has to reach.
     pub limits: Limits,
 }
@@ -117,6 +119,12 @@ impl Plan {
             "0.01 to 86400",
             0.01..=86_400.0,
         )?;
+        in_range(
+            "within-seconds",
+            plan.within_seconds,
+            "0.01 to 604800",
+            0.01..=604_800.0,
+        )?;
         Ok(plan)
     }
 
@@ -128,6 +136,8 @@ impl Plan {
         options.soak = self
             .soak_seconds
             .map_or(options.soak, Duration::from_secs_f64);
+        let within = self.within_seconds.map(Duration::from_secs_f64);
+        options.within = within.or(options.within);
         options.limits = self.limits.clone();
     }
 

@@ -12,16 +12,28 @@ const MEMORY: Causes = &[
     "the machine has too little free memory, or no free hugepages where they were asked for",
     "a limit of this process or its cgroup: RLIMIT_MEMLOCK, memory.max, hugetlb.max",
 ];
+const DESCRIPTORS: Causes = &[
+    "this process or the machine has no file descriptors left: RLIMIT_NOFILE (ulimit -n), fs.file-max",
+];
 const ADDRESSES: Causes = &[
     "the IOMMU of the machine translates too few addresses for this device, or has other pages than the memory",
 ];
 
+/// What a refusal with this errno comes from, where that alone tells it.
+pub(super) fn of_errno(errno: i32) -> Option<Blame> {
+    match Errno::from_raw(errno) {
+        Errno::EMFILE | Errno::ENFILE => Some(Blame::Machine(DESCRIPTORS)),
+        _ => None,
+    }
+}
+
 impl Symptom for MemoryError {
     fn blame(&self) -> Blame {
         match self {
-            MemoryError::NoHugepages { .. }
-            | MemoryError::NoMemory { .. }
-            | MemoryError::Os { .. } => Blame::Machine(MEMORY),
+            MemoryError::Os { errno, .. } => of_errno(*errno).unwrap_or(Blame::Machine(MEMORY)),
+            MemoryError::NoHugepages { .. } | MemoryError::NoMemory { .. } => {
+                Blame::Machine(MEMORY)
+            }
             // The caller's mistake.
             MemoryError::Empty | MemoryError::TooLong { .. } | MemoryError::Label { .. } => {
                 Blame::UNKNOWN
@@ -68,9 +80,9 @@ impl Symptom for DmaError {
                 Errno::ENOMEM => Blame::Machine(&[
                     "RLIMIT_MEMLOCK of this process is too low, or the machine has no memory left for the IOMMU's tables",
                 ]),
-                _ => Blame::Machine(&[
+                _ => of_errno(*errno).unwrap_or(Blame::Machine(&[
                     "the machine's kernel, or the server behind the socket, refuses the mapping: its errno says why, dmesg may say more",
-                ]),
+                ])),
             },
             _ => Blame::Machine(&[]),
         }

@@ -8,6 +8,7 @@ use hwpool_devices::family::{About, Rejected};
 
 use super::choice::Named;
 use super::symptom::{Blame, Symptom};
+use super::within::Budget;
 use super::{Class, Evidence, Failure, Options};
 use crate::device::{AnyModule, Session, who};
 
@@ -77,6 +78,8 @@ pub(super) struct Board<'a, T: Transport> {
     pub(super) kill: Option<Kill<'a, T>>,
     /// The rungs that must pass again after an owner was killed.
     pub(super) again: Vec<(&'static str, Check<T>)>,
+    /// The time that the climb has.
+    pub(super) budget: Arc<Budget>,
 }
 
 impl<T: Transport> Board<'_, T> {

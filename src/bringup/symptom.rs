@@ -38,6 +38,7 @@ const GONE: Causes = &[
     "the board has left the bus: power, clock, or the link is down (LnkSta, dmesg)",
     "memory decoding is off, or the function sleeps in D3",
     "the logic behind the BAR is not loaded, or does not answer any more",
+    "behind a socket: the process that serves the device has ended",
 ];
 
 /// What is wrong, as a rung, a driver or the machine saw it.

@@ -7,8 +7,11 @@ mod leaves;
 mod lists;
 mod open;
 mod portals;
+mod refused;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod served;
+mod within;
 
 use std::time::Duration;
 

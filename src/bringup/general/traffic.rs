@@ -43,7 +43,10 @@ pub(super) fn traffic<T: Transport>(
     evidence.count("threads", threads);
     evidence.text("path", format_args!("{way}s"));
     for node in nodes {
-        let sum = on_node(session, node, part, &board.options.stop)?;
+        let stop = &board.options.stop;
+        let sum = (board.budget).under_load(&**board.transport()?, part, || {
+            on_node(session, node, part, stop)
+        })?;
         evidence.series.extend(sum.series(node));
         let place = match node {
             None => String::new(),

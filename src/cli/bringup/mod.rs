@@ -66,6 +66,9 @@ pub(crate) struct Bringup {
     /// Seconds of traffic on the last rung [default: 2].
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     soak: Option<Duration>,
+    /// End the climb after so many seconds, with what is left blocked [default: 1800 beside --soak].
+    #[arg(long, value_name = "SECONDS", value_parser = limit)]
+    within: Option<Duration>,
     #[command(flatten)]
     reporting: Reporting,
 }
@@ -144,6 +147,7 @@ impl Bringup {
         options.buffers = self.buffers.unwrap_or(options.buffers);
         options.laps = self.laps.unwrap_or(options.laps);
         options.soak = self.soak.unwrap_or(options.soak);
+        options.within = self.within.or(options.within);
         Ok(options)
     }
 }
@@ -158,11 +162,21 @@ fn read_plan(path: &Path) -> anyhow::Result<Plan> {
     Ok(plan)
 }
 
+/// Reads how long traffic lasts.
 fn seconds(text: &str) -> Result<Duration, String> {
+    seconds_up_to(86_400, text)
+}
+
+/// Reads how long a climb may take.
+fn limit(text: &str) -> Result<Duration, String> {
+    seconds_up_to(604_800, text)
+}
+
+fn seconds_up_to(most: u32, text: &str) -> Result<Duration, String> {
     let value: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    match (0.01..=86_400.0).contains(&value) {
+    match (0.01..=most.into()).contains(&value) {
         true => Ok(Duration::from_secs_f64(value)),
-        false => Err("0.01 to 86400 seconds".into()),
+        false => Err(format!("0.01 to {most} seconds")),
     }
 }
 
