@@ -14,14 +14,14 @@ pub(crate) struct Shared {
 /// Returns the devices of one file system, whose directory is given.
 type Lister = fn(&Tree, &str) -> Vec<String>;
 
-/// What is known of a device's part in ZFS, which lists its devices nowhere.
+/// What is known of a device's part in ZFS or F2FS, which list their devices nowhere.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub(crate) enum Zfs {
-    /// No pool is imported, or the device holds something else.
+pub(crate) enum Part {
+    /// There is none in use, or the device holds something else.
     No,
-    /// It has the label of a pool's member, and a pool is imported.
+    /// It has the label of a member, and one is in use.
     Member,
-    /// A pool is imported, and nobody has looked at what the device holds.
+    /// One is in use, and nothing tells what the device holds.
     Unknown,
 }
 
@@ -72,23 +72,57 @@ pub(crate) fn is_journal(tree: &Tree, name: &str) -> bool {
 }
 
 /// Tells what is known of a device's part in ZFS, by what udev has read from it.
-pub(crate) fn zfs(tree: &Tree, name: &str) -> Zfs {
+pub(crate) fn zfs(tree: &Tree, name: &str) -> Part {
     if !tree
         .names("/proc/spl/kstat/zfs")
         .iter()
         .any(|pool| tree.exists(&format!("/proc/spl/kstat/zfs/{pool}/state")))
     {
-        return Zfs::No;
+        return Part::No;
     }
+    let record = record(tree, name);
+    match (record.has("ID_FS_TYPE=zfs_member"), record.is_empty()) {
+        (true, _) => Part::Member,
+        (false, true) => Part::Unknown,
+        (false, false) => Part::No,
+    }
+}
+
+/// Tells what is known of a device's part in an F2FS of several devices: only the first has a label. `/sys/fs/f2fs` has the
+/// first device of each that is mounted.
+pub(crate) fn f2fs(tree: &Tree, name: &str) -> Part {
+    let mounted = tree.names("/sys/fs/f2fs").into_iter();
+    let mut first = mounted.filter(|one| tree.exists(&format!("/sys/class/block/{one}")));
+    let is_mounted = first.any(|one| one != name);
+    match is_mounted && record(tree, name).is_empty() {
+        true => Part::Unknown,
+        false => Part::No,
+    }
+}
+
+/// What udev has read from a device.
+struct Record(String);
+
+fn record(tree: &Tree, name: &str) -> Record {
     let number = tree.text(&format!("/sys/class/block/{name}/dev"));
     let number = number.unwrap_or_default();
-    let record = tree.text(&format!("/run/udev/data/b{number}"));
-    let record = record.unwrap_or_default();
-    let value = |key: &str| record.lines().find_map(|line| line.strip_prefix(key));
-    match (value("E:ID_FS_TYPE="), value("E:ID_PART_TABLE_TYPE=")) {
-        (Some("zfs_member"), _) => Zfs::Member,
-        (None, None) => Zfs::Unknown,
-        _ => Zfs::No,
+    Record(
+        tree.text(&format!("/run/udev/data/b{number}"))
+            .unwrap_or_default(),
+    )
+}
+
+impl Record {
+    fn has(&self, property: &str) -> bool {
+        let mut lines = self.0.lines();
+        lines.any(|line| line.strip_prefix("E:") == Some(property))
+    }
+
+    /// Tells whether it knows of nothing on the device.
+    fn is_empty(&self) -> bool {
+        let known = ["E:ID_FS_TYPE=", "E:ID_PART_TABLE_TYPE="];
+        let mut lines = self.0.lines();
+        !lines.any(|line| known.iter().any(|start| line.starts_with(start)))
     }
 }
 
@@ -122,14 +156,14 @@ mod tests {
     fn a_part_in_zfs_is_known_unknown_or_none() {
         let machine = FakeMachine::new();
         machine.write("/sys/class/block/sda/dev", "8:0\n");
-        assert_eq!(zfs(&machine.tree(), "sda"), Zfs::No, "no pool");
+        assert_eq!(zfs(&machine.tree(), "sda"), Part::No, "no pool");
         machine.write("/proc/spl/kstat/zfs/tank/state", "ONLINE\n");
-        assert_eq!(zfs(&machine.tree(), "sda"), Zfs::Unknown);
+        assert_eq!(zfs(&machine.tree(), "sda"), Part::Unknown);
         let cases = [
-            ("E:ID_FS_TYPE=zfs_member", Zfs::Member),
-            ("E:ID_FS_TYPE=ext4", Zfs::No),
-            ("E:ID_PART_TABLE_TYPE=gpt", Zfs::No),
-            ("E:ID_MODEL=disk", Zfs::Unknown),
+            ("E:ID_FS_TYPE=zfs_member", Part::Member),
+            ("E:ID_FS_TYPE=ext4", Part::No),
+            ("E:ID_PART_TABLE_TYPE=gpt", Part::No),
+            ("E:ID_MODEL=disk", Part::Unknown),
         ];
         for (record, expected) in cases {
             machine.write("/run/udev/data/b8:0", format!("{record}\n"));

@@ -12,6 +12,7 @@
 //! | `arguments.rs` | the kernel's command line |
 //! | `openers.rs` | who holds files of devices, open or mapped |
 //! | `mounts.rs`, `filesystems.rs` | what is mounted from a disk, alone or with others |
+//! | `exports.rs` | disks that other machines are given |
 //! | `routes.rs`, `namespaces.rs` | what hangs on a network interface, and where others may be |
 //! | `names.rs` | what vendors, devices and classes are called |
 //!
@@ -31,6 +32,8 @@ mod bdf;
 #[cfg(feature = "bringup")]
 mod cgroup;
 mod config;
+#[cfg(feature = "bringup")]
+mod exports;
 #[cfg(feature = "bringup")]
 mod filesystems;
 mod function;
@@ -70,7 +73,9 @@ pub(crate) use bdf::directory;
 pub(crate) use cgroup::{Hierarchy, hierarchies};
 pub(crate) use config::{Acs, Config};
 #[cfg(feature = "bringup")]
-pub(crate) use filesystems::{Zfs, is_journal, shared as shared_filesystems, zfs};
+pub(crate) use exports::exports;
+#[cfg(feature = "bringup")]
+pub(crate) use filesystems::{Part, f2fs, is_journal, shared as shared_filesystems, zfs};
 pub(crate) use function::{blocks_group, cdev_path, is_vfio};
 pub(crate) use hugepages::directory as hugepage_directory;
 pub(crate) use limit::Limit;
@@ -84,4 +89,4 @@ pub(crate) use pagemap::{Frame, Pagemap};
 #[cfg(feature = "bringup")]
 pub(crate) use process::Process;
 #[cfg(feature = "bringup")]
-pub(crate) use routes::routes;
+pub(crate) use routes::{other_tables, routes};

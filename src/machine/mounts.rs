@@ -41,7 +41,7 @@ fn nodes(mount: &MountInfo) -> impl Iterator<Item = &str> {
 }
 
 /// Tells whether a node is that of a device, itself or by a link such as `/dev/disk/by-id/...`.
-fn is_node(tree: &Tree, node: &str, name: &str) -> bool {
+pub(super) fn is_node(tree: &Tree, node: &str, name: &str) -> bool {
     node.strip_prefix("/dev/") == Some(name) || tree.link(node).as_deref() == Some(name)
 }
 

@@ -8,6 +8,7 @@ use procfs_core::net::RouteEntries;
 use super::Tree;
 
 const IPV4: &str = "/proc/net/route";
+const TRIE: &str = "/proc/net/fib_trie";
 const IPV6: &str = "/proc/net/ipv6_route";
 
 /// Returns where the routes through an interface lead, by both tables (proc(5)); multicast and link-local ones tell
@@ -19,6 +20,24 @@ pub(crate) fn routes(tree: &Tree, interface: &str) -> Vec<String> {
     let ipv6 = tree.text(IPV6).unwrap_or_default();
     found.extend(ipv6.lines().filter_map(|line| ipv6_route(line, interface)));
     found
+}
+
+/// Returns the numbers of the tables beside the main one that have routes of IPv4 (ip-rule(8)). The kernel lists what is in
+/// them without the interfaces; of IPv6 it lists all tables with them.
+pub(crate) fn other_tables(tree: &Tree) -> Vec<u32> {
+    let text = tree.text(TRIE).unwrap_or_default();
+    let mut tables = Vec::new();
+    let mut table: Option<u32> = None;
+    for line in text.lines() {
+        if let Some(name) = line.strip_suffix(':').filter(|_| !line.starts_with(' ')) {
+            table = name
+                .strip_prefix("Id ")
+                .and_then(|number| number.parse().ok());
+        } else if line.split_whitespace().any(|word| word == "UNICAST") {
+            tables.extend(table.take());
+        }
+    }
+    tables
 }
 
 fn ipv4(table: &str, interface: &str) -> Vec<String> {
@@ -88,6 +107,21 @@ mod tests {
             found(&ipv4, &ipv6),
             ["default", "192.0.2.0/24", "2001:db8::/32", "default (IPv6)"]
         );
+    }
+
+    #[test]
+    fn tables_beside_the_main_one_are_known_by_number() {
+        let machine = FakeMachine::new();
+        assert!(other_tables(&machine.tree()).is_empty());
+        let leaf = |kind| {
+            format!("  +-- 0.0.0.0/0 3 0 5\n     |-- 10.0.0.0\n        /8 universe {kind}\n")
+        };
+        let unicast = leaf("UNICAST");
+        let local = leaf("LOCAL");
+        let text =
+            format!("Id 7:\n{local}Id 100:\n{unicast}{unicast}Main:\n{unicast}Local:\n{local}");
+        machine.write(TRIE, text);
+        assert_eq!(other_tables(&machine.tree()), [100]);
     }
 
     #[test]

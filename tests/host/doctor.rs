@@ -636,6 +636,16 @@ fn who_owns_a_node_without_an_iommu_is_all_the_same() {
     assert!(!format!("{:?}", row(&machine, "nodes")).contains("--owner"));
     machine.status(machine.alice(), 100, 1 << 17);
     expect(&machine, "nodes", Verdict::Ok, &["/dev/vfio/noiommu-7"]);
+    // What opens it is not switched off by another remedy.
+    machine.file(
+        "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
+        "Y\n",
+    );
+    let remedy = row(&machine, "noiommu").remedy;
+    assert!(
+        remedy[0].starts_with("if the function shall not"),
+        "{remedy:?}"
+    );
     machine.file("/proc/self/uid_map", "0 100000 65536\n");
     expect(&machine, "nodes", Verdict::Block, &["CAP_SYS_RAWIO"]);
 }

@@ -133,6 +133,77 @@ fn an_ipv6_route() {
     assert!(words[0].contains("2001:db8::/32"), "{words:?}");
 }
 
+/// The kernel lists the routes of other tables without their interfaces.
+#[test]
+fn a_route_in_another_table() {
+    let spec = nic(BMU, "e1000e", 7);
+    let machine = with(&spec);
+    machine.interface(&spec, "eth1", false);
+    machine.file(
+        "/proc/net/fib_trie",
+        "Id 100:\n  +-- 10.0.0.0/8 2 0 2\n     |-- 10.0.0.0\n        /8 link UNICAST\nMain:\n",
+    );
+    let words = refused(&machine, &[Reason::Route]);
+    assert!(words[0].contains("table 100"), "{words:?}");
+    let flags = |flags: &str| machine.file("/sys/class/net/eth1/flags", format!("{flags}\n"));
+    flags("0x1003");
+    refused(&machine, &[Reason::Route]);
+    flags("0x1002");
+    refused_none(&machine);
+}
+
+#[test]
+fn an_interface_that_carries_the_kernels_messages() {
+    let spec = nic(BMU, "e1000e", 7);
+    let machine = with(&spec);
+    machine.interface(&spec, "eth1", false);
+    let at = "/sys/kernel/config/netconsole/log";
+    machine.file(&format!("{at}/dev_name"), "eth1\n");
+    machine.file(&format!("{at}/enabled"), "0\n");
+    refused_none(&machine);
+    machine.file(&format!("{at}/enabled"), "1\n");
+    refused(&machine, &[Reason::Console]);
+    let machine = with(&spec);
+    machine.interface(&spec, "eth1", false);
+    machine.file(
+        "/proc/cmdline",
+        "netconsole=@10.0.0.1/eth1,9353@10.0.0.2/\n",
+    );
+    refused(&machine, &[Reason::Console]);
+    machine.file(
+        "/proc/cmdline",
+        "netconsole=@10.0.0.1/eth0,9353@10.0.0.2/\n",
+    );
+    refused_none(&machine);
+}
+
+#[test]
+fn a_disk_that_other_machines_are_given() {
+    let nvme = "/sys/kernel/config/nvmet/subsystems/pool/namespaces/1/device_path";
+    let scsi = "/sys/kernel/config/target/core/iblock_0/data/udev_path";
+    for file in [nvme, scsi] {
+        let machine = with_disk();
+        machine.file(file, "/dev/nvme0n2\n");
+        refused_none(&machine);
+        machine.file(file, "/dev/nvme0n1\n");
+        let words = refused(&machine, &[Reason::Holder]);
+        assert!(words[0].contains("other machines"), "{words:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_may_be_a_further_one_of_an_f2fs() {
+    let machine = with_disk();
+    machine.file("/sys/fs/f2fs/features/casefold", "supported\n");
+    refused_none(&machine);
+    machine.file("/sys/class/block/sda1/dev", "8:1\n");
+    machine.file("/sys/fs/f2fs/sda1/features", "\n");
+    let words = refused(&machine, &[Reason::Mount]);
+    assert!(words[0].contains("can't be told"), "{words:?}");
+    machine.file("/run/udev/data/b259:0", "E:ID_FS_TYPE=ext4\n");
+    refused_none(&machine);
+}
+
 #[test]
 fn a_part_of_a_bond_with_the_route() {
     let spec = nic(BMU, "e1000e", 7);

@@ -257,7 +257,16 @@ pub(super) fn noiommu(view: &View<'_>) -> Row {
     .cause(
         "A FUNCTION MAY BE DRIVEN WITHOUT AN IOMMU: its device reaches all memory of this machine",
     )
-    .remedy(format!("echo N > {parameter}"))
+    .remedy(match is_without_iommu(view) {
+        true => format!("if the function shall not be driven so: echo N > {parameter}"),
+        false => format!("echo N > {parameter}"),
+    })
+}
+
+/// The way without an IOMMU is the only one that there is to the function.
+fn is_without_iommu(view: &View<'_>) -> bool {
+    let group = view.function.as_ref().map(|f| f.group.as_ref());
+    group.is_some_and(|group| group.is_none_or(|group| group.noiommu))
 }
 
 pub(super) fn hugepages(view: &View<'_>) -> Row {

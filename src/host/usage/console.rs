@@ -38,6 +38,35 @@ pub(super) fn uses(
     words.map(|what| Use::new(Reason::Console, what)).collect()
 }
 
+/// Returns the interfaces through which the kernel sends its messages (netconsole): by configfs, where targets are that were
+/// made later, and by the command line.
+pub(super) fn by_network(tree: &Tree, interfaces: &[String]) -> Vec<Use> {
+    let at = "/sys/kernel/config/netconsole";
+    let targets = tree.names(at).into_iter();
+    let on =
+        targets.filter(|name| tree.text(&format!("{at}/{name}/enabled")).as_deref() == Some("1"));
+    let mut named: Vec<_> = on
+        .filter_map(|name| tree.text(&format!("{at}/{name}/dev_name")))
+        .collect();
+    let arguments = Arguments::read(tree);
+    let words = arguments.named(|name| matches!(name, "netconsole" | "netconsole.netconsole"));
+    named.extend(words.filter_map(source_interface));
+    named.sort();
+    named.dedup();
+    let ours = named.into_iter().filter(|name| interfaces.contains(name));
+    let told =
+        ours.map(|name| format!("the kernel sends its messages through {name} (netconsole)"));
+    told.map(|what| Use::new(Reason::Console, what)).collect()
+}
+
+/// Reads the interface from `netconsole=[+][r][PORT]@[ADDRESS]/[INTERFACE],...`.
+fn source_interface(word: &str) -> Option<String> {
+    let source = word.split_once('=')?.1.split(',').next()?;
+    let name = source.split_once('/').map_or("", |(_, name)| name);
+    // It takes the first one by itself.
+    Some(if name.is_empty() { "eth0" } else { name }.to_string())
+}
+
 fn by_terminal(tree: &Tree, terminals: &[String]) -> Vec<String> {
     let active = tree.text("/sys/class/tty/console/active");
     let active = active.unwrap_or_default();

@@ -1,7 +1,9 @@
 //! What uses a disk.
 
 use super::reason::{Reason, Use};
-use crate::machine::{Tree, Zfs, is_journal, mount_points, shared_filesystems, zfs};
+use crate::machine::{
+    Part, Tree, exports, f2fs, is_journal, mount_points, shared_filesystems, zfs,
+};
 
 /// Returns what uses a disk, a partition, or what is built on them; `chain` says how it was come to.
 pub(super) fn uses(tree: &Tree, name: &str, chain: &str) -> Vec<Use> {
@@ -14,6 +16,7 @@ pub(super) fn uses(tree: &Tree, name: &str, chain: &str) -> Vec<Use> {
         uses.extend(of_shared(tree, name, chain));
     }
     uses.extend(is_swap(tree, name).then(|| Use::new(Reason::Swap, format!("{chain} is swap"))));
+    uses.extend(exported(tree, name, chain));
     // The way through holders is bounded, whatever the files say.
     if chain.len() > 256 {
         return uses;
@@ -28,6 +31,13 @@ pub(super) fn uses(tree: &Tree, name: &str, chain: &str) -> Vec<Use> {
         uses.extend(self::uses(tree, &holder, &format!("{chain} > {called}")));
     }
     uses
+}
+
+/// Returns the targets by which the kernel gives a disk, or a controller, to other machines.
+pub(super) fn exported(tree: &Tree, name: &str, chain: &str) -> Vec<Use> {
+    let targets = exports(tree, name).into_iter();
+    let told = targets.map(|at| format!("{chain} is given to other machines ({at})"));
+    told.map(|what| Use::new(Reason::Holder, what)).collect()
 }
 
 /// Returns what is built on a disk: by its list, and loops, which are on no list.
@@ -72,13 +82,18 @@ fn of_shared(tree: &Tree, name: &str, chain: &str) -> Vec<Use> {
         ));
     }
     match zfs(tree, name) {
-        Zfs::No => {}
-        Zfs::Member => words.push(format!(
+        Part::No => {}
+        Part::Member => words.push(format!(
             "{chain} has the label of a ZFS pool, and ZFS has pools imported"
         )),
-        Zfs::Unknown => words.push(format!(
+        Part::Unknown => words.push(format!(
             "ZFS has pools imported, and whether {chain} is in one can't be told; `zpool status` can"
         )),
+    }
+    if f2fs(tree, name) == Part::Unknown {
+        words.push(format!(
+            "an F2FS is mounted, and whether {chain} is a further device of it can't be told: nothing that has a label is on it"
+        ));
     }
     let words = words.into_iter();
     words.map(|what| Use::new(Reason::Mount, what)).collect()

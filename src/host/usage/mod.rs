@@ -66,6 +66,8 @@ impl Usage {
         uses.extend(network::elsewhere(tree, function, &self.interfaces));
         let disks = self.disks.iter();
         uses.extend(disks.flat_map(|name| disk::uses(tree, name, name)));
+        let nodes = self.nodes.iter();
+        uses.extend(nodes.flat_map(|name| disk::exported(tree, name, name)));
         uses.extend(of_openers(self, function, openers));
         let enabled = function.sriov.enabled;
         uses.extend(
@@ -75,6 +77,7 @@ impl Usage {
         let terminals = of_class(tree, "/sys/class/tty", function.bdf);
         let framebuffers = of_class(tree, "/sys/class/graphics", function.bdf);
         uses.extend(console::uses(tree, function, &terminals, &framebuffers));
+        uses.extend(console::by_network(tree, &self.interfaces));
         let group = function.group.iter();
         let direct = group.flat_map(|group| group.direct_regions());
         uses.extend(direct.map(|region| {

@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::reason::{Reason, Use};
-use crate::machine::{Function, Tree, blocks_group, may_have_other_namespaces, routes};
+use crate::machine::{
+    Function, Tree, blocks_group, may_have_other_namespaces, other_tables, routes,
+};
 
 const NETWORK: u32 = 0x02;
+/// `IFF_UP` of netdevice(7).
+const UP: u32 = 1;
 
 /// Returns what uses a network interface.
 pub(super) fn uses(tree: &Tree, name: &str) -> Vec<Use> {
@@ -18,7 +22,21 @@ pub(super) fn uses(tree: &Tree, name: &str) -> Vec<Use> {
         ));
     }
     routed(tree, name, &mut BTreeSet::new(), &mut uses);
+    let tables = other_tables(tree).into_iter();
+    let tables = tables.filter(|_| may_have_routes(tree, name));
+    uses.extend(tables.map(|table| {
+        Use::new(
+            Reason::Route,
+            format!("table {table} has routes, and no file tells whether through {name}: `ip route show table {table}` does"),
+        )
+    }));
     uses
+}
+
+/// An interface that is not up has no routes.
+fn may_have_routes(tree: &Tree, name: &str) -> bool {
+    let flags = tree.number::<u32>(&format!("/sys/class/net/{name}/flags"));
+    flags.is_none_or(|flags| flags & UP != 0)
 }
 
 /// Adds the routes through an interface, and through all above it: a port of a bond or a bridge has no routes of its
