@@ -5,14 +5,20 @@
 //! the environment variable `HWPOOL_BACKEND`: `ring`, `stack`, or the address of a device; else it is the model.
 //!
 //! ```text
-//!  rte_mempool ── table.rs ──► hot.rs ──► ops.rs ── per mempool ──► mempool.rs ──► hwpool::pool::RawPool ──► ring, stack, device
-//!                 "hwpool"                                          │  create.rs: how it is made
-//!                                                                  └ objects.rs: pointers ◄─► numbers
+//!                                                                  ┌ shared.rs ──► hwpool::pool::FreeList (ring, stack)
+//!  rte_mempool ── table.rs ──► hot.rs ──► ops.rs ──► mempool.rs ────┤   places.rs: pointers ◄─► words
+//!                 "hwpool"                            per mempool  └ on_device.rs ──► hwpool::pool::RawPool ──► device
+//!                                                                      create.rs: how it is made
+//!                                                                      objects.rs: pointers ◄─► numbers
 //! ```
 //!
-//! Objects lie in memory that hwpool allocates and maps for the device, so that memory and mapping outlive every object:
-//! DPDK gives its chunks back before it calls `free`. The chunk that DPDK offers is a token of 64 bytes, unused; the memory
-//! becomes a chunk of the mempool beside it, where drivers look for what they map for their devices.
+//! Objects in software lie in the chunks that DPDK brings, and their list in memory that DPDK's processes share, so that each
+//! of them has it, and whoever looks for packets in EAL's segments. DPDK gives chunks back before it calls `free`, which
+//! looks into none.
+//!
+//! Objects of a device lie in memory that hwpool allocates and maps for it, so that memory and mapping outlive every object.
+//! The chunk that DPDK offers is a token of 64 bytes then, unused; the memory becomes a chunk of the mempool beside it,
+//! where drivers look for what they map for their devices.
 //!
 //! One name is registered, at load, because DPDK's table has 16 places for all drivers of a program. Nothing of DPDK is
 //! needed to build; see `abi.rs`. A panic ends at the boundary as an error; a mistake of the application's is an errno

@@ -42,6 +42,10 @@ pub(crate) struct Mempool {
 }
 
 /// What keeps the objects.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one a mempool, in place, where other processes find it"
+)]
 pub(crate) enum Keeper {
     Shared(Shared),
     /// In the process that made it alone, where this points.

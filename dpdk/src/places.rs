@@ -335,28 +335,37 @@ impl Places {
         pointers: &[*mut c_void],
         room: &'a mut [MaybeUninit<u32>],
     ) -> Option<&'a [u32]> {
-        let base = self.base.load(Ordering::Relaxed);
-        let (first, span) = (
-            self.first.load(Ordering::Relaxed),
-            self.span.load(Ordering::Relaxed),
-        );
+        let grid = self.grid();
         let (mut bits, mut most, mut farthest) = (0, 0, 0);
         let room = &mut room[..pointers.len()];
         for (place, pointer) in room.iter_mut().zip(pointers) {
-            let offset = (pointer.addr() as u64).wrapping_sub(base);
+            let offset = (pointer.addr() as u64).wrapping_sub(grid.base);
             let word = (offset >> UNIT_LOG2) as u32;
-            let number = (word & self.mask).wrapping_mul(self.inverse);
+            let number = (word & grid.mask).wrapping_mul(grid.inverse);
             bits |= offset;
-            most = most.max(number.rotate_right(self.shift));
-            farthest = farthest.max(word.wrapping_sub(first));
+            most = most.max(number.rotate_right(grid.shift));
+            farthest = farthest.max(word.wrapping_sub(grid.first));
             place.write(word);
         }
-        let is_one = bits & NOT_UNITS == 0 && farthest <= span;
-        if !is_one || most >= self.most.load(Ordering::Relaxed) {
+        if bits & NOT_UNITS != 0 || farthest > grid.span || most >= grid.most {
             return None;
         }
         // SAFETY: all are written, as many as there are pointers.
         Some(unsafe { room.assume_init_ref() })
+    }
+
+    /// Copies out what tells an object, so that nothing that is written could change it.
+    #[inline(always)]
+    fn grid(&self) -> Grid {
+        Grid {
+            base: self.base.load(Ordering::Relaxed),
+            shift: self.shift,
+            inverse: self.inverse,
+            mask: self.mask,
+            most: self.most.load(Ordering::Relaxed),
+            first: self.first.load(Ordering::Relaxed),
+            span: self.span.load(Ordering::Relaxed),
+        }
     }
 
     /// As [`words`](Self::words), in whatever runs they are.
@@ -381,6 +390,18 @@ impl Places {
             *place = pointer(base, *word);
         }
     }
+}
+
+/// What tells whether an object begins at a pointer, where there is one run.
+#[derive(Copy, Clone)]
+struct Grid {
+    base: u64,
+    shift: u32,
+    inverse: u32,
+    mask: u32,
+    most: u32,
+    first: u32,
+    span: u32,
 }
 
 #[inline(always)]
