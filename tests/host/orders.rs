@@ -261,6 +261,19 @@ fn what_another_binding_needs_is_given_back_with_that_one() {
     }
 }
 
+#[test]
+fn a_journal_of_another_device_needs_nothing_of_the_one_that_is_there() {
+    let mut board = Board::new();
+    let bind = |board: &Board, name| board.bind(name, Reach::WholeGroup, &mut board.kernel());
+    bind(&board, BMU).expect("binds");
+    board.find_again(BMU, true);
+    bind(&board, SECOND).expect("binds the new one, too");
+    let plan = board.unbind(SECOND, &mut board.kernel()).expect("unbinds");
+    assert!(plan.kept.iter().all(|kept| kept.bdf != bdf(BMU)));
+    board.forget(BMU, &mut board.kernel());
+    assert_eq!(board.machine.contents(), board.before);
+}
+
 /// Sequences that are tried; of these, each takes some 50 ms.
 const CASES: u32 = 60;
 

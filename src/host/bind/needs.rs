@@ -6,7 +6,7 @@
 
 use super::error::BindError;
 use super::journal::{Journals, Record};
-use super::state::{Goal, Kept, State};
+use super::state::{Goal, Kept, Missing, State};
 use crate::host::usage::Reason;
 use crate::machine::{Bdf, Function, Tree};
 
@@ -64,6 +64,7 @@ fn before_all(records: &[Record], now: State) -> State {
 
 /// Takes what other bindings than that of `lead` need out of `goals`, unless that is overridden.
 pub(super) fn kept(
+    tree: &Tree,
     journals: &Journals,
     lead: Bdf,
     goals: &mut Vec<Goal>,
@@ -76,7 +77,9 @@ pub(super) fn kept(
     others.retain(|record| record.device != lead);
     let mut kept = Vec::new();
     goals.retain(|goal| {
-        let needing = others.iter().find(|record| record.has(goal.bdf));
+        // Who needed another device at this address has no need of the one that is there now.
+        let is_it = |state: &State| state.bdf == goal.bdf && Missing::of(tree, state).is_none();
+        let needing = others.iter().find(|record| record.before.iter().any(is_it));
         kept.extend(needing.map(|record| Kept {
             bdf: goal.bdf,
             needed_by: record.device,

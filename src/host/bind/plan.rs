@@ -158,7 +158,7 @@ impl Plan {
             }
         }
         let missing = record.map_or(Vec::new(), |record| missing(tree, &record));
-        let kept = needs::kept(journals, lead, &mut goals, overrides)?;
+        let kept = needs::kept(tree, journals, lead, &mut goals, overrides)?;
         let plan = back(tree, lead, goals, missing, overrides, after)?;
         Ok(Plan { kept, ..plan })
     }
@@ -181,7 +181,7 @@ impl Plan {
         let lead = record.device;
         let mut goals = record.before.iter().map(Goal::again).collect();
         let missing = missing(tree, &record);
-        let kept = needs::kept(journals, lead, &mut goals, overrides)?;
+        let kept = needs::kept(tree, journals, lead, &mut goals, overrides)?;
         let plan = back(tree, lead, goals, missing, overrides, After::Forget)?;
         Ok(Some(Plan { kept, ..plan }))
     }
