@@ -1,7 +1,7 @@
 //! `hwpool soak`: random traffic from several threads, and the proof that no buffer is lost or doubled.
 //!
-//! Each thread stamps every buffer that it takes and looks at the stamp before it gives the buffer back: a buffer that
-//! two hold at once shows. At the end each pool is closed and must find all its buffers. The first pool that fails ends
+//! Each thread stamps every word of a buffer that it takes, and looks at the stamp before it gives the buffer back: a buffer
+//! that two hold at once shows. Who takes it next looks as well: a device that writes into what it holds shows. At the end each pool is closed and must find all its buffers. The first pool that fails ends
 //! the run for all.
 
 use std::error::Error;
@@ -121,7 +121,7 @@ const HOLD: usize = 96;
 struct Tally {
     taken: u64,
     short: u64,
-    /// Buffers whose stamp somebody else had changed.
+    /// Buffers whose stamp somebody else had changed, another holder or the device.
     torn: u64,
 }
 
@@ -229,7 +229,7 @@ fn one_thread(
         for _ in 0..random.below(held.len() + 1) {
             let at = random.below(held.len());
             let (buffer, expected) = held.swap_remove(at);
-            tally.torn += u64::from(read_stamp(&buffer) != expected);
+            tally.torn += u64::from(read_stamp(buffer.bytes()) != Some(expected));
             drop(buffer);
         }
     }
@@ -249,24 +249,27 @@ fn take(
             return Ok(());
         };
         tally.taken += 1;
+        // Who had it before, or nobody, left the same in each word: what the device wrote into it since shows.
+        tally.torn += u64::from(read_stamp(buffer.bytes()).is_none());
         let mark = stamp.rotate_left(32) ^ tally.taken;
-        buffer.bytes_mut()[..8].copy_from_slice(&mark.to_le_bytes());
-        let last = buffer.bytes().len() - 8;
-        buffer.bytes_mut()[last..].copy_from_slice(&mark.to_le_bytes());
+        write_stamp(buffer.bytes_mut(), mark);
         held.push((buffer, mark));
     }
     Ok(())
 }
 
-/// Reads the stamp at both ends of a buffer; 0, which is no stamp, where they differ.
-fn read_stamp(buffer: &Buffer) -> u64 {
-    let word = |at: usize| {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&buffer.bytes()[at..at + 8]);
-        u64::from_le_bytes(bytes)
-    };
-    let (first, last) = (word(0), word(buffer.bytes().len() - 8));
-    if first == last { first } else { 0 }
+/// Writes a stamp into each word of a buffer.
+fn write_stamp(bytes: &mut [u8], stamp: u64) {
+    for word in bytes.chunks_mut(8) {
+        word.copy_from_slice(&stamp.to_le_bytes()[..word.len()]);
+    }
+}
+
+/// Reads the stamp of a buffer; `None` where its words differ.
+fn read_stamp(bytes: &[u8]) -> Option<u64> {
+    let first = *bytes.first_chunk()?;
+    let is_whole = bytes.chunks(8).all(|word| *word == first[..word.len()]);
+    is_whole.then_some(u64::from_le_bytes(first))
 }
 
 fn report(args: &Soak, rows: &[Row], elapsed: Duration, output: Output) -> anyhow::Result<bool> {
@@ -324,5 +327,23 @@ impl Random {
         self.0 ^= self.0 >> 27;
         let mixed = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
         ((mixed * bound as u64) >> 32) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_to_any_byte_of_a_buffer_shows() {
+        let mut bytes = [0; 100];
+        assert_eq!(read_stamp(&bytes), Some(0), "a new one");
+        write_stamp(&mut bytes, 0x0123_4567_89ab_cdef);
+        assert_eq!(read_stamp(&bytes), Some(0x0123_4567_89ab_cdef));
+        for at in 0..bytes.len() {
+            bytes[at] ^= 1;
+            assert_eq!(read_stamp(&bytes), None, "byte {at}");
+            bytes[at] ^= 1;
+        }
     }
 }
