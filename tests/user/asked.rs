@@ -1,7 +1,7 @@
 //! Memory without a file: a served model asks its client for every word, and the client may be in the midst of asking it.
 
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,9 @@ use hwpool::user::SimDevice;
 use hwpool::user::codec::{
     Capabilities, Command, DmaAccess, DmaMap, Header, RegionAccess, Version,
 };
-use hwpool::user::server::{self, Server};
+use hwpool::user::server::{
+    self, ClientMemory, DmaMapping, Errno, Lines, Peer as Client, RegionDescription, Served, Server,
+};
 
 use crate::peer::{Got, Peer, message};
 
@@ -303,8 +305,7 @@ fn memory_that_was_taken_back_is_asked_for_no_more() {
 /// A client that is silent where it is asked is cut off; the next one finds the fault, and a device that works.
 #[test]
 fn a_client_that_does_not_answer_is_cut_off_and_the_next_finds_the_fault() {
-    let path = PathBuf::from(std::env::temp_dir())
-        .join(format!("hwpool-asked-{}.sock", std::process::id()));
+    let path = std::env::temp_dir().join(format!("hwpool-asked-{}.sock", std::process::id()));
     let server = Server::bind(&path)
         .unwrap()
         .patience(Duration::from_secs(2));
@@ -367,6 +368,98 @@ fn commands_behind_one_that_asks_for_memory_wait_their_turn() {
         .iter()
         .filter(|(command, _)| *command == Command::DmaRead);
     assert_eq!(reads.count(), 16, "each doorbell announced one");
+    drop(host);
+    serving.join().unwrap();
+}
+
+/// A device whose own thread reads memory whenever its region is written, and the server's thread does not wait for it.
+struct Reader {
+    lines: Arc<Lines>,
+    memory: Option<ClientMemory>,
+    reading: Option<thread::JoinHandle<()>>,
+}
+
+impl Served for Reader {
+    fn region(&self, _: u32) -> Option<RegionDescription<'_>> {
+        Some(RegionDescription {
+            size: 0x1000,
+            readable: true,
+            writable: true,
+            mapping: None,
+        })
+    }
+
+    fn lines(&self) -> &Arc<Lines> {
+        &self.lines
+    }
+
+    fn read(&mut self, _: &mut Client, _: u32, _: u64, _: &mut [u8]) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn write(&mut self, _: &mut Client, _: u32, _: u64, _: &[u8]) -> Result<(), Errno> {
+        if let Some(reading) = self.reading.take() {
+            reading.join().expect("it has read");
+        }
+        let memory = self.memory.clone().expect("it was mapped");
+        let read = move || memory.read(MEMORY, &mut [0; 8]).expect("it is mapped");
+        self.reading = Some(thread::spawn(read));
+        Ok(())
+    }
+
+    fn dma_map(&mut self, client: &mut Client, _: DmaMapping) -> Result<(), Errno> {
+        self.memory = Some(client.memory()?);
+        Ok(())
+    }
+
+    fn dma_unmap(&mut self, _: u64, _: u64) {}
+
+    fn reset(&mut self) -> Result<(), Errno> {
+        Ok(())
+    }
+}
+
+/// Its answer and a command come in one piece: the device's thread receives both, and the server's must hear of it.
+#[test]
+fn a_command_that_the_devices_thread_has_received_is_answered() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut device = Reader {
+        lines: Arc::new(Lines::new([0; 5])),
+        memory: None,
+        reading: None,
+    };
+    let serving = thread::spawn(move || server::serve_stream(theirs, &mut device));
+    let mut host = Host::new(ours, 1 << 20);
+    host.map(true, true, MEMORY, 0x1000).ok();
+    for _ in 0..200 {
+        host.peer.command(Command::RegionWrite, |m| {
+            let (offset, region, count) = (0, 0, 1);
+            RegionAccess {
+                offset,
+                region,
+                count,
+            }
+            .encode(m);
+            m.push(0);
+        });
+        // The reply and the question come in any order.
+        let (first, second) = (host.peer.next(), host.peer.next());
+        let (asked, done) = match first.header.is_reply() {
+            true => (second, first),
+            false => (first, second),
+        };
+        done.ok();
+        let access = DmaAccess::decode(&asked.payload).unwrap();
+        let mut both = message(&asked.header.reply(), |m| {
+            access.encode(m);
+            m.extend([0; 8]);
+        });
+        both.extend(message(&Header::command(7, Command::DeviceReset), |_| ()));
+        host.peer.write(&both);
+        let reset = host.peer.next();
+        assert_eq!(reset.header.command, Command::DeviceReset as u16);
+        reset.ok();
+    }
     drop(host);
     serving.join().unwrap();
 }
