@@ -172,6 +172,11 @@ impl<'a> FakeKernel<'a> {
         write("driver_override", "(null)\n".into());
         write("vendor", format!("{:#06x}\n", ids.0));
         write("device", format!("{:#06x}\n", ids.1));
+        let config = self.machine.path(&format!("{}/config", home(&spec)));
+        let mut bytes = std::fs::read(&config).expect("a configuration space");
+        bytes[..2].copy_from_slice(&ids.0.to_le_bytes());
+        bytes[2..4].copy_from_slice(&ids.1.to_le_bytes());
+        std::fs::write(&config, bytes).expect("a configuration space");
         self.probe(&spec);
     }
 

@@ -140,7 +140,7 @@ impl Board {
         };
         self.kernel().find_again(name, ids);
         let contents = self.machine.contents();
-        for file in ["vendor", "device"] {
+        for file in ["vendor", "device", "config"] {
             let path = format!("{}/{file}", home(spec));
             let is_it = |entry: &&(String, String)| entry.0 == path.trim_start_matches('/');
             let entry = contents.iter().find(is_it).expect("a file").clone();
