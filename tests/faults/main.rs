@@ -15,7 +15,6 @@ mod within;
 
 use std::time::Duration;
 
-use hwpool::devices::bus::Transport;
 use hwpool::devices::family::{Breach, FreeList, PathError};
 use hwpool::sim::FaultKind;
 
@@ -130,19 +129,10 @@ fn in_time<R>(bench: &mut Bench, act: impl FnOnce(&mut Bench) -> R) -> R {
     let result = act(bench);
     let took = bench.now() - before;
     // Real time has other claimants.
-    let limit = if is_stepped(bench) {
-        limit
-    } else {
-        limit + Duration::from_secs(10)
+    let limit = match bench.is_threaded {
+        true => limit + Duration::from_secs(10),
+        false => limit,
     };
     assert!(took <= limit, "took {took:?} of the device's time");
     result
-}
-
-/// Tells whether time is virtual: it stands still between calls then.
-fn is_stepped(bench: &Bench) -> bool {
-    let transport = bench.session.bmu.transport();
-    let before = transport.now();
-    std::hint::black_box((0..1000).fold(0u64, |a, b| std::hint::black_box(a ^ b)));
-    transport.now() == before
 }

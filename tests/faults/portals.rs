@@ -106,11 +106,10 @@ fn a_late_doorbell_is_waited_for(options: &str) {
     let late = Duration::from_millis(2);
     bench.inject(ring_fault(FaultKind::DelayedDoorbell).with(late.as_nanos() as u64));
     // A threaded model is late by real time, of which its clock counts a part.
-    let is_threaded = options.contains("mode=threaded");
     let (before, real) = (bench.now(), Instant::now());
     bench.give(4).unwrap();
     assert_eq!(in_time(&mut bench, |bench| bench.take(4)), Ok(true));
-    let passed = match is_threaded {
+    let passed = match bench.is_threaded {
         true => real.elapsed(),
         false => bench.now() - before,
     };

@@ -95,6 +95,8 @@ pub(crate) struct Bench {
     pub(crate) session: Session<InProcess>,
     pub(crate) model: Arc<InProcess>,
     pub(crate) held: BTreeSet<u32>,
+    /// Whether time is real: the model was asked to run in a thread of its own.
+    pub(crate) is_threaded: bool,
 }
 
 impl Bench {
@@ -107,6 +109,7 @@ impl Bench {
             session,
             model,
             held: (0..OBJECTS).collect(),
+            is_threaded: options.contains("mode=threaded"),
         };
         bench.give(GIVEN).expect("the device takes objects");
         bench
