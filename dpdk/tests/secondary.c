@@ -136,11 +136,13 @@ shared(const char *backend, int argc, char **argv)
 	check(rte_ring_dequeue_bulk(ring, objects, HANDED, NULL) == HANDED, "what came back");
 	has(objects, HANDED, 100);
 	rte_mempool_put_bulk(pool, objects, HANDED);
-	// It stays: DPDK frees chunks by a function's address, which another process has not.
 	struct rte_mempool *other = rte_mempool_lookup(name);
 	check(other != NULL && rte_mempool_get_bulk(other, objects, OBJECTS) == 0, "the secondary's mempool");
 	rte_mempool_put_bulk(other, objects, OBJECTS);
 	check(rte_mempool_avail_count(pool) == OBJECTS && rte_mempool_avail_count(other) == OBJECTS, "all that it had");
+	// DPDK's own part would call a function at the address that it had in the secondary.
+	rte_mempool_get_ops(other->ops_index)->free(other);
+	check(rte_mempool_ops_dequeue_bulk(other, objects, 1) == -EINVAL, "what was freed");
 	rte_mempool_free(pool);
 	rte_ring_free(ring);
 	says_nothing();
