@@ -201,6 +201,36 @@ fn ctrl_c_ends_the_traffic_with_a_report() {
     assert_eq!(output.status.code(), Some(FAILED));
 }
 
+/// A doorbell that never arrives costs the device's timeout, which is longer than the climb may take.
+#[test]
+fn a_climb_that_takes_too_long_fails_and_blames_nothing() {
+    let place = Place::new();
+    place.file(
+        "faults.toml",
+        "[[fault]]\nkind = \"delayed-doorbell\"\ntimes = 0\n",
+    );
+    let device = "sim:bmu?timeout-ms=65535&faults=faults.toml";
+    let climb = |form| ["bringup", device, "--within", "1", "--report", form];
+    let (out, _) = place.ends(FAILED, &climb("json"));
+    let report: Value = serde_json::from_str(&out).expect("one document");
+    let checks = report["checks"].as_array().expect("checks");
+    let of_status = |status| checks.iter().filter(move |check| check["status"] == status);
+    assert_eq!(of_status("fail").count(), 0, "{report:#}");
+    let blocked: Vec<_> = of_status("blocked").collect();
+    assert_eq!(report["failed"], 0);
+    assert_eq!(report["blocked"], blocked.len());
+    for check in &blocked {
+        let says = check["message"].as_str().unwrap_or_default();
+        assert!(says.contains("--within 1"), "{check:#}");
+        assert_eq!(check["causes"], Value::Array(Vec::new()), "{check:#}");
+    }
+    let ended = blocked[0]["message"].as_str().unwrap_or_default();
+    assert!(ended.contains("under way was:"), "{ended}");
+    assert_eq!(checks.last(), blocked.last().copied(), "what is left, too");
+    let (out, _) = place.ends(FAILED, &climb("text"));
+    assert!(out.contains("blocked"), "{out}");
+}
+
 /// The process that is to be killed on rung 14 has one that it dies with.
 #[test]
 fn a_child_dies_with_its_parent() {
