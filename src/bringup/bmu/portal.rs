@@ -23,24 +23,26 @@ pub(super) fn unique<T: Transport>(
     if session.bmu.capabilities().portals == 0 {
         return Err(Failure::Skip("the device has no portals".into()));
     }
-    // A portal that seems to stand still may only say so.
-    laps(board, session, evidence).map_err(|failure| match is_late(&failure) {
-        true => service::wrong_line(session).unwrap_or(failure),
-        false => failure,
-    })
+    laps(board, session, evidence).map_err(|failure| behind(session, &failure).unwrap_or(failure))
 }
 
-/// Tells whether a wait for a portal was given up.
-fn is_late(failure: &Failure) -> bool {
+/// Returns what is behind a failure that only looks like one of the rings: a portal that seems to stand still may only
+/// say so, and one that seems to lose buffers may do so where it stops.
+fn behind<T: Transport>(session: &Session<T>, failure: &Failure) -> Option<Failure> {
     let Failure::Fail(symptom) = failure else {
-        return false;
+        return None;
     };
     let error: &dyn Error = &**symptom;
-    let breach = match error.downcast_ref() {
-        Some(PathError::Poisoned { breach, .. }) => breach,
-        _ => return false,
-    };
-    matches!(breach, Breach::TimedOut(_))
+    if let Some(PortalSymptom::Sum { .. }) = error.downcast_ref() {
+        return service::wrong_stop(session);
+    }
+    match error.downcast_ref() {
+        Some(PathError::Poisoned {
+            breach: Breach::TimedOut(_),
+            ..
+        }) => service::wrong_line(session),
+        _ => None,
+    }
 }
 
 /// Sends every buffer of a pool through the rings, lap by lap.

@@ -36,11 +36,33 @@ pub(super) fn by_hand<T: Transport>(session: &Session<T>) -> Result<u64, Failure
 
 /// Returns what is wrong with the status lines of a portal that does write them, if anything.
 pub(super) fn wrong_line<T: Transport>(session: &Session<T>) -> Option<Failure> {
+    wrong(session, |symptom| {
+        matches!(symptom, ServiceSymptom::Line { .. })
+    })
+}
+
+/// Returns what is wrong with how a portal stops, if anything.
+pub(super) fn wrong_stop<T: Transport>(session: &Session<T>) -> Option<Failure> {
+    wrong(session, |symptom| {
+        matches!(
+            symptom,
+            ServiceSymptom::NotStopped { .. }
+                | ServiceSymptom::NotConsumed { .. }
+                | ServiceSymptom::Held { .. }
+        )
+    })
+}
+
+/// Starts and stops a portal, and returns what is wrong with it, if that is what is looked for.
+fn wrong<T: Transport>(
+    session: &Session<T>,
+    is_wanted: fn(&ServiceSymptom) -> bool,
+) -> Option<Failure> {
     let Err(Failure::Fail(symptom)) = lines(session) else {
         return None;
     };
     let error: &dyn Error = &*symptom;
-    let is_wrong = matches!(error.downcast_ref(), Some(ServiceSymptom::Line { .. }));
+    let is_wrong = error.downcast_ref().is_some_and(is_wanted);
     is_wrong.then_some(Failure::Fail(symptom))
 }
 
