@@ -68,7 +68,7 @@ impl Choice {
     }
 }
 
-/// Climbs the ladder; `progress` hears of each rung before it is run and of its verdict after. What it breaks with
+/// Climbs the ladder; `progress` hears of each rung before it is run, of what is to blame where it fails, and of its verdict after. What it breaks with
 /// ends the climb: the rungs that are left are blocked, for that reason. Of a rung that was not chosen it hears the verdict
 /// alone, which is that it was skipped, and why. `kill` is what rung 14 needs; without it that rung is skipped.
 ///
@@ -114,6 +114,9 @@ pub fn run<'a, T: Transport>(
         let (id, title) = (rung.named.id, rung.title);
         climb.end(progress(Progress::Start { id, title }));
         let check = climb.check(rung);
+        if let Some(blame) = climb.blame.take() {
+            climb.end(progress(Progress::Failed(blame)));
+        }
         climb.end(progress(Progress::End(&check)));
         climb.checks.push(check);
     }
@@ -165,6 +168,8 @@ struct Climb<'a, T: Transport> {
     checks: Vec<Check>,
     /// Why no rung is run any more.
     ended: Option<String>,
+    /// What is to blame for a failure that nobody was told of yet.
+    blame: Option<Blame>,
 }
 
 impl<'a, T: Transport> Climb<'a, T> {
@@ -176,6 +181,7 @@ impl<'a, T: Transport> Climb<'a, T> {
             names: rungs.iter().map(|rung| rung.named).collect(),
             checks: Vec::new(),
             ended: None,
+            blame: None,
         }
     }
 
@@ -274,6 +280,7 @@ impl<'a, T: Transport> Climb<'a, T> {
             let gone = format!("the device is gone, as {id} found");
             self.end(ControlFlow::Break(gone));
         }
+        self.blame = Some(blame);
         let causes = blame.causes().iter().map(|cause| (*cause).into());
         Check {
             causes: causes.collect(),

@@ -8,6 +8,7 @@ use hwpool_devices::family::Choice as DriverChoice;
 
 use super::choice::Choice;
 use super::limits::Limits;
+use super::symptom::Blame;
 use crate::host::doctor::Row;
 use crate::report::Check;
 
@@ -70,6 +71,8 @@ pub enum Progress<'a> {
         /// What it proves.
         title: &'static str,
     },
+    /// A rung failed, and this is to blame. Its verdict follows.
+    Failed(Blame),
     /// A rung was run.
     End(&'a Check),
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hwpool::bringup::{self, Options, Report, Status};
+use hwpool::bringup::{self, Blame, Options, OwnerSymptom, Progress, Report, Status, Symptom as _};
 use serde_json::Value;
 
 use crate::rig;
@@ -14,7 +14,8 @@ use crate::rig::edge::{Edged, Trouble};
 /// What every cause of the machine's says, in one of these words.
 const MACHINE: [&str; 3] = ["machine", "this process", "another process"];
 
-fn climb(trouble: Trouble) -> (Report, bool) {
+/// Climbs; returns the report, what was blamed, and whether the trouble came.
+fn climb(trouble: Trouble) -> (Report, Vec<Blame>, bool) {
     let options = "seed=2&timeout-ms=5&pools=2&portals=2&vectors=2&ring-max=32";
     let edged = Arc::new(Edged::new(rig::model(options), trouble));
     let options = Options {
@@ -23,21 +24,31 @@ fn climb(trouble: Trouble) -> (Report, bool) {
         soak: Duration::from_millis(1),
         ..Options::default()
     };
-    let report = bringup::run(edged.clone(), &options, None, |_| ControlFlow::Continue(()));
+    let mut blamed = Vec::new();
+    let report = bringup::run(edged.clone(), &options, None, |progress| {
+        if let Progress::Failed(blame) = progress {
+            blamed.push(blame);
+        }
+        ControlFlow::Continue(())
+    });
     let has_struck = edged.has_struck();
-    (report, has_struck)
+    (report, blamed, has_struck)
 }
 
 /// Refuses each request of a kind in turn; returns how many a climb makes.
 fn refuse_each(trouble: fn(u64) -> Trouble) -> u64 {
     let mut wrong = Vec::new();
     for nth in 1.. {
-        let (report, has_struck) = climb(trouble(nth));
+        let (report, blamed, has_struck) = climb(trouble(nth));
         let failed: Vec<_> = report
             .checks
             .iter()
             .filter(|check| check.status == Status::Fail)
             .collect();
+        let is_told = |blame: &Blame| matches!(blame, Blame::Machine(_));
+        if blamed.len() != failed.len() || !blamed.iter().all(is_told) {
+            wrong.push(format!("{nth}: {blamed:?}"));
+        }
         for check in &failed {
             let is_the_machines = |cause: &str| MACHINE.iter().any(|word| cause.contains(word));
             if check.causes.is_empty() || !check.causes.iter().all(|cause| is_the_machines(cause)) {
@@ -110,4 +121,25 @@ fn descriptors_and_memory_that_are_refused_are_the_machines() {
         .filter_map(|limit| limited(&limit))
         .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A rung that fails on the model that another process serves, after its owner was killed.
+#[test]
+fn what_is_refused_after_an_owner_died_is_the_machines() {
+    let after = |blame| {
+        let (id, message) = ("lists.stale".into(), "refused".into());
+        OwnerSymptom::NotInOrder { id, message, blame }.blame()
+    };
+    let refused = Blame::Machine(&["the machine is full"]);
+    assert_eq!(after(refused), refused);
+    let Blame::Machine(causes) = after(Blame::Gone) else {
+        panic!("the model of this climb is not gone");
+    };
+    assert!(causes[0].contains("the other process"), "{causes:?}");
+    for cause in [Blame::UNKNOWN, Blame::Device(&["a stuck line"])] {
+        let Blame::Device(causes) = after(cause) else {
+            panic!("{cause:?} is the device's");
+        };
+        assert!(causes[0].contains("an owner that died"), "{causes:?}");
+    }
 }

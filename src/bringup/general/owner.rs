@@ -59,11 +59,16 @@ struct Again(Box<dyn Symptom>);
 
 impl Symptom for Again {
     fn blame(&self) -> Blame {
-        match self.0.blame() {
-            // Whatever it looks like: what changed is that somebody died.
-            Blame::Device(_) => Blame::Device(LEFT_BEHIND),
-            blame => blame,
-        }
+        after_a_death(self.0.blame())
+    }
+}
+
+/// Returns what is to blame where a rung that passed before fails, by what it looks like.
+fn after_a_death(blame: Blame) -> Blame {
+    match blame {
+        // Whatever it looks like: what changed is that somebody died.
+        Blame::Device(_) => Blame::Device(LEFT_BEHIND),
+        blame => blame,
     }
 }
 
@@ -102,13 +107,15 @@ pub enum OwnerSymptom {
         /// The address.
         address: String,
     },
-    /// A rung fails on the device that the killed process had.
+    /// A rung fails on the served model that the killed process had.
     #[error("{id}: {message}")]
     NotInOrder {
         /// The rung.
         id: String,
         /// What it says.
         message: String,
+        /// What is to blame, as that rung judges.
+        blame: Blame,
     },
 }
 
@@ -128,7 +135,11 @@ impl Symptom for OwnerSymptom {
             OwnerSymptom::Another { .. } => {
                 Blame::Machine(&["somebody changed what stands behind the address meanwhile"])
             }
-            OwnerSymptom::NotInOrder { .. } => Blame::Device(LEFT_BEHIND),
+            // The model is not gone: it is in this process.
+            OwnerSymptom::NotInOrder {
+                blame: Blame::Gone, ..
+            } => Blame::Machine(&["the other process, which serves the model, has ended or hangs"]),
+            OwnerSymptom::NotInOrder { blame, .. } => after_a_death(*blame),
         }
     }
 }

@@ -280,7 +280,7 @@ impl Run<'_> {
                     let text = self.output.fold(&text, INDENT);
                     printed = spinner.suspend(|| self.output.line(text));
                 }
-                Progress::End(_) => {}
+                Progress::Failed(_) | Progress::End(_) => {}
             }
             match self.stop.is_wanted() || printed.is_err() {
                 true => ControlFlow::Break("the run was ended before this rung".into()),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hwpool::address::Address;
-use hwpool::bringup::{self, Choice, Evidence, Kill, Options, OwnerSymptom, Status, TRAFFIC_RUNS};
+use hwpool::bringup::{
+    self, Blame, Choice, Evidence, Kill, Options, OwnerSymptom, Progress, Status, TRAFFIC_RUNS,
+};
 use hwpool::device::AnyTransport;
 use hwpool::devices::bus::Transport;
 
@@ -73,13 +75,22 @@ fn is_in_order(address: &str) -> Result<(), OwnerSymptom> {
         },
         ..Options::default()
     };
-    let report = bringup::run(client, &options, None, |_| ControlFlow::Continue(()));
-    let is_failed = |check: &bringup::Check| check.status == Status::Fail;
-    match report.checks.into_iter().find(is_failed) {
+    // Of a rung that is blocked by none that failed.
+    let mut blame = Blame::Machine(&["the machine is too slow for this rung"]);
+    let report = bringup::run(client, &options, None, |progress| match progress {
+        Progress::Failed(found) => {
+            blame = found;
+            ControlFlow::Break("a rung failed".into())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    let is_wrong = |check: &bringup::Check| matches!(check.status, Status::Fail | Status::Blocked);
+    match report.checks.into_iter().find(is_wrong) {
         None => Ok(()),
         Some(check) => Err(OwnerSymptom::NotInOrder {
             id: check.id.into_owned(),
             message: check.message.unwrap_or_default(),
+            blame,
         }),
     }
 }
