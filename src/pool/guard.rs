@@ -149,11 +149,6 @@ impl Guard {
         (self.ledger.is_none() && self.is_here()).then_some(&self.store)
     }
 
-    #[inline(always)]
-    pub(super) fn is_ring(&self) -> bool {
-        matches!(*self.store, Store::Ring(_))
-    }
-
     /// Counts the objects inside; 0 in a child of `fork`.
     pub(super) fn count(&self) -> u32 {
         if self.is_here() {

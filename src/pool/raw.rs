@@ -88,23 +88,6 @@ impl RawPool {
         })
     }
 
-    /// As [`dequeue_with`](Self::dequeue_with) where that is no more than a copy out of a list in memory; false where it is
-    /// more, or there are not as many: then nothing was done. Does not panic, if `see` does not, which must not use the pool
-    /// either.
-    #[inline(always)]
-    pub fn dequeue_quickly(&self, n: usize, see: impl FnMut(&[u32])) -> bool {
-        match self.guard.bare_store() {
-            Some(store) => store.take_with(n, see) == Some(Ok(())),
-            None => false,
-        }
-    }
-
-    /// Tells whether the list is a ring in memory.
-    #[inline(always)]
-    pub fn is_ring(&self) -> bool {
-        self.guard.is_ring()
-    }
-
     /// Takes objects back, all or none.
     ///
     /// # Errors
@@ -125,19 +108,6 @@ impl RawPool {
             Ok(true) => Ok(()),
             Ok(false) => Err(RawError::Give(PoolError::Closed)),
             Err(fault) => Err(self.raw_error(*fault)),
-        }
-    }
-
-    /// As [`enqueue`](Self::enqueue) where that is no more than a copy into a list in memory; false where it is more, or
-    /// there is not as much room: then nothing was done. Does not panic.
-    ///
-    /// # Safety
-    /// All are indices of objects, below [`objects`](Self::objects): whoever takes them again may rely on them.
-    #[inline(always)]
-    pub unsafe fn enqueue_quickly(&self, objects: &[u32]) -> bool {
-        match self.guard.bare_store() {
-            Some(store) => store.put(objects) == Some(Ok(())),
-            None => false,
         }
     }
 
