@@ -119,6 +119,16 @@ lies! {
     LineMiscounts = "line-miscounts";
     /// The acquire_head of status lines stays 0.
     HeadStands = "head-stands";
+    /// Each third status line has the counts of the one two before it.
+    LineGoesBack = "line-goes-back";
+    /// A status line has the counts of the one before it.
+    LineStaysBehind = "line-stays-behind";
+    /// Of the status lines that are due each fourth is written.
+    LinesAreRare = "lines-are-rare";
+    /// Each 20th release entry is consumed and its buffer dropped.
+    DropsReleases = "drops-releases";
+    /// The device writes into buffers that it holds: a word in the middle of each, when it gets it.
+    WriteBuffers = "write-buffers";
 }
 
 /// What a device lies about.

@@ -2,6 +2,7 @@
 
 use super::device::{Bmu, ENABLE};
 use super::errors::{ErrorKind, Owner, Source};
+use crate::lies::Lie;
 use crate::world::World;
 
 impl Bmu {
@@ -31,7 +32,12 @@ impl Bmu {
             pool.free(address)
         };
         match checked {
-            Ok(()) => self.list_moved(world, pool_id, before),
+            Ok(()) => {
+                if self.config.lies.tell(Lie::WriteBuffers) {
+                    self.write_buffer(world, pool_id, address);
+                }
+                self.list_moved(world, pool_id, before);
+            }
             Err(kind) => {
                 let owner = Owner::Pool(pool_id as u16);
                 self.error(world, kind, Source::RegisterPath, owner, address);

@@ -329,6 +329,15 @@ impl FreeList {
         is_new
     }
 
+    /// Forgets a buffer that is in the list.
+    pub(crate) fn drop_buffer(&mut self, address: u64) {
+        let (index, _) = self.index(address);
+        if self.marks.has(index) {
+            self.marks.remove(index);
+            self.stack.retain(|held| *held != index);
+        }
+    }
+
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u64> {
         let index = self.stack.pop()?;

@@ -44,6 +44,11 @@ pub(super) struct Portal {
     pub(super) reported_release: u32,
     pub(super) reported_acquire: u32,
     pub(super) sequence: u64,
+    /// The counts that the last two status lines should have had, the newest first.
+    pub(super) told: [u64; 2],
+    /// Status lines that were due, and release entries that came, for the lies that leave some out.
+    pub(super) lines_due: u32,
+    pub(super) releases: u32,
     /// DMA reads under way, and when the last of them will be done.
     pub(super) reads: u32,
     pub(super) fetched_at: u64,
@@ -88,6 +93,8 @@ impl Portal {
         (self.announced, self.asked) = (0, 0);
         (self.seen_head, self.acquire_head, self.landed) = (0, 0, 0);
         (self.reported_release, self.reported_acquire, self.sequence) = (0, 0, 0);
+        self.told = [0; 2];
+        (self.lines_due, self.releases) = (0, 0);
         self.rung = None;
         self.fetched_at = 0;
         self.release = Span::new(self.release_base, 8 << self.release_log2());

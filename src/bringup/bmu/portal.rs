@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use hwpool_devices::bmu::{ErrorBits, Layout, PortalConfig, regs};
-use hwpool_devices::bus::{DmaBuffer, Transport};
-use hwpool_devices::family::{Breach, FreeList, OpenReset, PathError, SetupError};
+use hwpool_devices::bus::{DmaBuffer, Iova, Transport};
+use hwpool_devices::family::{Breach, FreeList, ListConfig, OpenReset, PathError, SetupError};
 
 use super::device::{self, List, RingMemory, Session, map, objects, open_list, slice, small_list};
 use super::{service, states};
@@ -23,26 +23,35 @@ pub(super) fn unique<T: Transport>(
     if session.bmu.capabilities().portals == 0 {
         return Err(Failure::Skip("the device has no portals".into()));
     }
-    laps(board, session, evidence).map_err(|failure| behind(session, &failure).unwrap_or(failure))
+    laps(board, session, evidence).map_err(|failure| by_lines(session, failure))
 }
 
-/// Returns what is behind a failure that only looks like one of the rings: a portal that seems to stand still may only
-/// say so, and one that seems to lose buffers may do so where it stops.
-fn behind<T: Transport>(session: &Session<T>, failure: &Failure) -> Option<Failure> {
+/// A portal that seems to stand still, or whose counts don't add up, may only say so: looks at its status lines by hand.
+fn by_lines<T: Transport>(session: &Session<T>, failure: Failure) -> Failure {
+    match is_by_counts(&failure) {
+        true => service::wrong_line(session).unwrap_or(failure),
+        false => failure,
+    }
+}
+
+/// Tells whether a failure hangs on what the portal said of its counts: a wait that was given up, or a sum.
+fn is_by_counts(failure: &Failure) -> bool {
     let Failure::Fail(symptom) = failure else {
-        return None;
+        return false;
     };
     let error: &dyn Error = &**symptom;
-    if let Some(PortalSymptom::Sum { .. }) = error.downcast_ref() {
-        return service::wrong_stop(session);
-    }
-    match error.downcast_ref() {
-        Some(PathError::Poisoned {
-            breach: Breach::TimedOut(_),
-            ..
-        }) => service::wrong_line(session),
-        _ => None,
-    }
+    let is_sum = matches!(
+        error.downcast_ref(),
+        Some(PortalSymptom::Sum { .. } | PortalSymptom::Starved { .. })
+    );
+    let breach = match error.downcast_ref() {
+        Some(PathError::Poisoned { breach, .. }) => breach,
+        _ => return is_sum,
+    };
+    matches!(
+        breach,
+        Breach::TimedOut(_) | Breach::BadCount { .. } | Breach::Lost { .. }
+    )
 }
 
 /// Sends every buffer of a pool through the rings, lap by lap.
@@ -53,12 +62,9 @@ fn laps<T: Transport>(
 ) -> Result<(), Failure> {
     let can = session.bmu.capabilities();
     let objects = objects(&session.bmu, board.options.buffers.clamp(64, 1 << 24));
-    let mut list = open_list(&session.bmu, objects, objects)?;
-    let memory = RingMemory::on_node(
-        session,
-        PortalConfig::for_pool(objects, can.ring_log2),
-        None,
-    )?;
+    let config = PortalConfig::for_pool(objects, can.ring_log2);
+    let memory = RingMemory::on_node(session, config, None)?;
+    let mut list = List::open(&session.bmu, &beyond(session, &memory, objects))?;
     memory.open_portal(&mut list)?;
     let all: Vec<u32> = (0..objects).collect();
     list.give(&all)?;
@@ -91,6 +97,15 @@ fn laps<T: Transport>(
     Ok(())
 }
 
+/// A pool at addresses above its rings: a device that writes into buffers then does not hit those, which would look like
+/// something else, and is found where buffers are memory.
+fn beyond<T: Transport>(session: &Session<T>, rings: &RingMemory<T>, objects: u32) -> ListConfig {
+    let limits = &session.bmu.identity().limits;
+    let end = rings.mapping().iova().0 + rings.mapping().size() as u64;
+    let base = end.next_multiple_of(general::stride(limits));
+    general::list_config(limits, Iova(base), objects)
+}
+
 /// Takes everything out in bursts of `first`, `first` + 1, … objects, starting over at 1 after the largest.
 fn drain_in_bursts<T: Transport>(list: &mut List<T>, first: usize) -> Result<Vec<u32>, Failure> {
     const LARGEST: usize = 256;
@@ -101,13 +116,33 @@ fn drain_in_bursts<T: Transport>(list: &mut List<T>, first: usize) -> Result<Vec
         let from = drained.len();
         drained.resize(from + n, 0);
         let taken = list.take(&mut drained[from..])?;
-        let held = list.ledger().held();
-        ensure!(taken, PortalSymptom::Starved { held, wanted: n });
+        if !taken {
+            return Err(starved(list, n).into());
+        }
         burst = if burst >= LARGEST { 1 } else { burst + 1 };
     }
     let one_more = list.take(&mut [0])?;
     ensure!(!one_more, PortalSymptom::OneMore);
     Ok(drained)
+}
+
+/// Says why a device that holds buffers gave not even `wanted`: what its counts don't account for was dropped.
+fn starved<T: Transport>(list: &mut List<T>, wanted: usize) -> PortalSymptom {
+    let held = list.ledger().held();
+    let Some(status) = list.first_portal().map(|portal| portal.status()) else {
+        return PortalSymptom::Starved { held, wanted };
+    };
+    let kept = status.available.saturating_add(status.acquire_tail.into());
+    let (consumed, written) = (status.release_head, status.acquire_tail);
+    match u64::from(consumed).checked_sub(kept) {
+        None | Some(0) => PortalSymptom::Starved { held, wanted },
+        Some(dropped) => PortalSymptom::Dropped {
+            dropped,
+            consumed,
+            written,
+            available: status.available,
+        },
+    }
 }
 
 /// Checks that each of `0..objects` stands in `taken` exactly once.
@@ -123,8 +158,8 @@ fn exactly_once(taken: &[u32], objects: u32) -> Result<(), Failure> {
     }
 }
 
-/// Runs portals with rings of each size, across page borders, between guard areas that must stay as they are; has a misaligned
-/// ring and all else that is forbidden refused; sees each status line, stop, quiesce and halt; and resets the device under a
+/// Runs portals with rings of each size, across page borders, between guard areas that must stay as they are; sees that nobody
+/// writes into buffers; has a misaligned ring and all else that is forbidden refused; sees each status line, stop, quiesce and halt; and resets the device under a
 /// portal that runs.
 pub(super) fn dma<T: Transport>(
     board: &mut Board<'_, T>,
@@ -136,11 +171,13 @@ pub(super) fn dma<T: Transport>(
     if session.bmu.capabilities().portals == 0 {
         return Err(Failure::Skip("the device has no portals".into()));
     }
+    // First: buffers that are written to elsewhere may be anybody's memory.
+    let buffers = untouched(session).map_err(|failure| by_lines(session, failure))?;
     let (min, max) = session.bmu.capabilities().ring_log2;
     let max = max.min(LARGEST_LOG2).max(min);
     let mut crossings = 0;
     for log2 in min..=max {
-        crossings += guarded(session, log2)?;
+        crossings += guarded(session, log2).map_err(|failure| by_lines(session, failure))?;
     }
     misaligned(session)?;
     let halts = service::by_hand(session)?;
@@ -154,6 +191,7 @@ pub(super) fn dma<T: Transport>(
     );
     evidence.count("4 KiB borders crossed", crossings);
     evidence.text("guard areas", "intact");
+    evidence.count("buffers guarded", buffers);
     evidence.text("misaligned ring", "refused");
     evidence.count("refused in configuration", refused);
     evidence.count("ways to halt", halts);
@@ -182,6 +220,56 @@ fn guarded<T: Transport>(session: &Session<T>, log2: u32) -> Result<u64, Failure
         ensure!(found == GUARD, PortalSymptom::Guard { found, offset });
     }
     Ok((end / BORDER) as u64)
+}
+
+/// Sends buffers that are memory through a portal, leaves them with the device, and sees that nobody wrote into
+/// them. Returns how many that were.
+fn untouched<T: Transport>(session: &Session<T>) -> Result<u32, Failure> {
+    /// Most bytes that are mapped: of buffers that are larger only the first ones.
+    const BYTES: u64 = 4 << 20;
+    let stride = general::stride(&session.bmu.identity().limits);
+    let wanted = (BYTES / stride).clamp(1, general::OBJECTS.into()) as u32;
+    let objects = objects(&session.bmu, wanted);
+    let bytes = (stride * u64::from(objects)).min(BYTES);
+    let memory = map(&session.domain, bytes as usize, None)?;
+    for offset in (0..memory.size()).step_by(8) {
+        memory.store64(offset, pattern(offset));
+    }
+    let limits = &session.bmu.identity().limits;
+    let config = general::list_config(limits, memory.iova(), objects);
+    let mut list = List::open(&session.bmu, &config)?;
+    let rings = RingMemory::small(session)?;
+    rings.open_portal(&mut list)?;
+    let all: Vec<u32> = (0..objects).collect();
+    list.give(&all)?;
+    for _ in 0..2 {
+        let drained = drain_in_bursts(&mut list, 1)?;
+        exactly_once(&drained, objects)?;
+        list.give(&drained)?;
+    }
+    list.close_portals()?;
+    list.available()?; // what the device has sent lands before the answer
+    let changed = (0..memory.size())
+        .step_by(8)
+        .filter(|&offset| memory.load64(offset) != pattern(offset));
+    let changed: Vec<usize> = changed.collect();
+    let Some(&first) = changed.first() else {
+        return Ok(objects);
+    };
+    let symptom = PortalSymptom::Buffer {
+        found: memory.load64(first),
+        index: first as u64 / stride,
+        byte: first as u64 % stride,
+        iova: memory.iova().0 + first as u64,
+        words: changed.len() as u64,
+        objects,
+    };
+    Err(symptom.into())
+}
+
+/// What a word of a guarded buffer holds: another one at each place, so that a copy of one shows too.
+fn pattern(offset: usize) -> u64 {
+    GUARD ^ offset as u64
 }
 
 /// Sends a pool round rings in `memory` twice, or as often as a small pool takes for that.
@@ -266,6 +354,15 @@ enum PortalSymptom {
     },
     #[error("the device holds {held} buffers and gave not even {wanted}")]
     Starved { held: u32, wanted: usize },
+    #[error(
+        "{dropped} buffers are lost: {consumed} release entries were consumed, {written} acquire entries written, and {available} buffers are in the list"
+    )]
+    Dropped {
+        dropped: u64,
+        consumed: u32,
+        written: u32,
+        available: u64,
+    },
     #[error("a pool that was drained gave one more")]
     OneMore,
     #[error("object {index} came twice in one lap")]
@@ -274,6 +371,17 @@ enum PortalSymptom {
     Missing { index: usize },
     #[error("the device wrote {found:#x} outside of its rings, at offset {offset:#x}")]
     Guard { found: u64, offset: usize },
+    #[error(
+        "the device wrote {found:#x} into buffer {index}, at byte {byte}, while it held it (IOVA {iova:#x}, {words} words of {objects} buffers in all)"
+    )]
+    Buffer {
+        found: u64,
+        index: u64,
+        byte: u64,
+        iova: u64,
+        words: u64,
+        objects: u32,
+    },
     #[error("a ring at {base:#x}: PORTAL_CONTROL {control:#x}, PORTAL_ERROR {:#x}", errors.0)]
     Accepted {
         base: u64,
@@ -294,6 +402,13 @@ impl Symptom for PortalSymptom {
             | PortalSymptom::Missing { .. } => {
                 &["pointers of the rings run apart: head and tail wrap at different sizes"]
             }
+            PortalSymptom::Dropped { .. } => &[
+                "release entries are counted as consumed and their buffers dropped: a queue before the list is full, or two frees come at once",
+            ],
+            PortalSymptom::Buffer { .. } => &[
+                "a DMA write of the logic into a buffer is under way still when the buffer is freed, or ends in the wrong one",
+                "the device keeps its list, or something else of its own, in the buffers",
+            ],
             PortalSymptom::Guard { .. } => &[
                 "bursts are not split at 4 KiB borders or at MPS",
                 "the ring's size is taken wrong",

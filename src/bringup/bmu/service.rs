@@ -2,6 +2,7 @@
 //! (SPEC 6, 9.1). The rings are driven by hand, past the driver, which would not do what is wrong.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -34,35 +35,13 @@ pub(super) fn by_hand<T: Transport>(session: &Session<T>) -> Result<u64, Failure
     halts(session)
 }
 
-/// Returns what is wrong with the status lines of a portal that does write them, if anything.
+/// Returns what is wrong with the status lines and the stop of a portal that does write lines, if anything.
 pub(super) fn wrong_line<T: Transport>(session: &Session<T>) -> Option<Failure> {
-    wrong(session, |symptom| {
-        matches!(symptom, ServiceSymptom::Line { .. })
-    })
-}
-
-/// Returns what is wrong with how a portal stops, if anything.
-pub(super) fn wrong_stop<T: Transport>(session: &Session<T>) -> Option<Failure> {
-    wrong(session, |symptom| {
-        matches!(
-            symptom,
-            ServiceSymptom::NotStopped { .. }
-                | ServiceSymptom::NotConsumed { .. }
-                | ServiceSymptom::Held { .. }
-        )
-    })
-}
-
-/// Starts and stops a portal, and returns what is wrong with it, if that is what is looked for.
-fn wrong<T: Transport>(
-    session: &Session<T>,
-    is_wanted: fn(&ServiceSymptom) -> bool,
-) -> Option<Failure> {
     let Err(Failure::Fail(symptom)) = lines(session) else {
         return None;
     };
     let error: &dyn Error = &*symptom;
-    let is_wrong = error.downcast_ref().is_some_and(is_wanted);
+    let is_wrong = (error.downcast_ref()).is_some_and(ServiceSymptom::is_of_lines);
     is_wrong.then_some(Failure::Fail(symptom))
 }
 
@@ -191,6 +170,8 @@ struct Hand<T: Transport> {
     layout: Layout,
     portal: u16,
     objects: u32,
+    /// The last status line that was as it must be.
+    told: Cell<Line>,
 }
 
 impl<T: Transport> Hand<T> {
@@ -203,6 +184,7 @@ impl<T: Transport> Hand<T> {
             portal: bmu.capabilities().portals - 1,
             layout,
             objects,
+            told: Cell::new(Line::new(0, 0)),
             bmu,
         };
         let line = layout.status_offset()..layout.status_offset() + regs::STATUS_LINE_SIZE;
@@ -273,14 +255,15 @@ impl<T: Transport> Hand<T> {
             line: self.line(),
             timeout,
         };
-        self.wait("a status line", late, || {
+        let waited = self.wait("a status line", late, || {
             let line = self.line();
             let is_there = line.release_head == expected.release_head
                 && line.acquire_tail == expected.acquire_tail
                 && line.sequence != 0;
             // What follows the words that were waited for may be on its way still.
             Ok((is_there && (line == expected || self.is_settled(&line)?)).then_some(()))
-        })?;
+        });
+        waited.map_err(|failure| self.untold(after, &expected).unwrap_or(failure))?;
         let line = self.line();
         let expected = Box::new(expected);
         ensure!(
@@ -291,7 +274,47 @@ impl<T: Transport> Hand<T> {
                 expected
             }
         );
+        self.told.set(line);
         self.is_short()
+    }
+
+    /// Returns what is wrong with the status line, where the registers say that the portal did what it should tell of.
+    fn untold(&self, after: &'static str, expected: &Line) -> Option<Failure> {
+        let head = self.bmu.read_at(regs::PORTAL_RELEASE_HEAD, self.portal);
+        let tail = self.bmu.read_at(regs::PORTAL_ACQUIRE_TAIL, self.portal);
+        let (head, tail) = (head.ok()?, tail.ok()?);
+        let (line, before) = (self.line(), Box::new(self.told.get()));
+        let is_done = head == expected.release_head && tail == expected.acquire_tail;
+        // One that is right by now came late, which is another matter.
+        let is_told = line.release_head == head && line.acquire_tail == tail;
+        if !is_done || is_told || line.sequence == 0 {
+            return None;
+        }
+        let is_less = |now: u32, then: u32| (now.wrapping_sub(then) as i32) < 0;
+        let went_back = is_less(line.release_head, before.release_head)
+            || is_less(line.acquire_tail, before.acquire_tail);
+        let symptom = if went_back {
+            ServiceSymptom::Back {
+                after,
+                line,
+                before,
+            }
+        } else if line.sequence == before.sequence {
+            ServiceSymptom::Rare {
+                after,
+                line,
+                head,
+                tail,
+            }
+        } else {
+            ServiceSymptom::Behind {
+                after,
+                line,
+                head,
+                tail,
+            }
+        };
+        Some(symptom.into())
     }
 
     /// Tells whether a line stays as it is, over some reads of the device, which push what it has sent.
@@ -466,6 +489,35 @@ enum ServiceSymptom {
         line: Line,
         expected: Box<Line>,
     },
+    #[error(
+        "after {after} the status line went backwards: it said {}, and says {} now",
+        before.words(), line.words()
+    )]
+    Back {
+        after: &'static str,
+        line: Line,
+        before: Box<Line>,
+    },
+    #[error(
+        "after {after} the status line stays behind: PORTAL_RELEASE_HEAD is {head}, PORTAL_ACQUIRE_TAIL is {tail}, and it says {}",
+        line.words()
+    )]
+    Behind {
+        after: &'static str,
+        line: Line,
+        head: u32,
+        tail: u32,
+    },
+    #[error(
+        "no status line was written after {after}: PORTAL_RELEASE_HEAD is {head}, PORTAL_ACQUIRE_TAIL is {tail}, and the last one says {}",
+        line.words()
+    )]
+    Rare {
+        after: &'static str,
+        line: Line,
+        head: u32,
+        tail: u32,
+    },
     #[error("the status line is longer than 32 bytes: {found:#x} was written at byte {byte}")]
     Long { found: u64, byte: usize },
     #[error("a portal became disabled without a status line with STOPPED: it says {}", line.words())]
@@ -500,6 +552,22 @@ enum ServiceSymptom {
     NotQuiet { head: u32, entry: u64, line: Line },
 }
 
+impl ServiceSymptom {
+    /// Tells whether lines are written and are wrong, the last one at a stop among them.
+    fn is_of_lines(&self) -> bool {
+        matches!(
+            self,
+            ServiceSymptom::Line { .. }
+                | ServiceSymptom::Back { .. }
+                | ServiceSymptom::Behind { .. }
+                | ServiceSymptom::Rare { .. }
+                | ServiceSymptom::NotStopped { .. }
+                | ServiceSymptom::NotConsumed { .. }
+                | ServiceSymptom::Held { .. }
+        )
+    }
+}
+
 impl Symptom for ServiceSymptom {
     fn blame(&self) -> Blame {
         Blame::Device(match self {
@@ -510,6 +578,15 @@ impl Symptom for ServiceSymptom {
             ServiceSymptom::NoLine { .. } | ServiceSymptom::Line { .. } => &[
                 "the status line is not made of the counts and flags of its moment, or not written when SPEC 6.5 says",
                 "its words are put together at different times",
+            ],
+            ServiceSymptom::Back { .. } => &[
+                "an older status line is written after a newer one: two that are under way change places, or the counts come from two places",
+            ],
+            ServiceSymptom::Behind { .. } => &[
+                "the counts of a status line are latched before the doorbell is acted on: it tells of the moment before",
+            ],
+            ServiceSymptom::Rare { .. } => &[
+                "not every status line that SPEC 6.5 asks for is written: PORTAL_HYSTERESIS is counted wrong, or one that is due gets lost",
             ],
             ServiceSymptom::Long { .. } => &[
                 "the DMA write of the status line has the length of a cache line, not of SPEC 6.5",

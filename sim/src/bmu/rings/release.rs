@@ -186,6 +186,7 @@ impl Bmu {
         let consumed = (entries.len() - left.len()) as u32;
         self.portals[portal_id].release_head =
             self.portals[portal_id].release_head.wrapping_add(consumed);
+        self.mistreat(world, portal_id, &entries[..consumed as usize]);
         self.list_moved(world, pool_id, before);
         if let Some(word) = stale {
             world.violation(
@@ -202,6 +203,25 @@ impl Bmu {
             );
         }
         stale.is_none()
+    }
+
+    /// Does to buffers that were freed by release entries what lies say.
+    fn mistreat(&mut self, world: &World, portal_id: usize, entries: &[u64]) {
+        let (lies, pool_id) = (self.config.lies, self.portals[portal_id].pool as usize);
+        if lies.tell(Lie::WriteBuffers) {
+            for word in entries {
+                self.write_buffer(world, pool_id, word & !0x3f);
+            }
+        }
+        if lies.tell(Lie::DropsReleases) {
+            for word in entries {
+                let portal = &mut self.portals[portal_id];
+                portal.releases = portal.releases.wrapping_add(1);
+                if portal.releases.is_multiple_of(20) {
+                    self.pools[pool_id].list.drop_buffer(word & !0x3f);
+                }
+            }
+        }
     }
 
     /// The doorbell was acted on as far as its release entries go: frees acquire entries, fills, reports (SPEC 6.5).
@@ -226,7 +246,11 @@ impl Bmu {
             || moved(portal.release_head, portal.reported_release)
             || moved(portal.acquire_head, portal.reported_acquire)
         {
-            self.report(world, portal_id, 0);
+            let portal = &mut self.portals[portal_id];
+            portal.lines_due = portal.lines_due.wrapping_add(1);
+            if portal.lines_due.is_multiple_of(4) || !self.config.lies.tell(Lie::LinesAreRare) {
+                self.report(world, portal_id, 0);
+            }
         }
     }
 }

@@ -41,6 +41,15 @@ impl Kind {
 }
 
 impl Bmu {
+    /// Writes a word into the middle of a buffer, if memory is mapped there.
+    pub(in crate::bmu) fn write_buffer(&self, world: &World, pool_id: usize, address: u64) {
+        let pool = &self.pools[pool_id];
+        if (pool.base..pool.end).contains(&address) && world.is_master() {
+            let middle = address + u64::from(pool.stride / 2);
+            let _ = store(&mut Span::new(middle, 8), world, &[address]);
+        }
+    }
+
     /// Something that a portal has sent arrives in host memory, or can't.
     pub(in crate::bmu) fn land(&mut self, world: &mut World, sent: Sent) {
         let Sent {

@@ -83,8 +83,16 @@ impl Bmu {
             false => portal.acquire_head,
         };
         let available = available + u32::from(lies.tell(Lie::LineMiscounts));
+        let counts = u64::from(release) | u64::from(acquire) << 32;
+        let told = portal.told;
+        portal.told = [counts, told[0]];
+        let counts = match portal.sequence % 3 {
+            0 if lies.tell(Lie::LineGoesBack) => told[1],
+            _ if lies.tell(Lie::LineStaysBehind) => told[0],
+            _ => counts,
+        };
         [
-            u64::from(release) | u64::from(acquire) << 32,
+            counts,
             u64::from(head) | flags,
             available.into(),
             portal.sequence,
