@@ -576,6 +576,26 @@ fn soak_conserves_and_prints_its_seed() {
     assert!(soak["pairs"].as_u64().unwrap() > 1000);
 }
 
+/// A device that writes into buffers which it holds is found, in each pool, and named.
+#[test]
+fn soak_names_a_device_that_writes_into_its_buffers() {
+    let run = ["soak", "sim:bmu?lies=write-buffers", "--seconds", "1"];
+    let (code, soak) = json(&run);
+    assert_eq!((code, soak["conserved"].as_bool()), (FAILED, Some(false)));
+    for pool in soak["pools"].as_array().unwrap() {
+        assert!(pool["written"].as_u64() > Some(0), "{pool:#}");
+        // Nobody else has them meanwhile, and none is lost.
+        assert_eq!(pool["torn"], 0, "{pool:#}");
+        assert_eq!(pool["clean"], true, "{pool:#}");
+    }
+    let output = hwpool(&run);
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        out.contains("the device writes into buffers that it holds"),
+        "{output:?}"
+    );
+}
+
 /// Keeps every core busy, several times over, until it is dropped.
 struct Busy {
     over: Arc<AtomicBool>,

@@ -1,8 +1,8 @@
 //! `hwpool soak`: random traffic from several threads, and the proof that no buffer is lost or doubled.
 //!
 //! Each thread stamps every word of a buffer that it takes, and looks at the stamp before it gives the buffer back: a buffer
-//! that two hold at once shows. Who takes it next looks as well: a device that writes into what it holds shows. At the end each pool is closed and must find all its buffers. The first pool that fails ends
-//! the run for all.
+//! that two hold at once shows. Who takes it next looks as well: a device that writes into what it holds shows. At the end
+//! each pool is closed and must find all its buffers. The first pool that fails ends the run for all.
 
 use std::error::Error;
 use std::sync::OnceLock;
@@ -121,8 +121,10 @@ const HOLD: usize = 96;
 struct Tally {
     taken: u64,
     short: u64,
-    /// Buffers whose stamp somebody else had changed, another holder or the device.
+    /// Buffers whose stamp somebody else had changed while a thread held them.
     torn: u64,
+    /// Buffers that had been written to since they were given back.
+    written: u64,
 }
 
 pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
@@ -164,8 +166,25 @@ struct Row {
 
 impl Row {
     fn is_good(&self) -> bool {
-        self.tally.torn == 0 && self.report.is_clean()
+        self.tally.torn == 0 && self.tally.written == 0 && self.report.is_clean()
     }
+
+    fn verdict(&self) -> String {
+        let written = self.tally.written;
+        match (self.is_good(), written) {
+            (true, _) => "all back".into(),
+            (false, 0) => self.report.to_string(),
+            (false, _) if self.report.is_clean() => written_to(written),
+            (false, _) => format!("{}; {}", written_to(written), self.report),
+        }
+    }
+}
+
+fn written_to(buffers: u64) -> String {
+    format!(
+        "{buffers} buffers had been written to while the pool held them: the device writes into buffers that it holds, or \
+         into the wrong ones"
+    )
 }
 
 /// Runs threads on all pools until `done`, or until one of them fails; returns what was done on each pool.
@@ -210,6 +229,7 @@ fn sum(threads: Vec<ScopedJoinHandle<'_, Tally>>) -> Tally {
         total.taken += tally.taken;
         total.short += tally.short;
         total.torn += tally.torn;
+        total.written += tally.written;
     }
     total
 }
@@ -250,7 +270,7 @@ fn take(
         };
         tally.taken += 1;
         // Who had it before, or nobody, left the same in each word: what the device wrote into it since shows.
-        tally.torn += u64::from(read_stamp(buffer.bytes()).is_none());
+        tally.written += u64::from(read_stamp(buffer.bytes()).is_none());
         let mark = stamp.rotate_left(32) ^ tally.taken;
         write_stamp(buffer.bytes_mut(), mark);
         held.push((buffer, mark));
@@ -279,6 +299,7 @@ fn report(args: &Soak, rows: &[Row], elapsed: Duration, output: Output) -> anyho
     let document = || {
         let pools = rows.iter().map(|row| {
             json!({ "pool": row.name, "taken": row.tally.taken, "short": row.tally.short, "torn": row.tally.torn,
+                    "written": row.tally.written,
                     "objects": row.report.objects, "out": row.report.out.len(), "clean": row.report.is_clean() })
         });
         json!({ "schema": "hwpool.soak/1", "device": shown(&args.device.device), "seed": args.seed,
@@ -287,12 +308,7 @@ fn report(args: &Soak, rows: &[Row], elapsed: Duration, output: Output) -> anyho
     };
     let text = || {
         let line = |row: &Row| {
-            let (name, tally) = (&row.name, row.tally);
-            let verdict = if row.is_good() {
-                "all back".to_string()
-            } else {
-                row.report.to_string()
-            };
+            let (name, tally, verdict) = (&row.name, row.tally, row.verdict());
             format!(
                 "{name:<14} {:>12} taken {:>10} short {:>4} torn  {verdict}\n",
                 tally.taken, tally.short, tally.torn
