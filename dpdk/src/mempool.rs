@@ -28,10 +28,14 @@ const BATCH: usize = 64;
 /// Most objects that go the quick way: more than a cache of DPDK's sends at once.
 const QUICK: usize = 1024;
 
+/// Tells the builds of this library apart, whose processes must not share what they lay out in different ways; room for
+/// the number of forks in the low 16 bits.
+const BUILD: u64 = build(env!("CARGO_PKG_VERSION").as_bytes(), size_of::<Mempool>());
+
 /// A mempool's state; shared by all threads that use it. It lies in memory that DPDK's processes have at one address, and
 /// each of them can use it, unless its objects are in a device.
 pub(crate) struct Mempool {
-    /// Whose it is, and of which build of this library; [`owner::stamp`].
+    /// Whose it is, and of which build of this library; [`stamp`].
     stamp: u64,
     keeper: Keeper,
     /// Whether to count: an atomic operation a call is a good part of what a call costs.
@@ -71,7 +75,7 @@ impl Mempool {
         // and after which DPDK does not call.
         let own = unsafe { (*mempool).pool_data.cast::<Mempool>().as_ref() }?;
         // A branch, which is foretold: what follows need not wait for the numbers.
-        if own.stamp != owner::stamp() {
+        if own.stamp != stamp() {
             return of_another();
         }
         Some(own)
@@ -123,7 +127,7 @@ impl Mempool {
 
     fn on(keeper: Keeper) -> Mempool {
         Mempool {
-            stamp: owner::stamp(),
+            stamp: stamp(),
             keeper,
             counts: config::is_on(config::STATS),
             told: AtomicU8::new(0),
@@ -333,6 +337,22 @@ fn tell_out(name: &str, out: u32) {
         let text = format_args!("{out} objects were still out when the mempool was freed");
         log::line(Level::Notice, name, &text);
     }
+}
+
+/// Returns what mempools of this process and those that share them with it are stamped with.
+#[inline(always)]
+fn stamp() -> u64 {
+    BUILD.wrapping_add(owner::forks())
+}
+
+/// Hashes a version and a size (FNV-1a), and leaves the low 16 bits free.
+const fn build(version: &[u8], size: usize) -> u64 {
+    let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325 ^ size as u64, 0);
+    while at < version.len() {
+        hash = (hash ^ version[at] as u64).wrapping_mul(0x100_0000_01b3);
+        at += 1;
+    }
+    hash << 16 | 1
 }
 
 #[cold]

@@ -5,23 +5,18 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::log::{self, Level};
-use crate::mempool::Mempool;
 
-/// Tells the builds of this library apart, whose processes must not share what they lay out in different ways; room for
-/// the number of forks below.
-const BUILD: u64 = build(env!("CARGO_PKG_VERSION").as_bytes(), size_of::<Mempool>());
-
-/// [`BUILD`], and how many forks this process is away from the one that made its first mempool.
-static STAMP: AtomicU64 = AtomicU64::new(BUILD);
+/// How many forks this process is away from the one that made its first mempool.
+static FORKS: AtomicU64 = AtomicU64::new(0);
 /// Whether this process made mempools on devices.
 static HAS_DEVICES: AtomicBool = AtomicBool::new(false);
 /// Set once the log was told of a mempool of another process.
 static TOLD_FOREIGN: AtomicBool = AtomicBool::new(false);
 
-/// Returns what mempools of this process and those that share them with it are stamped with.
+/// Returns how many forks lie between this process and the one that made its first mempool.
 #[inline(always)]
-pub(crate) fn stamp() -> u64 {
-    STAMP.load(Ordering::Relaxed)
+pub(crate) fn forks() -> u64 {
+    FORKS.load(Ordering::Relaxed)
 }
 
 /// Tells whether mempools on devices, among those with its stamp, are this process's own.
@@ -33,7 +28,7 @@ pub(crate) fn has_devices() -> bool {
 pub(crate) fn become_owner() {
     extern "C" fn in_child() {
         HAS_DEVICES.store(false, Ordering::Relaxed);
-        STAMP.fetch_add(1, Ordering::Relaxed);
+        FORKS.fetch_add(1, Ordering::Relaxed);
     }
     static ONCE: Once = Once::new();
     // SAFETY: the handler only changes atomics, which is allowed between `fork` and `exec`.
@@ -52,14 +47,4 @@ pub(crate) fn tell_foreign() {
         let text = "a secondary process or a child of fork can't use this mempool: its list is that of the process that made it";
         log::line(Level::Error, "mempool", &text);
     }
-}
-
-/// Hashes a version and a size (FNV-1a), and leaves the low 16 bits free.
-const fn build(version: &[u8], size: usize) -> u64 {
-    let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325 ^ size as u64, 0);
-    while at < version.len() {
-        hash = (hash ^ version[at] as u64).wrapping_mul(0x100_0000_01b3);
-        at += 1;
-    }
-    hash << 16 | 1
 }
