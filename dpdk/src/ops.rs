@@ -153,13 +153,17 @@ pub(crate) extern "C" fn get_count(mempool: *const RteMempool) -> c_uint {
 pub(crate) extern "C" fn calc_mem_size(
     mempool: *const RteMempool,
     objects: u32,
-    _page_shift: u32,
+    page_shift: u32,
     min_chunk: *mut usize,
     align: *mut usize,
 ) -> isize {
     let keeper = Mempool::of(mempool).map(Mempool::keeper);
     let (least, all) = match keeper {
-        Some(Keeper::Shared(shared)) => (shared.room_for(1), shared.room_for(objects)),
+        Some(Keeper::Shared(shared)) => {
+            // Memory comes in pieces of these pages, smaller ones than DPDK's own with `rte_mempool_populate_anon`.
+            shared.expect_pages(1u64.checked_shl(page_shift).unwrap_or(0));
+            (shared.room_for(1), shared.room_for(objects))
+        }
         Some(Keeper::Device(_)) | None => (TOKEN, TOKEN),
     };
     // SAFETY: DPDK has a place for both.

@@ -42,6 +42,21 @@ impl Spacing {
         })
     }
 
+    /// Returns the same for pages of another size, if they are smaller and have room for one.
+    fn on_smaller(self, page: u64) -> Option<Spacing> {
+        let is_smaller = self.page.is_some_and(|own| page < own) && self.stride <= page;
+        (is_smaller && page.is_power_of_two()).then_some(Spacing {
+            page: Some(page),
+            ..self
+        })
+    }
+
+    /// Returns the units of a page, less one; all ones where there are no pages.
+    fn mask(&self) -> u32 {
+        let units = |page| ((page >> UNIT_LOG2) as u32).wrapping_sub(1);
+        self.page.map_or(u32::MAX, units)
+    }
+
     fn per_page(&self) -> Option<u64> {
         self.page.map(|page| page / self.stride)
     }
@@ -104,7 +119,9 @@ pub(crate) enum NoPlace {
 /// Where the objects are. DPDK adds chunks before it lets anybody have an object of them.
 #[derive(Debug)]
 pub(crate) struct Places {
-    spacing: Spacing,
+    /// Bytes from one object to the next, and of a page; 0 where there are no pages.
+    stride: u64,
+    page: AtomicU64,
     /// Bytes of the header, which lies before what DPDK calls the object.
     header: u64,
     /// The address that word 0 stands for, behind its header; below zero, modulo 2^64, where addresses are low.
@@ -114,7 +131,7 @@ pub(crate) struct Places {
     /// That odd number times this is 1, modulo 2^32.
     inverse: u32,
     /// Units of a page, less one; all ones where there are no pages.
-    mask: u32,
+    mask: AtomicU32,
     /// Objects of a page; as many as words reach where there are no pages; 0 while there is not exactly one run.
     most: AtomicU32,
     /// First word of the run, and units from there to its last.
@@ -139,14 +156,13 @@ impl Places {
         let units = (spacing.stride >> UNIT_LOG2) as u32;
         let shift = units.trailing_zeros();
         Places {
-            spacing,
+            stride: spacing.stride,
+            page: AtomicU64::new(spacing.page.unwrap_or(0)),
             header: header as u64,
             base: AtomicU64::new(0),
             shift,
             inverse: inverse(units >> shift),
-            mask: spacing.page.map_or(u32::MAX, |page| {
-                ((page >> UNIT_LOG2) as u32).wrapping_sub(1)
-            }),
+            mask: AtomicU32::new(spacing.mask()),
             most: AtomicU32::new(0),
             first: AtomicU32::new(0),
             span: AtomicU32::new(0),
@@ -158,7 +174,25 @@ impl Places {
 
     /// As [`Spacing::room_for`].
     pub(crate) fn room_for(&self, objects: u32) -> usize {
-        self.spacing.room_for(objects)
+        self.spacing().room_for(objects)
+    }
+
+    /// Has no object on two pages of `page` bytes either, as long as there is none: the first chunk may come in such.
+    pub(crate) fn expect_pages(&self, page: u64) {
+        if let Some(spacing) = self.spacing().on_smaller(page)
+            && self.runs().is_empty()
+        {
+            self.page.store(page, Ordering::Relaxed);
+            self.mask.store(spacing.mask(), Ordering::Relaxed);
+        }
+    }
+
+    fn spacing(&self) -> Spacing {
+        let page = self.page.load(Ordering::Relaxed);
+        Spacing {
+            stride: self.stride,
+            page: (page > 0).then_some(page),
+        }
     }
 
     fn runs(&self) -> &[Run] {
@@ -186,10 +220,10 @@ impl Places {
             return Err(NoPlace::Far);
         }
         let mut places = Vec::new();
-        let mut next = self.spacing.next(begin);
-        while places.len() < most as usize && next + self.spacing.stride <= end {
+        let mut next = self.spacing().next(begin);
+        while places.len() < most as usize && next + self.stride <= end {
             places.push(next);
-            next = self.spacing.next(next + self.spacing.stride);
+            next = self.spacing().next(next + self.stride);
         }
         if let (Some(first), Some(last)) = (places.first(), places.last()) {
             self.add_run(*first, *last)?;
@@ -200,11 +234,11 @@ impl Places {
 
     /// Returns the base for a first chunk, below it by whole pages, or strides.
     fn base_for(&self, begin: u64) -> u64 {
-        let origin = match self.spacing.page {
+        let origin = match self.spacing().page {
             Some(page) => (begin & !(page - 1)).wrapping_sub(BELOW),
             None => begin
                 .next_multiple_of(UNIT)
-                .wrapping_sub(BELOW / self.spacing.stride * self.spacing.stride),
+                .wrapping_sub(BELOW / self.stride * self.stride),
         };
         origin.wrapping_add(self.header)
     }
@@ -220,7 +254,7 @@ impl Places {
         let newest = runs.iter().max_by_key(|run| load(&run.number));
         let end = |run: &Run| u64::from(load(&run.last)) << UNIT_LOG2;
         if let Some(run) = newest
-            && self.spacing.next(end(run) + self.spacing.stride) == first
+            && self.spacing().next(end(run) + self.stride) == first
         {
             run.last.store(to, Ordering::Relaxed);
         } else {
@@ -274,8 +308,8 @@ impl Places {
         );
         self.first.store(first, Ordering::Relaxed);
         self.span.store(last - first, Ordering::Relaxed);
-        let all = ((1 << 32) - 1) / (self.spacing.stride >> UNIT_LOG2) + 1;
-        let most = self.spacing.per_page().unwrap_or(all);
+        let all = ((1 << 32) - 1) / (self.stride >> UNIT_LOG2) + 1;
+        let most = self.spacing().per_page().unwrap_or(all);
         self.most
             .store(u32::try_from(most).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
@@ -289,7 +323,7 @@ impl Places {
     /// Returns the word of an object, if one begins there, and its number among all.
     pub(crate) fn find(&self, pointer: *mut c_void) -> Option<(u32, u32)> {
         let offset = (pointer.addr() as u64).wrapping_sub(self.base.load(Ordering::Relaxed));
-        if offset & NOT_UNITS != 0 || self.spacing.next(offset) != offset {
+        if offset & NOT_UNITS != 0 || self.spacing().next(offset) != offset {
             return None;
         }
         let word = (offset >> UNIT_LOG2) as u32;
@@ -305,7 +339,7 @@ impl Places {
     }
 
     fn number_in(&self, run: &Run, word: u32) -> u32 {
-        let index = |word: u32| self.spacing.index(u64::from(word) << UNIT_LOG2);
+        let index = |word: u32| self.spacing().index(u64::from(word) << UNIT_LOG2);
         let first = run.first.load(Ordering::Relaxed);
         run.number.load(Ordering::Relaxed) + (index(word) - index(first)) as u32
     }
@@ -361,7 +395,7 @@ impl Places {
             base: self.base.load(Ordering::Relaxed),
             shift: self.shift,
             inverse: self.inverse,
-            mask: self.mask,
+            mask: self.mask.load(Ordering::Relaxed),
             most: self.most.load(Ordering::Relaxed),
             first: self.first.load(Ordering::Relaxed),
             span: self.span.load(Ordering::Relaxed),
@@ -472,7 +506,7 @@ mod tests {
             ] {
                 for count in [1, 2, 3, 40] {
                     let places = places(bytes, page, 4);
-                    let len = places.spacing.room_for(count);
+                    let len = places.spacing().room_for(count);
                     let objects = places.add(at(begin), len, count).expect("places");
                     assert_eq!(objects.len(), count as usize, "{bytes} {page} {begin:#x}");
                     for (number, object) in objects.iter().enumerate() {
@@ -486,6 +520,24 @@ mod tests {
                     is_exact(&places, &objects, begin, begin + len);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn objects_follow_smaller_pages_that_are_told_before_the_first() {
+        let (begin, page) = (0x7f00_0000_3000, 4096);
+        for bytes in [64, 264, 1152, 2176, 3200] {
+            let places = places(bytes, 1 << 21, 1);
+            places.expect_pages(page as u64);
+            let len = places.room_for(1055);
+            let mut objects = Vec::new();
+            for chunk in (begin..begin + len).step_by(page) {
+                let most = 1055 - objects.len() as u32;
+                objects.extend(places.add(at(chunk), page, most).expect("places"));
+            }
+            assert_eq!((objects.len(), places.runs().len()), (1055, 1), "{bytes}");
+            places.expect_pages(64);
+            assert_eq!(places.room_for(1055), len, "too late");
         }
     }
 

@@ -121,6 +121,11 @@ impl Shared {
         self.places.room_for(objects)
     }
 
+    /// Has no object on two pages of `page` bytes, as long as there is none.
+    pub(crate) fn expect_pages(&self, page: u64) {
+        self.places.expect_pages(page);
+    }
+
     /// Tells whether it is a ring, and nobody remembers what is in it.
     #[inline(always)]
     pub(crate) fn is_bare_ring(&self) -> bool {

@@ -182,6 +182,24 @@ memory_from_outside_is_taken(void)
 	says_nothing();
 }
 
+// Such memory comes page by page, of 4 KiB, where addresses are physical: as many objects are wanted, whatever their size.
+static void
+memory_of_small_pages_is_taken(void)
+{
+	static const unsigned sizes[] = {64, 200, 1000, 2048, 3000};
+	void *objects[1055];
+	for (unsigned at = 0; at < RTE_DIM(sizes); at++) {
+		struct rte_mempool *pool = empty("anon", RTE_DIM(objects), sizes[at], 0);
+		check(rte_mempool_populate_anon(pool) == RTE_DIM(objects), "anon");
+		check(rte_mempool_obj_iter(pool, is_in_a_chunk, NULL) == RTE_DIM(objects), "obj_iter");
+		check(rte_mempool_get_bulk(pool, objects, RTE_DIM(objects)) == 0, "get");
+		rte_mempool_put_bulk(pool, objects, RTE_DIM(objects));
+		check(rte_mempool_avail_count(pool) == RTE_DIM(objects), "put");
+		rte_mempool_free(pool);
+	}
+	says_nothing();
+}
+
 static void
 memory_from_outside_is_refused(void)
 {
@@ -501,8 +519,10 @@ main(int argc, char **argv)
 		a_child_is_refused();
 		if (strcmp(configuration, "sim:bmu") == 0)
 			memory_from_outside_is_refused();
-		else
+		else {
 			memory_from_outside_is_taken();
+			memory_of_small_pages_is_taken();
+		}
 	}
 	an_iommu_that_is_full();
 	objects_by_physical_address();
