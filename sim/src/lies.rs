@@ -146,6 +146,12 @@ impl Lies {
         bits.map(Lies)
     }
 
+    /// Tells whether there are none: a device that is true asks no further.
+    #[inline]
+    pub(crate) fn are_none(self) -> bool {
+        self.0 == 0
+    }
+
     #[inline]
     pub(crate) fn tell(self, lie: Lie) -> bool {
         self.0 >> lie as u8 & 1 != 0

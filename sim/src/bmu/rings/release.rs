@@ -186,7 +186,9 @@ impl Bmu {
         let consumed = (entries.len() - left.len()) as u32;
         self.portals[portal_id].release_head =
             self.portals[portal_id].release_head.wrapping_add(consumed);
-        self.mistreat(world, portal_id, &entries[..consumed as usize]);
+        if !self.config.lies.are_none() {
+            self.mistreat(world, portal_id, &entries[..consumed as usize]);
+        }
         self.list_moved(world, pool_id, before);
         if let Some(word) = stale {
             world.violation(
@@ -206,6 +208,7 @@ impl Bmu {
     }
 
     /// Does to buffers that were freed by release entries what lies say.
+    #[cold]
     fn mistreat(&mut self, world: &World, portal_id: usize, entries: &[u64]) {
         let (lies, pool_id) = (self.config.lies, self.portals[portal_id].pool as usize);
         if lies.tell(Lie::WriteBuffers) {
@@ -247,8 +250,9 @@ impl Bmu {
             || moved(portal.acquire_head, portal.reported_acquire)
         {
             let portal = &mut self.portals[portal_id];
-            portal.lines_due = portal.lines_due.wrapping_add(1);
-            if portal.lines_due.is_multiple_of(4) || !self.config.lies.tell(Lie::LinesAreRare) {
+            let is_rare = self.config.lies.tell(Lie::LinesAreRare);
+            portal.lines_due = portal.lines_due.wrapping_add(is_rare.into());
+            if portal.lines_due.is_multiple_of(4) {
                 self.report(world, portal_id, 0);
             }
         }

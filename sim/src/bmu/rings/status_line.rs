@@ -4,10 +4,10 @@ use super::life::{HALTED, STOPPED};
 use super::sent::{Kind, may_dma, store};
 use crate::bmu::device::Bmu;
 use crate::bmu::errors::Source;
-use crate::bmu::portal::State;
+use crate::bmu::portal::{Portal, State};
 use crate::faults::FaultKind;
 use crate::iommu::Span;
-use crate::lies::Lie;
+use crate::lies::{Lie, Lies};
 use crate::world::{Sent, Upstream, World};
 
 /// Word 1: the list is empty.
@@ -51,12 +51,9 @@ impl Bmu {
     }
 
     fn status_line(&mut self, world: &mut World, portal_id: usize, flags: u64) -> [u64; 4] {
-        let lies = self.config.lies;
         let portal = &mut self.portals[portal_id];
         let available = self.pools[portal.pool as usize].list.len();
-        if portal.sequence == 0 || !lies.tell(Lie::SequenceStands) {
-            portal.sequence += 1;
-        }
+        portal.sequence += 1;
         let empty = if available == 0 { EMPTY } else { 0 };
         let mut spoil = |name: &str, count: u32| {
             let wrong = world
@@ -67,36 +64,16 @@ impl Bmu {
         let release = spoil("PORTAL_RELEASE_HEAD", portal.release_head);
         let acquire = spoil("PORTAL_ACQUIRE_TAIL", portal.acquire_tail);
         let available = spoil("POOL_AVAILABLE", available);
-        let mut flags = empty | flags;
-        for (lie, set, cleared) in [
-            (Lie::AlwaysEmpty, EMPTY, 0),
-            (Lie::NeverEmpty, 0, EMPTY),
-            (Lie::NeverHalted, 0, HALTED),
-            (Lie::AlwaysStopped, STOPPED, 0),
-        ] {
-            if lies.tell(lie) {
-                flags = (flags | set) & !cleared;
-            }
-        }
-        let head = match lies.tell(Lie::HeadStands) {
-            true => 0,
-            false => portal.acquire_head,
-        };
-        let available = available + u32::from(lies.tell(Lie::LineMiscounts));
-        let counts = u64::from(release) | u64::from(acquire) << 32;
-        let told = portal.told;
-        portal.told = [counts, told[0]];
-        let counts = match portal.sequence % 3 {
-            0 if lies.tell(Lie::LineGoesBack) => told[1],
-            _ if lies.tell(Lie::LineStaysBehind) => told[0],
-            _ => counts,
-        };
-        [
-            counts,
-            u64::from(head) | flags,
+        let line = [
+            u64::from(release) | u64::from(acquire) << 32,
+            u64::from(portal.acquire_head) | empty | flags,
             available.into(),
             portal.sequence,
-        ]
+        ];
+        match self.config.lies.are_none() {
+            true => line,
+            false => bent(portal, self.config.lies, line),
+        }
     }
 
     pub(super) fn land_status(
@@ -118,4 +95,33 @@ impl Bmu {
             self.end_portal(world, portal_id);
         }
     }
+}
+
+/// Returns a status line with what lies make of it.
+#[cold]
+fn bent(portal: &mut Portal, lies: Lies, line: [u64; 4]) -> [u64; 4] {
+    let [counts, mut word, available, _] = line;
+    if lies.tell(Lie::SequenceStands) {
+        portal.sequence = 1;
+    }
+    for (lie, set, cleared) in [
+        (Lie::AlwaysEmpty, EMPTY, 0),
+        (Lie::NeverEmpty, 0, EMPTY),
+        (Lie::NeverHalted, 0, HALTED),
+        (Lie::AlwaysStopped, STOPPED, 0),
+        (Lie::HeadStands, 0, u32::MAX.into()),
+    ] {
+        if lies.tell(lie) {
+            word = (word | set) & !cleared;
+        }
+    }
+    let available = available + u64::from(lies.tell(Lie::LineMiscounts));
+    let told = portal.told;
+    portal.told = [counts, told[0]];
+    let counts = match portal.sequence % 3 {
+        0 if lies.tell(Lie::LineGoesBack) => told[1],
+        _ if lies.tell(Lie::LineStaysBehind) => told[0],
+        _ => counts,
+    };
+    [counts, word, available, portal.sequence]
 }
