@@ -692,6 +692,28 @@ fn whether_interrupts_are_kept_apart_the_platform_decides() {
     }
 }
 
+/// Groups that vfio made up have no IOMMU, and nobody refuses them for their interrupts.
+#[test]
+fn without_an_iommu_nobody_asks_for_remapping() {
+    let machine = ready();
+    let plain = "  1: 0 IO-APIC 1-edge i8042\n 24: 0 PCI-MSIX-0000:00:03.0 0-edge virtio0\n";
+    machine.file("/proc/interrupts", plain);
+    expect(&machine, "interrupt-remapping", Verdict::Block, &[]);
+    let groups = std::fs::read_dir(machine.path("/sys/kernel/iommu_groups")).expect("groups");
+    for group in groups.map(|group| group.expect("a group").file_name().into_string().unwrap()) {
+        machine.file(
+            &format!("/sys/kernel/iommu_groups/{group}/name"),
+            "vfio-noiommu\n",
+        );
+    }
+    expect(
+        &machine,
+        "interrupt-remapping",
+        Verdict::Unknown,
+        &["no IOMMU"],
+    );
+}
+
 /// A module that was loaded before takes no option any more.
 #[test]
 fn a_parameter_of_a_module_is_written_and_not_given_again() {

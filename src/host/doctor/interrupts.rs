@@ -44,7 +44,15 @@ pub(super) fn interrupt_remapping(view: &View<'_>) -> Row {
             found.remapped
         ));
     }
-    if view.tree.names("/sys/kernel/iommu_groups").is_empty() {
+    let groups = view.tree.names("/sys/kernel/iommu_groups");
+    let is_made_up = |group: &String| {
+        let name = view
+            .tree
+            .text(&format!("/sys/kernel/iommu_groups/{group}/name"));
+        name.as_deref() == Some("vfio-noiommu")
+    };
+    // Nobody asks for interrupts to be kept apart where nothing else is.
+    if groups.iter().all(is_made_up) {
         return Row::unknown(ID).evidence("no IOMMU: see the row `iommu`");
     }
     match Architecture::read(view.tree) {
