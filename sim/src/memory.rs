@@ -97,22 +97,15 @@ impl Memory {
     /// before.
     #[must_use]
     pub(crate) fn load_words(&self, offset: usize, words: &mut [u64]) -> bool {
-        if let Pages::Asked(host, start) = &self.0 {
-            return ask_words(&**host, start + offset as u64, words);
-        }
-        let mut at = offset;
-        for line in words.chunks_mut(LINE) {
-            match (&self.0, <&mut [u64; LINE]>::try_from(&mut *line)) {
-                (Pages::Mapped(region), Ok(line)) => {
-                    let cells = cells(region, at);
-                    for (i, word) in line.iter_mut().enumerate() {
-                        *word = u64::from_le(cell(&cells, i).load(Ordering::Relaxed));
-                    }
-                }
-                _ => (line.iter_mut().enumerate())
-                    .for_each(|(i, word)| *word = self.load(at + 8 * i)),
+        match &self.0 {
+            Pages::Mapped(region) => load_mapped(region, offset, words),
+            Pages::Copied(file, start) => {
+                let places = (start + offset as u64..).step_by(8);
+                places
+                    .zip(words)
+                    .for_each(|(at, word)| *word = copy_in(file, at));
             }
-            at += 8 * LINE;
+            Pages::Asked(host, start) => return ask_words(&**host, start + offset as u64, words),
         }
         true
     }
@@ -121,50 +114,57 @@ impl Memory {
     /// everything that the device stored before.
     #[must_use]
     pub(crate) fn store_words(&self, offset: usize, words: &[u64]) -> bool {
-        if let Pages::Asked(host, start) = &self.0 {
-            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-            return host.write(start + offset as u64, &bytes);
-        }
-        let mut at = offset;
-        for line in words.chunks(LINE) {
-            match (&self.0, <&[u64; LINE]>::try_from(line)) {
-                (Pages::Mapped(region), Ok(line)) => {
-                    let cells = cells(region, at);
-                    for (i, word) in line.iter().enumerate() {
-                        cell(&cells, i).store(word.to_le(), Ordering::Release);
-                    }
-                }
-                _ => (line.iter().enumerate()).for_each(|(i, word)| self.store(at + 8 * i, *word)),
+        match &self.0 {
+            Pages::Mapped(region) => store_mapped(region, offset, words),
+            Pages::Copied(file, start) => {
+                let places = (start + offset as u64..).step_by(8);
+                places
+                    .zip(words)
+                    .for_each(|(at, word)| copy_out(file, at, *word));
             }
-            at += 8 * LINE;
+            Pages::Asked(host, start) => {
+                let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+                return host.write(start + offset as u64, &bytes);
+            }
         }
         true
     }
+}
 
-    /// Loads a word of memory that is reached without asking.
-    #[inline]
-    fn load(&self, offset: usize) -> u64 {
-        match &self.0 {
-            Pages::Mapped(region) => match region.get_atomic_ref::<AtomicU64>(offset) {
-                Ok(word) => u64::from_le(word.load(Ordering::Relaxed)),
-                Err(_) => out_of_bounds(offset),
-            },
-            Pages::Copied(file, start) => copy_in(file, start + offset as u64),
-            Pages::Asked(..) => out_of_bounds(offset),
-        }
+#[inline]
+fn load_mapped(region: &MmapRegion, offset: usize, words: &mut [u64]) {
+    let (lines, rest) = words.as_chunks_mut::<LINE>();
+    let end = offset + size_of_val(lines);
+    for (line, at) in lines.iter_mut().zip((offset..).step_by(8 * LINE)) {
+        load_run(region, at, line);
     }
+    load_run(region, end, rest);
+}
 
-    /// Stores a word of memory that is reached without asking.
-    #[inline]
-    fn store(&self, offset: usize, value: u64) {
-        match &self.0 {
-            Pages::Mapped(region) => match region.get_atomic_ref::<AtomicU64>(offset) {
-                Ok(word) => word.store(value.to_le(), Ordering::Release),
-                Err(_) => out_of_bounds(offset),
-            },
-            Pages::Copied(file, start) => copy_out(file, start + offset as u64, value),
-            Pages::Asked(..) => out_of_bounds(offset),
-        }
+#[inline]
+fn store_mapped(region: &MmapRegion, offset: usize, words: &[u64]) {
+    let (lines, rest) = words.as_chunks::<LINE>();
+    for (line, at) in lines.iter().zip((offset..).step_by(8 * LINE)) {
+        store_run(region, at, line);
+    }
+    store_run(region, offset + size_of_val(lines), rest);
+}
+
+/// Loads words whose place is checked once; of a line the compiler knows how many they are.
+#[inline(always)]
+fn load_run(region: &MmapRegion, offset: usize, words: &mut [u64]) {
+    let cells = cells(region, offset, words.len());
+    for (i, word) in words.iter_mut().enumerate() {
+        *word = u64::from_le(cell(&cells, i).load(Ordering::Relaxed));
+    }
+}
+
+/// Stores words as [`load_run`] loads them.
+#[inline(always)]
+fn store_run(region: &MmapRegion, offset: usize, words: &[u64]) {
+    let cells = cells(region, offset, words.len());
+    for (i, word) in words.iter().enumerate() {
+        cell(&cells, i).store(word.to_le(), Ordering::Release);
     }
 }
 
@@ -173,8 +173,8 @@ const LINE: usize = 8;
 
 /// Finds a run of words.
 #[inline]
-fn cells(region: &MmapRegion, offset: usize) -> VolatileSlice<'_> {
-    match region.get_slice(offset, 8 * LINE) {
+fn cells(region: &MmapRegion, offset: usize, words: usize) -> VolatileSlice<'_> {
+    match region.get_slice(offset, 8 * words) {
         Ok(cells) => cells,
         Err(_) => out_of_bounds(offset),
     }
@@ -283,8 +283,12 @@ mod tests {
                 let mut found = vec![0; words.len()];
                 assert!(memory.load_words(24, &mut found));
                 assert_eq!(found, words, "{reach:?}");
-                let one_by_one: Vec<u64> =
-                    (0..=n).map(|i| memory.load(24 + 8 * i as usize)).collect();
+                let one = |i| {
+                    let mut word = [0];
+                    assert!(memory.load_words(24 + 8 * i as usize, &mut word));
+                    word[0]
+                };
+                let one_by_one: Vec<u64> = (0..=n).map(one).collect();
                 assert_eq!(one_by_one, [words, vec![u64::MAX]].concat(), "{reach:?}");
             }
         }

@@ -79,11 +79,13 @@ impl Bmu {
 
     /// Tells whether portals are served.
     pub(super) fn serves(&self) -> bool {
-        let holds = match self.config.lies.tell(Lie::DmaWhenQuiesced) {
-            true => 0,
-            false => QUIESCE,
+        const QUIESCED: u32 = ENABLE | QUIESCE;
+        let is_enabled = match self.control & QUIESCED {
+            ENABLE => true,
+            QUIESCED => self.config.lies.tell(Lie::DmaWhenQuiesced),
+            _ => false,
         };
-        self.ready && self.control & (ENABLE | holds) == ENABLE
+        self.ready && is_enabled
     }
 
     /// Tells whether DMA reads are under way.

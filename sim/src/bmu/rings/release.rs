@@ -28,16 +28,11 @@ impl Bmu {
         }
         let (tail, head) = (value as u32, (value >> 32) as u32);
         let entries = 1u32 << portal.release_log2();
-        let written = portal.acquire_tail.wrapping_sub(portal.seen_head);
-        let is_bad_tail = tail.wrapping_sub(portal.release_head) > entries;
-        let is_bad_head = head.wrapping_sub(portal.seen_head) > written;
-        if (is_bad_tail || is_bad_head) && self.config.lies.tell(Lie::TakesBadDoorbell) {
-            return;
-        }
-        if is_bad_tail {
+        if tail.wrapping_sub(portal.release_head) > entries {
             return self.bad_doorbell(world, portal_id, value, Source::ReleaseRing);
         }
-        if is_bad_head {
+        let written = portal.acquire_tail.wrapping_sub(portal.seen_head);
+        if head.wrapping_sub(portal.seen_head) > written {
             return self.bad_doorbell(world, portal_id, value, Source::AcquireRing);
         }
         portal.rung = Some(value);
@@ -63,6 +58,9 @@ impl Bmu {
     }
 
     fn bad_doorbell(&mut self, world: &mut World, portal_id: usize, value: u64, source: Source) {
+        if self.config.lies.tell(Lie::TakesBadDoorbell) {
+            return;
+        }
         let place = format!("PORTAL_DOORBELL[{portal_id}]");
         world.violation(ViolationKind::BadDoorbell, place, value);
         self.halt(world, portal_id, ErrorKind::BadDoorbell, source, value);
