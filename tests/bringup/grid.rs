@@ -5,9 +5,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
-use hwpool::bringup::{self, Options, Status};
+use hwpool::bringup::{self, Status};
 use hwpool::device::AnyTransport;
 use hwpool::sim::{SimConfig, Violation, ViolationKind};
 use hwpool::user::SimDevice;
@@ -83,13 +82,7 @@ fn every_legal_device_climbs_and_no_rule_is_broken() {
         let Ok(AnyTransport::Sim(model)) = AnyTransport::open(&address) else {
             return vec!["does not open".into()];
         };
-        let mut options = Options {
-            buffers: 256,
-            laps: 1,
-            soak: Duration::from_millis(10),
-            ..Options::default()
-        };
-        options.choice.class = Some(bringup::Class::OptIn);
+        let options = crate::brief();
         let report = bringup::run(model.clone(), &options, None, |_| ControlFlow::Continue(()));
         let is_bad = |status| !matches!(status, Status::Pass | Status::Skip);
         let bad = report.checks.iter().filter(|check| is_bad(check.status));

@@ -7,3 +7,19 @@ mod musts;
 mod program;
 mod reports;
 mod script;
+
+use std::time::Duration;
+
+use hwpool::bringup::{Class, Options};
+
+/// Every rung, briefly.
+fn brief() -> Options {
+    let mut options = Options {
+        buffers: 256,
+        laps: 1,
+        soak: Duration::from_millis(10),
+        ..Options::default()
+    };
+    options.choice.class = Some(Class::OptIn);
+    options
+}

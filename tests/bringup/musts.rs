@@ -6,9 +6,8 @@
 //! such device is climbed here, and that rung is the first to fail.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
-use hwpool::bringup::{self, Options, Status};
+use hwpool::bringup::{self, Status};
 use hwpool::device::AnyTransport;
 use hwpool::sim::{Fault, FaultKind, Lie};
 
@@ -225,13 +224,7 @@ fn climb([rung, broken, says, cause]: &[String; 4]) -> Option<String> {
     if let Some(fault) = fault {
         model.inject(fault).expect("it can happen");
     }
-    let mut options = Options {
-        buffers: 256,
-        laps: 1,
-        soak: Duration::from_millis(10),
-        ..Options::default()
-    };
-    options.choice.class = Some(bringup::Class::OptIn);
+    let options = crate::brief();
     let report = bringup::run(model, &options, None, |_| ControlFlow::Continue(()));
     let Some(failed) = report
         .checks

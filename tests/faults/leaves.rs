@@ -4,9 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
-use hwpool::bringup::{self, Check, Options, Progress, Report, Status};
+use hwpool::bringup::{self, Check, Progress, Report, Status};
 
 use crate::rig;
 use crate::rig::edge::{Edged, Trouble};
@@ -23,12 +22,7 @@ struct Climb {
 fn climb(kind: &str, options: &str, nth: u64) -> Climb {
     let model = rig::model_of(kind, options);
     let edged = Arc::new(Edged::new(model, Trouble::Leaves(nth)));
-    let options = Options {
-        buffers: 64,
-        laps: 1,
-        soak: Duration::from_millis(1),
-        ..Options::default()
-    };
+    let options = rig::brief();
     let mut ends = Vec::new();
     let report = bringup::run(edged.clone(), &options, None, |progress| {
         if let Progress::End(_) = progress {

@@ -3,9 +3,8 @@
 use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
-use hwpool::bringup::{self, Blame, Options, OwnerSymptom, Progress, Report, Status, Symptom as _};
+use hwpool::bringup::{self, Blame, OwnerSymptom, Progress, Report, Status, Symptom as _};
 use serde_json::Value;
 
 use crate::rig;
@@ -18,12 +17,7 @@ const MACHINE: [&str; 3] = ["machine", "this process", "another process"];
 fn climb(trouble: Trouble) -> (Report, Vec<Blame>, bool) {
     let options = "seed=2&timeout-ms=5&pools=2&portals=2&vectors=2&ring-max=32";
     let edged = Arc::new(Edged::new(rig::model(options), trouble));
-    let options = Options {
-        buffers: 64,
-        laps: 1,
-        soak: Duration::from_millis(1),
-        ..Options::default()
-    };
+    let options = rig::brief();
     let mut blamed = Vec::new();
     let report = bringup::run(edged.clone(), &options, None, |progress| {
         if let Progress::Failed(blame) = progress {

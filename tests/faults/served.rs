@@ -20,6 +20,8 @@ use hwpool::user::server::{
 use hwpool::user::{Client, SimDevice};
 use tempfile::TempDir;
 
+use crate::rig;
+
 /// What is done before each access of a region that the server serves.
 pub(crate) type Before = Box<dyn FnMut(&StopHandle) + Send>;
 
@@ -147,10 +149,8 @@ fn client(socket: &Path) -> Arc<Client> {
 
 fn options() -> Options {
     Options {
-        buffers: 64,
-        laps: 1,
         soak: Duration::from_millis(20),
-        ..Options::default()
+        ..rig::brief()
     }
 }
 

@@ -16,11 +16,8 @@ fn climb(fault: Option<Fault>, options: &str, within: Duration) -> (Report, Dura
         model.inject(fault).expect("the fault can happen");
     }
     let options = Options {
-        buffers: 64,
-        laps: 1,
-        soak: Duration::from_millis(1),
         within: Some(within),
-        ..Options::default()
+        ..rig::brief()
     };
     let report = bringup::run(model.clone(), &options, None, |_| ControlFlow::Continue(()));
     (report, model.now())

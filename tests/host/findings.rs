@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use hwpool::host::Reason;
-use hwpool::host::bind::{Journals, Plan, Request};
 use hwpool::host::doctor::{Question, Row, Stand, Verdict, examine};
 
 use super::cli::hwpool;
 use super::machine::{BMU, Machine, PORT, Spec, bmu, home, nic, port};
+use super::refusals::plan;
 
 /// Something that is not as it should be.
 struct Change {
@@ -200,15 +200,7 @@ fn rows(machine: &Machine) -> Vec<Row> {
 }
 
 fn refusals(machine: &Machine, overrides: &[Reason]) -> BTreeSet<Reason> {
-    let request = Request {
-        device: BMU.parse().expect("an address"),
-        driver: "vfio-pci".into(),
-        owner: None,
-        whole_group: false,
-        overrides: overrides.to_vec(),
-    };
-    let journals = Journals::at(&machine.path("/run/hwpool"));
-    let plan = Plan::bind(&machine.tree(), &journals, &request).expect("a plan");
+    let plan = plan(machine, overrides).expect("a plan");
     plan.objections.iter().map(|one| one.reason).collect()
 }
 

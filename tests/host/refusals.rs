@@ -12,7 +12,8 @@ fn with(spec: &Spec) -> Machine {
     machine
 }
 
-fn plan(machine: &Machine, overrides: &[Reason]) -> Result<Plan, BindError> {
+/// Plans to take the board, alone and for nobody else.
+pub(crate) fn plan(machine: &Machine, overrides: &[Reason]) -> Result<Plan, BindError> {
     let request = Request {
         device: BMU.parse().expect("an address"),
         driver: "vfio-pci".into(),

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hwpool::bringup::Options;
 use hwpool::device::AnyTransport;
 use hwpool::devices::bmu::{Layout, List, PortalConfig, PortalId, PortalRef, regs};
 use hwpool::devices::bus::{Iova, Transport};
@@ -40,6 +41,16 @@ pub(crate) fn model_of(kind: &str, options: &str) -> Arc<InProcess> {
     match AnyTransport::open(&format!("sim:{kind}?{options}")).expect("the model opens") {
         AnyTransport::Sim(model) => model,
         _ => panic!("sim: opens a model"),
+    }
+}
+
+/// What makes a climb brief, for tests that make many.
+pub(crate) fn brief() -> Options {
+    Options {
+        buffers: 64,
+        laps: 1,
+        soak: Duration::from_millis(1),
+        ..Options::default()
     }
 }
 
