@@ -1,7 +1,7 @@
 //! Why a function is on another driver than it shall be: ids that vfio-pci was told to take.
 
 use super::state::Wanted;
-use crate::machine::{Bdf, Function, Tree, is_vfio};
+use crate::machine::{Arguments, Bdf, Function, Tree, is_vfio};
 
 /// Says why `bdf` is on the driver `found` and not on the wanted one, and what to do.
 pub(super) fn why(tree: &Tree, bdf: Bdf, wanted: &Wanted, found: Option<&str>) -> String {
@@ -24,12 +24,13 @@ pub(super) fn why(tree: &Tree, bdf: Bdf, wanted: &Wanted, found: Option<&str>) -
 
 /// Returns where the ids of a function stand as those that vfio-pci shall take.
 fn named_at(tree: &Tree, function: &Function) -> Option<String> {
-    let arguments = tree.text("/proc/cmdline").unwrap_or_default();
-    let on_cmdline = |word: &&str| {
-        let setting = word.trim_matches('"').split_once(".ids=");
-        setting.is_some_and(|(module, ids)| is_vfio(module) && has(ids, function))
+    let arguments = Arguments::read(tree);
+    let mut words = arguments.named(|name| name.strip_suffix(".ids").is_some_and(is_vfio));
+    let has_it = |word: &&str| {
+        word.split_once('=')
+            .is_some_and(|(_, ids)| has(ids, function))
     };
-    if let Some(word) = arguments.split_whitespace().find(on_cmdline) {
+    if let Some(word) = words.find(has_it) {
         return Some(format!("`{word}` on the kernel's command line"));
     }
     [

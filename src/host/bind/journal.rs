@@ -125,14 +125,15 @@ impl Journals {
             if errno != Errno::EWOULDBLOCK {
                 return Err(self.error(&self.directory, errno.into()));
             }
-            let busy = BindError::Busy {
-                path: self.directory.clone(),
-                holder: flock_holder(&Tree::running(), &directory),
-            };
-            if began.elapsed() >= patience {
-                return Err(busy);
-            }
-            if !is_told {
+            let is_over = began.elapsed() >= patience;
+            if is_over || !is_told {
+                let busy = BindError::Busy {
+                    path: self.directory.clone(),
+                    holder: flock_holder(&Tree::running(), &directory),
+                };
+                if is_over {
+                    return Err(busy);
+                }
                 tracing::warn!("{busy}; tries for {} s", patience.as_secs());
                 is_told = true;
             }

@@ -39,10 +39,13 @@ pub(super) fn group(view: &View<'_>, function: &Function) -> Row {
             .remedy("see the row `iommu`");
     };
     if group.noiommu {
-        return Row::warn("group", Stand::Against(Reason::NoIommu))
-            .evidence(format!("group {} of VFIO without an IOMMU", group.number))
-            .cause("the device reaches all memory of this machine")
-            .remedy("open it with ?noiommu=1 if that is what you want, or switch the IOMMU on");
+        return Row::warn(
+            "group",
+            Stand::Not("VFIO made the group up: it has the function already"),
+        )
+        .evidence(format!("group {} of VFIO without an IOMMU", group.number))
+        .cause("the device reaches all memory of this machine")
+        .remedy("open it with ?noiommu=1 if that is what you want, or switch the IOMMU on");
     }
     let evidence = members(view, group);
     if found.is_empty() {

@@ -44,16 +44,14 @@ pub(super) fn interrupt_remapping(view: &View<'_>) -> Row {
             found.remapped
         ));
     }
-    let groups = view.tree.names("/sys/kernel/iommu_groups");
+    let at = "/sys/kernel/iommu_groups";
+    let groups = view.tree.names(at);
     let is_made_up = |group: &String| {
-        let name = view
-            .tree
-            .text(&format!("/sys/kernel/iommu_groups/{group}/name"));
-        name.as_deref() == Some("vfio-noiommu")
+        view.tree.text(&format!("{at}/{group}/name")).as_deref() == Some("vfio-noiommu")
     };
     // Nobody asks for interrupts to be kept apart where nothing else is.
     if groups.iter().all(is_made_up) {
-        return Row::unknown(ID).evidence("no IOMMU: see the row `iommu`");
+        return Row::unknown(ID).evidence("no IOMMU: no group has one");
     }
     match Architecture::read(view.tree) {
         Architecture::X86 if found.plain > 0 => not_remapped(view, found.plain),

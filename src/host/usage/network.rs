@@ -22,14 +22,14 @@ pub(super) fn uses(tree: &Tree, name: &str) -> Vec<Use> {
         ));
     }
     routed(tree, name, &mut BTreeSet::new(), &mut uses);
-    let tables = other_tables(tree).into_iter();
-    let tables = tables.filter(|_| may_have_routes(tree, name));
-    uses.extend(tables.map(|table| {
-        Use::new(
-            Reason::Route,
-            format!("table {table} has routes, and no file tells whether through {name}: `ip route show table {table}` does"),
-        )
-    }));
+    if may_have_routes(tree, name) {
+        uses.extend(other_tables(tree).into_iter().map(|table| {
+            Use::new(
+                Reason::Route,
+                format!("table {table} has routes, and no file tells whether through {name}: `ip route show table {table}` does"),
+            )
+        }));
+    }
     uses
 }
 
