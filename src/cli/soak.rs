@@ -248,8 +248,12 @@ fn one_thread(
         take(&mut worker, wanted, stamp, &mut held, &mut tally)?;
         for _ in 0..random.below(held.len() + 1) {
             let at = random.below(held.len());
-            let (buffer, expected) = held.swap_remove(at);
-            tally.torn += u64::from(read_stamp(buffer.bytes()) != Some(expected));
+            let (mut buffer, expected) = held.swap_remove(at);
+            if read_stamp(buffer.bytes()) != Some(expected) {
+                tally.torn += 1;
+                // Its next taker does not count it again, as written to in the pool.
+                write_stamp(buffer.bytes_mut(), 0);
+            }
             drop(buffer);
         }
     }
@@ -280,16 +284,18 @@ fn take(
 
 /// Writes a stamp into each word of a buffer.
 fn write_stamp(bytes: &mut [u8], stamp: u64) {
-    for word in bytes.chunks_mut(8) {
-        word.copy_from_slice(&stamp.to_le_bytes()[..word.len()]);
-    }
+    let mark = stamp.to_le_bytes();
+    let (words, rest) = bytes.as_chunks_mut();
+    words.fill(mark);
+    rest.copy_from_slice(&mark[..rest.len()]);
 }
 
 /// Reads the stamp of a buffer; `None` where its words differ.
 fn read_stamp(bytes: &[u8]) -> Option<u64> {
-    let first = *bytes.first_chunk()?;
-    let is_whole = bytes.chunks(8).all(|word| *word == first[..word.len()]);
-    is_whole.then_some(u64::from_le_bytes(first))
+    let (words, rest) = bytes.as_chunks::<8>();
+    let first = words.first()?;
+    let is_whole = words.iter().all(|word| word == first) && first.starts_with(rest);
+    is_whole.then_some(u64::from_le_bytes(*first))
 }
 
 fn report(args: &Soak, rows: &[Row], elapsed: Duration, output: Output) -> anyhow::Result<bool> {
