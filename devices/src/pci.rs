@@ -162,7 +162,10 @@ pub fn has_express<C: ConfigSpace>(config: &C) -> Result<bool, BusError> {
 
 /// Tells whether extended configuration space can be read: a machine may reach no more than the first 256 bytes.
 pub fn is_extended<C: ConfigSpace>(config: &C) -> Result<bool, BusError> {
-    Ok(config.dword(FIRST_EXTENDED)? != u32::MAX)
+    match config.dword(FIRST_EXTENDED) {
+        Err(BusError::OutOfRange { .. }) => Ok(false),
+        word => Ok(word? != u32::MAX),
+    }
 }
 
 /// Follows the list of capabilities to its end; returns the offset that comes a second time, where it has no end.

@@ -82,7 +82,7 @@ pub fn run<'a, T: Transport>(
     mut progress: impl FnMut(Progress<'_>) -> ControlFlow<String>,
 ) -> Report {
     let device = transport.name().to_string();
-    let within = options.within.unwrap_or(WITHIN + options.soak);
+    let within = options.within.unwrap_or(WITHIN);
     let budget = Budget::new(within, transport.now());
     let transport = Timed::new(transport, budget.clone());
     let kill = kill.map(|kill| timed(kill, budget.clone()));

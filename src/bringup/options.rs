@@ -24,7 +24,7 @@ pub struct Options {
     pub laps: u32,
     /// How long the traffic of the last rung lasts, over all NUMA nodes.
     pub soak: Duration,
-    /// How long the climb may take on the device's clock; half an hour beside its traffic where it is not said. While
+    /// How long the climb may take beside its traffic, on the device's clock; half an hour where it is not said. While
     /// traffic runs, the machine's clock counts. What is not done by then is blocked.
     pub within: Option<Duration>,
     /// Which driver the device's address asks for.

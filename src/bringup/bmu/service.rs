@@ -236,7 +236,11 @@ impl<T: Transport> Hand<T> {
 
     /// Reads the status line in the order that SPEC 6.5 asks for.
     fn line(&self) -> Line {
-        let word = |n: usize| self.memory.load64(self.layout.status_offset() + n * 8);
+        let word = |n: usize| {
+            let word = self.memory.load64(self.layout.status_offset() + n * 8);
+            fence(Ordering::Acquire);
+            word
+        };
         let (sequence, available, one, zero) = (word(3), word(2), word(1), word(0));
         Line {
             release_head: zero as u32,
@@ -391,7 +395,11 @@ impl<T: Transport> Hand<T> {
     }
 
     fn becomes(&self, state: PortalState, after: &'static str) -> Result<(), Failure> {
-        let late = |timeout| ServiceSymptom::State { after, timeout };
+        let late = |timeout| ServiceSymptom::State {
+            after,
+            state,
+            timeout,
+        };
         let what = match state {
             PortalState::Halted => "halt of the portal",
             _ => "stop of the portal",
@@ -540,6 +548,7 @@ enum ServiceSymptom {
     #[error("after {after}")]
     State {
         after: &'static str,
+        state: PortalState,
         #[source]
         timeout: TimedOut,
     },
@@ -600,13 +609,16 @@ impl Symptom for ServiceSymptom {
             ServiceSymptom::Halt { .. } => {
                 &["PORTAL_ERROR or its address is not latched when the portal halts"]
             }
-            ServiceSymptom::State { timeout, .. } => match timeout.what {
-                "halt of the portal" => &[
-                    "the device does not check phase and reserved bits of release entries, or the bounds of a doorbell",
-                    "a portal that halts does not stay so until it is disabled",
-                ],
-                _ => &["the portal does not stop, or PORTAL_STATUS is a constant"],
-            },
+            ServiceSymptom::State {
+                state: PortalState::Halted,
+                ..
+            } => &[
+                "the device does not check phase and reserved bits of release entries, or the bounds of a doorbell",
+                "a portal that halts does not stay so until it is disabled",
+            ],
+            ServiceSymptom::State { .. } => {
+                &["the portal does not stop, or PORTAL_STATUS is a constant"]
+            }
             ServiceSymptom::NotQuiesced(_) => &[
                 "the device waits for something that does not come before it counts as quiesced",
                 "STATUS.QUIESCED is a constant",

@@ -8,7 +8,7 @@ use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
 
-/// A BAR may be larger than the specification says, as one that holds more than the device, but not more than so often.
+/// How many times as large as the specification says a BAR may be; beyond that its size was set wrong.
 const LARGEST: u64 = 1 << 16;
 /// Bytes of a vector in the MSI-X table.
 const MSIX_ENTRY: u64 = 16;

@@ -66,7 +66,7 @@ pub(crate) struct Bringup {
     /// Seconds of traffic on the last rung [default: 2].
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     soak: Option<Duration>,
-    /// End the climb after so many seconds, with what is left blocked [default: 1800 beside --soak].
+    /// End the climb after so many seconds beside those of --soak, with what is left blocked [default: 1800].
     #[arg(long, value_name = "SECONDS", value_parser = limit)]
     within: Option<Duration>,
     #[command(flatten)]
