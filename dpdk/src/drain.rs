@@ -29,6 +29,11 @@ pub(crate) struct Drained {
 }
 
 impl Drain {
+    /// Hears that DPDK has none of them on its list any more, and may be shown others.
+    pub(crate) fn none_shown(&self) {
+        self.shown.store(0, Ordering::Relaxed);
+    }
+
     /// Hears of objects that DPDK was shown, and has on its list.
     pub(crate) fn shown(&self, objects: u32) {
         self.shown.fetch_add(objects, Ordering::Relaxed);

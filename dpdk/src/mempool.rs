@@ -145,10 +145,15 @@ impl Mempool {
         chunk: *mut c_void,
         len: usize,
         most: u32,
+        is_empty: bool,
         show: impl FnMut(*mut c_void),
     ) -> Result<u32, NotDone> {
         let objects = match &self.keeper {
             Keeper::Shared(shared) => {
+                if is_empty {
+                    shared.clear();
+                    self.drain.none_shown();
+                }
                 let added = shared.add(chunk, len, most);
                 added.map_err(|why| NotDone::Chunk {
                     chunk,

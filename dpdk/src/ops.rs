@@ -160,6 +160,9 @@ pub(crate) extern "C" fn calc_mem_size(
     let keeper = Mempool::of(mempool).map(Mempool::keeper);
     let (least, all) = match keeper {
         Some(Keeper::Shared(shared)) => {
+            if has_none(mempool) {
+                shared.clear();
+            }
             // Memory comes in pieces of these pages, smaller ones than DPDK's own with `rte_mempool_populate_anon`.
             shared.expect_pages(1u64.checked_shl(page_shift).unwrap_or(0));
             (shared.room_for(1), shared.room_for(objects))
@@ -194,7 +197,7 @@ pub(crate) extern "C" fn populate(
         {
             return populate_beside(mempool, state, device, chunk, len);
         }
-        let populated = state.populate(chunk, len, most, |object| {
+        let populated = state.populate(chunk, len, most, has_none(mempool), |object| {
             let offset = (object.addr() - chunk.addr()) as u64;
             // Where the chunk has no address, its objects have none.
             let iova = if iova == dpdk::BAD_IOVA {
@@ -239,6 +242,13 @@ fn populate_beside(
     // All at once: DPDK asks for what is missing, and then nothing is.
     let memory = device.memory();
     memory.map_or(0, |memory| dpdk::populate(mempool, memory))
+}
+
+/// Tells whether DPDK has no object of a mempool on its list: none yet, or none any more after a populate that failed, when
+/// it gave all chunks back.
+fn has_none(mempool: *const RteMempool) -> bool {
+    // SAFETY: DPDK hands out its own mempool, and changes none while it has it populated.
+    unsafe { (*mempool).populated_size == 0 }
 }
 
 pub(crate) extern "C" fn get_info(_: *const RteMempool, info: *mut RteMempoolInfo) -> c_int {

@@ -172,6 +172,12 @@ impl Places {
         }
     }
 
+    /// Forgets all objects, whose chunks were given back.
+    pub(crate) fn clear(&self) {
+        self.most.store(0, Ordering::Relaxed);
+        self.len.store(0, Ordering::Release);
+    }
+
     /// As [`Spacing::room_for`].
     pub(crate) fn room_for(&self, objects: u32) -> usize {
         self.spacing().room_for(objects)

@@ -116,6 +116,11 @@ impl Shared {
         self.places.add(chunk, len, most)
     }
 
+    /// Forgets where objects lie.
+    pub(crate) fn clear(&self) {
+        self.places.clear();
+    }
+
     /// Returns bytes of a chunk in which as many objects have room wherever it begins.
     pub(crate) fn room_for(&self, objects: u32) -> usize {
         self.places.room_for(objects)

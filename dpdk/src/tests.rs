@@ -1,8 +1,9 @@
 //! The driver as DPDK uses it, on a stand-in for DPDK.
 
 use std::collections::BTreeSet;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use libc::{EINVAL, EIO, ENOBUFS, ENODEV, ENOMEM, ENOTSUP};
 
@@ -29,7 +30,7 @@ const HEADER: usize = 64;
 const ELEMENT: usize = 2176;
 
 impl Dpdk {
-    fn new(objects: u32, config: &'static std::ffi::CStr) -> Dpdk {
+    fn new(objects: u32, config: &'static CStr) -> Dpdk {
         let mut name: [c_char; 26] = [0; 26];
         name[..2].copy_from_slice(&[b'm' as c_char, b'p' as c_char]);
         let mempool = Box::new(RteMempool {
@@ -117,11 +118,19 @@ impl Dpdk {
         ops::populate(&mut *self.0, size, chunk, iova, len, Some(show), argument)
     }
 
-    fn made(objects: u32, config: &'static std::ffi::CStr) -> (Dpdk, Vec<*mut c_void>) {
+    fn made(objects: u32, config: &'static CStr) -> (Dpdk, Vec<*mut c_void>) {
         let mut dpdk = Dpdk::new(objects, config);
         assert_eq!(dpdk.alloc(), 0, "{:?}", errors());
         let list = dpdk.populate();
         (dpdk, list)
+    }
+
+    /// Takes every object out, as DPDK does after a populate that failed, before it gives the chunks back.
+    fn give_back(&mut self) {
+        for left in (0..self.0.size).rev() {
+            assert_eq!(self.get(&mut [null_mut()]), 0);
+            self.0.populated_size = left;
+        }
     }
 
     fn put(&mut self, objects: &[*mut c_void]) -> c_int {
@@ -220,8 +229,28 @@ fn nothing_is_shown_twice() {
 }
 
 #[test]
+fn what_was_given_back_may_be_brought_again() {
+    for backend in [c"ring", c"stack"] {
+        let (mut dpdk, shown) = Dpdk::made(64, backend);
+        dpdk.give_back();
+        let chunk = &mut dpdk.1[0];
+        let (at, len) = (chunk.as_mut_ptr().cast(), size_of_val(&**chunk));
+        assert_eq!(dpdk.populate_from(at, len), shown);
+        assert_eq!(dpdk.count(), 64);
+        dpdk.give_back();
+        let elsewhere = dpdk.populate();
+        assert_eq!(dpdk.count(), 64);
+        assert_eq!(
+            (dpdk.put(&shown[..1]), dpdk.get(&mut [null_mut()])),
+            (-EINVAL, 0)
+        );
+        assert!(elsewhere.iter().all(|at| !shown.contains(at)));
+    }
+}
+
+#[test]
 fn a_child_of_fork_is_refused_and_leaves_the_parents_mempool_alone() {
-    for backend in BACKENDS {
+    for backend in backends() {
         a_child_is_refused(Dpdk::made(64, backend).0);
     }
 }
@@ -249,7 +278,7 @@ fn a_child_is_refused(mut dpdk: Dpdk) {
 
 #[test]
 fn memory_from_outside_of_dpdk_is_refused_for_a_device_and_the_mempool_stays_usable() {
-    for backend in [c"sim:bmu", c"sim:fifo"] {
+    for backend in [c"sim:bmu", own_fifo()] {
         let mut dpdk = Dpdk::new(64, backend);
         assert_eq!(dpdk.alloc(), 0);
         let mut chunk = vec![0u8; 1 << 20];
@@ -328,10 +357,10 @@ fn a_device_is_driven_the_best_way_that_it_has() {
 }
 
 /// An address of the model with faults, whose file is written for the occasion.
-fn with_faults(name: &str, faults: &str) -> (std::path::PathBuf, &'static std::ffi::CStr) {
+fn with_faults(name: &str, faults: &str) -> (std::path::PathBuf, &'static CStr) {
     let file = std::env::temp_dir().join(format!("hwpool-dpdk-{}-{name}", std::process::id()));
     std::fs::write(&file, faults).expect("a file of faults");
-    let address = std::ffi::CString::new(format!("sim:bmu?faults={}", file.display()));
+    let address = CString::new(format!("sim:bmu?faults={}", file.display()));
     // What DPDK is given lives as long as the program.
     let address = Box::leak(address.expect("no zero in it").into_boxed_c_str());
     (file, address)
@@ -379,7 +408,7 @@ fn a_device_that_lies_or_is_gone_fails_gets_with_one_line_and_hurts_nobody() {
 }
 
 /// Makes, populates, uses and frees a mempool; returns the first errno.
-fn live(config: &'static std::ffi::CStr, objects: u32) -> c_int {
+fn live(config: &'static CStr, objects: u32) -> c_int {
     let mut dpdk = Dpdk::new(objects, config);
     let made = dpdk.alloc();
     if made != 0 {
@@ -435,11 +464,21 @@ fn each_kind_of_mistake_is_told_once() {
     );
 }
 
-const BACKENDS: [&std::ffi::CStr; 4] = [c"ring", c"stack", c"sim:bmu", c"sim:fifo"];
+fn backends() -> [&'static CStr; 4] {
+    [c"ring", c"stack", c"sim:bmu", own_fifo()]
+}
+
+/// A FIFO for one mempool: it has one queue, and other tests run at the same time.
+fn own_fifo() -> &'static CStr {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let seed = NEXT.fetch_add(1, Ordering::Relaxed);
+    let address = CString::new(format!("sim:fifo?seed={seed}")).expect("no NUL");
+    Box::leak(address.into_boxed_c_str())
+}
 
 #[test]
 fn objects_go_in_and_come_out_as_the_same_pointers() {
-    for backend in BACKENDS {
+    for backend in backends() {
         let (mut dpdk, shown) = Dpdk::made(300, backend);
         let all: BTreeSet<_> = shown.iter().copied().collect();
         assert_eq!((all.len(), dpdk.count()), (300, 300));
@@ -461,7 +500,7 @@ fn objects_go_in_and_come_out_as_the_same_pointers() {
 
 #[test]
 fn a_failed_get_leaves_the_array_alone() {
-    for backend in BACKENDS {
+    for backend in backends() {
         let (mut dpdk, _) = Dpdk::made(64, backend);
         let mark: *mut c_void = std::ptr::without_provenance_mut(0x77);
         let mut got = [mark; 65];
@@ -474,7 +513,7 @@ fn a_failed_get_leaves_the_array_alone() {
 
 #[test]
 fn foreign_pointers_are_refused_with_one_line_and_no_harm() {
-    for backend in BACKENDS {
+    for backend in backends() {
         let (mut dpdk, shown) = Dpdk::made(64, backend);
         let (mut other, others) = Dpdk::made(64, c"ring");
         let mut got = [null_mut(); 2];
@@ -574,7 +613,7 @@ fn mempools_on_one_address_share_the_device() {
 #[test]
 fn vectors_of_all_widths_move_the_same_objects_and_refuse_the_same_pointers() {
     const N: usize = 131;
-    for backend in BACKENDS {
+    for backend in backends() {
         let (mut dpdk, shown) = Dpdk::made(N as u32, backend);
         let all = BTreeSet::from_iter(&shown);
         for (enqueue, dequeue) in hot::widths() {
@@ -602,7 +641,7 @@ fn vectors_of_all_widths_move_the_same_objects_and_refuse_the_same_pointers() {
 #[test]
 fn threads_share_a_mempool() {
     struct Pointers([usize; 8]);
-    for backend in BACKENDS {
+    for backend in backends() {
         let (mut dpdk, _) = Dpdk::made(64, backend);
         let address = (&raw mut *dpdk.0).expose_provenance();
         std::thread::scope(|scope| {
