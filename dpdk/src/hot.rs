@@ -1,7 +1,7 @@
 //! `enqueue` and `dequeue` as DPDK's table has them, once for each width of vectors that processors have.
 //!
 //! A list in memory is served here, with nothing between the application's array and the list but the
-//! arithmetic of `objects.rs`, and nothing that could panic. All else, failures included, is for `ops.rs`.
+//! arithmetic of `places.rs`, and nothing that could panic. All else, failures included, is for `ops.rs`.
 
 use std::ffi::{c_int, c_uint, c_void};
 

@@ -1,5 +1,6 @@
 //! Whose mempools are. Those in software are of all of DPDK's processes, whose memory has them; those on a device are of the
-//! process that has the device. A child of `fork` is none of them: what it sees may be a copy of its parent's.
+//! process that has the device. A child of `fork`, of a process that made one, is none of them: what it sees may be a copy of its
+//! parent's.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -44,7 +45,7 @@ pub(crate) fn become_owner_of_device() {
 #[cold]
 pub(crate) fn tell_foreign() {
     if !TOLD_FOREIGN.swap(true, Ordering::Relaxed) {
-        let text = "a secondary process or a child of fork can't use this mempool: its list is that of the process that made it";
+        let text = "a secondary process or a child of fork can't use this mempool, nor can another build of this library: its list is that of the process that made it";
         log::line(Level::Error, "mempool", &text);
     }
 }
