@@ -30,6 +30,8 @@ pub enum Access {
     WriteOnly,
     /// A read acts: it takes something from the device. Writes are ignored.
     ReadEffect,
+    /// Both act: a read takes something from the device, and a write gives it something.
+    BothEffects,
 }
 
 impl Access {
@@ -42,12 +44,18 @@ impl Access {
             Access::WriteOneToSet => "W1S",
             Access::WriteOnly => "WO",
             Access::ReadEffect => "RE",
+            Access::BothEffects => "RWE",
         }
     }
 
     /// Tells whether a read changes nothing in the device.
     pub fn is_pure_read(self) -> bool {
-        !matches!(self, Access::ReadEffect | Access::WriteOnly)
+        !self.reads_take() && self != Access::WriteOnly
+    }
+
+    /// Tells whether a read takes something from the device.
+    pub fn reads_take(self) -> bool {
+        matches!(self, Access::ReadEffect | Access::BothEffects)
     }
 
     /// Tells whether a write means anything.
@@ -142,7 +150,7 @@ impl Bank {
 ///
 /// A register is an array where its bank has several copies, or where it is several by itself ([`Register::own_count`]); never
 /// both, so that one index says which.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Register {
     /// The specification's name, in capitals.
     pub name: Cow<'static, str>,

@@ -4,7 +4,7 @@ use anyhow::Context;
 use hwpool::device::recognition;
 use hwpool::devices::bus::{Bar, BusError, Transport};
 use hwpool::devices::family::{Choice, Recognition};
-use hwpool::devices::reg::{Access, Register};
+use hwpool::devices::reg::Register;
 use serde_json::{Value, json};
 
 use super::exit::Usage;
@@ -119,7 +119,7 @@ impl Place {
         };
         table
             .iter()
-            .find(|row| row.bar() == bar && row.access == Access::ReadEffect && touches(row))
+            .find(|row| row.bar() == bar && row.access.reads_take() && touches(row))
     }
 
     fn read<T: Transport>(&self, transport: &T) -> Result<u64, BusError> {

@@ -380,7 +380,7 @@ fn refuse_effect(row: &Register, with_effect: bool) -> anyhow::Result<()> {
             row.name, row.section
         ))
         .into()),
-        Access::ReadEffect if !with_effect => Err(Usage(format!(
+        access if access.reads_take() && !with_effect => Err(Usage(format!(
             "a read of {} takes a buffer from the device (SPEC {}): add --with-effect to do that",
             row.name, row.section
         ))
