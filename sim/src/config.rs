@@ -1,5 +1,6 @@
 //! What a model is made of: sizes, timing, faults, seed.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -50,16 +51,28 @@ pub struct SimConfig {
     pub memory_space: bool,
     /// What goes wrong.
     pub faults: Vec<Fault>,
-    pub(crate) model: ModelInfo,
+    /// The model's name, and the keys that it alone has.
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) keys: &'static [(&'static str, &'static str)],
     pub(crate) options: Box<dyn Options>,
 }
 
 impl SimConfig {
     /// Configures a model with every default.
     pub(crate) fn of(model: ModelInfo) -> SimConfig {
+        SimConfig::with(model.name.into(), model.keys, (model.options)())
+    }
+
+    /// Configures a device by its own options, and with every default of what is not its own.
+    pub(crate) fn with(
+        name: Cow<'static, str>,
+        keys: &'static [(&'static str, &'static str)],
+        options: Box<dyn Options>,
+    ) -> SimConfig {
         SimConfig {
-            options: (model.options)(),
-            model,
+            name,
+            keys,
+            options,
             seed: 0,
             mode: Mode::Stepped,
             read_latency_ns: 900,
@@ -128,7 +141,7 @@ impl SimConfig {
     }
 
     fn unknown(&self, key: &str) -> ConfigError {
-        let keys = SimConfig::KEYS.iter().chain(self.model.keys);
+        let keys = SimConfig::KEYS.iter().chain(self.keys);
         let known: Vec<&str> = keys.map(|(key, _)| *key).collect();
         ConfigError::UnknownKey {
             key: key.into(),

@@ -34,6 +34,8 @@ const LINK: u16 = 3 | 8 << 4;
 /// Where the firmware puts the first BAR, and the least distance to the next.
 const BAR_ADDRESS: u64 = 0xfe80_0000;
 const BAR_DISTANCE: u64 = 0x10_0000;
+/// The BAR that has no second half: memory of 32 bits, below the others.
+const LAST_BAR: u8 = 5;
 
 /// What a write of configuration space started.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -74,11 +76,19 @@ impl ConfigSpace {
     /// Does what firmware does: assigns the BARs, and turns memory decoding on where it is one that does.
     pub(crate) fn power_up(&mut self, shape: &Shape, decodes: bool) {
         let mut next = BAR_ADDRESS;
-        for (bar, size) in shape.bars {
-            let address = next.next_multiple_of(*size);
+        for (bar, size) in shape.bars.iter() {
             let low = usize::from(BAR0) + usize::from(*bar) * 4;
             let kind = u32::from(self.bytes[low] & 0xf);
+            if *bar == LAST_BAR {
+                self.set32(
+                    low,
+                    (BAR_ADDRESS - size) as u32 & !(*size as u32 - 1) | kind,
+                );
+                continue;
+            }
+            let address = next.next_multiple_of(*size);
             self.set32(low, address as u32 | kind);
+            self.set32(low + 4, (address >> 32) as u32);
             next = address + size.next_multiple_of(BAR_DISTANCE);
         }
         let command = if decodes { COMMAND_MEMORY } else { 0 };
@@ -148,11 +158,14 @@ impl ConfigSpace {
         self.clears[0x07] = 0xf9; // error bits of the status register
         self.set32(0x08, shape.class << 8 | 1);
         self.writable[0x0c] = 0xff; // Cache Line Size: kept for software's sake
-        for (bar, size) in shape.bars {
+        for (bar, size) in shape.bars.iter() {
             let low = usize::from(BAR0) + usize::from(*bar) * 4;
-            self.set32(low, 0x4); // 64-bit memory, not prefetchable
-            self.allow32(low, !(*size as u32 - 1));
-            self.allow32(low + 4, u32::MAX);
+            let writable = !(size - 1);
+            self.allow32(low, writable as u32);
+            if *bar != LAST_BAR {
+                self.set32(low, 0x4); // 64-bit memory, not prefetchable
+                self.allow32(low + 4, (writable >> 32) as u32);
+            }
         }
         self.set16(0x2c, shape.vendor);
         self.set16(0x2e, 0x0001);

@@ -1,6 +1,7 @@
 //! Which register an access meets, by an index of the table.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use hwpool_devices::reg::Register;
 
@@ -11,9 +12,14 @@ use crate::shape::Slot;
 pub(crate) struct Decode {
     table: Cow<'static, [Register]>,
     slots: Vec<Slot>,
-    /// For each 4 bytes of each BAR, as far as it has registers: the index into `slots` plus 1.
-    words: [Vec<u16>; 6],
+    /// For each of the first words of each BAR, as far as it has registers: the index into `slots` plus 1.
+    words: [Vec<u32>; 6],
+    /// The same for words behind [`NEAR`], where a table would be all holes.
+    far: BTreeMap<(u8, u64), u32>,
 }
+
+/// Words of 4 bytes at the start of a BAR that are looked up in a table.
+const NEAR: u64 = 1 << 18;
 
 impl Decode {
     pub(crate) fn new(table: Cow<'static, [Register]>) -> Decode {
@@ -21,6 +27,7 @@ impl Decode {
             table: Cow::Borrowed(&[]),
             slots: Vec::new(),
             words: Default::default(),
+            far: BTreeMap::new(),
         };
         for (place, row) in (0..).zip(table.iter()) {
             let Some(words) = decode.words.get_mut(usize::from(row.bar())) else {
@@ -28,9 +35,14 @@ impl Decode {
             };
             for index in 0..row.count() {
                 decode.slots.push(Slot { place, index });
-                let word = (row.offset_of(index) / 4) as usize;
+                let (word, slot) = (row.offset_of(index) / 4, decode.slots.len() as u32);
+                if word >= NEAR {
+                    decode.far.insert((row.bar(), word), slot);
+                    continue;
+                }
+                let word = word as usize;
                 words.resize(words.len().max(word + 1), 0);
-                words[word] = decode.slots.len() as u16;
+                words[word] = slot;
             }
         }
         decode.table = table;
@@ -41,8 +53,11 @@ impl Decode {
     #[inline]
     pub(crate) fn find(&self, bar: u8, offset: u64) -> Option<Slot> {
         let words = self.words.get(usize::from(bar))?;
-        let slot = *words.get((offset / 4) as usize)?;
-        self.slots.get(usize::from(slot).checked_sub(1)?).copied()
+        let slot = match offset / 4 {
+            far @ NEAR.. => self.far.get(&(bar, far)),
+            near => words.get(near as usize),
+        };
+        self.slots.get((*slot? as usize).checked_sub(1)?).copied()
     }
 
     /// Returns the row of a slot that [`Decode::find`] gave.

@@ -151,7 +151,7 @@ impl Model {
     }
 
     fn function_reset(&mut self) {
-        let register = self.shape.reset_register;
+        let register = &self.shape.reset_register;
         if (self
             .world
             .faults

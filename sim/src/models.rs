@@ -35,13 +35,13 @@ impl SimConfig {
 
     /// Checks that the configuration is one of the model `name`.
     pub fn check_model(&self, name: &str) -> Result<(), ConfigError> {
-        SimConfig::new(name)?;
-        if self.model.name == name {
+        if self.name == name {
             return Ok(());
         }
+        SimConfig::new(name)?;
         Err(ConfigError::OtherModel {
             wanted: name.into(),
-            found: self.model.name,
+            found: self.name.to_string(),
         })
     }
 }

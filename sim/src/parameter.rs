@@ -23,7 +23,7 @@ pub enum ConfigError {
         /// The model that was asked for.
         wanted: String,
         /// The model that the parameters are for.
-        found: &'static str,
+        found: String,
     },
     /// The model has no such parameter.
     #[error("unknown key `{key}`: known are {known}")]

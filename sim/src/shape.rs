@@ -14,8 +14,9 @@ pub(crate) struct Shape {
     pub(crate) device: u16,
     /// Base class, subclass and programming interface, 24 bits.
     pub(crate) class: u32,
-    /// Memory BARs of 64 bits with their sizes, in rising order; the MSI-X BAR among them.
-    pub(crate) bars: &'static [(u8, u64)],
+    /// Memory BARs with their sizes, in rising order; the MSI-X BAR among them. All have 64 bits but BAR 5, for which
+    /// there is no second half.
+    pub(crate) bars: Cow<'static, [(u8, u64)]>,
     pub(crate) msix_bar: u8,
     /// Offset of the pending bit array in the MSI-X BAR; the table is at 0.
     pub(crate) msix_pba: u64,
@@ -31,10 +32,10 @@ pub(crate) struct Shape {
     /// start of each copy of the bank, at most 64 of them. Each is a state: the last value stored counts.
     pub(crate) doorbells: Option<Bank>,
     /// The registers that stand for interrupts and for resets in fault files.
-    pub(crate) interrupt_register: &'static str,
-    pub(crate) reset_register: &'static str,
+    pub(crate) interrupt_register: Cow<'static, str>,
+    pub(crate) reset_register: Cow<'static, str>,
     /// The faults that only this kind of device can have.
-    pub(crate) faults: &'static [Offer],
+    pub(crate) faults: Cow<'static, [Offer]>,
     /// What it lies about.
     pub(crate) lies: Lies,
 }
@@ -53,7 +54,7 @@ impl Shape {
     pub(crate) fn possible(&self) -> Possible<'_> {
         Possible {
             table: &self.table,
-            offers: self.faults,
+            offers: &self.faults,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Everything around the device's logic: host memory behind the IOMMU, the link, configuration space, interrupts, and
 //! what is kept about them. The logic of a device acts on it and holds no part of it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use crate::config_space::{COMMAND_MASTER, ConfigSpace, MSIX_ENABLE, MSIX_FUNCTION_MASK};
@@ -60,7 +61,7 @@ pub(crate) struct World {
     preemption: u32,
     pub(crate) vectors: u16,
     /// The register that stands for interrupts in fault files.
-    interrupt_register: &'static str,
+    interrupt_register: Cow<'static, str>,
     /// The hot doorbells that the device serves now, a bit each: its logic keeps this.
     pub(crate) running: u64,
     /// Picoseconds since the model was made.
@@ -94,7 +95,7 @@ impl World {
             jitter: parts.jitter_ns * 1000,
             preemption: parts.preemption,
             vectors: shape.vectors,
-            interrupt_register: shape.interrupt_register,
+            interrupt_register: shape.interrupt_register.clone(),
             running: 0,
             now: 0,
             instant: parts.instant,
@@ -183,7 +184,7 @@ impl World {
         }
         if (self
             .faults
-            .hit(FaultKind::LostInterrupt, self.interrupt_register, vector))
+            .hit(FaultKind::LostInterrupt, &self.interrupt_register, vector))
         .is_none()
         {
             self.send_message(vector);

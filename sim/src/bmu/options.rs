@@ -91,11 +91,11 @@ impl Options for Config {
             vendor: regs::VENDOR_ID,
             device: regs::DEVICE_ID,
             class: 0x08_8000,
-            bars: &[
+            bars: Cow::Borrowed(&[
                 (regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE),
                 (regs::OPERATION_BAR, regs::OPERATION_BAR_SIZE),
                 (regs::MSIX_BAR, regs::MSIX_BAR_SIZE),
-            ],
+            ]),
             msix_bar: regs::MSIX_BAR,
             msix_pba: regs::MSIX_PBA_OFFSET,
             vectors: self.vectors,
@@ -104,9 +104,9 @@ impl Options for Config {
             portals: self.portals,
             lacks: self.lacks(),
             doorbells: (self.portals > 0).then_some(pages),
-            interrupt_register: "IRQ_TRIGGER",
-            reset_register: "RESET",
-            faults: faults::OFFERS,
+            interrupt_register: "IRQ_TRIGGER".into(),
+            reset_register: "RESET".into(),
+            faults: faults::OFFERS.into(),
             lies: self.lies,
         }
     }

@@ -62,10 +62,10 @@ impl Options for Config {
             vendor: regs::VENDOR_ID,
             device: regs::DEVICE_ID,
             class: 0x08_8000,
-            bars: &[
+            bars: Cow::Borrowed(&[
                 (regs::BAR, regs::BAR_SIZE),
                 (regs::MSIX_BAR, regs::MSIX_BAR_SIZE),
-            ],
+            ]),
             msix_bar: regs::MSIX_BAR,
             msix_pba: regs::MSIX_PBA_OFFSET,
             vectors: 1,
@@ -74,9 +74,9 @@ impl Options for Config {
             portals: 0,
             lacks: Vec::new(),
             doorbells: None,
-            interrupt_register: "EVENT",
-            reset_register: "RESET",
-            faults: FAULTS,
+            interrupt_register: "EVENT".into(),
+            reset_register: "RESET".into(),
+            faults: FAULTS.into(),
             lies: Lies::default(),
         }
     }
