@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Bits, Clear, Depth, Description, Empty, Fill, Interrupt, Meaning, Pop, Port, Room, Set,
-    Sharing, Test, When, Write,
+    Bits, Clear, Depth, Description, Empty, Fill, Interrupt, Meaning, Passage, Pop, Port, Room,
+    Set, Sharing, Test, When, Write,
 };
 use crate::reg::{Access, Register, Scope, find_overlap};
 
@@ -12,6 +12,10 @@ use crate::reg::{Access, Register, Scope, find_overlap};
 const MOST: u32 = 1 << 24;
 /// Most copies of the registers.
 const COPIES: u16 = 64;
+/// Most registers, and most bytes of their BAR. BAR 5 has 32 bits.
+const REGISTERS: usize = 4096;
+const SIZE: u64 = 1 << 40;
+const SIZE_OF_BAR_5: u64 = 1 << 30;
 /// Most low bits of an address that a value may leave out.
 const SHIFT: u8 = 12;
 /// Longest time for a reset, in milliseconds.
@@ -113,14 +117,23 @@ impl Description {
         ensure(self.bar <= 5, "at.bar", || {
             format!("{} is no BAR: there are 0 to 5", self.bar)
         })?;
-        ensure(!self.registers.is_empty(), "registers", || {
-            "there are none".into()
+        let most = if self.bar == 5 { SIZE_OF_BAR_5 } else { SIZE };
+        ensure((1..=most).contains(&self.size), "at.size", || {
+            format!("{:#x} is not 1 to {most:#x}", self.size)
         })?;
+        ensure(
+            (1..=REGISTERS).contains(&self.registers.len()),
+            "registers",
+            || format!("there are {}, not 1 to {REGISTERS}", self.registers.len()),
+        )?;
         if let Sharing::Lists(count) | Sharing::Windows(count) = self.sharing {
             ensure((2..=COPIES).contains(&count), "instances.count", || {
                 format!("{count} is not 2 to {COPIES}")
             })?;
         }
+        self.registers
+            .iter()
+            .try_for_each(|row| self.check_register(row))?;
         if let Some((one, other)) = find_overlap(&self.registers) {
             let why = match one == other {
                 true => format!(
@@ -133,9 +146,7 @@ impl Description {
                 why,
             });
         }
-        self.registers
-            .iter()
-            .try_for_each(|row| self.check_register(row))
+        Ok(())
     }
 
     fn check_register(&self, row: &Register) -> Checked {
@@ -146,7 +157,15 @@ impl Description {
         ensure(matches!(row.width, 4 | 8), "at.width", || {
             format!("{name} has {} bytes: accesses have 4 or 8", row.width)
         })?;
-        let last = row.offset() + u64::from(row.count() - 1) * row.stride();
+        ensure(
+            row.own_count == 1 || row.bank.count == 1,
+            "registers",
+            || format!("{name} is an array in each of several copies"),
+        )?;
+        let end = self.end_of(row);
+        ensure(end.is_some_and(|end| end <= self.size), "at.size", || {
+            format!("{name} lies past the BAR's {:#x} bytes", self.size)
+        })?;
         ensure(
             row.offset().is_multiple_of(row.width.into())
                 && row.stride().is_multiple_of(row.width.into()),
@@ -159,21 +178,22 @@ impl Description {
                 )
             },
         )?;
-        ensure(last + u64::from(row.width) <= self.size, "at.size", || {
-            format!(
-                "{name} at {last:#x} lies past the BAR's {:#x} bytes",
-                self.size
-            )
-        })?;
         let copies = match self.sharing {
             Sharing::One => 1,
             Sharing::Lists(count) | Sharing::Windows(count) => count,
         };
         ensure(
-            row.scope() == Scope::Device || row.bank.count == copies,
+            row.scope() == Scope::Device || row.scope() == Scope::Pool && row.bank.count == copies,
             "instances.count",
             || format!("{name} has {} copies, the device {copies}", row.bank.count),
         )
+    }
+
+    /// Returns where the last of a register's copies ends, unless that is nowhere.
+    fn end_of(&self, row: &Register) -> Option<u64> {
+        let last = u64::from(row.count().checked_sub(1)?).checked_mul(row.stride())?;
+        let first = row.bank.base.checked_add(row.within)?;
+        first.checked_add(last)?.checked_add(row.width.into())
     }
 
     fn check_identity(&self) -> Checked {
@@ -232,8 +252,12 @@ impl Description {
         }
         match &self.pop {
             Pop::Read { .. } => Ok(()),
-            Pop::Acknowledge { then, .. } => self.check_write(then, "pop.then"),
+            Pop::Acknowledge { then, .. } => {
+                self.of_list(then.register, "pop.then")?;
+                self.check_write(then, "pop.then")
+            }
             Pop::LengthFirst { length, expect, .. } => {
+                self.of_list(length.register, "pop.length")?;
                 self.check_bits(length, "pop.length")?;
                 self.fits(*expect, length, "pop.expect")
             }
@@ -251,10 +275,10 @@ impl Description {
         ensure(alike, "push.write", || {
             "values are pushed and popped with the same width".into()
         })?;
-        self.push
-            .then
-            .as_ref()
-            .map_or(Ok(()), |then| self.check_write(then, "push.then"))
+        self.push.then.as_ref().map_or(Ok(()), |then| {
+            self.of_list(then.register, "push.then")?;
+            self.check_write(then, "push.then")
+        })
     }
 
     fn check_value(&self) -> Checked {
@@ -313,6 +337,7 @@ impl Description {
             }
             Empty::Mark(test) => self.check_mark(&test),
             Empty::Flag(test) => {
+                self.of_list(test.bits.register, "empty.flag")?;
                 self.check_test(&test, "empty.flag")?;
                 ensure(
                     !self.pop.from().registers().any(|r| r == test.bits.register),
@@ -365,8 +390,14 @@ impl Description {
             Room::Counted => ensure(!self.full.look, "full.look", || {
                 "nothing is named that could be looked at".into()
             })?,
-            Room::Flag(test) => self.check_test(&test, "full.flag")?,
-            Room::Vacancy(bits) => self.check_bits(&bits, "full.vacancy")?,
+            Room::Flag(test) => {
+                self.of_list(test.bits.register, "full.flag")?;
+                self.check_test(&test, "full.flag")?;
+            }
+            Room::Vacancy(bits) => {
+                self.of_list(bits.register, "full.vacancy")?;
+                self.check_bits(&bits, "full.vacancy")?;
+            }
             Room::Level => ensure(self.level.is_some(), "full.level", || {
                 "there is no `level` to compare with `depth`".into()
             })?,
@@ -383,8 +414,10 @@ impl Description {
             })?,
             Depth::Register(bits) => self.check_bits(&bits, "depth")?,
         }
-        self.level
-            .map_or(Ok(()), |bits| self.check_bits(&bits, "level"))
+        self.level.map_or(Ok(()), |bits| {
+            self.of_list(bits.register, "level")?;
+            self.check_bits(&bits, "level")
+        })
     }
 
     fn check_enable(&self) -> Checked {
@@ -462,7 +495,7 @@ impl Description {
 
     fn check_port(&self, port: Port, key: &'static str) -> Checked {
         port.registers()
-            .try_for_each(|register| self.exists(register, key))?;
+            .try_for_each(|register| self.of_list(register, key))?;
         let Port::Halves { low, high } = port else {
             return Ok(());
         };
@@ -470,7 +503,20 @@ impl Description {
             low != high && self.row(low).width == 4 && self.row(high).width == 4,
             key,
             || "halves are two registers of 32 bits".into(),
-        )
+        )?;
+        ensure(self.passage != Passage::Whole, "at.halves", || {
+            "nothing says which half comes first".into()
+        })
+    }
+
+    /// A register that tells of one list: where there are several, each has its own.
+    fn of_list(&self, register: usize, key: &'static str) -> Checked {
+        self.exists(register, key)?;
+        let row = self.row(register);
+        let is_told = !matches!(self.sharing, Sharing::Lists(_)) || row.scope() == Scope::Pool;
+        ensure(is_told, key, || {
+            format!("{} is shared: it can't tell the lists apart", row.name)
+        })
     }
 
     /// Bits of a register that may be read at any time.
