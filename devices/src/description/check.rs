@@ -8,7 +8,7 @@ use super::{
 };
 use crate::reg::{Access, Register, Scope, find_overlap};
 
-/// Most values that a list may hold.
+/// Most values that all lists may hold together.
 const MOST: u32 = 1 << 24;
 /// Most copies of the registers.
 const COPIES: u16 = 64;
@@ -259,6 +259,9 @@ impl Description {
             Pop::LengthFirst { length, expect, .. } => {
                 self.of_list(length.register, "pop.length")?;
                 self.check_bits(length, "pop.length")?;
+                ensure(*expect != 0, "pop.expect", || {
+                    "a length of 0 says that there is nothing".into()
+                })?;
                 self.fits(*expect, length, "pop.expect")
             }
         }
@@ -408,9 +411,10 @@ impl Description {
     }
 
     fn check_depth(&self) -> Checked {
+        let most = MOST / u32::from(self.lists());
         match self.depth {
-            Depth::Fixed(depth) => ensure((1..=MOST).contains(&depth), "depth", || {
-                format!("{depth} is not 1 to {MOST}")
+            Depth::Fixed(depth) => ensure((1..=most).contains(&depth), "depth", || {
+                format!("{depth} is not 1 to {most}, {MOST} in all lists together")
             })?,
             Depth::Register(bits) => self.check_bits(&bits, "depth")?,
         }
