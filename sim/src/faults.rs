@@ -66,6 +66,14 @@ kinds! {
     LostEntry = "lost-entry";
     /// `value` (default 1) is added to a count.
     WrongCount = "wrong-count";
+    /// A list says once that it is empty while it is not, or the reverse.
+    WrongEmpty = "wrong-empty";
+    /// The halves of a value of 64 bits are exchanged.
+    SwappedHalves = "swapped-halves";
+    /// A reset leaves what was in a list.
+    ResetKeepsEntries = "reset-keeps-entries";
+    /// An interrupt that is pending is not cleared.
+    StuckInterrupt = "stuck-interrupt";
     /// A DMA access is refused.
     DmaFault = "dma-fault";
     /// A reset, of either kind, does nothing.

@@ -17,6 +17,7 @@ mod config;
 mod config_space;
 mod counters;
 mod decode;
+mod described;
 mod faults;
 mod fifo;
 mod in_process;

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use hwpool_devices::description::Mistake;
+
 use crate::faults::FaultError;
 
 /// Why a parameter was refused.
@@ -25,6 +27,9 @@ pub enum ConfigError {
         /// The model that the parameters are for.
         found: String,
     },
+    /// A description that no device can be made of.
+    #[error("the description has a mistake")]
+    Description(#[source] Mistake),
     /// The model has no such parameter.
     #[error("unknown key `{key}`: known are {known}")]
     UnknownKey {

@@ -37,6 +37,20 @@ pub enum ViolationKind {
     StaleEntry,
     /// A buffer was given that the device has already, where the specification leaves it to the host to know.
     GivenTwice,
+    /// A value was given that is no object's, or that the device uses to say that it has none.
+    BadValue,
+    /// A pop of an empty list, where the host has to look before it pops.
+    PopEmpty,
+    /// A push into a full list, where the host has to look before it pushes.
+    PushFull,
+    /// A push while the list is not enabled, which loses the value.
+    NotEnabled,
+    /// One of the accesses that pass a value came without the one before it, or twice.
+    WrongOrder,
+    /// A register that takes one value was written with another.
+    WrongCommand,
+    /// An access of a register that is never to be touched.
+    NeverTouched,
 }
 
 /// One broken rule, with what is needed to find the cause.
