@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use syn::{Attribute, Field, Fields, Item, Meta};
 
 /// Where the sources of the crates are.
-const FOLDERS: [&str; 4] = ["src", "devices/src", "sim/src", "dpdk/src"];
+const FOLDERS: [&str; 5] = ["src", "devices/src", "describe/src", "sim/src", "dpdk/src"];
 
 #[test]
 fn no_error_tells_its_cause_twice() {

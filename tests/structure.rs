@@ -13,10 +13,11 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Macro, UseTree, Visibility};
 
 /// The crates, by the files that they begin with.
-const ROOTS: [&str; 5] = [
+const ROOTS: [&str; 6] = [
     "src/lib.rs",
     "src/main.rs",
     "devices/src/lib.rs",
+    "describe/src/lib.rs",
     "sim/src/lib.rs",
     "dpdk/src/lib.rs",
 ];

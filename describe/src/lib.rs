@@ -1,0 +1,117 @@
+//! Free lists of your own devices, described by a file.
+//!
+//! A *description* is a TOML file of about twenty lines that says of a device what no register file says: which read
+//! takes a value, which value means "empty", what a value is, what resets the list. [`read`] makes a
+//! [`Description`](hwpool_devices::description::Description) of it, from which hwpool has a driver and a model.
+//!
+//! Each choice is one of a few words, and each error names file, line and column, what is there, what may be there, and
+//! the nearest name. The keys are in `REFERENCE.md` beside this crate.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod error;
+mod found;
+mod import;
+mod keys;
+mod node;
+mod read;
+mod registers;
+mod rows;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use hwpool_devices::description::Description;
+
+pub use error::{DescribeError, Wrong};
+pub use found::{Found, RegisterFile};
+pub use keys::{Absent, Key, Kind, Named, SCHEMA, TABLES, Table};
+
+use node::Text;
+
+/// Finds the text of a register file by the name that a description gives it.
+pub type Loader<'l> = &'l dyn Fn(&str) -> io::Result<String>;
+
+/// Most bytes of a description.
+const LONGEST: u64 = 1 << 20;
+/// Most bytes of a register file.
+const LONGEST_REGISTERS: u64 = 1 << 26;
+
+/// Reads a description from a file; the register file that it names lies relative to it.
+///
+/// # Errors
+///
+/// What can't be read, or what is wrong, with line and column.
+pub fn read(path: &Path) -> Result<Description, DescribeError> {
+    let name = path.display().to_string();
+    let text = load(path, LONGEST).map_err(|source| DescribeError::Unreadable {
+        file: name.clone(),
+        source,
+    })?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    parse(&text, &name, &|file| {
+        load(&directory.join(file), LONGEST_REGISTERS)
+    })
+}
+
+/// Reads a description from a text; `file` is what errors call it, and `loader` finds the register file that it names.
+///
+/// ```
+/// let text = r#"
+///     schema = "hwpool.device/1"
+///     name = "mine"
+///     depth = 512
+///     alive = "STATUS"
+///     [registers]
+///     POP = 0x0
+///     PUSH = 0x4
+///     STATUS = { at = 0x8, fields = { LEVEL = "9:0" } }
+///     [pop]
+///     read = "POP"
+///     [push]
+///     write = "PUSH"
+///     [empty]
+///     value = 0
+///     [value]
+///     is = "index"
+///     first = 1
+/// "#;
+/// let none = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+/// let description = hwpool_describe::parse(text, "mine.toml", &none)?;
+/// assert_eq!(description.registers.len(), 3);
+///
+/// let wrong = text.replace("first = 1", "frist = 1");
+/// let error = hwpool_describe::parse(&wrong, "mine.toml", &none).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "mine.toml:18:5: `frist` is no key in `value`: there are is, bits, first and shift (nearest: first)"
+/// );
+/// # Ok::<(), hwpool_describe::DescribeError>(())
+/// ```
+///
+/// # Errors
+///
+/// What is wrong, with line and column.
+pub fn parse(text: &str, file: &str, loader: Loader<'_>) -> Result<Description, DescribeError> {
+    read::description(Text { file, text }, loader)
+}
+
+/// Reads a text that is not too long.
+fn load(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let length = File::open(path)?.take(most + 1).read_to_string(&mut text)?;
+    match length as u64 > most {
+        true => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it has more than {most} bytes"),
+        )),
+        false => Ok(text),
+    }
+}
+
+/// The README's program is compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
