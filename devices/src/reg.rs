@@ -227,6 +227,11 @@ impl Register {
         self.offset() + u64::from(index) * self.stride()
     }
 
+    /// Returns all ones of the register's width, what a read returns when nobody answers.
+    pub const fn all_ones(&self) -> u64 {
+        u64::MAX >> (64 - 8 * self.width as u32)
+    }
+
     /// Returns the register's name, with its index where it is an array.
     pub fn place(&self, index: u16) -> String {
         match self.count() {

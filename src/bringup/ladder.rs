@@ -89,7 +89,7 @@ pub fn run<'a, T: Transport>(
     let module = module(&*transport, &options.driver);
     let own = module
         .as_ref()
-        .map(|module| own::rungs(module.about().name));
+        .map(|module| own::rungs(module.about().module));
     let rungs = ladder(own.unwrap_or_default());
     let board = Board {
         options: options.clone(),
@@ -303,10 +303,10 @@ impl<'a, T: Transport> Climb<'a, T> {
         if !self.is_identified() {
             return None;
         }
-        let (register, _) = self.board.module.as_ref().ok()?.about().identity;
+        let register = self.board.module.as_ref().ok()?.about().alive;
         let read = |bar| register.read_raw(&bar, 0);
         match transport.bar(register.bar()).and_then(read) {
-            Ok(value) if value == u64::from(u32::MAX) => {
+            Ok(value) if value == register.all_ones() => {
                 Some(format!("{} reads all ones", register.name))
             }
             Ok(_) => None,

@@ -7,8 +7,8 @@ use super::{bmu, fifo};
 
 /// What the bring-up of one kind of device has of its own.
 struct Own<T: Transport> {
-    /// The kind, by the name of its driver.
-    kind: &'static str,
+    /// The module that drives it.
+    module: &'static str,
     /// Its rungs; one with the id of a general rung stands in its place.
     rungs: fn() -> Vec<Rung<T>>,
 }
@@ -16,14 +16,14 @@ struct Own<T: Transport> {
 #[rustfmt::skip] // a table: one kind, one line
 fn all<T: Transport>() -> Vec<Own<T>> {
     vec![
-        Own { kind: "bmu", rungs: bmu::rungs },
-        Own { kind: "fifo", rungs: fifo::rungs },
+        Own { module: "bmu", rungs: bmu::rungs },
+        Own { module: "fifo", rungs: fifo::rungs },
     ]
 }
 
-/// Returns the rungs of a kind; none where it has none of its own.
-pub(super) fn rungs<T: Transport>(kind: &str) -> Vec<Rung<T>> {
-    let own = all().into_iter().find(|own| own.kind == kind);
+/// Returns the rungs of what a module drives; none where it has none of its own.
+pub(super) fn rungs<T: Transport>(module: &str) -> Vec<Rung<T>> {
+    let own = all().into_iter().find(|own| own.module == module);
     own.map_or_else(Vec::new, |own| (own.rungs)())
 }
 

@@ -192,12 +192,6 @@ fn known<T: Transport>(
     }
 }
 
-/// Returns the table of a kind of device.
-fn table(about: &About) -> anyhow::Result<&'static [Register]> {
-    let kind = kind(about.name).context("a kind of device without registers")?;
-    Ok(kind.registers)
-}
-
 /// A write that was asked for.
 struct Write {
     to: To,
@@ -217,7 +211,7 @@ fn by_name<T: Transport>(
     value: u64,
 ) -> anyhow::Result<Write> {
     let module = known(transport, choice)?;
-    let write = Write::find(None, register, table(module.about())?, value)?;
+    let write = Write::find(None, register, module.about().registers, value)?;
     if let To::Name(target) = write.to {
         refuse_absent(&*module, transport, target)?;
     }
@@ -497,7 +491,7 @@ fn get<T: Transport>(
     readings: &Readings<'_>,
 ) -> anyhow::Result<()> {
     let module = known(transport, choice)?;
-    let target = find(table(module.about())?, register)?;
+    let target = find(module.about().registers, register)?;
     refuse_effect(target.row, with_effect)?;
     refuse_absent(&*module, transport, target)?;
     let read = |target: &Target| read(transport, *target);
@@ -532,7 +526,7 @@ fn dump<T: Transport>(
     readings: &Readings<'_>,
 ) -> anyhow::Result<()> {
     let module = known(transport, choice)?;
-    let table = table(module.about())?;
+    let table = module.about().registers;
     let identity = module.identify(transport).ok();
     let count = |row: &Register| match &identity {
         Some(identity) => identity.registers(row),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hwpool::devices::bmu::{ErrorBits, regs};
 use hwpool::devices::bus::{BusError, Irq, Transport};
-use hwpool::devices::family::{Breach, FreeList, PathError, ResetError, SetupError};
+use hwpool::devices::family::{Breach, PathError, ResetError, SetupError};
 use hwpool::sim::{Fault, FaultKind};
 
 use crate::rig::{self, BASE, Bench, GIVEN, OBJECTS, STRIDE};

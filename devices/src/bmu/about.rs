@@ -19,6 +19,7 @@ pub const REGISTER: Way = Way {
 /// What is known of the BMU.
 pub static ABOUT: About = About {
     name: "bmu",
+    module: "bmu",
     title: "BMU",
     doc: "hwpool's open buffer management unit: pools, portals, thresholds, MSI-X",
     ids: &[(regs::VENDOR_ID, regs::DEVICE_ID)],
@@ -27,10 +28,11 @@ pub static ABOUT: About = About {
         (regs::OPERATION_BAR, regs::OPERATION_BAR_SIZE),
     ],
     registers: regs::TABLE,
-    identity: (regs::MAGIC.row(), regs::MAGIC_VALUE),
+    identity: Some((regs::MAGIC.row(), regs::MAGIC_VALUE)),
+    alive: regs::MAGIC.row(),
     version: Some((regs::VERSION.row(), regs::VERSION_MAJOR)),
     maker: Some(regs::IMPLEMENTATION.row()),
-    level: regs::POOL_AVAILABLE.row(),
+    level: Some(regs::POOL_AVAILABLE.row()),
     scratch: Some(regs::SCRATCH.row()),
     reset_count: Some(regs::RESET_COUNT.row()),
     watched: &[

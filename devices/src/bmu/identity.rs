@@ -157,7 +157,7 @@ pub(super) fn read_at<A: access::PureRead, W: Word>(
     reg: Reg<A, W>,
     index: u16,
 ) -> Result<W, BusError> {
-    read_alive(control, reg, index, regs::MAGIC)
+    read_alive(control, reg, index, ABOUT.alive)
 }
 
 /// Reads what the device behind `transport` is and can do. Writes nothing and resets nothing.

@@ -129,6 +129,11 @@ impl<T: Transport, D: DmaBuffer> List<T, D> {
         self.pool.expect_empty()
     }
 
+    /// Reads how many objects the device says are in its list.
+    pub fn available(&self) -> Result<u32, BusError> {
+        self.pool.available()
+    }
+
     /// Sets the thresholds (SPEC 5.2): DEPLETED below `low` (0: off), RECOVERED from `high` on.
     pub fn set_thresholds(&self, low: u32, high: u32) -> Result<(), SetupError> {
         self.pool.set_thresholds(low, high)
@@ -184,8 +189,8 @@ impl<T: Transport, D: DmaBuffer> FreeList for List<T, D> {
             .try_for_each(|portal| portal.flush(&mut self.pool))
     }
 
-    fn available(&self) -> Result<u32, BusError> {
-        self.pool.available()
+    fn available(&self) -> Result<Option<u32>, BusError> {
+        self.available().map(Some)
     }
 
     /// Takes everything out: through the portals first, then what they leave, one by one.

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::bmu::about::ABOUT;
 use crate::bmu::claims::PoolId;
 use crate::bmu::device::Bmu;
 use crate::bmu::errors::ErrorBits;
 use crate::bmu::regs;
 use crate::bus::{BusError, Transport};
+use crate::family::life::all_ones;
 use crate::family::{Breach, Geometry, Ledger, ListConfig, Misuse, PathError, SetupError};
 use crate::reg::{Reg, access};
 
@@ -212,19 +214,13 @@ impl<T: Transport> Pool<T> {
     /// An allocation read all ones: the device is gone, or it handed out an address that no buffer has (SPEC 4).
     #[cold]
     fn all_ones(&mut self) -> PathError {
-        let breach = match self.bmu.read(regs::MAGIC) {
-            Err(BusError::Gone { .. }) => Breach::Gone {
-                register: "POOL_ALLOC",
-                witness: "MAGIC",
-            },
-            Err(error) => error.into(),
-            Ok(_) => Breach::OutOfRange {
-                address: u64::MAX,
-                base: self.geometry().base(),
-                end: self.geometry().end(),
-            },
+        let out_of_range = Breach::OutOfRange {
+            address: u64::MAX,
+            base: self.geometry().base(),
+            end: self.geometry().end(),
         };
-        self.breach(breach)
+        let control = self.bmu.control();
+        self.breach(all_ones(control, "POOL_ALLOC", ABOUT.alive, out_of_range))
     }
 
     /// Notes that all of `objects` go to the device; refuses them all when one can't.

@@ -57,6 +57,12 @@ pub enum OpenError {
         /// What a device of this kind reads.
         expected: u32,
     },
+    /// Nothing in the device says what it is.
+    #[error("no register identifies a {device}: only who names its driver has it")]
+    Anonymous {
+        /// What the device may be.
+        device: &'static str,
+    },
     /// The device follows another major version of the specification.
     #[error("the device follows specification {major}.{minor}, this driver {known}.x")]
     Version {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::bus::{Bar, BusError, Transport};
-use crate::family::{OpenReset, ResetError};
+use crate::family::{Breach, OpenReset, ResetError};
 use crate::pci;
 use crate::reg::{Reg, Register, Word, access};
 use crate::wait::wait_for;
@@ -15,19 +15,47 @@ pub(crate) fn read_alive<A: access::PureRead, W: Word>(
     bar: &impl Bar,
     reg: Reg<A, W>,
     index: u16,
-    witness: Reg<access::Ro, u32>,
+    witness: &Register,
 ) -> Result<W, BusError> {
     let value = reg.read_at(bar, index)?;
-    if value == W::ALL_ONES && witness.read(bar)? == u32::MAX {
-        return Err(BusError::Gone {
-            evidence: format!(
-                "{} and {} read all ones",
-                reg.row().name,
-                witness.row().name
-            ),
-        });
+    match value == W::ALL_ONES {
+        true => prove_alive(bar, &reg.row().name, witness).map(|()| value),
+        false => Ok(value),
     }
-    Ok(value)
+}
+
+/// Fails where `witness` reads all ones, as `register` did.
+#[cold]
+pub(crate) fn prove_alive(
+    bar: &impl Bar,
+    register: &str,
+    witness: &Register,
+) -> Result<(), BusError> {
+    match witness.read_raw(bar, 0)? == witness.all_ones() {
+        false => Ok(()),
+        true => Err(BusError::Gone {
+            evidence: format!("{register} and {} read all ones", witness.name),
+        }),
+    }
+}
+
+/// Tells what broke the trust in a list whose `register` handed out all ones: the device is gone, or, as `witness` in
+/// `bar` shows that it is not, `else_` did.
+#[cold]
+pub(crate) fn all_ones(
+    bar: &impl Bar,
+    register: &'static str,
+    witness: &'static Register,
+    else_: Breach,
+) -> Breach {
+    match prove_alive(bar, register, witness) {
+        Err(BusError::Gone { .. }) => Breach::Gone {
+            register,
+            witness: &witness.name,
+        },
+        Err(error) => error.into(),
+        Ok(()) => else_,
+    }
 }
 
 /// How one device is reset by its own register, and how its reset shows.

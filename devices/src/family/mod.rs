@@ -16,6 +16,7 @@
 //! becomes an object there and nowhere else.
 
 mod claims;
+mod described;
 mod error;
 mod identity;
 mod ledger;
@@ -26,6 +27,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 pub(crate) use claims::Claim;
+pub use described::Described;
 pub use error::{Breach, Complaint, Misuse, OpenError, PathError, ResetError, SetupError};
 pub use identity::{Fact, Identity, Limits, Way};
 pub use ledger::{Geometry, Ledger};
@@ -40,6 +42,8 @@ use crate::reg::Register;
 pub struct About {
     /// Its name in options and addresses, in small letters: `bmu`.
     pub name: &'static str,
+    /// The module that drives it, by its folder in this crate: one module may drive kinds of many names.
+    pub module: &'static str,
     /// Its name in sentences: `BMU`.
     pub title: &'static str,
     /// One line for people.
@@ -50,15 +54,19 @@ pub struct About {
     pub bars: &'static [(u8, u64)],
     /// Its registers.
     pub registers: &'static [Register],
-    /// The register of 32 bits that identifies it, and what it reads. Never 0 and never all ones.
-    pub identity: (&'static Register, u32),
+    /// The register of 32 bits that identifies it, and what it reads: never 0 and never all ones. A kind of device that has
+    /// none must be named.
+    pub identity: Option<(&'static Register, u32)>,
+    /// A register that never reads all ones while the device is there, and whose read has no effect: it tells a device that
+    /// is gone from one that says all ones.
+    pub alive: &'static Register,
     /// The register of 32 bits with the version of its specification, major in 31:16 and minor in 15:0, and the major
     /// version that the driver knows.
     pub version: Option<(&'static Register, u32)>,
     /// A register that tells who made it.
     pub maker: Option<&'static Register>,
     /// The register that counts the objects in a list.
-    pub level: &'static Register,
+    pub level: Option<&'static Register>,
     /// A register that keeps what is written and has no effect.
     pub scratch: Option<&'static Register>,
     /// Counts resets.
@@ -219,9 +227,9 @@ pub trait FreeList: Send {
     /// Tells the device what was given and taken and was not told yet.
     fn flush(&mut self) -> Result<(), PathError>;
 
-    /// Reads how many objects the device says are in its list. Those that are on their way to the host are not among
-    /// them. Costs a round trip, and is exact only while nobody moves objects.
-    fn available(&self) -> Result<u32, BusError>;
+    /// Reads how many objects the device says are in its list, `None` where it does not count ([`About::level`]). Those that
+    /// are on their way to the host are not among them. Costs a round trip, and is exact only while nobody moves objects.
+    fn available(&self) -> Result<Option<u32>, BusError>;
 
     /// Takes all objects that the device has, and stops what moves them: from then on objects travel by registers, or not
     /// at all.

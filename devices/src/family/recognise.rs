@@ -1,10 +1,11 @@
 //! Which kind of device is behind a transport: one answer for everybody who asks.
 
 use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 
 use crate::bus::{Bar, BusError, DmaBuffer, Transport};
-use crate::family::{About, Module, OpenError};
+use crate::family::{About, Described, Module, OpenError};
 use crate::pci;
 
 /// Which module shall drive a device.
@@ -15,6 +16,8 @@ pub enum Choice {
     Recognised,
     /// The one of this name, whatever the device says.
     Named(String),
+    /// The one of this description, whatever the device says.
+    Described(&'static Described),
     /// None: not a register is read to find out.
     None,
 }
@@ -59,7 +62,7 @@ impl fmt::Display for Rejected {
 /// has. Ids alone decide nothing, for boards have ids of their own.
 ///
 /// Reads configuration space and, of a device whose BARs fit, the one register that identifies each kind; writes nothing.
-/// With [`Choice::Named`] and [`Choice::None`] no register is read.
+/// With [`Choice::Named`], [`Choice::Described`] and [`Choice::None`] no register is read.
 ///
 /// # Errors
 ///
@@ -71,15 +74,19 @@ pub fn recognise<T: Transport, D: DmaBuffer>(
 ) -> Result<Recognition<T, D>, OpenError> {
     let ids = pci::identity(transport)?;
     let ids = (ids.vendor, ids.device);
-    match choice {
-        Choice::None => return Ok(Recognition::Unknown(Vec::new())),
-        Choice::Named(name) => {
-            modules.retain(|module| module.about().name == name);
-            if let Some(module) = modules.pop() {
-                return Ok(Recognition::Known(module));
-            }
+    let is_chosen = |about: &About| match choice {
+        Choice::Named(name) => about.name == name,
+        Choice::Described(described) => ptr::eq(about, &described.about),
+        Choice::Recognised | Choice::None => false,
+    };
+    if *choice == Choice::None {
+        return Ok(Recognition::Unknown(Vec::new()));
+    }
+    if *choice != Choice::Recognised {
+        modules.retain(|module| is_chosen(module.about()));
+        if let Some(module) = modules.pop() {
+            return Ok(Recognition::Known(module));
         }
-        Choice::Recognised => {}
     }
     let has_its_ids = |module: &Arc<dyn Module<T, D>>| module.about().ids.contains(&ids);
     modules.sort_by_key(|module| !has_its_ids(module));
@@ -104,26 +111,34 @@ fn is_one<T: Transport>(transport: &T, about: &About) -> Result<(), OpenError> {
     for &(bar, least) in about.bars {
         sized_bar(transport, bar, least)?;
     }
-    check_identity(&transport.bar(about.identity.0.bar())?, about)
+    match about.identity {
+        Some((register, _)) => check_identity(&transport.bar(register.bar())?, about),
+        None => Err(OpenError::Anonymous {
+            device: about.title,
+        }),
+    }
 }
 
-/// Reads the register that identifies a kind of device.
+/// Reads the register that identifies a kind of device; of a kind that has none, the one that shows that it is there.
 ///
 /// # Errors
 ///
 /// [`BusError::Gone`] where it reads all ones, [`OpenError::Stranger`] where it reads anything else that is not the
 /// kind's.
 pub(crate) fn check_identity(bar: &impl Bar, about: &About) -> Result<(), OpenError> {
-    let (register, expected) = about.identity;
+    let register = about.identity.map_or(about.alive, |(register, _)| register);
     let found = register.read_raw(bar, 0)?;
-    if found == u64::from(expected) {
-        return Ok(());
-    }
-    if found == u64::from(u32::MAX) {
+    if found == register.all_ones() {
         return Err(BusError::Gone {
             evidence: format!("{} reads all ones", register.name),
         }
         .into());
+    }
+    let Some((register, expected)) = about.identity else {
+        return Ok(());
+    };
+    if found == u64::from(expected) {
+        return Ok(());
     }
     Err(OpenError::Stranger {
         device: about.title,
@@ -157,7 +172,9 @@ pub(crate) fn sized_bar<T: Transport>(
 /// A device without the ids of this kind may answer a read with all ones or not at all, and be sound.
 fn is_another(why: &OpenError, has_its_ids: bool) -> bool {
     match why {
-        OpenError::Stranger { .. } | OpenError::BarSize { .. } => true,
+        OpenError::Stranger { .. } | OpenError::BarSize { .. } | OpenError::Anonymous { .. } => {
+            true
+        }
         OpenError::Bus(BusError::NoBar { .. }) => true,
         OpenError::Bus(_) => !has_its_ids,
         _ => false,

@@ -13,15 +13,17 @@ pub const REGISTER: Way = Way {
 /// What is known of the FIFO.
 pub static ABOUT: About = About {
     name: "fifo",
+    module: "fifo",
     title: "FIFO",
     doc: "a small free list with 32-bit registers: one queue of numbers, one interrupt",
     ids: &[(regs::VENDOR_ID, regs::DEVICE_ID)],
     bars: &[(regs::BAR, regs::BAR_SIZE)],
     registers: regs::TABLE,
-    identity: (regs::IDENTITY.row(), regs::IDENTITY_VALUE),
+    identity: Some((regs::IDENTITY.row(), regs::IDENTITY_VALUE)),
+    alive: regs::IDENTITY.row(),
     version: Some((regs::VERSION.row(), regs::VERSION_MAJOR)),
     maker: None,
-    level: regs::LEVEL.row(),
+    level: Some(regs::LEVEL.row()),
     scratch: Some(regs::SCRATCH.row()),
     reset_count: Some(regs::RESET_COUNT.row()),
     watched: &[

@@ -195,7 +195,7 @@ impl<T: Transport> Drop for Fifo<T> {
 
 /// Reads a register and tells a device that is gone (SPEC 2).
 fn read<A: access::PureRead, W: Word>(bar: &impl Bar, reg: Reg<A, W>) -> Result<W, BusError> {
-    read_alive(bar, reg, 0, regs::IDENTITY)
+    read_alive(bar, reg, 0, ABOUT.alive)
 }
 
 /// Reads what the device behind `transport` is and can do. Writes nothing and resets nothing.

@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::bus::{BusError, Transport};
+use crate::family::life::all_ones;
 use crate::family::{
     Breach, FreeList, Geometry, Ledger, ListConfig, OpenReset, PathError, SetupError,
 };
+use crate::fifo::about::ABOUT;
 use crate::fifo::device::Fifo;
 use crate::fifo::regs;
 
@@ -46,6 +48,11 @@ impl<T: Transport> Queue<T> {
                 found,
             }),
         }
+    }
+
+    /// Reads how many numbers the device says are in its queue.
+    pub fn available(&self) -> Result<u32, BusError> {
+        self.fifo.read(regs::LEVEL)
     }
 
     /// Has the event LOW come when the level falls below `low`; 0 for never.
@@ -90,18 +97,11 @@ impl<T: Transport> Queue<T> {
     /// A pop read all ones: the device is gone, or it handed out a number that no object has.
     #[cold]
     fn all_ones(&mut self) -> PathError {
-        let breach = match self.fifo.read(regs::IDENTITY) {
-            Err(BusError::Gone { .. }) => Breach::Gone {
-                register: "POP",
-                witness: "IDENTITY",
-            },
-            Err(error) => error.into(),
-            Ok(_) => Breach::NoSuchNumber {
-                number: regs::pop::NUMBER.of(u32::MAX.into()) as u32,
-                objects: self.ledger.geometry().objects(),
-            },
+        let no_such_number = Breach::NoSuchNumber {
+            number: regs::pop::NUMBER.of(u32::MAX.into()) as u32,
+            objects: self.ledger.geometry().objects(),
         };
-        self.breach(breach)
+        self.breach(all_ones(&self.bar, "POP", ABOUT.alive, no_such_number))
     }
 
     fn usable(&self) -> Result<(), PathError> {
@@ -170,8 +170,8 @@ impl<T: Transport> FreeList for Queue<T> {
         self.usable()
     }
 
-    fn available(&self) -> Result<u32, BusError> {
-        self.fifo.read(regs::LEVEL)
+    fn available(&self) -> Result<Option<u32>, BusError> {
+        self.available().map(Some)
     }
 
     fn drain(&mut self) -> Result<Vec<u32>, PathError> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use hwpool_devices::bmu::{Bmu, ErrorBits, ErrorRecord, regs};
 use hwpool_devices::bus::Transport;
-use hwpool_devices::family::FreeList;
 use hwpool_devices::reg::{Field, Register};
 
 use super::device::{self, List};

@@ -11,7 +11,6 @@ use std::time::Duration;
 use hwpool_devices::bmu::regs::PortalState;
 use hwpool_devices::bmu::{Bmu, ErrorBits, Layout, regs};
 use hwpool_devices::bus::{BusError, DmaBuffer, Transport};
-use hwpool_devices::family::FreeList;
 use hwpool_devices::reg::Field;
 use hwpool_devices::wait::TimedOut;
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use hwpool_devices::bmu::{Bmu, regs};
 use hwpool_devices::bus::{Irq, Transport};
-use hwpool_devices::family::FreeList;
 
 use super::device::{self, List, RingMemory, Session};
 use crate::bringup::general::device::{INTERRUPT, OBJECTS};

@@ -10,31 +10,34 @@ use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
 
-/// Reads what identifies the device, the version of its specification, and its capabilities, each of which must be legal;
-/// writes nothing.
+/// Reads what identifies the device, or where nothing does, what shows that it is there; the version of its specification,
+/// and its capabilities, each of which must be legal. Writes nothing.
 pub(super) fn identity<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let (transport, about) = (board.transport()?, board.about()?);
-    let (row, expected) = about.identity;
+    let row = about.identity.map_or(about.alive, |(row, _)| row);
     let register = device::name(row);
     let read = |row: &Register| row.read_raw(&transport.bar(row.bar())?, 0);
-    let found = read(row)? as u32;
+    let found = read(row)?;
     evidence.hex(register, found);
     let bar = row.bar();
     ensure!(
-        found != u32::MAX,
+        found != row.all_ones(),
         IdentitySymptom::AllOnes { register, bar }
     );
-    ensure!(
-        found == expected,
-        IdentitySymptom::Stranger {
-            register,
-            found,
-            expected
-        }
-    );
+    if let Some((_, expected)) = about.identity {
+        let found = found as u32;
+        ensure!(
+            found == expected,
+            IdentitySymptom::Stranger {
+                register,
+                found,
+                expected
+            }
+        );
+    }
     if let Some((row, known)) = about.version {
         let version = read(row)? as u32;
         let (major, minor) = (version >> 16, version & 0xffff);
