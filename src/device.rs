@@ -15,12 +15,13 @@ use hwpool_devices::family::{
     Rejected, SetupError, recognise,
 };
 use hwpool_devices::{modules, pci};
-use hwpool_sim::{InProcess, MODELS, SimConfig};
+use hwpool_sim::InProcess;
 
 use crate::address::{Address, AddressError, TransportKind};
 use crate::dma::{
     Domain, DomainError, MapError, Memory, MemoryError, MemoryRequest, Pages, Placement, Slice,
 };
+use crate::kinds::{self, KindError};
 use crate::machine::{Names, Tree};
 #[cfg(feature = "user")]
 use crate::user;
@@ -251,14 +252,6 @@ pub enum DeviceError {
     /// The text is no address.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// There is no such model.
-    #[error("{device}: no model `{model}`; there is {}", MODELS.iter().map(|m| m.name).collect::<Vec<_>>().join(", "))]
-    NoModel {
-        /// The address.
-        device: Address,
-        /// The name in it.
-        model: String,
-    },
     /// The model refuses its options.
     #[error("{device}")]
     Sim {
@@ -295,13 +288,13 @@ pub enum DeviceError {
         /// Why.
         source: Box<user::ClientError>,
     },
-    /// There is no such driver.
-    #[error("{device}: no driver `{driver}`; there is {}, or none", modules::kinds().iter().map(|kind| kind.name).collect::<Vec<_>>().join(", "))]
-    NoDriver {
+    /// It names a kind of device that there is not, or a description that can't be used.
+    #[error("{device}")]
+    Kind {
         /// The address.
         device: Address,
-        /// The name in it.
-        driver: String,
+        /// Why.
+        source: Box<KindError>,
     },
     /// No module knows the device.
     #[error(
@@ -339,8 +332,7 @@ impl DeviceError {
     pub fn is_usage(&self) -> bool {
         match self {
             DeviceError::Address(_)
-            | DeviceError::NoModel { .. }
-            | DeviceError::NoDriver { .. }
+            | DeviceError::Kind { .. }
             | DeviceError::NotBuilt { .. }
             | DeviceError::Sim { .. } => true,
             #[cfg(feature = "vfio")]
@@ -410,31 +402,30 @@ impl Attached {
     /// the function's Memory Space on.
     pub fn open(address: &str) -> Result<Attached, DeviceError> {
         let mut address: Address = address.parse()?;
-        let choice = take_choice(&mut address)?;
+        let mut choice = take_choice(&mut address)?;
         let transport = match address.transport {
-            TransportKind::Sim => open_sim(address),
-            TransportKind::User => open_user(address),
-            TransportKind::Vfio => open_vfio(address),
-        }?;
+            TransportKind::Sim => {
+                let (transport, own) = open_sim(address)?;
+                choice = choice.or(own);
+                transport
+            }
+            TransportKind::User => open_user(address)?,
+            TransportKind::Vfio => open_vfio(address)?,
+        };
+        let choice = choice.unwrap_or_default();
         // One that does not answer is told of by whoever asks it something next.
         let _ = on_any!(AnyTransport, &transport, link => pci::enable_memory(&**link));
         Ok(Attached { transport, choice })
     }
 }
 
-/// Takes the option that names the driver out of an address.
-fn take_choice(address: &mut Address) -> Result<Choice, DeviceError> {
+/// Takes the option that names the driver out of an address; `None` where there is none.
+fn take_choice(address: &mut Address) -> Result<Option<Choice>, DeviceError> {
     let Some(driver) = address.take_option("driver") else {
-        return Ok(Choice::Recognised);
+        return Ok(None);
     };
-    match driver.as_str() {
-        "none" => Ok(Choice::None),
-        name if modules::kind(name).is_some() => Ok(Choice::Named(driver)),
-        _ => Err(DeviceError::NoDriver {
-            device: address.clone(),
-            driver,
-        }),
-    }
+    let choice = kinds::choice(&driver).map_err(|source| of_kind(address.clone(), source))?;
+    Ok(Some(choice))
 }
 
 impl fmt::Debug for Device {
@@ -511,24 +502,32 @@ impl Device {
     }
 }
 
-fn open_sim(device: Address) -> Result<AnyTransport, DeviceError> {
-    if !MODELS.iter().any(|model| model.name == device.target) {
-        let model = device.target.clone();
-        return Err(DeviceError::NoModel { device, model });
-    }
+/// Opens a model, and tells which driver it needs where no device says that.
+fn open_sim(device: Address) -> Result<(AnyTransport, Option<Choice>), DeviceError> {
+    let (mut config, choice) = match kinds::model(&device.target) {
+        Ok(model) => model,
+        Err(source) => return Err(of_kind(device, source)),
+    };
+    let name = config.name().to_owned();
     let open = || {
-        let mut config = SimConfig::new(&device.target)?;
         for (key, value) in &device.options {
             config.set(key, value)?;
         }
-        InProcess::open(&device.target, &device.to_string(), config)
+        InProcess::open(&name, &device.to_string(), config)
     };
     match open() {
-        Ok(model) => Ok(AnyTransport::Sim(Arc::new(model))),
+        Ok(model) => Ok((AnyTransport::Sim(Arc::new(model)), choice)),
         Err(source) => Err(DeviceError::Sim {
             device,
             source: Box::new(source),
         }),
+    }
+}
+
+fn of_kind(device: Address, source: KindError) -> DeviceError {
+    DeviceError::Kind {
+        device,
+        source: Box::new(source),
     }
 }
 

@@ -5,6 +5,7 @@
 //! software model takes the device's place where there is none.
 //!
 //! - [`device`]: open a device by its [`address`], such as `sim:bmu`.
+//! - [`kinds`]: kinds of device by name, or by the file of a description.
 //! - [`pool`]: object pools, in software or in a device.
 //! - [`dma`]: memory that the device reaches.
 //! - [`vfio`]: PCI functions through the kernel's VFIO.
@@ -23,6 +24,7 @@
 //! | `pool` | [`pool`] |
 //! | `vfio` | [`vfio`], and addresses `vfio:` |
 //! | `user` | [`user`], and addresses `user:` |
+//! | `describe` | devices that a file describes: `sim:FILE.toml`, `?driver=FILE.toml` |
 //! | `fault-files` | `faults=FILE` in addresses of models |
 //! | `bringup` | [`bringup`], [`host`], and the data of [`report`] |
 //! | `report` | the pages of [`report`]; brings `bringup` |
@@ -38,6 +40,7 @@ pub mod dma;
 mod fork;
 #[cfg(feature = "bringup")]
 pub mod host;
+pub mod kinds;
 pub mod machine;
 #[cfg(any(feature = "pool", feature = "user"))]
 mod often;
@@ -50,6 +53,8 @@ pub mod user;
 #[cfg(feature = "vfio")]
 pub mod vfio;
 
+#[cfg(feature = "describe")]
+pub use hwpool_describe as describe;
 pub use hwpool_devices as devices;
 pub use hwpool_sim as sim;
 

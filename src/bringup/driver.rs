@@ -217,8 +217,7 @@ impl Symptom for DeviceError {
             }
             // The address was opened before, as it is.
             DeviceError::Address(_)
-            | DeviceError::NoModel { .. }
-            | DeviceError::NoDriver { .. }
+            | DeviceError::Kind { .. }
             | DeviceError::NotBuilt { .. }
             | DeviceError::Sim { .. } => Blame::UNKNOWN,
         }

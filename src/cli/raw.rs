@@ -8,6 +8,7 @@ use hwpool::devices::reg::Register;
 use serde_json::{Value, json};
 
 use super::exit::Usage;
+use super::regs;
 use super::watch::{Readings, Shown};
 
 /// Where a register is: `0:0x10` in BAR 0, `config:0x34` in configuration space.
@@ -101,8 +102,9 @@ impl Place {
         };
         match self.taken_by(module.about().registers, bar) {
             Some(row) if !with_effect => Err(usage(format!(
-                "{self} is {}, and a read takes a buffer from the device (SPEC {}): add --with-effect to do that",
-                row.name, row.section
+                "{self} is {}, and a read takes a buffer from the device{}: add --with-effect to do that",
+                row.name,
+                regs::section(row)
             ))),
             _ => Ok(()),
         }

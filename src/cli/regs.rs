@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use hwpool::address::Address;
+use hwpool::address::{Address, TransportKind};
 use hwpool::device::{Attached, DeviceError, recognition};
 use hwpool::devices::bus::Transport;
 use hwpool::devices::family::{About, Choice, Module, Recognition};
 use hwpool::devices::reg::{Access, Field, Register, Scope};
 use hwpool::devices::{modules, pci};
 use hwpool::dma::Slice;
+use hwpool::kinds::{self, KindError};
 use serde_json::{Value, json};
 
 use super::device::{DeviceArg, default_kind, on};
@@ -107,7 +108,7 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
         } => {
             let place = Place::parse(&register, width)?;
             if place.is_none() {
-                check_name(&register)?;
+                check_name(&device, &register)?;
             }
             let (attached, readings) = watch.open(&device, output)?;
             let choice = &attached.choice;
@@ -127,7 +128,7 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
             let place = Place::parse(&register, width)?;
             match place {
                 Some(place) => place.check_value(value)?,
-                None => check_name(&register)?,
+                None => check_name(&device, &register)?,
             }
             if dry_run {
                 let (name, about) = by_address(&device)?;
@@ -160,15 +161,26 @@ pub(crate) fn run(regs: Regs, output: Output) -> anyhow::Result<()> {
 /// default one.
 fn by_address(device: &str) -> anyhow::Result<(String, &'static About)> {
     let address: Address = device.parse().map_err(DeviceError::from)?;
-    let driver = address.options.iter().find(|(key, _)| key == "driver");
-    let name = driver.map_or(address.target.as_str(), |(_, name)| name);
-    let about = kind(name).or_else(|| kind(default_kind()));
-    let about = about.context("there is no kind of device")?;
-    Ok((address.to_string(), about))
+    let about = match named(&address) {
+        Some(name) => kinds::about(name).or_else(|error| match error {
+            // A device that no name in its address tells of.
+            KindError::Unknown { .. } => kinds::about(default_kind()),
+            error => Err(error),
+        }),
+        None => kinds::about(default_kind()),
+    };
+    Ok((address.to_string(), about.map_err(usage)?))
 }
 
-fn kind(name: &str) -> Option<&'static About> {
-    modules::kinds().into_iter().find(|kind| kind.name == name)
+/// Returns what an address says of the kind of device: its driver, or what stands for a model.
+fn named(address: &Address) -> Option<&str> {
+    let driver = address.options.iter().find(|(key, _)| key == "driver");
+    let model = (address.transport == TransportKind::Sim).then_some(address.target.as_str());
+    driver.map(|(_, name)| name.as_str()).or(model)
+}
+
+fn usage(error: KindError) -> Usage {
+    Usage(format!("{:#}", anyhow::Error::from(error)))
 }
 
 /// Finds out what kind of device is there, or why that can't be told.
@@ -327,9 +339,16 @@ fn parse_name(text: &str) -> anyhow::Result<(&str, Option<u16>)> {
 }
 
 /// Refuses, before any device is opened, a name that no device of any kind has.
-fn check_name(text: &str) -> anyhow::Result<()> {
+fn check_name(device: &str, text: &str) -> anyhow::Result<()> {
     let (name, _) = parse_name(text)?;
-    let rows = || (modules::kinds().into_iter()).flat_map(|kind| kind.registers);
+    let address: Address = device.parse().map_err(DeviceError::from)?;
+    // One of a description is found among those of its device alone.
+    let described = named(&address).filter(|name| kinds::is_file(name));
+    let kinds = match described {
+        Some(file) => vec![kinds::about(file).map_err(usage)?],
+        None => modules::kinds(),
+    };
+    let rows = || kinds.iter().flat_map(|kind| kind.registers);
     match rows().any(|row| row.name.eq_ignore_ascii_case(name)) {
         true => Ok(()),
         false => Err(Usage(unknown(rows(), name)).into()),
@@ -361,22 +380,29 @@ fn unknown<'t>(table: impl Iterator<Item = &'t Register>, name: &str) -> String 
         let drivers: Vec<_> = modules::kinds().iter().map(|kind| kind.name).collect();
         let drivers = drivers.join(", ");
         return format!(
-            "no register `{name}`: `hwpool regs list --driver NAME` names them all (there is {drivers})"
+            "no register `{name}`: `hwpool regs list --driver NAME` names them all (there is {drivers}, or FILE.toml)"
         );
     }
     format!("no register `{name}`: did you mean {}?", similar.join(", "))
 }
 
+/// Says where a register is specified; nothing of one that only a file describes.
+pub(super) fn section(row: &Register) -> String {
+    match row.section.is_empty() {
+        true => String::new(),
+        false => format!(" (SPEC {})", row.section),
+    }
+}
+
 fn refuse_effect(row: &Register, with_effect: bool) -> anyhow::Result<()> {
     match row.access {
-        Access::WriteOnly => Err(Usage(format!(
-            "{} can only be written (SPEC {})",
-            row.name, row.section
-        ))
-        .into()),
+        Access::WriteOnly => {
+            Err(Usage(format!("{} can only be written{}", row.name, section(row))).into())
+        }
         access if access.reads_take() && !with_effect => Err(Usage(format!(
-            "a read of {} takes a buffer from the device (SPEC {}): add --with-effect to do that",
-            row.name, row.section
+            "a read of {} takes a buffer from the device{}: add --with-effect to do that",
+            row.name,
+            section(row)
         ))
         .into()),
         _ => Ok(()),
@@ -413,7 +439,7 @@ fn refuse_absent<T: Transport>(
 
 fn check_writable(row: &Register, value: u64) -> anyhow::Result<()> {
     if !row.access.is_writable() {
-        let message = format!("{} can only be read (SPEC {})", row.name, row.section);
+        let message = format!("{} can only be read{}", row.name, section(row));
         return Err(Usage(message).into());
     }
     let stray = value & !row.bits;
@@ -432,10 +458,7 @@ const DOC_COLUMN: usize = 51;
 
 fn list(part: &str, driver: Option<&str>, output: Output) -> anyhow::Result<()> {
     let name = driver.unwrap_or(default_kind());
-    let table = kind(name).map(|kind| kind.registers).ok_or_else(|| {
-        let names: Vec<_> = modules::kinds().iter().map(|kind| kind.name).collect();
-        Usage(format!("no driver `{name}`: there is {}", names.join(", ")))
-    })?;
+    let table = kinds::about(name).map_err(usage)?.registers;
     let wanted = part.to_ascii_uppercase();
     let rows = table.iter().filter(|row| row.name.contains(&wanted));
     let rows: Vec<&Register> = rows.collect();

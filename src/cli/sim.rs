@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use hwpool::kinds;
 use hwpool::sim::{MODELS, SimConfig};
 use hwpool::user::SimDevice;
 use hwpool::user::server::Server;
@@ -40,7 +41,7 @@ enum Action {
     after_help = "Example: hwpool sim serve --socket /tmp/bmu.sock, and then hwpool bringup user:/tmp/bmu.sock"
 )]
 struct Serve {
-    /// The model, as `hwpool sim list` names it.
+    /// The model, as `hwpool sim list` names it, or the file of a description, FILE.toml.
     #[arg(long, value_name = "NAME", default_value = default_kind())]
     model: String,
     /// Where clients connect; made with mode 0600, and removed at the end.
@@ -69,7 +70,8 @@ pub(crate) fn run(sim: Sim, output: Output) -> anyhow::Result<()> {
 fn run_server(args: &Serve, output: Output) -> anyhow::Result<()> {
     let config = args.config()?;
     allow_many_descriptors();
-    let mut device = SimDevice::new(&args.model, config)?;
+    let name = config.name().to_owned();
+    let mut device = SimDevice::new(&name, config)?;
     let server = Server::bind(&args.socket)?;
     let stop = server.stop_handle();
     Stop::on_signal_do(move || stop.stop())?;
@@ -85,7 +87,9 @@ impl Serve {
     fn config(&self) -> anyhow::Result<SimConfig> {
         let usage =
             |error: hwpool::sim::ConfigError| Usage(format!("{:#}", anyhow::Error::from(error)));
-        let mut config = SimConfig::new(&self.model).map_err(usage)?;
+        let model = kinds::model(&self.model);
+        let (mut config, _) =
+            model.map_err(|error| Usage(format!("{:#}", anyhow::Error::from(error))))?;
         config.set("mode", "threaded").map_err(usage)?;
         let own = [
             ("seed", self.seed.is_some()),
