@@ -14,7 +14,7 @@ use super::general;
 use super::rung::{Board, Kill, Rung};
 use super::symptom::{Blame, Symptom, message};
 use super::within::{Budget, Timed};
-use super::{Choice, Class, Evidence, Failure, NoRung, Options, Progress, own};
+use super::{Choice, Class, Evidence, Failure, NoRung, Options, Progress, described, own};
 use crate::device::{AnyModule, recognition};
 use crate::report::{Check, Report, Status};
 
@@ -281,7 +281,12 @@ impl<'a, T: Transport> Climb<'a, T> {
             self.end(ControlFlow::Break(gone));
         }
         self.blame = Some(blame);
-        let causes = blame.causes().iter().map(|cause| (*cause).into());
+        let keys = match (blame, self.board.described()) {
+            (Blame::Device(_), Some(_)) => described::keys(symptom),
+            _ => &[],
+        };
+        let causes = keys.iter().chain(blame.causes());
+        let causes = causes.map(|cause| (*cause).into());
         Check {
             causes: causes.collect(),
             ..verdict(rung, Status::Fail, Some(text))

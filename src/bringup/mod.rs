@@ -24,11 +24,12 @@
 //! | `deltas.rs`, `evidence.rs` | what is noted of each rung |
 //! | `general/` | rungs for devices of any kind |
 //! | `own.rs` | the list of kinds of device that have rungs of their own |
-//! | `bmu/`, `fifo/` | those rungs |
+//! | `bmu/`, `fifo/`, `described/` | those rungs |
 
 mod bmu;
 mod choice;
 mod deltas;
+mod described;
 mod driver;
 mod evidence;
 mod fifo;

@@ -3,7 +3,7 @@
 use hwpool_devices::bus::Transport;
 
 use super::rung::Rung;
-use super::{bmu, fifo};
+use super::{bmu, described, fifo};
 
 /// What the bring-up of one kind of device has of its own.
 struct Own<T: Transport> {
@@ -18,6 +18,7 @@ fn all<T: Transport>() -> Vec<Own<T>> {
     vec![
         Own { module: "bmu", rungs: bmu::rungs },
         Own { module: "fifo", rungs: fifo::rungs },
+        Own { module: "described", rungs: described::rungs },
     ]
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hwpool_devices::bus::Transport;
-use hwpool_devices::family::{About, Rejected};
+use hwpool_devices::family::{About, Choice as DriverChoice, Described, Rejected};
 
 use super::choice::Named;
 use super::symptom::{Blame, Symptom};
@@ -106,6 +106,14 @@ impl<T: Transport> Board<'_, T> {
     /// Returns what is known of the kind of device.
     pub(super) fn about(&self) -> Result<&About, Failure> {
         Ok(self.module()?.about())
+    }
+
+    /// Returns the description of a device that is known by one.
+    pub(super) fn described(&self) -> Option<&'static Described> {
+        match self.options.driver {
+            DriverChoice::Described(described) => Some(described),
+            _ => None,
+        }
     }
 
     /// Opens the device anew with its driver.

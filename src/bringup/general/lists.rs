@@ -13,7 +13,7 @@ use crate::bringup::{Evidence, Failure, driver};
 use crate::device::Session;
 
 /// Finds every list empty after a reset by whoever opened the device, and after each kind of reset of lists that are not empty.
-pub(super) fn stale<T: Transport>(
+pub(in crate::bringup) fn stale<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
@@ -79,7 +79,7 @@ fn look_for_stale<T: Transport>(
 }
 
 /// Gives one buffer and takes it again, at the bottom and at the top of the address space.
-pub(super) fn single<T: Transport>(
+pub(in crate::bringup) fn single<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
