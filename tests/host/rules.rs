@@ -89,6 +89,10 @@ fn all_members_of_a_group_are_bound_at_the_next_boot() {
     let bound = rules.iter().filter(|rule| rule.contains("driver_override"));
     let bound: Vec<_> = bound.filter_map(|rule| wanted(rule, "KERNEL")).collect();
     assert_eq!(bound, [BMU, SECOND]);
+    // For the second one the driver is loaded already, and does not look by itself.
+    let probe = "ATTR{[subsystem/pci]drivers_probe}=\"%k\"";
+    let probed = rules.iter().filter(|rule| rule.contains(probe)).count();
+    assert_eq!(probed, 2, "{rules:#?}");
     let run = hwpool(&machine, &["bind", BMU, "--whole-group", "--dry-run"]);
     let told = "0000:00:04.0 is a bridge that has to be without a driver";
     assert!(run.out.contains(told), "{}", run.out);

@@ -23,7 +23,8 @@ pub fn rules(functions: &[Function], driver: &str, owner: Option<&str>) -> Strin
     rules
 }
 
-/// Names the driver of a function when the kernel finds it.
+/// Names the driver of a function when the kernel finds it, and has it looked for: a driver that is loaded already looks
+/// no more by itself, and loading it is what makes another one look.
 fn named(function: &Function, driver: &str) -> String {
     let bdf = function.bdf;
     if function.is_bridge() {
@@ -33,7 +34,8 @@ fn named(function: &Function, driver: &str) -> String {
     }
     format!(
         "ACTION==\"add\", SUBSYSTEM==\"pci\", KERNEL==\"{bdf}\", ATTR{{vendor}}==\"{:#06x}\", \
-         ATTR{{device}}==\"{:#06x}\", ATTR{{driver_override}}=\"{driver}\", RUN{{builtin}}+=\"kmod load {driver}\"\n",
+         ATTR{{device}}==\"{:#06x}\", ATTR{{driver_override}}=\"{driver}\", \
+         ATTR{{[subsystem/pci]drivers_probe}}=\"%k\", RUN{{builtin}}+=\"kmod load {driver}\"\n",
         function.vendor, function.device,
     )
 }
