@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use crate::faults::Fault;
 #[cfg(feature = "fault-files")]
 use crate::faults::FaultError;
+use crate::faults::{Fault, Offer};
 use crate::logic::{ModelInfo, Options};
 use crate::parameter::{ConfigError, Text};
 
@@ -138,6 +138,21 @@ impl SimConfig {
             }
         }
         Ok(())
+    }
+
+    /// Returns the name of the model, or of the described device.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the keys that only this model has, and what each does.
+    pub fn keys(&self) -> &'static [(&'static str, &'static str)] {
+        self.keys
+    }
+
+    /// Returns the faults that only this model and its like can have.
+    pub fn offers(&self) -> Vec<Offer> {
+        self.options.shape().faults.into_owned()
     }
 
     fn unknown(&self, key: &str) -> ConfigError {

@@ -257,3 +257,76 @@ impl Bench {
         assert_eq!(self.violations(), []);
     }
 }
+
+/// Gives the device `sharing.count` copies of all registers but those of the device.
+pub(crate) fn copied(mut description: Description, sharing: Sharing) -> Description {
+    let (Sharing::Lists(count) | Sharing::Windows(count)) = sharing else {
+        return description;
+    };
+    description.sharing = sharing;
+    description.size = 0x100 * (u64::from(count) + 1);
+    for (place, row) in description.registers.iter_mut().enumerate() {
+        if ![ID, SCRATCH, CONTROL, RESET].contains(&place) {
+            row.bank = Bank {
+                scope: Scope::Pool,
+                base: 0x100,
+                count,
+                stride: 0x100,
+                ..row.bank
+            };
+        }
+    }
+    description
+}
+
+/// Values of 64 bits in two halves: addresses of 48 bits, of which 6 are left out.
+pub(crate) fn halves(mut description: Description, passage: Passage) -> Description {
+    description.passage = passage;
+    description.pop = Pop::Read {
+        from: Port::Halves {
+            low: POP,
+            high: POP_HIGH,
+        },
+    };
+    description.push.to = Port::Halves {
+        low: PUSH,
+        high: PUSH_HIGH,
+    };
+    description.empty = Empty::Value(0);
+    description.value = Value {
+        low: 0,
+        high: 41,
+        is: Meaning::Address { shift: 6 },
+    };
+    description
+}
+
+/// A read looks and a write takes; a write gives and another one commits.
+pub(crate) fn acknowledged(mut description: Description) -> Description {
+    let from = description.pop.from();
+    for register in from.registers() {
+        description.registers[register].access = Access::ReadOnly;
+    }
+    description.pop = Pop::Acknowledge {
+        from,
+        then: Write {
+            register: TAKE,
+            value: 1,
+        },
+    };
+    description.push.then = Some(Write {
+        register: GIVE,
+        value: 4,
+    });
+    description
+}
+
+/// A register tells that the next value has 4 bytes, and is read first.
+pub(crate) fn measured(mut description: Description) -> Description {
+    description.pop = Pop::LengthFirst {
+        length: bits(LENGTH, 0, 15),
+        expect: 4,
+        from: description.pop.from(),
+    };
+    description
+}
