@@ -7,4 +7,5 @@ mod function;
 mod interrupts;
 mod lists;
 mod ports;
+mod properties;
 mod resets;
