@@ -28,8 +28,13 @@ pub enum ConfigError {
         found: String,
     },
     /// A description that no device can be made of.
-    #[error("the description has a mistake")]
-    Description(#[source] Mistake),
+    #[error("the description of `{name}` has a mistake")]
+    Description {
+        /// The name that it gives the device.
+        name: String,
+        /// The mistake.
+        source: Mistake,
+    },
     /// The model has no such parameter.
     #[error("unknown key `{key}`: known are {known}")]
     UnknownKey {

@@ -43,8 +43,11 @@ impl SimConfig {
     /// [`ConfigError::Description`] where the description does not pass its check.
     pub fn described(description: impl Into<Arc<Description>>) -> Result<SimConfig, ConfigError> {
         let description = description.into();
-        description.check().map_err(ConfigError::Description)?;
-        let (name, depth) = (description.name.clone(), default_depth(&description));
+        let name = description.name.clone();
+        if let Err(source) = description.check() {
+            return Err(ConfigError::Description { name, source });
+        }
+        let depth = default_depth(&description);
         let keys = match description.depth {
             Depth::Fixed(_) => &[],
             Depth::Register(_) => KEYS,

@@ -1,5 +1,6 @@
 //! The device: its registers and its lists.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hwpool_devices::description::{Bits, Description, Meaning, Set, Sharing};
@@ -106,7 +107,7 @@ impl Device {
     }
 
     /// Returns the numbers of the objects, or `None` where they are known by their addresses.
-    pub(super) fn numbers(&self) -> Option<std::ops::Range<u64>> {
+    pub(super) fn numbers(&self) -> Option<Range<u64>> {
         match self.description.value.is {
             Meaning::Index { first } => {
                 Some(u64::from(first)..u64::from(first) + u64::from(self.depth))
@@ -124,7 +125,7 @@ impl Device {
     }
 
     /// Returns the lists that a register tells of: all, where they share it.
-    pub(super) fn lists_at(&self, place: usize, index: usize) -> std::ops::Range<usize> {
+    pub(super) fn lists_at(&self, place: usize, index: usize) -> Range<usize> {
         match (
             self.description.row(place).scope(),
             self.description.sharing,

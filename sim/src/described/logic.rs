@@ -4,6 +4,7 @@ use hwpool_devices::description::{Pop, Write};
 use hwpool_devices::reg::{Access, Scope};
 
 use super::device::{Device, Ready};
+use crate::agenda::Agenda;
 use crate::logic::Logic;
 use crate::shape::Slot;
 use crate::violation::ViolationKind;
@@ -59,7 +60,7 @@ impl Logic for Device {
     }
 
     fn vanish(&mut self) {
-        self.agenda = crate::agenda::Agenda::new();
+        self.agenda = Agenda::new();
     }
 
     fn next_at(&self) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! How values come: writes of the push port, and the write that commits what was written.
 
+use hwpool_devices::reg::mask;
+
 use super::device::Device;
 use super::roles::{Part, part};
 use crate::faults::FaultKind;
@@ -75,7 +77,7 @@ impl Device {
             broken(world, self, ViolationKind::BadValue);
         }
         let bits = self.description.value;
-        let value = (word & hwpool_devices::reg::mask(bits.low, bits.high)) >> bits.low;
+        let value = (word & mask(bits.low, bits.high)) >> bits.low;
         let before = self.lists[list].queue.level();
         if self.lists[list].queue.give(value) {
             broken(world, self, ViolationKind::GivenTwice);

@@ -1,6 +1,8 @@
 //! What the description uses each register for.
 
-use hwpool_devices::description::{Description, Empty, Pop, Port, Room, Write};
+use hwpool_devices::description::{
+    Depth, Description, Empty, Passage, Pop, Port, Room, Test, Write,
+};
 
 /// For each register, by its place in the table.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl Roles {
     }
 
     fn shown(&mut self, description: &Description) {
-        let test = |test: hwpool_devices::description::Test| test.bits;
+        let test = |test: Test| test.bits;
         let full = match description.full.shown {
             Room::Flag(flag) => Some(flag.bits),
             Room::Vacancy(bits) => Some(bits),
@@ -82,8 +84,8 @@ impl Roles {
             _ => None,
         };
         let depth = match description.depth {
-            hwpool_devices::description::Depth::Register(bits) => Some(bits),
-            hwpool_devices::description::Depth::Fixed(_) => None,
+            Depth::Register(bits) => Some(bits),
+            Depth::Fixed(_) => None,
         };
         let reset = &description.reset;
         let bits = [full, empty, length, depth, description.level, reset.count]
@@ -150,7 +152,7 @@ pub(super) fn part(description: &Description, port: Port, register: usize) -> Pa
         return Part::Whole;
     };
     let is_low = low == register;
-    let low_first = description.passage != hwpool_devices::description::Passage::HighFirst;
+    let low_first = description.passage != Passage::HighFirst;
     match is_low == low_first {
         true => Part::First { is_low },
         false => Part::Last { is_low },

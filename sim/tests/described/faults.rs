@@ -172,6 +172,18 @@ fn each_kind_is_general_or_offered_or_refused() {
             }
         }
     }
+    let config = SimConfig::described(halves(plain(), Passage::LowFirst)).unwrap();
+    for kind in config.offers().iter().map(|offer| offer.kind) {
+        let text = format!(
+            "[[fault]]\nkind = \"{}\"\nregister = \"POP\"\n",
+            kind.name()
+        );
+        assert_eq!(
+            config.parse_faults(&text),
+            Ok(vec![Fault::new(kind).on("POP")])
+        );
+    }
+    assert_eq!(config.offers().len(), 9, "all that there are");
     let offers = |d: Description| {
         let offers = SimConfig::described(d).unwrap().offers();
         offers.iter().map(|offer| offer.kind).collect::<Vec<_>>()

@@ -178,10 +178,12 @@ fn a_description_with_a_mistake_is_refused() {
     let mut description = plain();
     description.bar = 6;
     let error = SimConfig::described(description).unwrap_err();
-    let ConfigError::Description(mistake) = error else {
+    let text = error.to_string();
+    let ConfigError::Description { source, .. } = error else {
         panic!("{error}");
     };
-    assert_eq!(mistake.key, "at.bar");
+    assert_eq!(source.key, "at.bar");
+    assert!(text.contains("`plain`"), "{text}");
 }
 
 #[test]

@@ -63,16 +63,19 @@ fn shape() -> impl Strategy<Value = Shape> {
     ];
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (passage, pop, empty, order, sharing, flags).prop_map(
-        |(passage, pop, empty, order, sharing, (commits, is_address, fills, keeps))| Shape {
-            passage,
-            pop,
-            commits,
-            empty,
-            is_address,
-            order,
-            fills: fills && !is_address,
-            keeps: keeps && !(fills && !is_address),
-            sharing,
+        |(passage, pop, empty, order, sharing, (commits, is_address, fills, keeps))| {
+            let fills = fills && !is_address;
+            Shape {
+                passage,
+                pop,
+                commits,
+                empty,
+                is_address,
+                order,
+                fills,
+                keeps: keeps && !fills,
+                sharing,
+            }
         },
     )
 }

@@ -1,8 +1,8 @@
 //! Resets: by writes in their order, and by the function's.
 
 use hwpool_devices::bus::Transport;
-use hwpool_devices::description::{Fill, Meaning, Write};
-use hwpool_sim::ViolationKind::InReset;
+use hwpool_devices::description::{Fill, Meaning, Passage, Write};
+use hwpool_sim::ViolationKind::{InReset, WrongOrder};
 
 use crate::build::*;
 
@@ -53,6 +53,18 @@ fn all_writes_of_a_sequence_come_in_order() {
     bench.set(RESET, KEY);
     assert_eq!((bench.get(RESETS), bench.get(SCRATCH)), (1, 0x55));
     bench.no_violations();
+}
+
+#[test]
+fn what_was_under_way_does_not_outlive_a_reset() {
+    let bench = Bench::new(halves(plain(), Passage::LowFirst));
+    bench.set(PUSH, 7);
+    bench.set(RESET, KEY);
+    bench.until("READY", || bench.get(STATUS) & READY != 0);
+    bench.set(CONTROL, 1);
+    bench.set(PUSH_HIGH, 1);
+    let found = bench.violations();
+    assert_eq!(found[0], (WrongOrder, "PUSH_HIGH".into()), "{found:?}");
 }
 
 #[test]

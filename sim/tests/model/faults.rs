@@ -289,8 +289,18 @@ fn a_fault_that_can_not_happen_is_refused_at_run_time_too() {
 
 #[test]
 fn every_kind_can_be_named_in_a_file() {
+    // Those of lists that are described, which are tried there.
+    let others = [
+        FaultKind::WrongEmpty,
+        FaultKind::SwappedHalves,
+        FaultKind::ResetKeepsEntries,
+        FaultKind::StuckInterrupt,
+    ];
     for (name, kind) in FaultKind::ALL {
         assert_eq!(kind.name(), *name);
+        if others.contains(kind) {
+            continue;
+        }
         let text = format!("[[fault]]\nkind = \"{name}\"\nregister = \"POOL_ALLOC\"\n");
         assert_eq!(
             SimConfig::default().parse_faults(&text),
