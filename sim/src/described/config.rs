@@ -106,7 +106,7 @@ impl Options for Config {
     }
 
     fn make(&self) -> Box<dyn Logic> {
-        Box::new(Device::new(self))
+        Box::new(Device::new(Arc::clone(&self.description), self.depth))
     }
 
     fn boxed(&self) -> Box<dyn Options> {

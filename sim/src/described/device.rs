@@ -6,7 +6,6 @@ use std::sync::Arc;
 use hwpool_devices::description::{Bits, Description, Meaning, Set, Sharing};
 use hwpool_devices::reg::Scope;
 
-use super::config::Config;
 use super::queue::Queue;
 use super::roles::Roles;
 use crate::agenda::Agenda;
@@ -81,15 +80,14 @@ pub(super) struct Copy {
 }
 
 impl Device {
-    pub(super) fn new(config: &Config) -> Device {
-        let description = Arc::clone(&config.description);
+    pub(super) fn new(description: Arc<Description>, depth: u32) -> Device {
         let copies = match description.sharing {
             Sharing::One => 1,
             Sharing::Lists(count) | Sharing::Windows(count) => usize::from(count),
         };
         let mut device = Device {
             roles: Roles::new(&description),
-            depth: config.depth,
+            depth,
             lists: Vec::new(),
             copies: (0..copies).map(|_| Copy::default()).collect(),
             kept: Vec::new(),
