@@ -1,8 +1,13 @@
 //! Registers as files name them, before a description makes rows of them.
 
+use std::io;
+
 use hwpool_devices::reg::{Access, Field};
 
 use crate::keys::First;
+
+/// Finds the text of a register file by the name that a description gives it.
+pub type Loader<'l> = &'l dyn Fn(&str) -> io::Result<String>;
 
 /// A register, as a file tells of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -26,13 +26,10 @@ use std::path::Path;
 use hwpool_devices::description::Description;
 
 pub use error::{DescribeError, Wrong};
-pub use found::{Found, RegisterFile};
+pub use found::{Found, Loader, RegisterFile};
 pub use keys::{Absent, Key, Kind, Named, SCHEMA, TABLES, Table};
 
 use node::Text;
-
-/// Finds the text of a register file by the name that a description gives it.
-pub type Loader<'l> = &'l dyn Fn(&str) -> io::Result<String>;
 
 /// Most bytes of a description.
 const LONGEST: u64 = 1 << 20;

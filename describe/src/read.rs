@@ -9,12 +9,13 @@ use hwpool_devices::description::{
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::access;
 use crate::error::{DescribeError, Wrong};
+use crate::found::Loader;
 use crate::keys::{self, First, Is, SCHEMA, TABLES};
 use crate::node::{Entry, Node, Text, find};
 use crate::registers::{self, Place};
 use crate::rows::Rows;
-use crate::{Loader, access};
 
 /// How long a reset may take, where nothing is said.
 const WITHIN_MS: u64 = 100;

@@ -5,9 +5,8 @@ use hwpool_devices::reg::{Bank, Field, Scope, find_overlap, mask};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::Loader;
 use crate::error::{DescribeError, Wrong};
-use crate::found::{Found, RegisterFile, is_name};
+use crate::found::{Found, Loader, RegisterFile, is_name};
 use crate::keys::{ACCESS, ARE, Copies, First, REGISTER, WORDS, table};
 use crate::node::{Entry, Node, Text, find, in_order, whole};
 use crate::rows::{Rows, Seat};
