@@ -141,7 +141,12 @@ fn imported(
     let text = loader(name)
         .map_err(|error| entry.wrong(format!("`registers.file`: {name} can't be read: {error}")))?;
     let file = crate::import::parse(&text, block.map(|(name, _)| name));
-    file.map_err(|error| error.into_wrong(name).into())
+    file.map_err(|refused| match block {
+        Some((_, block)) if refused.is_of_block() => {
+            block.wrong(refused.into_wrong(name).why).into()
+        }
+        _ => refused.into_wrong(name).into(),
+    })
 }
 
 impl<'t> Said<'t> {

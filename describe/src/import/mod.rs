@@ -1,37 +1,59 @@
-//! Register files.
+//! Register files: csr.json of LiteX, CMSIS-SVD and IP-XACT, told apart by how they begin.
 
-use crate::error::Wrong;
+#[cfg(feature = "import")]
+mod blocks;
+#[cfg(feature = "import")]
+mod csr;
+#[cfg(feature = "import")]
+mod ipxact;
+mod refused;
+#[cfg(feature = "import")]
+mod svd;
+#[cfg(feature = "import")]
+mod xml;
+
+#[cfg(feature = "import")]
+use blocks::Blocks;
+use refused::Refused;
+
 use crate::found::RegisterFile;
 
-/// Why a register file tells no registers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ImportError {
-    /// What it says can't be.
-    Wrong {
-        /// Line and column, where the format tells.
-        place: Option<(usize, usize)>,
-        /// What is wrong.
-        why: String,
-    },
+/// Reads the registers of a file, or those of one of its blocks.
+#[cfg(feature = "import")]
+pub(crate) fn parse(text: &str, block: Option<&str>) -> Result<RegisterFile, Refused> {
+    let text = text.trim_start_matches('\u{feff}');
+    let found = match text.trim_start().chars().next() {
+        Some('{') => csr::read(text)?,
+        Some('<') => of_xml(text)?,
+        _ => {
+            let why =
+                "it begins with neither { nor <: a register file is csr.json, CMSIS-SVD or IP-XACT";
+            return Err(Refused::new(Some((1, 1)), why));
+        }
+    };
+    found.select(block)
 }
 
-impl ImportError {
-    /// Makes an error that names the file.
-    pub(crate) fn into_wrong(self, file: &str) -> Wrong {
-        let ImportError::Wrong { place, why } = self;
-        Wrong {
-            file: file.into(),
-            place,
-            key: "registers.file".into(),
-            why,
-        }
+/// Reads XML, in the format that its root names.
+#[cfg(feature = "import")]
+fn of_xml(text: &str) -> Result<Blocks, Refused> {
+    let document = xml::parse(text)?;
+    let root = document.root_element();
+    match root.tag_name().name() {
+        "device" => svd::read(root),
+        "component" => ipxact::read(root),
+        other => Err(xml::wrong(
+            root,
+            format!(
+                "<{other}> begins no register file: CMSIS-SVD begins with <device>, IP-XACT with <component>"
+            ),
+        )),
     }
 }
 
-/// Reads the registers of a file, or those of one of its blocks.
-pub(crate) fn parse(_text: &str, _block: Option<&str>) -> Result<RegisterFile, ImportError> {
-    Err(ImportError::Wrong {
-        place: None,
-        why: "this program was built without readers of register files".into(),
-    })
+/// Refuses every register file.
+#[cfg(not(feature = "import"))]
+pub(crate) fn parse(_: &str, _: Option<&str>) -> Result<RegisterFile, Refused> {
+    let why = "this program was built without readers of register files: hwpool-describe has them with its feature `import`";
+    Err(Refused::new(None, why))
 }

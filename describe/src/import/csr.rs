@@ -1,0 +1,150 @@
+//! `csr.json` of LiteX: names, places, sizes in words, and whether the host may write. It tells no fields and no effects.
+
+use hwpool_devices::reg::Access;
+use serde_json::{Map, Value};
+
+use super::blocks::{Block, Blocks, MOST};
+use super::refused::Refused;
+use crate::error::line_and_column;
+use crate::found::Found;
+use crate::keys::First;
+
+/// Most words of a register that becomes more than two.
+const MOST_WORDS: u64 = 64;
+
+/// Reads the text.
+pub(crate) fn read(text: &str) -> Result<Blocks, Refused> {
+    let json: Value = serde_json::from_str(text).map_err(|error| {
+        // serde_json ends its messages with a place of its own.
+        let message = error.to_string();
+        let why = message.split(" at line ").next().unwrap_or("").to_string();
+        Refused::new(Some((error.line(), error.column())), why)
+    })?;
+    File { text, json: &json }.blocks()
+}
+
+#[derive(Copy, Clone)]
+struct File<'t> {
+    text: &'t str,
+    json: &'t Value,
+}
+
+impl<'t> File<'t> {
+    /// Makes an error of a name in the file, where it stands first.
+    fn wrong(&self, name: &str, why: String) -> Refused {
+        let at = self.text.find(&format!("\"{name}\""));
+        Refused::new(at.map(|at| line_and_column(self.text, at)), why)
+    }
+
+    fn object(&self, name: &str) -> Result<&'t Map<String, Value>, Refused> {
+        let object = self.json.get(name).and_then(Value::as_object);
+        object.ok_or_else(|| {
+            let why = format!(
+                "there is no object `{name}`: csr.json of LiteX has csr_bases and csr_registers"
+            );
+            self.wrong(name, why)
+        })
+    }
+
+    fn blocks(&self) -> Result<Blocks, Refused> {
+        let width = self.json.pointer("/constants/config_csr_data_width");
+        if let Some(width) = width.and_then(Value::as_u64).filter(|width| *width != 32) {
+            let why = format!(
+                "CSRs have words of {width} bits here: make the design with csr_data_width=32, so that an access is a word"
+            );
+            return Err(self.wrong("config_csr_data_width", why));
+        }
+        let region = self.region()?;
+        let mut blocks: Vec<Block> = (self.object("csr_bases")?.keys())
+            .map(|name| Block {
+                names: vec![name.clone()],
+                base: 0,
+                ..Block::default()
+            })
+            .collect();
+        let registers = self.object("csr_registers")?;
+        if registers.len() > MOST {
+            return Err(self.wrong(
+                "csr_registers",
+                format!("it has more than {MOST} registers"),
+            ));
+        }
+        for (name, register) in registers {
+            self.add(&mut blocks, name, register, region)?;
+        }
+        blocks.retain(|block| !block.registers.is_empty() || !block.left_out.is_empty());
+        Ok(Blocks {
+            blocks,
+            words: Some(First::High),
+            keeps_base: true,
+        })
+    }
+
+    /// Returns where the region of all CSRs begins on the design's bus.
+    fn region(&self) -> Result<u64, Refused> {
+        if let Some(base) = self
+            .json
+            .pointer("/memories/csr/base")
+            .and_then(Value::as_u64)
+        {
+            return Ok(base);
+        }
+        let bases = self.object("csr_bases")?.values();
+        Ok(bases.filter_map(Value::as_u64).min().unwrap_or(0))
+    }
+
+    fn add(
+        &self,
+        blocks: &mut [Block],
+        name: &str,
+        register: &Value,
+        region: u64,
+    ) -> Result<(), Refused> {
+        let number = |key: &str| {
+            let number = register.get(key).and_then(Value::as_u64);
+            number.ok_or_else(|| self.wrong(name, format!("`{name}` has no number `{key}`")))
+        };
+        let (address, words) = (number("addr")?, number("size")?);
+        let at = address.checked_sub(region).ok_or_else(|| {
+            let why = format!("`{name}` lies at {address:#x}, before its region at {region:#x}");
+            self.wrong(name, why)
+        })?;
+        let access = match register.get("type").and_then(Value::as_str) {
+            Some("ro") => Access::ReadOnly,
+            Some("rw") => Access::ReadWrite,
+            other => {
+                let why = format!("the type of `{name}` is {other:?}, neither ro nor rw");
+                return Err(self.wrong(name, why));
+            }
+        };
+        // The longest name of a block with which the register's begins.
+        let of = |block: &Block| name.strip_prefix(&block.names[0])?.strip_prefix('_');
+        let block = (blocks.iter_mut().filter(|block| of(block).is_some()))
+            .max_by_key(|block| block.names[0].len());
+        let Some(block) = block else {
+            return Err(self.wrong(name, format!("`{name}` belongs to no block of csr_bases")));
+        };
+        let own = of(block).unwrap_or(name).to_string();
+        match words {
+            1 | 2 => block.registers.push(found(own, at, words, access)),
+            3..=MOST_WORDS => (0..words).for_each(|word| {
+                let at = at.saturating_add(4 * (words - 1 - word));
+                block
+                    .registers
+                    .push(found(format!("{own}_{word}"), at, 1, access));
+            }),
+            _ => (block.left_out).push((own, format!("it has {words} words"))),
+        }
+        Ok(())
+    }
+}
+
+fn found(name: String, at: u64, words: u64, access: Access) -> Found {
+    Found {
+        name,
+        at,
+        width: Some(if words == 2 { 64 } else { 32 }),
+        access: Some(access),
+        ..Found::default()
+    }
+}
