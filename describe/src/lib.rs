@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod access;
+#[cfg(feature = "import")]
+mod draft;
 mod error;
 mod found;
 mod import;
@@ -25,6 +27,8 @@ use std::path::Path;
 
 use hwpool_devices::description::Description;
 
+#[cfg(feature = "import")]
+pub use draft::draft;
 pub use error::{DescribeError, Wrong};
 pub use found::{Found, Loader, RegisterFile};
 pub use keys::{Absent, Key, Kind, Named, SCHEMA, TABLES, Table};
