@@ -12,7 +12,7 @@ use std::time::Duration;
 use hwpool_devices::bus::Transport;
 use hwpool_devices::family::{
     About, Choice, Driver, FreeList, Limits, ListConfig, Module, OpenError, OpenReset, Recognition,
-    Rejected, SetupError, recognise,
+    Rejected, SetupError,
 };
 use hwpool_devices::{modules, pci};
 use hwpool_sim::InProcess;
@@ -154,7 +154,7 @@ pub enum ListError {
     },
 }
 
-/// Finds out what kind of device is behind `transport`; see [`recognise`].
+/// Finds out what kind of device is behind `transport`; see [`modules::recognise`].
 ///
 /// # Errors
 ///
@@ -163,7 +163,7 @@ pub fn recognition<T: Transport>(
     transport: &T,
     choice: &Choice,
 ) -> Result<Recognition<T, Slice<T>>, OpenError> {
-    recognise(transport, modules::all(), choice)
+    modules::recognise(transport, choice)
 }
 
 fn unknown<T: Transport>(transport: &T, rejected: Vec<Rejected>) -> DeviceError {

@@ -3,7 +3,7 @@
 //! Start reading at [`bus`]: the traits that a driver needs and that everything else in hwpool provides. [`reg`] makes
 //! typed registers from one table per device; [`pci`] reads configuration space; [`wait`] ends every wait. [`family`] has
 //! what every kind of device has in common, [`modules`] lists the kinds, and each has a folder of its own, such as
-//! [`bmu`]. [`description`] is what a file may say of a device that has no such folder.
+//! [`bmu`]. [`description`] is what a file may say of a device that has no such folder, and [`described`] its driver.
 //!
 //! This crate has no unsafe code, makes no system call and depends on nothing but an error macro.
 
@@ -11,6 +11,7 @@
 
 pub mod bmu;
 pub mod bus;
+pub mod described;
 pub mod description;
 pub mod family;
 pub mod fifo;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::bus::{DmaBuffer, Transport};
-use crate::family::{About, Kind, Module};
+use crate::described;
+use crate::family::{self, About, Choice, Kind, Module, OpenError, Recognition};
 
 macro_rules! modules {
     ($($module:ident),+ $(,)?) => {
@@ -23,6 +24,22 @@ macro_rules! modules {
             kinds.into_iter().find(|kind| kind.about().name == name)
         }
     };
+}
+
+/// Finds out which module drives the device behind `transport`: see [`family::recognise`].
+///
+/// # Errors
+///
+/// Where the function does not answer.
+pub fn recognise<T: Transport, D: DmaBuffer>(
+    transport: &T,
+    choice: &Choice,
+) -> Result<Recognition<T, D>, OpenError> {
+    let modules: Vec<Arc<dyn Module<T, D>>> = match choice {
+        Choice::Described(described) => vec![Arc::new(described::Module(described))],
+        _ => all(),
+    };
+    family::recognise(transport, modules, choice)
 }
 
 /// Returns the kind whose devices use these vendor and device ids: what a device with them probably is. What it really is

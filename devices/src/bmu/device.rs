@@ -98,7 +98,8 @@ impl<T: Transport> Bmu<T> {
         self.refuse_while_in_use()?;
         let steps = ResetSteps {
             soft: || regs::RESET.write(&self.control, regs::RESET_KEY),
-            count: || self.read(regs::RESET_COUNT),
+            flr: true,
+            count: || self.read(regs::RESET_COUNT).map(Some),
             counter: regs::RESET_COUNT.row(),
             until: "STATUS.READY after a reset",
             ready: || self.status_bit(regs::status::READY),

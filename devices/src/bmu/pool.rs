@@ -8,7 +8,7 @@ use crate::bmu::device::Bmu;
 use crate::bmu::errors::ErrorBits;
 use crate::bmu::regs;
 use crate::bus::{BusError, Transport};
-use crate::family::life::all_ones;
+use crate::family::life::still_there;
 use crate::family::{Breach, Geometry, Ledger, ListConfig, Misuse, PathError, SetupError};
 use crate::reg::{Reg, access};
 
@@ -220,7 +220,11 @@ impl<T: Transport> Pool<T> {
             end: self.geometry().end(),
         };
         let control = self.bmu.control();
-        self.breach(all_ones(control, "POOL_ALLOC", ABOUT.alive, out_of_range))
+        self.breach(
+            still_there(control, "POOL_ALLOC", ABOUT.alive)
+                .err()
+                .unwrap_or(out_of_range),
+        )
     }
 
     /// Notes that all of `objects` go to the device; refuses them all when one can't.

@@ -112,6 +112,18 @@ pub enum OpenError {
         /// The rule that it breaks.
         rule: &'static str,
     },
+    /// The device is not as it is described.
+    #[error("{what} is {found:#x}, but `{key}` of its description means {rule}")]
+    Otherwise {
+        /// The key of the description.
+        key: &'static str,
+        /// What was looked at.
+        what: &'static str,
+        /// What was found.
+        found: u64,
+        /// What it can be.
+        rule: String,
+    },
     /// The reset at open failed.
     #[error(transparent)]
     Reset(#[from] ResetError),
@@ -149,6 +161,14 @@ pub enum ResetError {
         value: u64,
         /// Its reset value.
         expected: u64,
+    },
+    /// A list that no reset empties could not be emptied by taking all that is in it.
+    #[error("{of} can't be emptied: {breach}")]
+    NotEmptied {
+        /// The list.
+        of: String,
+        /// What went wrong.
+        breach: Breach,
     },
     /// Lists are in use.
     #[error("{what} are in use: close them first, a reset forgets every buffer")]
@@ -207,6 +227,14 @@ pub enum SetupError {
         of: String,
         /// How many.
         found: u32,
+    },
+    /// The list does not hold what a reset of the device leaves in it: nothing, or each number once.
+    #[error("{of} does not hold what a reset leaves: {breach}")]
+    Contents {
+        /// The list.
+        of: String,
+        /// What is wrong with what it held.
+        breach: Breach,
     },
     /// A register does not keep what was written.
     #[error(
@@ -308,6 +336,34 @@ pub enum Breach {
     Lost {
         /// How many it should hold.
         held: u32,
+    },
+    /// The device keeps less than it was given, and tells so itself.
+    #[error(
+        "the device holds {held} buffers less than it was given: {register} says that it dropped some"
+    )]
+    Dropped {
+        /// How many it should hold still.
+        held: u32,
+        /// The register that tells.
+        register: &'static str,
+    },
+    /// The next entry is not one of a buffer.
+    #[error("{register} tells a length of {found} where the entry of a buffer has {expected}")]
+    Length {
+        /// The register that tells lengths.
+        register: &'static str,
+        /// What it tells.
+        found: u64,
+        /// What it should.
+        expected: u64,
+    },
+    /// The device has no end of buffers.
+    #[error(
+        "the device handed out {taken} values, more than it can hold, and does not say that it is empty"
+    )]
+    Endless {
+        /// How many were taken.
+        taken: u32,
     },
     /// What moves the list's objects has halted.
     #[error("{of} halted: {}", errors.with_value(*value))]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::bus::{Bar, BusError, Transport};
-use crate::family::{Breach, OpenReset, ResetError};
+use crate::family::{Breach, OpenError, OpenReset, ResetError};
 use crate::pci;
 use crate::reg::{Reg, Register, Word, access};
 use crate::wait::wait_for;
@@ -39,32 +39,57 @@ pub(crate) fn prove_alive(
     }
 }
 
-/// Tells what broke the trust in a list whose `register` handed out all ones: the device is gone, or, as `witness` in
-/// `bar` shows that it is not, `else_` did.
+/// Fails as [`prove_alive`] does, with what that means for a list whose `register` handed out all ones.
 #[cold]
-pub(crate) fn all_ones(
+pub(crate) fn still_there(
     bar: &impl Bar,
     register: &'static str,
     witness: &'static Register,
-    else_: Breach,
-) -> Breach {
-    match prove_alive(bar, register, witness) {
-        Err(BusError::Gone { .. }) => Breach::Gone {
+) -> Result<(), Breach> {
+    prove_alive(bar, register, witness).map_err(|error| match error {
+        BusError::Gone { .. } => Breach::Gone {
             register,
             witness: &witness.name,
         },
-        Err(error) => error.into(),
-        Ok(()) => else_,
+        error => error.into(),
+    })
+}
+
+/// Proves that writes reach a device: its scratch register keeps them. It is left 0.
+pub(crate) fn keeps_writes(
+    bar: &impl Bar,
+    scratch: &'static Register,
+    witness: &Register,
+) -> Result<(), OpenError> {
+    for pattern in [0x5555_5555, 0x2aaa_aaaa, 0x1234_5678, 0] {
+        let written = pattern & scratch.bits;
+        scratch.poke(bar, 0, written)?;
+        let found = scratch.read_raw(bar, 0)?;
+        if found == scratch.all_ones() {
+            prove_alive(bar, &scratch.name, witness)?;
+        }
+        if found != written {
+            return Err(OpenError::NotAlive {
+                register: &scratch.name,
+                bar: scratch.bar(),
+                expected: "the same",
+                written: written as u32,
+                found: found as u32,
+            });
+        }
     }
+    Ok(())
 }
 
 /// How one device is reset by its own register, and how its reset shows.
 pub(crate) struct ResetSteps<S, C, R> {
     /// Starts a soft reset.
     pub(crate) soft: S,
-    /// Reads the count of resets.
+    /// A function level reset does the same.
+    pub(crate) flr: bool,
+    /// Reads what every reset changes, such as their count; `None` where nothing shows them.
     pub(crate) count: C,
-    /// The register that counts them.
+    /// The register of that.
     pub(crate) counter: &'static Register,
     /// Looks whether the reset is over.
     pub(crate) ready: R,
@@ -83,12 +108,12 @@ pub(crate) fn reset<T, S, C, R>(
 where
     T: Transport,
     S: FnOnce() -> Result<(), BusError>,
-    C: Fn() -> Result<u32, BusError>,
+    C: Fn() -> Result<Option<u32>, BusError>,
     R: FnMut() -> Result<Option<()>, ResetError>,
 {
     let before = (steps.count)()?;
     let kind = match kind {
-        OpenReset::Best if pci::has_flr(transport)? => {
+        OpenReset::Best if steps.flr && pci::has_flr(transport)? => {
             transport.reset()?;
             // Such a reset clears Command (PCIe); a kernel puts it back, another peer need not.
             pci::enable_memory(transport)?;
@@ -100,14 +125,13 @@ where
         }
     };
     wait_for(transport, steps.until, steps.timeout, steps.ready)?;
-    let after = (steps.count)()?;
-    match after == before {
-        true => Err(ResetError::NoEffect {
+    match (steps.count)()? {
+        Some(after) if before == Some(after) => Err(ResetError::NoEffect {
             kind,
             register: steps.counter.name.clone(),
             after,
         }),
-        false => Ok(()),
+        _ => Ok(()),
     }
 }
 

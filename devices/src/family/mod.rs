@@ -21,6 +21,7 @@ mod error;
 mod identity;
 mod ledger;
 pub(crate) mod life;
+pub(crate) mod plain;
 mod recognise;
 
 use std::any::Any;

@@ -45,7 +45,7 @@ impl<T: Transport> Fifo<T> {
             queue: Mutex::default(),
         };
         fifo.reset(reset)?;
-        fifo.check_alive()?;
+        life::keeps_writes(&fifo.bar, regs::SCRATCH.row(), ABOUT.alive)?;
         fifo.start()?;
         Ok(fifo)
     }
@@ -77,7 +77,8 @@ impl<T: Transport> Fifo<T> {
     pub(super) fn reset_now(&self, kind: OpenReset) -> Result<(), ResetError> {
         let steps = ResetSteps {
             soft: || regs::RESET.write(&self.bar, regs::RESET_KEY),
-            count: || self.read(regs::RESET_COUNT),
+            flr: true,
+            count: || self.read(regs::RESET_COUNT).map(Some),
             counter: regs::RESET_COUNT.row(),
             until: "STATUS.READY after a reset",
             ready: || {
@@ -165,24 +166,6 @@ impl<T: Transport> Fifo<T> {
     fn set_control(&self, bit: Field, on: bool) -> Result<(), BusError> {
         let control = bit.set(self.read(regs::CONTROL)?.into(), on.into());
         regs::CONTROL.write(&self.bar, control as u32)
-    }
-
-    /// Proves that writes reach the device: SCRATCH keeps them.
-    fn check_alive(&self) -> Result<(), OpenError> {
-        for written in [0x5555_5555, 0x2aaa_aaaa, 0x1234_5678, 0] {
-            regs::SCRATCH.write(&self.bar, written)?;
-            let found = self.read(regs::SCRATCH)?;
-            if found != written {
-                return Err(OpenError::NotAlive {
-                    register: "SCRATCH",
-                    bar: regs::BAR,
-                    expected: "the same",
-                    written,
-                    found,
-                });
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,262 @@
+//! The accesses that move objects.
+
+use std::time::Duration;
+
+use super::plan::{Cell, Passes, Plan, Space};
+use crate::bus::{BusError, Iova, Transport};
+use crate::description::Meaning;
+use crate::family::life::still_there;
+use crate::family::plain::Moves;
+use crate::family::{Breach, Geometry, Ledger};
+use crate::wait::wait_for;
+
+/// Moves a list's objects through one kind of port.
+pub(super) struct By<'a, T: Transport, P> {
+    pub(super) transport: &'a T,
+    pub(super) bar: &'a T::Bar,
+    pub(super) plan: &'a Plan,
+    pub(super) port: P,
+    /// How long the device may take to make room.
+    pub(super) patience: Duration,
+}
+
+/// Does something with what moves the objects of a list, compiled for each kind of port and chosen once.
+macro_rules! by {
+    ($list:expr, $by:ident => $do:expr) => {{
+        let (transport, bar, plan, patience) = $list;
+        match plan.port {
+            $crate::described::plan::Port::Word32(port) => {
+                let $by = &mut $crate::described::moves::By {
+                    transport,
+                    bar,
+                    plan,
+                    port,
+                    patience,
+                };
+                $do
+            }
+            $crate::described::plan::Port::Word64(port) => {
+                let $by = &mut $crate::described::moves::By {
+                    transport,
+                    bar,
+                    plan,
+                    port,
+                    patience,
+                };
+                $do
+            }
+            $crate::described::plan::Port::Halves(port) => {
+                let $by = &mut $crate::described::moves::By {
+                    transport,
+                    bar,
+                    plan,
+                    port,
+                    patience,
+                };
+                $do
+            }
+        }
+    }};
+}
+pub(super) use by;
+
+impl<T: Transport, P: Passes> By<'_, T, P> {
+    /// Takes all that a pop gives: `None` where the device has nothing.
+    #[inline]
+    fn pop_raw(&self) -> Result<Option<u64>, Breach> {
+        let plan = self.plan;
+        if plan.looks && !self.has_entry()? {
+            return Ok(None);
+        }
+        let raw = match self.port.read(self.bar) {
+            Ok(raw) => raw,
+            Err(failed) if plan.is_error_empty && failed.is_first => {
+                return self.after_error(failed.error);
+            }
+            Err(failed) => return Err(failed.error.into()),
+        };
+        if P::has_all_ones(raw) {
+            still_there(self.bar, plan.popped, plan.alive)?;
+            if plan.is_error_empty && raw == P::ALL_ONES {
+                return Ok(None);
+            }
+        }
+        if plan.nothing.holds(raw) {
+            return Ok(None);
+        }
+        if let Some((cell, value)) = &plan.acknowledge {
+            cell.write(self.bar, *value)?;
+        }
+        Ok(Some(raw))
+    }
+
+    /// A pop was answered with an error: there is no value, if the device is there.
+    #[cold]
+    fn after_error(&self, error: BusError) -> Result<Option<u64>, Breach> {
+        match error {
+            BusError::Gone { .. } => Err(error.into()),
+            _ => still_there(self.bar, self.plan.popped, self.plan.alive).map(|()| None),
+        }
+    }
+
+    /// Looks whether there is a value, before one is popped.
+    fn has_entry(&self) -> Result<bool, Breach> {
+        if let Some((cell, empty)) = &self.plan.empty
+            && empty.holds(self.look(cell)?)
+        {
+            return Ok(false);
+        }
+        let Some((cell, bits, expected)) = &self.plan.length else {
+            return Ok(true);
+        };
+        match bits.of(self.look(cell)?) {
+            0 => Ok(false),
+            found if found == *expected => Ok(true),
+            found => Err(Breach::Length {
+                register: &cell.row.name,
+                found,
+                expected: *expected,
+            }),
+        }
+    }
+
+    /// Reads a register of which a read has no effect.
+    #[inline]
+    fn look(&self, cell: &Cell) -> Result<u64, Breach> {
+        let value = cell.read(self.bar)?;
+        if value == cell.row.all_ones() {
+            still_there(self.bar, &cell.row.name, self.plan.alive)?;
+        }
+        Ok(value)
+    }
+
+    /// Waits until there is room, and returns for how many values.
+    fn room(&self, cell: &Cell, space: &Space) -> Result<u64, Breach> {
+        let look = || {
+            let value = self.look(cell)?;
+            let room = match space {
+                Space::Full(full) => u64::from(!full.holds(value)),
+                Space::Left(bits) => bits.of(value),
+                Space::Level(bits) => u64::from(self.plan.depth).saturating_sub(bits.of(value)),
+            };
+            Ok((room != 0).then_some(room))
+        };
+        wait_for::<T, u64, Breach>(
+            self.transport,
+            "room in the list (`full`)",
+            self.patience,
+            look,
+        )
+    }
+
+    /// Returns what is pushed for an object.
+    #[inline]
+    fn encode(&self, geometry: &Geometry, index: u32) -> u64 {
+        let code = &self.plan.code;
+        let value = match code.is {
+            Meaning::Index { first } => u64::from(index) + u64::from(first),
+            Meaning::Address { shift } => geometry.address(index) >> shift,
+        };
+        value << code.low
+    }
+
+    /// Returns the object that was popped, which is the host's now.
+    #[inline]
+    fn decode(&self, ledger: &mut Ledger, raw: u64) -> Result<u32, Breach> {
+        let code = &self.plan.code;
+        let value = (raw >> code.low) & code.mask;
+        match code.is {
+            Meaning::Address { shift } => ledger.take(value << shift),
+            Meaning::Index { first } => match value.checked_sub(first.into()).map(u32::try_from) {
+                Some(Ok(number)) => ledger.take_number(number),
+                _ => Err(Breach::NoSuchNumber {
+                    number: u32::try_from(value).unwrap_or(u32::MAX),
+                    objects: ledger.geometry().objects(),
+                }),
+            },
+        }
+    }
+
+    #[inline]
+    fn push_raw(&self, value: u64) -> Result<(), BusError> {
+        self.port.write(self.bar, value)?;
+        match &self.plan.commit {
+            None => Ok(()),
+            Some((cell, value)) => cell.write(self.bar, *value),
+        }
+    }
+
+    /// Looks whether the list has nothing, by a pop.
+    pub(super) fn is_empty(&self) -> Result<bool, Breach> {
+        Ok(self.pop_raw()?.is_none())
+    }
+
+    /// Takes what a reset filled in: each number once.
+    pub(super) fn take_numbers(&mut self) -> Result<(), Breach> {
+        let depth = self.plan.depth;
+        // Where they would lie does not matter: the device keeps numbers.
+        let all = Geometry::new(Iova(Geometry::GRANULE), Geometry::GRANULE, depth);
+        let mut ledger = Ledger::new(all.ok_or(Breach::Lost { held: depth })?);
+        ledger.put_back(&(0..depth).collect::<Vec<u32>>());
+        while self.pop(&mut ledger)?.is_some() {}
+        match ledger.held() {
+            0 => Ok(()),
+            held => Err(Breach::Lost { held }),
+        }
+    }
+
+    /// Takes what is in the list, whatever it is; more than it can hold is none.
+    pub(super) fn empty(&self) -> Result<(), Breach> {
+        let mut taken = 0;
+        while self.pop_raw()?.is_some() {
+            taken += 1;
+            if taken > self.plan.depth {
+                return Err(Breach::Endless { taken });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Transport, P: Passes> Moves for By<'_, T, P> {
+    fn push(&mut self, geometry: &Geometry, objects: &[u32]) -> Result<(), Breach> {
+        let Some((cell, space)) = &self.plan.room else {
+            for &index in objects {
+                self.push_raw(self.encode(geometry, index))?;
+            }
+            return Ok(());
+        };
+        let mut left = 0;
+        for &index in objects {
+            if left == 0 {
+                left = self.room(cell, space)?;
+            }
+            self.push_raw(self.encode(geometry, index))?;
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn pop(&mut self, ledger: &mut Ledger) -> Result<Option<u32>, Breach> {
+        match self.pop_raw()? {
+            None => Ok(None),
+            Some(raw) => self.decode(ledger, raw).map(Some),
+        }
+    }
+
+    /// Tells a device that drops what it was given from one that loses it.
+    fn lost(&self, held: u32) -> Breach {
+        match &self.plan.dropped {
+            Some((cell, test)) if cell.read(self.bar).is_ok_and(|value| test.holds(value)) => {
+                let register = &cell.row.name;
+                Breach::Dropped { held, register }
+            }
+            _ => Breach::Lost { held },
+        }
+    }
+
+    fn is_newest_first(&self) -> bool {
+        self.plan.is_newest_first
+    }
+}

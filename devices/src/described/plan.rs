@@ -1,0 +1,354 @@
+//! What is done to one list, made of its description: offsets, masks and values, in place.
+
+use crate::bus::{Bar, BusError};
+use crate::description::Port as From;
+use crate::description::{
+    Bits, Description, Empty, Meaning, Order, Passage, Pop, Room, Set, Sharing, Test, Write,
+};
+use crate::reg::{Access, Register, Scope, mask};
+
+/// One register of a list, or of the device.
+#[derive(Debug, Copy, Clone)]
+pub(super) struct Cell {
+    pub(super) row: &'static Register,
+    at: u64,
+    is_wide: bool,
+}
+
+impl Cell {
+    /// Finds a register for a list.
+    pub(super) fn of(description: &'static Description, register: usize, list: u16) -> Cell {
+        let row = description.row(register);
+        Cell {
+            row,
+            at: row.offset_of(index(description, row, list)),
+            is_wide: row.width == 8,
+        }
+    }
+
+    pub(super) fn read(&self, bar: &impl Bar) -> Result<u64, BusError> {
+        match self.is_wide {
+            true => bar.read64(self.at),
+            false => bar.read32(self.at).map(u64::from),
+        }
+    }
+
+    pub(super) fn write(&self, bar: &impl Bar, value: u64) -> Result<(), BusError> {
+        match self.is_wide {
+            true => bar.write64(self.at, value),
+            false => bar.write32(self.at, value as u32),
+        }
+    }
+}
+
+/// Returns which copy of a register is a list's. Of windows onto one list the driver uses the first.
+fn index(description: &Description, row: &Register, list: u16) -> u16 {
+    match (description.sharing, row.scope()) {
+        (Sharing::Lists(_), Scope::Pool) => list,
+        _ => 0,
+    }
+}
+
+/// A register's bits, compared where they lie.
+#[derive(Debug, Copy, Clone)]
+pub(super) struct Match {
+    mask: u64,
+    is: u64,
+}
+
+impl Match {
+    /// Holds of no value.
+    const NEVER: Match = Match { mask: 0, is: 1 };
+
+    fn new(test: &Test) -> Match {
+        Match {
+            mask: test.bits.mask(),
+            is: test.is << test.bits.low,
+        }
+    }
+
+    #[inline]
+    pub(super) fn holds(&self, value: u64) -> bool {
+        value & self.mask == self.is
+    }
+}
+
+/// A value that is looked at, and what shows there.
+pub(super) type Look = (Cell, Match);
+
+/// How a value passes: what is accessed, in this order.
+#[derive(Debug, Copy, Clone)]
+pub(super) enum Port {
+    Word32(Word32),
+    Word64(Word64),
+    Halves(Halves),
+}
+
+/// One access of 32 bits.
+#[derive(Debug, Copy, Clone)]
+pub(super) struct Word32 {
+    pop: u64,
+    push: u64,
+}
+
+/// One access of 64 bits.
+#[derive(Debug, Copy, Clone)]
+pub(super) struct Word64 {
+    pop: u64,
+    push: u64,
+}
+
+/// Two accesses of 32 bits.
+#[derive(Debug, Copy, Clone)]
+pub(super) struct Halves {
+    pop: [u64; 2],
+    push: [u64; 2],
+    is_low_first: bool,
+}
+
+/// A read of a value that failed.
+pub(super) struct NotRead {
+    pub(super) error: BusError,
+    /// Nothing can have been taken before.
+    pub(super) is_first: bool,
+}
+
+/// How a value is read and written.
+pub(super) trait Passes: Copy {
+    /// Returns what a read gives when nobody answers.
+    const ALL_ONES: u64;
+
+    fn read(self, bar: &impl Bar) -> Result<u64, NotRead>;
+
+    fn write(self, bar: &impl Bar, value: u64) -> Result<(), BusError>;
+
+    /// Tells whether an access of those that made up `value` read all ones.
+    fn has_all_ones(value: u64) -> bool {
+        value == Self::ALL_ONES
+    }
+}
+
+fn first(error: BusError) -> NotRead {
+    NotRead {
+        error,
+        is_first: true,
+    }
+}
+
+impl Passes for Word32 {
+    const ALL_ONES: u64 = u32::MAX as u64;
+
+    #[inline]
+    fn read(self, bar: &impl Bar) -> Result<u64, NotRead> {
+        bar.read32(self.pop).map(u64::from).map_err(first)
+    }
+
+    #[inline]
+    fn write(self, bar: &impl Bar, value: u64) -> Result<(), BusError> {
+        bar.write32(self.push, value as u32)
+    }
+}
+
+impl Passes for Word64 {
+    const ALL_ONES: u64 = u64::MAX;
+
+    #[inline]
+    fn read(self, bar: &impl Bar) -> Result<u64, NotRead> {
+        bar.read64(self.pop).map_err(first)
+    }
+
+    #[inline]
+    fn write(self, bar: &impl Bar, value: u64) -> Result<(), BusError> {
+        bar.write64(self.push, value)
+    }
+}
+
+impl Halves {
+    /// Puts halves in the order of accesses, or back.
+    fn ordered(self, halves: [u32; 2]) -> [u32; 2] {
+        let [low, high] = halves;
+        match self.is_low_first {
+            true => [low, high],
+            false => [high, low],
+        }
+    }
+}
+
+impl Passes for Halves {
+    const ALL_ONES: u64 = u64::MAX;
+
+    #[inline]
+    fn read(self, bar: &impl Bar) -> Result<u64, NotRead> {
+        let one = bar.read32(self.pop[0]).map_err(first)?;
+        let other = bar.read32(self.pop[1]).map_err(|error| NotRead {
+            error,
+            is_first: one == u32::MAX,
+        })?;
+        let [low, high] = self.ordered([one, other]);
+        Ok(u64::from(high) << 32 | u64::from(low))
+    }
+
+    #[inline]
+    fn write(self, bar: &impl Bar, value: u64) -> Result<(), BusError> {
+        let [one, other] = self.ordered([value as u32, (value >> 32) as u32]);
+        bar.write32(self.push[0], one)?;
+        bar.write32(self.push[1], other)
+    }
+
+    fn has_all_ones(value: u64) -> bool {
+        value as u32 == u32::MAX || (value >> 32) as u32 == u32::MAX
+    }
+}
+
+/// What a value stands for, and where it lies in what is popped and pushed.
+#[derive(Debug, Copy, Clone)]
+pub(super) struct Code {
+    pub(super) low: u8,
+    /// The bits of the value, shifted down.
+    pub(super) mask: u64,
+    pub(super) is: Meaning,
+}
+
+/// How it shows that there is room.
+#[derive(Debug, Copy, Clone)]
+pub(super) enum Space {
+    /// There is none where it holds.
+    Full(Match),
+    /// For so many values.
+    Left(Bits),
+    /// For so many less than the list holds.
+    Level(Bits),
+}
+
+/// What is done to one list.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) alive: &'static Register,
+    pub(super) port: Port,
+    /// The register that is popped, for messages.
+    pub(super) popped: &'static str,
+    /// Read before a pop: where it holds there is no value.
+    pub(super) empty: Option<Look>,
+    /// Read before a pop: how long the entry is, and how long it must be.
+    pub(super) length: Option<(Cell, Bits, u64)>,
+    /// Something is read before a pop.
+    pub(super) looks: bool,
+    /// What was popped is no value where it holds.
+    pub(super) nothing: Match,
+    /// A pop that is answered with an error found no value.
+    pub(super) is_error_empty: bool,
+    /// Written after a pop.
+    pub(super) acknowledge: Option<(Cell, u64)>,
+    pub(super) code: Code,
+    /// Read before pushes.
+    pub(super) room: Option<(Cell, Space)>,
+    /// Written after a push.
+    pub(super) commit: Option<(Cell, u64)>,
+    /// Bits that say that a push was dropped.
+    pub(super) dropped: Option<(Cell, Test)>,
+    pub(super) is_newest_first: bool,
+    /// Values that the list holds.
+    pub(super) depth: u32,
+}
+
+impl Plan {
+    /// Makes the plan for list `number` of a device whose lists hold `depth` values.
+    pub(super) fn new(description: &'static Description, number: u16, depth: u32) -> Plan {
+        let cell = |register| Cell::of(description, register, number);
+        let look = |test: &Test| (cell(test.bits.register), Match::new(test));
+        let write = |write: &Write| (cell(write.register), write.value);
+        let level = description.level;
+        let empty = match &description.empty {
+            Empty::Flag(test) => Some(look(test)),
+            Empty::Level => level.map(|bits| look(&Test { bits, is: 0 })),
+            Empty::Value(_) | Empty::Mark(_) | Empty::BusError => None,
+        };
+        let length = match &description.pop {
+            Pop::LengthFirst { length, expect, .. } => {
+                Some((cell(length.register), *length, *expect))
+            }
+            Pop::Read { .. } | Pop::Acknowledge { .. } => None,
+        };
+        let first = description.pop.from().registers().next();
+        Plan {
+            alive: description.row(description.alive),
+            port: port(description, number),
+            popped: &description.row(first.unwrap_or(description.alive)).name,
+            looks: empty.is_some() || length.is_some(),
+            empty,
+            length,
+            nothing: match &description.empty {
+                Empty::Value(value) => Match {
+                    mask: u64::MAX,
+                    is: *value,
+                },
+                Empty::Mark(test) => Match::new(test),
+                Empty::Flag(_) | Empty::Level | Empty::BusError => Match::NEVER,
+            },
+            is_error_empty: description.empty == Empty::BusError,
+            acknowledge: match &description.pop {
+                Pop::Acknowledge { then, .. } => Some(write(then)),
+                Pop::Read { .. } | Pop::LengthFirst { .. } => None,
+            },
+            code: Code {
+                low: description.value.low,
+                mask: mask(0, description.value.high - description.value.low),
+                is: description.value.is,
+            },
+            room: match (description.full.look, &description.full.shown) {
+                (false, _) | (_, Room::Counted) => None,
+                (true, Room::Flag(test)) => {
+                    Some((cell(test.bits.register), Space::Full(Match::new(test))))
+                }
+                (true, Room::Vacancy(bits)) => Some((cell(bits.register), Space::Left(*bits))),
+                (true, Room::Level) => level.map(|bits| (cell(bits.register), Space::Level(bits))),
+            },
+            commit: description.push.then.as_ref().map(write),
+            dropped: (description.full.sticky).map(|test| (cell(test.bits.register), test)),
+            is_newest_first: description.order == Order::Lifo,
+            depth,
+        }
+    }
+}
+
+fn port(description: &'static Description, number: u16) -> Port {
+    let at = |register| Cell::of(description, register, number).at;
+    let is_low_first = description.passage != Passage::HighFirst;
+    let halves = |low, high| match is_low_first {
+        true => [at(low), at(high)],
+        false => [at(high), at(low)],
+    };
+    match (description.pop.from(), description.push.to) {
+        (
+            From::Halves { low, high },
+            From::Halves {
+                low: to_low,
+                high: to_high,
+            },
+        ) => Port::Halves(Halves {
+            pop: halves(low, high),
+            push: halves(to_low, to_high),
+            is_low_first,
+        }),
+        // A description that passes its check pops and pushes alike.
+        (
+            From::Whole(pop) | From::Halves { low: pop, .. },
+            From::Whole(push) | From::Halves { low: push, .. },
+        ) => {
+            let (pop, push) = (at(pop), at(push));
+            match description.width() {
+                64 => Port::Word64(Word64 { pop, push }),
+                _ => Port::Word32(Word32 { pop, push }),
+            }
+        }
+    }
+}
+
+/// Sets bits of a register, and leaves the others where reading them back has no effect.
+pub(super) fn set(bar: &impl Bar, cell: &Cell, set: &Set) -> Result<(), BusError> {
+    let before = match cell.row.access {
+        Access::ReadWrite => cell.read(bar)?,
+        _ => 0,
+    };
+    cell.write(bar, set.bits.set(before & cell.row.bits, set.to))
+}
