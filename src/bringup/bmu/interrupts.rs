@@ -1,13 +1,10 @@
 //! Rung 12: interrupt vectors, raised and held back.
 
-use std::time::Duration;
-
 use hwpool_devices::bmu::{Bmu, regs};
-use hwpool_devices::bus::{Irq, Transport};
+use hwpool_devices::bus::Transport;
 
 use super::device;
-use crate::bringup::general::device::INTERRUPT;
-use crate::bringup::general::interrupts::{self, InterruptSymptom, counted};
+use crate::bringup::general::interrupts::{self, InterruptSymptom};
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
@@ -35,45 +32,27 @@ pub(super) fn vectors<T: Transport>(
 }
 
 fn held_back<T: Transport>(bmu: &Bmu<T>, vector: u16, irq: &T::Irq) -> Result<(), Failure> {
-    bmu.enable_vector(vector, false)?;
-    bmu.trigger(vector)?;
-    bmu.trigger(vector)?;
-    let pending = bmu.read(regs::IRQ_PENDING)?;
-    ensure!(
-        pending == 1 << vector,
-        VectorSymptom::Held { pending, vector }
-    );
-    let early = irq.wait(Duration::ZERO)?;
-    ensure!(early == 0, VectorSymptom::Early { vector });
-    bmu.enable_vector(vector, true)?;
-    let fired = irq.wait(INTERRUPT)?;
-    ensure!(fired == 1, VectorSymptom::Released { vector, fired });
-    let pending = bmu.read(regs::IRQ_PENDING)?;
-    ensure!(pending == 0, VectorSymptom::Stays { pending, vector });
+    let bit = 1 << vector;
+    let pending = || bmu.read(regs::IRQ_PENDING);
+    let register = regs::IRQ_PENDING.row();
+    let enable = |on| bmu.enable_vector(vector, on);
+    let raise = || bmu.trigger(vector);
+    interrupts::held_back((vector, irq), enable, raise, (register, bit, pending))?;
+    let pending = pending()?;
+    ensure!(pending == 0, Stays { pending, vector });
     Ok(())
 }
 
-/// What is wrong with a vector that is held back.
+/// A vector stays pending.
 #[derive(Debug, thiserror::Error)]
-enum VectorSymptom {
-    #[error("IRQ_PENDING is {pending:#x} with vector {vector} held back")]
-    Held { pending: u32, vector: u16 },
-    #[error("vector {vector} fired while it was disabled")]
-    Early { vector: u16 },
-    #[error("vector {vector} fired {fired} times when it was enabled")]
-    Released { vector: u16, fired: u64 },
-    #[error("IRQ_PENDING is {pending:#x} after vector {vector} was enabled")]
-    Stays { pending: u32, vector: u16 },
+#[error("IRQ_PENDING is {pending:#x} after vector {vector} was enabled")]
+struct Stays {
+    pending: u32,
+    vector: u16,
 }
 
-impl Symptom for VectorSymptom {
+impl Symptom for Stays {
     fn blame(&self) -> Blame {
-        Blame::Device(match self {
-            VectorSymptom::Held { .. } | VectorSymptom::Stays { .. } => {
-                &["the pending bit is not kept while a vector is disabled"]
-            }
-            VectorSymptom::Early { .. } => &["the enable bit is not looked at"],
-            VectorSymptom::Released { fired, .. } => counted(*fired),
-        })
+        Blame::Device(interrupts::NOT_PENDING)
     }
 }

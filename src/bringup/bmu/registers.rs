@@ -30,12 +30,9 @@ pub(super) fn access<T: Transport>(
     by_table(&bar, rows(), &device, evidence)?;
     let pairs = device.twins();
     registers::twins(&bar, &pairs, &device)?;
-    registers::mark(&bar, rows(), &device)?;
-    for (set, _, bits) in device.enables() {
-        set.poke(&bar, 0, bits)?;
-    }
-    soft_reset(transport, &bar, device.timeout)?;
-    registers::have_reset_values(&bar, rows(), &device)?;
+    let marks = device.enables().map(|(set, _, bits)| (set, bits));
+    let reset = || soft_reset(transport, &bar, device.timeout);
+    registers::reset_puts_back(&bar, rows, &device, &marks, reset)?;
     evidence.count("W1S/W1C pairs", pairs.len() as u64);
     Ok(())
 }

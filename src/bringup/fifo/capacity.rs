@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use hwpool_devices::bus::{BusError, Transport};
+use hwpool_devices::bus::Transport;
 use hwpool_devices::family::FreeList;
 use hwpool_devices::fifo::{Fifo, REGISTER, regs};
-use hwpool_devices::reg::{Field, Register};
+use hwpool_devices::reg::Register;
 
 use crate::bringup::general::device;
 use crate::bringup::general::lists::{Counted, counts, gave, take_one};
@@ -18,7 +18,7 @@ const MOST: u32 = 4096;
 /// What counts the queue.
 const LEVEL: &Register = regs::LEVEL.row();
 
-/// Fills the queue, sees the oldest number leave first, and has each kind of bad push refused.
+/// Fills the queue, has each kind of bad push refused, stops it in between, and sees the oldest number leave first.
 pub(super) fn capacity<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
@@ -31,32 +31,106 @@ pub(super) fn capacity<T: Transport>(
     let mut queue = session.open_list(&config, REGISTER.name, None)?;
     let all: Vec<u32> = (0..count).collect();
     queue.give(&all)?;
-    counts(
-        LEVEL,
-        queue.available()?,
-        count,
-        Counted::Full { capacity: count },
-    )?;
-    let is_full = u64::from(count) == limits.objects;
-    if is_full {
-        refused(&fifo, "a push into a full queue", 0, regs::error::OVERFLOW)?;
+    let full = Counted::Full { capacity: count };
+    counts(LEVEL, queue.available()?, count, full)?;
+    let depth = limits.objects;
+    let is_full = u64::from(count) == depth;
+    has_flags(&fifo, false, is_full)?;
+    let has_no_number = depth < u64::from(regs::MAX_DEPTH);
+    // Of two rules that forbid a push the first is reported: no number before full, stopped before both.
+    let numbers = [(0, is_full, OVERFLOW), (depth as u32, has_no_number, RANGE)];
+    let tried: Vec<_> = numbers.into_iter().filter(|(_, is, _)| *is).collect();
+    for (number, _, refusal) in &tried {
+        refused(&fifo, refusal, *number)?;
     }
-    let has_no_number = limits.objects < u64::from(regs::MAX_DEPTH);
-    if has_no_number {
-        let past = limits.objects;
-        refused(&fifo, "a push of no number", past, regs::error::RANGE)?;
-    }
+    let numbers = tried.iter().map(|(number, ..)| *number).chain([0]);
+    stopped(&fifo, numbers)?;
     let taken = in_order(&mut *queue, count)?;
     gave(count, taken)?;
     counts(LEVEL, queue.available()?, 0, Counted::AfterTheOnly)?;
+    has_flags(&fifo, true, false)?;
+    takes_nothing(&fifo, "a pop from an empty queue")?;
     evidence.count("numbers", count);
     evidence.text("order", "oldest first");
-    let kinds = [(is_full, "OVERFLOW"), (has_no_number, "RANGE")];
-    let refused = kinds.iter().filter(|(tried, _)| *tried);
-    let names: Vec<&str> = refused.map(|(_, name)| *name).collect();
+    let kinds = tried.iter().map(|(.., refusal)| refusal.kind);
+    let names: Vec<&str> = kinds.chain([DISABLED.kind]).collect();
     evidence.text("refused", names.join(" "));
     Ok(())
 }
+
+/// Sees the queue kept and unused while ENABLE is 0: nothing is taken, and none of `numbers` given.
+fn stopped<T: Transport>(
+    fifo: &Fifo<T>,
+    numbers: impl Iterator<Item = u32>,
+) -> Result<(), Failure> {
+    let before = fifo.read(regs::LEVEL)?;
+    let control = fifo.read(regs::CONTROL)?;
+    let off = regs::control::ENABLE.set(control.into(), 0) as u32;
+    regs::CONTROL.write(fifo.bar(), off)?;
+    let after = fifo.read(regs::LEVEL)?;
+    ensure!(before == after, QueueSymptom::Stopped { before, after });
+    for number in numbers {
+        refused(fifo, &DISABLED, number)?;
+    }
+    takes_nothing(fifo, "a pop while ENABLE is 0")?;
+    regs::CONTROL.write(fifo.bar(), control)?;
+    let after = fifo.read(regs::LEVEL)?;
+    ensure!(before == after, QueueSymptom::Stopped { before, after });
+    Ok(())
+}
+
+/// Pops past the driver where there is nothing to take: the read is 0 and nothing changes.
+fn takes_nothing<T: Transport>(fifo: &Fifo<T>, what: &'static str) -> Result<(), Failure> {
+    let before = fifo.read(regs::LEVEL)?;
+    let read = regs::POP.take_at(&mut fifo.bar().clone(), 0)?;
+    ensure!(read == 0, QueueSymptom::Popped { what, read });
+    let after = fifo.read(regs::LEVEL)?;
+    let changed = QueueSymptom::Changed {
+        what,
+        before,
+        after,
+    };
+    ensure!(before == after, changed);
+    Ok(())
+}
+
+/// Sees STATUS say whether the queue is empty and whether it is full.
+fn has_flags<T: Transport>(fifo: &Fifo<T>, is_empty: bool, is_full: bool) -> Result<(), Failure> {
+    let found = fifo.read(regs::STATUS)?;
+    let flags = regs::status::EMPTY.set(regs::status::READY.mask(), is_empty.into());
+    let expected = regs::status::FULL.set(flags, is_full.into()) as u32;
+    let level = fifo.read(regs::LEVEL)?;
+    let flags = QueueSymptom::Flags {
+        found,
+        expected,
+        level,
+    };
+    ensure!(found == expected, flags);
+    Ok(())
+}
+
+/// Why a push is refused.
+struct Refusal {
+    what: &'static str,
+    kind: &'static str,
+    bit: u32,
+}
+
+const OVERFLOW: Refusal = Refusal {
+    what: "a push into a full queue",
+    kind: "OVERFLOW",
+    bit: regs::error::OVERFLOW.mask() as u32,
+};
+const RANGE: Refusal = Refusal {
+    what: "a push of no number",
+    kind: "RANGE",
+    bit: regs::error::RANGE.mask() as u32,
+};
+const DISABLED: Refusal = Refusal {
+    what: "a push while ENABLE is 0",
+    kind: "DISABLED",
+    bit: regs::error::DISABLED.mask() as u32,
+};
 
 /// Takes until the queue is empty, and sees the numbers in the order in which they were given.
 fn in_order(queue: &mut dyn FreeList, count: u32) -> Result<u32, Failure> {
@@ -77,42 +151,25 @@ fn in_order(queue: &mut dyn FreeList, count: u32) -> Result<u32, Failure> {
     Ok(taken)
 }
 
-/// Pushes past the driver's own checks, and expects exactly one kind of error and nothing else changed.
-fn refused<T: Transport>(
-    fifo: &Fifo<T>,
-    what: &'static str,
-    number: u64,
-    kind: Field,
-) -> Result<(), Failure> {
+/// Pushes past the driver's own checks, and expects exactly one kind of error, which goes when it is cleared, and nothing
+/// else changed.
+fn refused<T: Transport>(fifo: &Fifo<T>, refusal: &Refusal, number: u32) -> Result<(), Failure> {
+    let &Refusal { what, kind, bit } = refusal;
     let before = fifo.read(regs::LEVEL)?;
-    let errors = push(fifo, number as u32)?;
-    let kind_name = kind.name.clone().into_owned();
-    ensure!(
-        u64::from(errors) == kind.mask(),
-        QueueSymptom::Error {
-            what,
-            errors,
-            kind: kind_name
-        }
-    );
-    let after = fifo.read(regs::LEVEL)?;
-    ensure!(
-        before == after,
-        QueueSymptom::Changed {
-            what,
-            before,
-            after
-        }
-    );
-    Ok(())
-}
-
-/// Pushes a number, and reads and clears the errors after it.
-fn push<T: Transport>(fifo: &Fifo<T>, number: u32) -> Result<u32, BusError> {
     regs::PUSH.write(fifo.bar(), number)?;
     let errors = fifo.read(regs::ERROR)?;
+    ensure!(errors == bit, QueueSymptom::Error { what, errors, kind });
     regs::ERROR.write(fifo.bar(), errors)?;
-    Ok(errors)
+    let errors = fifo.read(regs::ERROR)?;
+    ensure!(errors == 0, QueueSymptom::Stays { errors });
+    let after = fifo.read(regs::LEVEL)?;
+    let changed = QueueSymptom::Changed {
+        what,
+        before,
+        after,
+    };
+    ensure!(before == after, changed);
+    Ok(())
 }
 
 /// What is wrong with the queue.
@@ -124,13 +181,25 @@ enum QueueSymptom {
     Error {
         what: &'static str,
         errors: u32,
-        kind: String,
+        kind: &'static str,
     },
+    #[error("ERROR is {errors:#x} after all of it was cleared")]
+    Stays { errors: u32 },
     #[error("{what} was refused, and LEVEL went from {before} to {after}")]
     Changed {
         what: &'static str,
         before: u32,
         after: u32,
+    },
+    #[error("{what} read {read:#x} instead of 0")]
+    Popped { what: &'static str, read: u32 },
+    #[error("LEVEL went from {before} to {after} when ENABLE was written")]
+    Stopped { before: u32, after: u32 },
+    #[error("STATUS is {found:#x} instead of {expected:#x} with LEVEL {level}")]
+    Flags {
+        found: u32,
+        expected: u32,
+        level: u32,
     },
 }
 
@@ -144,9 +213,25 @@ impl Symptom for QueueSymptom {
             QueueSymptom::Error { errors: 0, .. } => {
                 &["the device does not check what is pushed, or does not latch the error"]
             }
-            QueueSymptom::Error { .. } => &["the bits of ERROR are mixed up"],
+            QueueSymptom::Error { .. } => &[
+                "of two rules that forbid a push the later one is reported, or both",
+                "the bits of ERROR are mixed up",
+            ],
+            QueueSymptom::Stays { .. } => &["a write of 1 to ERROR does not clear it"],
             QueueSymptom::Changed { .. } => {
-                &["the push is refused after the write pointer was advanced"]
+                &["a pointer or the count is advanced before the access is refused"]
+            }
+            QueueSymptom::Popped { read, .. } if regs::pop::VALID.of((*read).into()) != 0 => &[
+                "ENABLE is not looked at when a number is taken, or the queue counts as not empty",
+            ],
+            QueueSymptom::Popped { .. } => &[
+                "VALID alone says that there is no number: the rest of the word is not masked by it",
+            ],
+            QueueSymptom::Stopped { .. } => {
+                &["ENABLE resets the pointers of the queue instead of stopping it"]
+            }
+            QueueSymptom::Flags { .. } => {
+                &["EMPTY or FULL is a constant, or not made of the count that LEVEL shows"]
             }
         })
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use hwpool_devices::bus::{BusError, Irq, Transport};
+use hwpool_devices::reg::Register;
 
-use super::device::INTERRUPT;
+use super::device::{self, INTERRUPT};
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Causes, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
@@ -69,6 +70,66 @@ pub(in crate::bringup) fn each_once<T: Transport>(
     }
     Ok(())
 }
+
+/// Raises a vector twice while it is disabled, sees it pending and not sent, and enables it: it comes once.
+///
+/// Pending it is where the register that is given has that bit.
+pub(in crate::bringup) fn held_back<I: Irq>(
+    (vector, irq): (u16, &I),
+    enable: impl Fn(bool) -> Result<(), BusError>,
+    raise: impl Fn() -> Result<(), BusError>,
+    (register, bit, pending): (&'static Register, u32, impl Fn() -> Result<u32, BusError>),
+) -> Result<(), Failure> {
+    enable(false)?;
+    raise()?;
+    raise()?;
+    let register = device::name(register);
+    let found = pending()?;
+    let held = VectorSymptom::Held {
+        register,
+        found,
+        vector,
+    };
+    ensure!(found == bit, held);
+    let early = irq.wait(Duration::ZERO)?;
+    ensure!(early == 0, VectorSymptom::Early { vector });
+    enable(true)?;
+    let fired = irq.wait(INTERRUPT)?;
+    ensure!(fired == 1, VectorSymptom::Released { vector, fired });
+    Ok(())
+}
+
+/// What is wrong with a vector that is held back.
+#[derive(Debug, thiserror::Error)]
+enum VectorSymptom {
+    #[error("{register} is {found:#x} with vector {vector} held back")]
+    Held {
+        register: &'static str,
+        found: u32,
+        vector: u16,
+    },
+    #[error("vector {vector} fired while it was disabled")]
+    Early { vector: u16 },
+    #[error("vector {vector} fired {fired} times when it was enabled")]
+    Released { vector: u16, fired: u64 },
+}
+
+impl Symptom for VectorSymptom {
+    fn blame(&self) -> Blame {
+        Blame::Device(match self {
+            VectorSymptom::Held { .. } => NOT_PENDING,
+            VectorSymptom::Early { .. } => &["the enable bit is not looked at"],
+            VectorSymptom::Released { fired: 0, .. } => &[
+                "what was raised while the vector was disabled is forgotten: enabling it sends nothing",
+                "the message was lost: the MSI-X table entry is masked or not written",
+            ],
+            VectorSymptom::Released { fired, .. } => counted(*fired),
+        })
+    }
+}
+
+pub(in crate::bringup) const NOT_PENDING: Causes =
+    &["the pending bit is not kept while a vector is disabled"];
 
 /// What is wrong with interrupts.
 #[derive(Debug, thiserror::Error)]

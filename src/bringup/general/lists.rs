@@ -19,11 +19,12 @@ pub(in crate::bringup) fn stale<T: Transport>(
 ) -> Result<(), Failure> {
     let session = board.session()?;
     let way = device::plain_way(session).or_else(|_| device::best_way(session))?;
-    look_for_stale(session, way, evidence)?;
+    let level = board.about()?.level;
+    look_for_stale(session, level, way, evidence)?;
     let lists = session.driver.identity().limits.lists;
     for kind in [OpenReset::Best, OpenReset::Soft] {
         taken_over(board, way, lists, kind)?;
-        look_for_stale(session, way, &mut Evidence::default())?;
+        look_for_stale(session, level, way, &mut Evidence::default())?;
     }
     Ok(())
 }
@@ -55,6 +56,7 @@ pub(in crate::bringup) fn taken_over<T: Transport>(
 /// Finds every list empty, by its count and by trying to take.
 fn look_for_stale<T: Transport>(
     session: &Session<T>,
+    level: &'static Register,
     way: &str,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
@@ -71,6 +73,7 @@ fn look_for_stale<T: Transport>(
         let of = list.name();
         let took = list.take(&mut [0])?;
         ensure!(!took, ListSymptom::NotGiven { of });
+        counts(level, list.available()?, 0, Counted::AfterNothing)?;
     }
     evidence.count("lists", lists.len() as u64);
     evidence.count("stale buffers", stale);
@@ -142,6 +145,8 @@ pub(in crate::bringup) enum Counted {
     AfterOneFree,
     #[error("after the only buffer was taken")]
     AfterTheOnly,
+    #[error("after a take from an empty list")]
+    AfterNothing,
     #[error("in a list full at {capacity}")]
     Full { capacity: u32 },
     #[error("after {what} was refused, not 1")]
@@ -197,11 +202,19 @@ impl Counted {
                 "the device hands a buffer out and keeps it: the list's read pointer is not advanced",
                 "the count of buffers is not kept with the list",
             ],
+            Counted::AfterNothing => {
+                &["a take from an empty list is counted, or moves its read pointer, all the same"]
+            }
+            Counted::Full { .. } => &[
+                "the list's memory is smaller than the device says",
+                "the count of buffers is not kept with the list: off by one, or not cleared by reset",
+            ],
+            Counted::AfterOneFree => &[
+                "the count of buffers is not kept with the list: off by one, or not cleared by reset",
+                "a read is answered before the write ahead of it is done",
+            ],
             Counted::EnabledAgain => &["disabling a pool does not empty its list"],
-            Counted::AfterOneFree
-            | Counted::Full { .. }
-            | Counted::Refused { .. }
-            | Counted::GivenBack => &[
+            Counted::Refused { .. } | Counted::GivenBack => &[
                 "the count of buffers is not kept with the list: off by one, or not cleared by reset",
             ],
         }

@@ -1,5 +1,6 @@
 //! Rungs for devices of any kind, and what the rungs of a module's own are made of.
 
+pub(super) mod asked;
 pub(super) mod device;
 pub(super) mod function;
 mod histogram;

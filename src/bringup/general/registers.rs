@@ -1,7 +1,7 @@
 //! Registers by their table: reset values, and that writes change what they may and nothing else.
 
 use hwpool_devices::bus::{Bar, Transport};
-use hwpool_devices::family::{Identity, Kind, OpenReset};
+use hwpool_devices::family::{About, Identity, Kind, OpenReset};
 use hwpool_devices::reg::{Access, Register};
 
 use super::scratch::{SPLIT, twice};
@@ -9,6 +9,7 @@ use crate::bringup::driver;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Causes, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
+use crate::device::AnyDriver;
 
 /// Rung 4: checks each register of the table. Starts and ends with a reset by the device's own register.
 pub(super) fn access<T: Transport>(
@@ -23,18 +24,42 @@ pub(super) fn access<T: Transport>(
     };
     driver.reset(OpenReset::Soft)?;
     for &(bar, _) in board.about()?.bars {
-        let rows = board.about()?.registers.iter();
-        let rows = rows.filter(|row| row.bar() == bar);
+        let rows = of_bar(board.about()?, bar);
         by_table(&transport.bar(bar)?, rows, &device, evidence)?;
     }
-    driver.reset(OpenReset::Soft)?;
+    leaves_nothing(board, &*driver, OpenReset::Soft)
+}
+
+/// Leaves something in each register that is read and written, and finds that a reset puts all back.
+pub(super) fn leaves_nothing<T: Transport>(
+    board: &Board<'_, T>,
+    driver: &AnyDriver<T>,
+    kind: OpenReset,
+) -> Result<(), Failure> {
+    let (transport, about) = (board.transport()?, board.about()?);
+    let device = ByKind {
+        kind: &**board.module()?,
+        identity: driver.identity(),
+    };
+    for &(bar, _) in about.bars {
+        mark(&transport.bar(bar)?, of_bar(about, bar), &device)?;
+    }
+    driver.reset(kind)?;
+    for &(bar, _) in about.bars {
+        have_reset_values(&transport.bar(bar)?, of_bar(about, bar), &device)?;
+    }
     Ok(())
 }
 
+/// Returns the registers of a BAR.
+fn of_bar(about: &About, bar: u8) -> impl Iterator<Item = &'static Register> + Clone {
+    about.registers.iter().filter(move |row| row.bar() == bar)
+}
+
 /// What the module says of its registers.
-struct ByKind<'a, K: ?Sized> {
-    kind: &'a K,
-    identity: &'a Identity,
+pub(in crate::bringup) struct ByKind<'a, K: ?Sized> {
+    pub(in crate::bringup) kind: &'a K,
+    pub(in crate::bringup) identity: &'a Identity,
 }
 
 impl<K: Kind + ?Sized> Shape for ByKind<'_, K> {
@@ -67,14 +92,15 @@ pub(in crate::bringup) trait Shape {
 /// checked.
 pub(in crate::bringup) fn by_table(
     bar: &impl Bar,
-    rows: impl Iterator<Item = &'static Register>,
+    rows: impl Iterator<Item = &'static Register> + Clone,
     device: &impl Shape,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let (mut values, mut writable, mut read_only) = (0u32, 0u32, 0u32);
+    let values = have_reset_values(bar, rows.clone(), device)?;
+    let (mut writable, mut read_only) = (0u32, 0u32);
     for row in rows {
         for index in indices(device, row) {
-            values += u32::from(has_reset_value(bar, row, index)?);
+            is_left_alone(bar, row, index)?;
             writable += u32::from(keeps_patterns(bar, row, index, device)?);
             read_only += u32::from(ignores_writes(bar, row, index)?);
         }
@@ -85,8 +111,29 @@ pub(in crate::bringup) fn by_table(
     Ok(())
 }
 
+/// Leaves something in each read-write register of `rows`, and what `marks` says in others, and finds that `reset` puts
+/// all back.
+pub(in crate::bringup) fn reset_puts_back<R>(
+    bar: &impl Bar,
+    rows: impl Fn() -> R,
+    device: &impl Shape,
+    marks: &[(&Register, u64)],
+    reset: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure>
+where
+    R: Iterator<Item = &'static Register>,
+{
+    mark(bar, rows(), device)?;
+    for (row, value) in marks {
+        row.poke(bar, 0, *value)?;
+    }
+    reset()?;
+    have_reset_values(bar, rows(), device)?;
+    Ok(())
+}
+
 /// Leaves something else than its reset value in each read-write register of `rows`.
-pub(in crate::bringup) fn mark(
+fn mark(
     bar: &impl Bar,
     rows: impl Iterator<Item = &'static Register>,
     device: &impl Shape,
@@ -99,18 +146,19 @@ pub(in crate::bringup) fn mark(
     Ok(())
 }
 
-/// Finds the reset value in each of `rows`.
-pub(in crate::bringup) fn have_reset_values(
+/// Finds the reset value in each of `rows`; returns how many have one.
+fn have_reset_values(
     bar: &impl Bar,
     rows: impl Iterator<Item = &'static Register>,
     device: &impl Shape,
-) -> Result<(), Failure> {
+) -> Result<u32, Failure> {
+    let mut values = 0;
     for row in rows {
         for index in indices(device, row) {
-            has_reset_value(bar, row, index)?;
+            values += u32::from(has_reset_value(bar, row, index)?);
         }
     }
-    Ok(())
+    Ok(values)
 }
 
 /// Returns the first and the last index of a row that this device has.
@@ -138,6 +186,21 @@ fn has_reset_value(bar: &impl Bar, row: &'static Register, index: u16) -> Result
         }
     );
     Ok(true)
+}
+
+/// Finds the reset value still there after other registers were written.
+fn is_left_alone(bar: &impl Bar, row: &'static Register, index: u16) -> Result<(), Failure> {
+    let (Some(expected), Some(found)) = (row.reset, row.peek(bar, index)) else {
+        return Ok(());
+    };
+    let (place, found) = (row.place(index), found?);
+    let moved = RegisterSymptom::Moved {
+        place,
+        found,
+        expected,
+    };
+    ensure!(found == expected, moved);
+    Ok(())
 }
 
 /// Writes two complementary patterns to a read-write register and puts the reset value back.
@@ -243,6 +306,12 @@ enum RegisterSymptom {
         /// It holds an address.
         is_address: bool,
     },
+    #[error("{place} went from {expected:#x} to {found:#x} while others were written")]
+    Moved {
+        place: String,
+        found: u64,
+        expected: u64,
+    },
     #[error("read-only {place} went from {before:#x} to {after:#x}")]
     Changed {
         place: String,
@@ -267,6 +336,10 @@ impl Symptom for RegisterSymptom {
                 ..
             } if is_split(*found, *expected) => SPLIT,
             RegisterSymptom::AfterReset { .. } => driver::NOT_RESET,
+            RegisterSymptom::Moved { .. } => &[
+                "a write to another register sets this one: it follows from a comparison, not from what happens",
+                "two registers share an address inside: the decoder does not look at all of its bits",
+            ],
             RegisterSymptom::Written {
                 is_address: true, ..
             } => driver::NARROW,

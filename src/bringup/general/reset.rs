@@ -6,6 +6,7 @@ use hwpool_devices::pci;
 use hwpool_devices::reg::Register;
 
 use super::device;
+use super::registers;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
@@ -16,7 +17,8 @@ const TIMES: u32 = 10;
 /// What is left in a register that a reset must clear.
 const MARK: u64 = 0x00c0_ffee;
 
-/// Opens the driver, then resets ten times each way; a mark in the scratch register must be gone each time.
+/// Opens the driver, then resets ten times each way. What was left in any register must be gone after the first one, a mark
+/// in the scratch register each time.
 pub(super) fn verified<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
@@ -37,7 +39,8 @@ pub(super) fn verified<T: Transport>(
         false => &[OpenReset::Soft],
     };
     for &kind in kinds {
-        for _ in 0..TIMES {
+        registers::leaves_nothing(board, &*session.driver, kind)?;
+        for _ in 1..TIMES {
             if let Some(row) = about.scratch {
                 row.poke(&transport.bar(row.bar())?, 0, MARK & row.bits)?;
             }
