@@ -7,8 +7,10 @@ use std::path::PathBuf;
 #[cfg(feature = "fault-files")]
 use crate::faults::FaultError;
 use crate::faults::{Fault, Offer};
+use crate::lies::{Lie, Lies};
 use crate::logic::{ModelInfo, Options};
 use crate::parameter::{ConfigError, Text};
+use crate::shape::Shape;
 
 /// How a model's time passes.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
@@ -51,6 +53,10 @@ pub struct SimConfig {
     pub memory_space: bool,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// What it lies about.
+    pub(crate) lies: Lies,
+    /// Those that only this kind of device can have.
+    pub(crate) own_lies: &'static [(&'static str, &'static str)],
     /// The model's name, and the keys that it alone has.
     pub(crate) name: Cow<'static, str>,
     pub(crate) keys: &'static [(&'static str, &'static str)],
@@ -60,7 +66,10 @@ pub struct SimConfig {
 impl SimConfig {
     /// Configures a model with every default.
     pub(crate) fn of(model: ModelInfo) -> SimConfig {
-        SimConfig::with(model.name.into(), model.keys, (model.options)())
+        SimConfig {
+            own_lies: model.lies,
+            ..SimConfig::with(model.name.into(), model.keys, (model.options)())
+        }
     }
 
     /// Configures a device by its own options, and with every default of what is not its own.
@@ -73,6 +82,8 @@ impl SimConfig {
             name,
             keys,
             options,
+            lies: Lies::default(),
+            own_lies: &[],
             seed: 0,
             mode: Mode::Stepped,
             read_latency_ns: 900,
@@ -94,6 +105,10 @@ impl SimConfig {
         ("seed", "number that replays a stepped run"),
         ("mode", "stepped (virtual time) or threaded (real time)"),
         ("faults", "file of faults in TOML"),
+        (
+            "lies",
+            "rules that the device breaks, by name, with + between them",
+        ),
         ("read-latency-ns", "round trip of a register read"),
         ("jitter-ns", "most that chance adds to a delay"),
         (
@@ -111,6 +126,9 @@ impl SimConfig {
         ),
     ];
 
+    /// The rules that any function can break, by name, and what each lie does; a model's own are in [`MODELS`](crate::MODELS).
+    pub const LIES: &[(&str, &str)] = Lie::ALL;
+
     /// Sets one parameter from text, as in the address `sim:bmu?seed=7&pools=4`.
     ///
     /// Numbers are decimal or `0x` hexadecimal.
@@ -124,6 +142,7 @@ impl SimConfig {
             "seed" => self.seed = text.within(0..=u64::MAX, "a number of 64 bits")?,
             "mode" => self.mode = mode(text)?,
             "faults" => self.faults = self.read_faults(value)?,
+            "lies" => self.lies = Lies::parse(text, self.own_lies)?,
             "read-latency-ns" => self.read_latency_ns = text.within(0..=SECOND_NS, LATENCY)?,
             "jitter-ns" => self.jitter_ns = text.within(0..=SECOND_NS, LATENCY)?,
             "preemption" => {
@@ -152,7 +171,12 @@ impl SimConfig {
 
     /// Returns the faults that only this model and its like can have.
     pub fn offers(&self) -> Vec<Offer> {
-        self.options.shape().faults.into_owned()
+        self.shape().faults.into_owned()
+    }
+
+    /// Returns what the function shows of the device.
+    pub(crate) fn shape(&self) -> Shape {
+        self.options.shape(self.lies)
     }
 
     fn unknown(&self, key: &str) -> ConfigError {
@@ -171,7 +195,7 @@ impl SimConfig {
     /// The first mistake, with its line; so is a fault that this model can't have.
     #[cfg(feature = "fault-files")]
     pub fn parse_faults(&self, text: &str) -> Result<Vec<Fault>, FaultError> {
-        Fault::parse_file(text, self.options.shape().possible())
+        Fault::parse_file(text, self.shape().possible())
     }
 
     #[cfg(not(feature = "fault-files"))]

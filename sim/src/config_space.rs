@@ -210,6 +210,9 @@ impl ConfigSpace {
     fn lie(&mut self, shape: &Shape) {
         let (express, msix) = (usize::from(EXPRESS), usize::from(MSIX));
         let tells = |lie| shape.lies.tell(lie);
+        if tells(Lie::BridgeHeader) {
+            self.bytes[0x0e] = 1;
+        }
         if tells(Lie::NoFlr) {
             self.bytes[express + 7] &= !0x10;
         }
@@ -228,6 +231,9 @@ impl ConfigSpace {
         if tells(Lie::MsixElsewhere) {
             self.set32(msix + 4, 0x800 | u32::from(shape.msix_bar));
         }
+        if tells(Lie::VectorMore) {
+            self.set16(msix + 2, shape.vectors);
+        }
         if tells(Lie::ManyVectors) {
             self.set16(msix + 2, 2047);
         }
@@ -238,7 +244,10 @@ impl ConfigSpace {
             self.bytes[0x3d] = 1;
         }
         if tells(Lie::Prefetchable) {
-            self.bytes[usize::from(BAR0) + 8] |= 0x8;
+            let of_registers = |(bar, _): &&(u8, u64)| *bar != shape.msix_bar;
+            let last = shape.bars.iter().rfind(of_registers);
+            let (bar, _) = last.expect("a device has registers");
+            self.bytes[usize::from(BAR0) + usize::from(*bar) * 4] |= 0x8;
         }
     }
 
@@ -276,7 +285,7 @@ mod tests {
     fn shape(vectors: u16) -> Shape {
         let mut config = SimConfig::default();
         config.set("vectors", &vectors.to_string()).unwrap();
-        config.options.shape()
+        config.shape()
     }
 
     #[test]

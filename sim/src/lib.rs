@@ -39,7 +39,6 @@ pub use config::{Mode, SimConfig};
 pub use counters::Counters;
 pub use faults::{Fault, FaultError, FaultKind, Offer};
 pub use in_process::{InProcess, SimBar, SimDoorbell, SimError, SimIrq};
-pub use lies::Lie;
 pub use logic::ModelInfo;
 pub use memory::AskedMemory;
 pub use model::Model;

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use crate::faults::Offer;
+use crate::lies::Lies;
 use crate::parameter::{ConfigError, Text};
 use crate::shape::{Shape, Slot};
 use crate::world::{Sent, World};
@@ -23,6 +24,9 @@ pub struct ModelInfo {
     pub keys: &'static [(&'static str, &'static str)],
     /// The faults that only this model and its like can have.
     pub faults: &'static [Offer],
+    /// The rules of its specification that this model can break, by name, and what each does; those of any function are
+    /// [`SimConfig::LIES`](crate::SimConfig::LIES).
+    pub lies: &'static [(&'static str, &'static str)],
     pub(crate) options: fn() -> Box<dyn Options>,
 }
 
@@ -39,9 +43,9 @@ pub(crate) trait Options: fmt::Debug + Send + Sync {
     /// Sets one of the keys that the kind's [`ModelInfo`](crate::ModelInfo) lists; `None` where it is none of them.
     fn set(&mut self, text: Text<'_>) -> Option<Result<(), ConfigError>>;
     /// Returns what the function shows of the device.
-    fn shape(&self) -> Shape;
+    fn shape(&self, lies: Lies) -> Shape;
     /// Makes the device, as power-up leaves it.
-    fn make(&self) -> Box<dyn Logic>;
+    fn make(&self, lies: Lies) -> Box<dyn Logic>;
     /// Copies the parameters.
     fn boxed(&self) -> Box<dyn Options>;
 }

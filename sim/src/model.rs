@@ -77,12 +77,12 @@ impl Model {
     /// The first parameter that is out of its range.
     pub fn new(config: SimConfig) -> Result<Model, crate::ConfigError> {
         config.check()?;
-        let shape = config.options.shape();
+        let shape = config.shape();
         let decode = Decode::new(shape.table.clone());
         let doorbells = shape.doorbells.map_or(0, |bank| bank.count);
         let first = |bank: Bank| decode.find(bank.bar, bank.base);
         Ok(Model {
-            logic: config.options.make(),
+            logic: config.options.make(config.lies),
             alive_at: None,
             posted: VecDeque::new(),
             cells: (0..doorbells).map(|_| Cell::default()).collect(),

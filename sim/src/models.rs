@@ -33,11 +33,6 @@ impl SimConfig {
         Ok(SimConfig::of(*model))
     }
 
-    /// Returns the model's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Checks that the configuration is one of the model `name`.
     pub fn check_model(&self, name: &str) -> Result<(), ConfigError> {
         if self.name == name {

@@ -43,6 +43,14 @@ pub enum ConfigError {
         /// What this model has.
         known: String,
     },
+    /// The device has no such rule to break.
+    #[error("no lie `{name}`: known are {known}")]
+    UnknownLie {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
     /// A value that does not read as its key needs.
     #[error("`{key}` can't be `{value}`: it takes {expected}")]
     Value {

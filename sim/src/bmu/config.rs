@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 
 use super::pool::PoolLimits;
-use crate::lies::Lies;
 
 /// The registers of each optional part (SPEC 4.2).
 const REGISTER_PATH: [&str; 2] = ["POOL_ALLOC", "POOL_FREE"];
@@ -44,8 +43,6 @@ pub(super) struct Config {
     pub(super) thresholds: bool,
     pub(super) natural_align: bool,
     pub(super) injection: bool,
-    /// What the device lies about.
-    pub(super) lies: Lies,
 }
 
 impl Default for Config {
@@ -64,7 +61,6 @@ impl Default for Config {
             thresholds: true,
             natural_align: true,
             injection: true,
-            lies: Lies::default(),
         }
     }
 }

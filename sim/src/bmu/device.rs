@@ -2,11 +2,12 @@
 
 use super::config::Config;
 use super::errors::Errors;
+use super::lies::Lie;
 use super::pool::Pool;
 use super::portal::Portal;
 use crate::agenda::Agenda;
 use crate::faults::FaultKind;
-use crate::lies::Lie;
+use crate::lies::Lies;
 use crate::world::World;
 
 /// CONTROL.ENABLE.
@@ -45,6 +46,8 @@ pub(super) struct Irqs {
 #[derive(Debug)]
 pub(super) struct Bmu {
     pub(super) config: Config,
+    /// What it lies about.
+    pub(super) lies: Lies,
     pub(super) agenda: Agenda<Task>,
     pub(super) control: u32,
     pub(super) ready: bool,
@@ -60,7 +63,7 @@ pub(super) struct Bmu {
 }
 
 impl Bmu {
-    pub(super) fn new(config: Config) -> Bmu {
+    pub(super) fn new(config: Config, lies: Lies) -> Bmu {
         Bmu {
             agenda: Agenda::new(),
             control: 0,
@@ -74,6 +77,7 @@ impl Bmu {
             portals: (0..config.portals).map(|_| Portal::default()).collect(),
             turn: 0,
             config,
+            lies,
         }
     }
 
@@ -82,7 +86,7 @@ impl Bmu {
         const QUIESCED: u32 = ENABLE | QUIESCE;
         let is_enabled = match self.control & QUIESCED {
             ENABLE => true,
-            QUIESCED => self.config.lies.tell(Lie::DmaWhenQuiesced),
+            QUIESCED => self.lies.tell(Lie::DmaWhenQuiesced),
             _ => false,
         };
         self.ready && is_enabled
@@ -114,7 +118,7 @@ impl Bmu {
     pub(super) fn wipe(&mut self) {
         self.control = 0;
         self.ready = true;
-        let lies = self.config.lies;
+        let lies = self.lies;
         let resets = if lies.tell(Lie::ResetCountsFive) {
             5
         } else {

@@ -2,7 +2,7 @@
 
 use super::device::{Bmu, ENABLE};
 use super::errors::{ErrorKind, Owner, Source};
-use crate::lies::Lie;
+use super::lies::Lie;
 use crate::world::World;
 
 impl Bmu {
@@ -33,7 +33,7 @@ impl Bmu {
         };
         match checked {
             Ok(()) => {
-                if self.config.lies.tell(Lie::WriteBuffers) {
+                if self.lies.tell(Lie::WriteBuffers) {
                     self.write_buffer(world, pool_id, address);
                 }
                 self.list_moved(world, pool_id, before);

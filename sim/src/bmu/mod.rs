@@ -9,6 +9,7 @@ mod config;
 mod device;
 mod errors;
 mod faults;
+mod lies;
 mod lists;
 mod logic;
 mod options;

@@ -9,7 +9,8 @@ use hwpool_devices::reg::Bank;
 use super::config::Config;
 use super::device::Bmu;
 use super::faults;
-use crate::lies::{Lie, Lies};
+use super::lies::Lie;
+use crate::lies::Lies;
 use crate::logic::{Logic, ModelInfo, Options};
 use crate::parameter::{ConfigError, Text};
 use crate::shape::Shape;
@@ -40,12 +41,9 @@ pub(crate) const MODEL: ModelInfo = ModelInfo {
             "injection",
             "on or off: registers that raise errors and events",
         ),
-        (
-            "lies",
-            "rules that the device breaks, by name, with + between them",
-        ),
     ],
     faults: faults::OFFERS,
+    lies: Lie::ALL,
     options: || Box::new(Config::default()),
 };
 
@@ -73,16 +71,12 @@ impl Options for Config {
             "thresholds" => text.switch().map(|on| self.thresholds = on),
             "natural-align" => text.switch().map(|on| self.natural_align = on),
             "injection" => text.switch().map(|on| self.injection = on),
-            "lies" => {
-                let lies = Lies::parse(text.value).ok_or_else(|| text.refused(Lie::EXPECTED));
-                lies.map(|lies| self.lies = lies)
-            }
             _ => return None,
         };
         Some(done)
     }
 
-    fn shape(&self) -> Shape {
+    fn shape(&self, lies: Lies) -> Shape {
         let pages = Bank {
             count: self.portals,
             ..regs::banks::PORTAL_PAGE
@@ -107,12 +101,12 @@ impl Options for Config {
             interrupt_register: "IRQ_TRIGGER".into(),
             reset_register: "RESET".into(),
             faults: faults::OFFERS.into(),
-            lies: self.lies,
+            lies,
         }
     }
 
-    fn make(&self) -> Box<dyn Logic> {
-        Box::new(Bmu::new(self.clone()))
+    fn make(&self, lies: Lies) -> Box<dyn Logic> {
+        Box::new(Bmu::new(self.clone(), lies))
     }
 
     fn boxed(&self) -> Box<dyn Options> {

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::errors::{ErrorKind, clear_errors};
+use super::lies::Lie;
 use crate::faults::FaultKind;
-use crate::lies::{Lie, Lies};
+use crate::lies::Lies;
 use crate::world::World;
 
 /// Widest range, in buffers, whose marks are a map; a wider one has few buffers for its size.

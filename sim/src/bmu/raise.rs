@@ -2,6 +2,7 @@
 
 use super::device::Bmu;
 use super::errors::{ErrorKind, Owner, Source};
+use super::lies;
 use crate::world::World;
 
 impl Bmu {
@@ -15,7 +16,7 @@ impl Bmu {
         owner: Owner,
         address: u64,
     ) {
-        if source != Source::Injected && self.config.lies.hide(kind as u8) {
+        if source != Source::Injected && lies::hide(self.lies, kind) {
             return;
         }
         let (pool, portal) = match owner {

@@ -4,9 +4,9 @@ use hwpool_devices::bmu::regs::Id;
 
 use super::device::{Bmu, QUIESCE, Task};
 use super::errors::{ErrorKind, Owner, Source};
+use super::lies::Lie;
 use super::portal::State;
 use crate::faults::FaultKind;
-use crate::lies::Lie;
 use crate::violation::ViolationKind;
 use crate::world::World;
 
@@ -224,7 +224,7 @@ impl Bmu {
             Some(width) if row.width == 8 && width < 64 => value & ((1 << width) - 1),
             _ => value,
         };
-        if self.pools[pool_id].enabled && !self.config.lies.tell(Lie::UnlockedPool) {
+        if self.pools[pool_id].enabled && !self.lies.tell(Lie::UnlockedPool) {
             if self.read_register(world, id, pool_id as u16) != value {
                 self.refuse_pool(world, pool_id, value);
             }
@@ -249,10 +249,10 @@ impl Bmu {
         if self.pools[pool_id].enabled && !enable {
             let used = (self.portals.iter())
                 .any(|portal| portal.state != State::Disabled && portal.pool as usize == pool_id);
-            if used && !self.config.lies.tell(Lie::PoolLeavesPortal) {
+            if used && !self.lies.tell(Lie::PoolLeavesPortal) {
                 return self.refuse_pool(world, pool_id, value.into());
             }
-            let keeps = self.config.lies.tell(Lie::DisableKeepsList);
+            let keeps = self.lies.tell(Lie::DisableKeepsList);
             self.pools[pool_id].disable(keeps);
         }
         let pool = &mut self.pools[pool_id];
@@ -266,7 +266,7 @@ impl Bmu {
         let limits = self.config.pool_limits();
         let pool = &mut self.pools[pool_id];
         if enable && !pool.enable(limits) {
-            if self.config.lies.tell(Lie::InvalidPool) {
+            if self.lies.tell(Lie::InvalidPool) {
                 pool.enabled = true;
                 return;
             }
@@ -287,7 +287,7 @@ impl Bmu {
     }
 
     fn configure_portal(&mut self, world: &mut World, id: Id, portal_id: usize, value: u64) {
-        let is_locked = !self.config.lies.tell(Lie::UnlockedPortal);
+        let is_locked = !self.lies.tell(Lie::UnlockedPortal);
         if is_locked && self.portals[portal_id].state != State::Disabled {
             if self.read_register(world, id, portal_id as u16) != value {
                 self.refuse_portal(world, portal_id, value);

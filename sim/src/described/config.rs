@@ -68,7 +68,7 @@ impl Options for Config {
         (text.key == "depth").then(|| depth().map(|n| self.depth = n as u32))
     }
 
-    fn shape(&self) -> Shape {
+    fn shape(&self, lies: Lies) -> Shape {
         let description = &self.description;
         let (vendor, device) = *description.ids.first().unwrap_or(&IDS);
         let msix_bar = MSIX_BARS[usize::from(description.bar > 2)];
@@ -101,11 +101,11 @@ impl Options for Config {
             interrupt_register: name(pending.map(|bits| bits.register)),
             reset_register: name(reset.map(|write| write.register)),
             faults: offers(description).into(),
-            lies: Lies::default(),
+            lies,
         }
     }
 
-    fn make(&self) -> Box<dyn Logic> {
+    fn make(&self, _lies: Lies) -> Box<dyn Logic> {
         Box::new(Device::new(Arc::clone(&self.description), self.depth))
     }
 

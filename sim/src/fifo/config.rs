@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use hwpool_devices::fifo::regs;
 
 use super::Fifo;
+use super::lies::Lie;
 use crate::faults::{FaultKind, Offer};
 use crate::lies::Lies;
 use crate::logic::{Logic, ModelInfo, Options};
@@ -17,6 +18,7 @@ pub(crate) const MODEL: ModelInfo = ModelInfo {
     doc: "the small free list: a queue of buffer numbers behind 32-bit registers",
     keys: &[("depth", "numbers that the queue holds, 1 to 16777216")],
     faults: FAULTS,
+    lies: Lie::ALL,
     options: || Box::new(Config { depth: 1 << 20 }),
 };
 
@@ -57,7 +59,7 @@ impl Options for Config {
         }
     }
 
-    fn shape(&self) -> Shape {
+    fn shape(&self, lies: Lies) -> Shape {
         Shape {
             vendor: regs::VENDOR_ID,
             device: regs::DEVICE_ID,
@@ -77,12 +79,12 @@ impl Options for Config {
             interrupt_register: "EVENT".into(),
             reset_register: "RESET".into(),
             faults: FAULTS.into(),
-            lies: Lies::default(),
+            lies,
         }
     }
 
-    fn make(&self) -> Box<dyn Logic> {
-        Box::new(Fifo::new(self.depth))
+    fn make(&self, lies: Lies) -> Box<dyn Logic> {
+        Box::new(Fifo::new(self.depth, lies))
     }
 
     fn boxed(&self) -> Box<dyn Options> {

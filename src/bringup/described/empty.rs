@@ -36,7 +36,10 @@ pub(super) fn stale<T: Transport>(
 fn preloaded<T: Transport>(hand: &Hand<T>, evidence: &mut Evidence) -> Result<(), Failure> {
     let depth = hand.depth;
     if let Some(level) = hand.level()? {
-        ensure!(level == u64::from(depth), EmptySymptom::Filled { level, depth });
+        ensure!(
+            level == u64::from(depth),
+            EmptySymptom::Filled { level, depth }
+        );
     }
     let mut missing: BTreeSet<u64> = (0..depth)
         .map(|index| hand.raw(index) & hand.mask())

@@ -1,12 +1,12 @@
 //! The acquire ring (SPEC 6.3, 6.4, 6.6).
 
+use super::super::lies::Lie;
 use super::sent::{Kind, may_dma};
 use crate::bmu::device::{Bmu, Task};
 use crate::bmu::errors::Source;
 use crate::bmu::portal::{State, phase};
 use crate::faults::{FaultKind, Faults};
 use crate::iommu::View;
-use crate::lies::Lie;
 use crate::world::{Sent, Upstream, World};
 
 impl Bmu {
@@ -94,7 +94,7 @@ impl Bmu {
         // A run ends where the ring does, so that it has one phase.
         let phase = phase(portal.acquire_tail, portal.acquire_log2());
         pool.list.pop_entries(count, phase, words);
-        if self.config.lies.tell(Lie::DirtyEntries) {
+        if self.lies.tell(Lie::DirtyEntries) {
             words.iter_mut().for_each(|word| *word |= 2);
         }
         if world.faults.any(FaultKind::DuplicateBuffer)

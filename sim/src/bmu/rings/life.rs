@@ -1,9 +1,9 @@
 //! How a portal is enabled, stops and halts (SPEC 6.1, 6.2).
 
+use super::super::lies::Lie;
 use crate::bmu::device::Bmu;
 use crate::bmu::errors::{ErrorKind, Owner, Source};
 use crate::bmu::portal::State;
-use crate::lies::Lie;
 use crate::violation::ViolationKind;
 use crate::world::World;
 
@@ -29,9 +29,9 @@ impl Bmu {
                 self.forget_wait(portal_id);
                 self.finish_stop(world, portal_id);
             }
-            (State::Halted, false) if self.config.lies.tell(Lie::HaltedForEver) => {}
+            (State::Halted, false) if self.lies.tell(Lie::HaltedForEver) => {}
             (State::Halted, false) => self.end_portal(world, portal_id),
-            (State::Stopping, true) if self.config.lies.tell(Lie::StartsWhileStopping) => {
+            (State::Stopping, true) if self.lies.tell(Lie::StartsWhileStopping) => {
                 self.portals[portal_id].begin();
                 world.running |= 1 << portal_id;
             }
@@ -46,7 +46,7 @@ impl Bmu {
     fn enable_portal(&mut self, world: &mut World, portal_id: usize, value: u32) {
         let valid = self.portals[portal_id].is_valid(&self.config)
             && self.pools[self.portals[portal_id].pool as usize].enabled;
-        if !valid && !self.config.lies.tell(Lie::InvalidPortal) {
+        if !valid && !self.lies.tell(Lie::InvalidPortal) {
             return self.refuse_portal(world, portal_id, value.into());
         }
         self.portals[portal_id].begin();
@@ -127,7 +127,7 @@ impl Bmu {
         if !on_line && master && self.portals[portal_id].state == State::Halted {
             self.report(world, portal_id, HALTED);
         }
-        if self.config.lies.tell(Lie::HaltsToDisabled) {
+        if self.lies.tell(Lie::HaltsToDisabled) {
             self.end_portal(world, portal_id);
         }
     }
@@ -137,7 +137,7 @@ impl Bmu {
         if !self.serves() {
             return;
         }
-        let lies = self.config.lies;
+        let lies = self.lies;
         if lies.tell(Lie::StopsEarly) {
             return self.report(world, portal_id, STOPPED);
         }

@@ -1,11 +1,11 @@
 //! Doorbells and the release ring (SPEC 6.4).
 
+use super::super::lies::Lie;
 use super::sent::may_dma;
 use crate::bmu::device::{Bmu, Task};
 use crate::bmu::errors::{ErrorKind, Owner, Source};
 use crate::bmu::pool::Refusal;
 use crate::bmu::portal::{State, phase};
-use crate::lies::Lie;
 use crate::violation::ViolationKind;
 use crate::world::World;
 
@@ -58,7 +58,7 @@ impl Bmu {
     }
 
     fn bad_doorbell(&mut self, world: &mut World, portal_id: usize, value: u64, source: Source) {
-        if self.config.lies.tell(Lie::TakesBadDoorbell) {
+        if self.lies.tell(Lie::TakesBadDoorbell) {
             return;
         }
         let place = format!("PORTAL_DOORBELL[{portal_id}]");
@@ -165,7 +165,7 @@ impl Bmu {
             let (freed, refusal) = self.pools[pool_id].free_entries(left, phase);
             let refused = left.get(freed).copied().unwrap_or(0);
             match refusal {
-                Some(Refusal::Stale) if self.config.lies.tell(Lie::TakesStale) => {
+                Some(Refusal::Stale) if self.lies.tell(Lie::TakesStale) => {
                     let _ = self.pools[pool_id].free(refused & !0x3f);
                 }
                 Some(Refusal::Stale) => {
@@ -184,7 +184,7 @@ impl Bmu {
         let consumed = (entries.len() - left.len()) as u32;
         self.portals[portal_id].release_head =
             self.portals[portal_id].release_head.wrapping_add(consumed);
-        if !self.config.lies.are_none() {
+        if !self.lies.are_none() {
             self.mistreat(world, portal_id, &entries[..consumed as usize]);
         }
         self.list_moved(world, pool_id, before);
@@ -208,7 +208,7 @@ impl Bmu {
     /// Does to buffers that were freed by release entries what lies say.
     #[cold]
     fn mistreat(&mut self, world: &World, portal_id: usize, entries: &[u64]) {
-        let (lies, pool_id) = (self.config.lies, self.portals[portal_id].pool as usize);
+        let (lies, pool_id) = (self.lies, self.portals[portal_id].pool as usize);
         if lies.tell(Lie::WriteBuffers) {
             for word in entries {
                 self.write_buffer(world, pool_id, word & !0x3f);
@@ -248,7 +248,7 @@ impl Bmu {
             || moved(portal.acquire_head, portal.reported_acquire)
         {
             let portal = &mut self.portals[portal_id];
-            let is_rare = self.config.lies.tell(Lie::LinesAreRare);
+            let is_rare = self.lies.tell(Lie::LinesAreRare);
             portal.lines_due = portal.lines_due.wrapping_add(is_rare.into());
             if portal.lines_due.is_multiple_of(4) {
                 self.report(world, portal_id, 0);

@@ -1,5 +1,6 @@
 //! The status line (SPEC 6.5).
 
+use super::super::lies::Lie;
 use super::life::{HALTED, STOPPED};
 use super::sent::{Kind, may_dma, store};
 use crate::bmu::device::Bmu;
@@ -7,7 +8,7 @@ use crate::bmu::errors::Source;
 use crate::bmu::portal::{Portal, State};
 use crate::faults::FaultKind;
 use crate::iommu::Span;
-use crate::lies::{Lie, Lies};
+use crate::lies::Lies;
 use crate::world::{Sent, Upstream, World};
 
 /// Word 1: the list is empty.
@@ -70,9 +71,9 @@ impl Bmu {
             available.into(),
             portal.sequence,
         ];
-        match self.config.lies.are_none() {
+        match self.lies.are_none() {
             true => line,
-            false => bent(portal, self.config.lies, line),
+            false => bent(portal, self.lies, line),
         }
     }
 
@@ -85,7 +86,7 @@ impl Bmu {
         last: bool,
     ) {
         let stored = store(&mut self.portals[portal_id].line, world, line);
-        if self.config.lies.tell(Lie::LongLine) {
+        if self.lies.tell(Lie::LongLine) {
             let _ = store(&mut Span::new(iova + 32, 32), world, &[0; 4]);
         }
         if stored.is_none() && self.portals[portal_id].is_alive() {

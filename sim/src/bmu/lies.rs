@@ -1,0 +1,107 @@
+//! Rules of `SPEC.md` that a BMU breaks.
+
+use super::errors::ErrorKind;
+use crate::lies::{Lies, OWN, lies};
+
+lies! {
+    OWN;
+    /// The error RANGE is reported nowhere.
+    HidesRange = "hides-range";
+    /// The error ALIGN is reported nowhere.
+    HidesAlign = "hides-align";
+    /// The error DOUBLE_FREE is reported nowhere.
+    HidesDoubleFree = "hides-double-free";
+    /// The error OVERFLOW is reported nowhere.
+    HidesOverflow = "hides-overflow";
+    /// The error DISABLED is reported nowhere.
+    HidesDisabled = "hides-disabled";
+    /// The error CONFIG is reported nowhere.
+    HidesConfig = "hides-config";
+    /// The error DMA_FAULT is reported nowhere.
+    HidesDmaFault = "hides-dma-fault";
+    /// The error BAD_DOORBELL is reported nowhere.
+    HidesBadDoorbell = "hides-bad-doorbell";
+    /// The error STALE_ENTRY is reported nowhere.
+    HidesStaleEntry = "hides-stale-entry";
+    /// A reset keeps the lists of buffers: a pool that is enabled again has them.
+    ResetKeepsList = "reset-keeps-list";
+    /// A reset keeps IRQ_ENABLE.
+    ResetKeepsIrqEnable = "reset-keeps-irq-enable";
+    /// A reset keeps the registers of portals, which run on.
+    ResetKeepsPortals = "reset-keeps-portals";
+    /// A reset keeps POOL_BASE, POOL_END, POOL_STRIDE and POOL_CAPACITY.
+    ResetKeepsRanges = "reset-keeps-ranges";
+    /// A reset adds 5 to RESET_COUNT.
+    ResetCountsFive = "reset-counts-5";
+    /// A pool that is disabled keeps its buffers for the next time.
+    DisableKeepsList = "disable-keeps-list";
+    /// Locked registers of a pool can be written while it is enabled.
+    UnlockedPool = "unlocked-pool";
+    /// Locked registers of a portal can be written while it is in use.
+    UnlockedPortal = "unlocked-portal";
+    /// A pool is enabled whatever its configuration.
+    InvalidPool = "invalid-pool";
+    /// A portal is enabled whatever its configuration.
+    InvalidPortal = "invalid-portal";
+    /// A pool is disabled under the portals that serve it.
+    PoolLeavesPortal = "pool-leaves-portal";
+    /// A portal that stops is started again.
+    StartsWhileStopping = "starts-while-stopping";
+    /// QUIESCE does nothing but set QUIESCED.
+    DmaWhenQuiesced = "dma-when-quiesced";
+    /// A portal stops without consuming what was announced.
+    StopsEarly = "stops-early";
+    /// A portal stops without its status line.
+    StopsSilently = "stops-silently";
+    /// A stale release entry is taken.
+    TakesStale = "takes-stale";
+    /// A doorbell out of bounds is passed over.
+    TakesBadDoorbell = "takes-bad-doorbell";
+    /// A portal that halts is disabled by itself.
+    HaltsToDisabled = "halts-to-disabled";
+    /// A portal that halted stays so until a reset.
+    HaltedForEver = "halted-for-ever";
+    /// Acquire entries have a reserved bit set.
+    DirtyEntries = "dirty-entries";
+    /// A status line is 64 bytes long.
+    LongLine = "long-line";
+    /// EMPTY is set in every status line.
+    AlwaysEmpty = "always-empty";
+    /// EMPTY is set in no status line.
+    NeverEmpty = "never-empty";
+    /// HALTED is set in no status line.
+    NeverHalted = "never-halted";
+    /// STOPPED is set in every status line.
+    AlwaysStopped = "always-stopped";
+    /// The sequence of status lines stays at 1.
+    SequenceStands = "sequence-stands";
+    /// A status line counts one buffer too many as available.
+    LineMiscounts = "line-miscounts";
+    /// The acquire_head of status lines stays 0.
+    HeadStands = "head-stands";
+    /// Each third status line has the counts of the one two before it.
+    LineGoesBack = "line-goes-back";
+    /// A status line has the counts of the one before it.
+    LineStaysBehind = "line-stays-behind";
+    /// Of the status lines that are due each fourth is written.
+    LinesAreRare = "lines-are-rare";
+    /// Each 20th release entry is consumed and its buffer dropped.
+    DropsReleases = "drops-releases";
+    /// The device writes into buffers that it holds: a word in the middle of each, when it gets it.
+    WriteBuffers = "write-buffers";
+}
+
+/// Tells whether errors of a kind are reported nowhere.
+pub(super) fn hide(lies: Lies, kind: ErrorKind) -> bool {
+    lies.tell(match kind {
+        ErrorKind::Range => Lie::HidesRange,
+        ErrorKind::Align => Lie::HidesAlign,
+        ErrorKind::DoubleFree => Lie::HidesDoubleFree,
+        ErrorKind::Overflow => Lie::HidesOverflow,
+        ErrorKind::Disabled => Lie::HidesDisabled,
+        ErrorKind::Config => Lie::HidesConfig,
+        ErrorKind::DmaFault => Lie::HidesDmaFault,
+        ErrorKind::BadDoorbell => Lie::HidesBadDoorbell,
+        ErrorKind::StaleEntry => Lie::HidesStaleEntry,
+    })
+}
