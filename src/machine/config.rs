@@ -58,25 +58,26 @@ impl ConfigSpace for Config {
 }
 
 impl Config {
-    /// Reads the copy that sysfs gives; `None` where it gives none.
-    pub(crate) fn read(tree: &Tree, bdf: Bdf) -> Option<Config> {
-        let bytes = tree.bytes(&format!("{}/config", directory(bdf)))?;
-        (bytes.len() >= HEADER).then_some(Config { bytes })
+    /// Reads the header, which has ids and BARs and tells whether the function answers. Each word is an access to the
+    /// board, so that no more is read than is needed.
+    pub(crate) fn header(tree: &Tree, bdf: Bdf) -> Option<Config> {
+        let bytes: [u8; HEADER] = read(bdf, |path| tree.first(path))?;
+        Some(Config {
+            bytes: bytes.into(),
+        })
     }
 
-    /// Reads the copy of a function that answers, where this user may see its capabilities.
+    /// Reads all of a function that answers, where this user may see its capabilities.
     pub(crate) fn whole(tree: &Tree, bdf: Bdf) -> Option<Config> {
-        Config::read(tree, bdf).filter(|config| config.is_whole() && !config.is_gone())
+        let bytes = read(bdf, |path| tree.bytes(path))?;
+        // They are behind what everybody may read.
+        let config = (bytes.len() > HEADER).then_some(Config { bytes })?;
+        (!config.is_gone()).then_some(config)
     }
 
     /// Tells whether nobody answered. The ids alone don't tell: those of a virtual function read all ones.
     pub(crate) fn is_gone(&self) -> bool {
         (self.word(0), self.word(8)) == (u32::MAX, u32::MAX)
-    }
-
-    /// Tells whether the capabilities can be seen: they are behind what everybody may read.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.bytes.len() > HEADER
     }
 
     /// Returns vendor and device id.
@@ -142,4 +143,9 @@ impl Config {
     fn word(&self, offset: u16) -> u32 {
         self.dword(offset).unwrap_or(0)
     }
+}
+
+/// Reads the copy that sysfs gives.
+fn read<T>(bdf: Bdf, bytes: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    bytes(&format!("{}/config", directory(bdf)))
 }

@@ -143,7 +143,8 @@ impl Function {
     /// Reads one function; `None` where there is no such.
     pub fn read(tree: &Tree, bdf: Bdf) -> Option<Function> {
         let files = tree.function(bdf);
-        let is_gone = Config::read(tree, bdf).is_some_and(|config| config.is_gone());
+        let header = Config::header(tree, bdf);
+        let is_gone = header.as_ref().is_some_and(Config::is_gone);
         let class = files.number("class")?;
         Some(Function {
             bdf,
@@ -156,7 +157,7 @@ impl Function {
             group: files.group(),
             node: files.node(),
             link: files.link().filter(|_| !is_gone),
-            bars: files.bars(class),
+            bars: files.bars(class, header.as_ref()),
             is_gone,
             sriov: files.sriov(),
             vfio_device: files.vfio_device(),
@@ -357,14 +358,14 @@ impl FunctionFiles<'_> {
     }
 
     /// Compares the kernel's ranges with the function's own registers.
-    fn bars(&self, class: u32) -> Vec<Bar> {
+    fn bars(&self, class: u32, header: Option<&Config>) -> Vec<Bar> {
         // A bridge between buses has two; where others have more, it has the numbers of its buses.
         let count = match class >> 8 {
             PCI_BRIDGE => 2,
             _ => 6,
         };
         let text = self.text("resource").unwrap_or_default();
-        let registers = self.bar_registers();
+        let registers = header.filter(|config| self.has_bars(config));
         let mut bars = Vec::new();
         let mut upper_half = false;
         for (index, line) in (0u8..count).zip(text.lines()) {
@@ -374,7 +375,7 @@ impl FunctionFiles<'_> {
             let Some(range) = Range::parse(line) else {
                 continue;
             };
-            let register = registers.as_ref().map(|config| config.bar(index.into()));
+            let register = registers.map(|config| config.bar(index.into()));
             upper_half = match range.bytes() {
                 0 => register.unwrap_or(0) & 0b111 == 0b100,
                 _ => range.flags & BITS_64 != 0,
@@ -384,12 +385,11 @@ impl FunctionFiles<'_> {
         bars
     }
 
-    /// Returns the function's registers where they tell something: those of a virtual function read zero, as its ranges
-    /// are the physical function's, and those of one that is gone read all ones.
-    fn bar_registers(&self) -> Option<Config> {
+    /// Tells whether the function's BARs tell something: those of a virtual function read zero, as its ranges are the
+    /// physical function's, and those of one that is gone read all ones.
+    fn has_bars(&self, header: &Config) -> bool {
         let is_virtual = self.tree.exists(&self.path("physfn"));
-        let config = Config::read(self.tree, self.bdf)?;
-        (!is_virtual && config.ids().0 != u16::MAX).then_some(config)
+        !is_virtual && header.ids().0 != u16::MAX
     }
 }
 

@@ -1,6 +1,7 @@
 //! The kernel's files below one root directory: /sys, /proc, /dev and /etc.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
@@ -67,6 +68,13 @@ impl Tree {
     /// Reads a file as it is, up to what the user may see of it.
     pub(crate) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
         fs::read(self.path(path)).ok()
+    }
+
+    /// Reads the first bytes of a file and no more; `None` where there are fewer.
+    pub(crate) fn first<const N: usize>(&self, path: &str) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        let mut file = fs::File::open(self.path(path)).ok()?;
+        file.read_exact(&mut bytes).ok().map(|()| bytes)
     }
 
     /// Returns where a symbolic link points to, as it is written there.

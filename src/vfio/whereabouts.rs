@@ -62,7 +62,7 @@ pub(super) fn find(tree: &Tree, bdf: Bdf, options: &Options) -> Result<Whereabou
 /// Tells whether nobody answers at an address. The kernel waits a minute or more for such a function when it opens or
 /// resets it, and hears no signal meanwhile; reading its configuration space takes no time.
 pub(super) fn is_gone(tree: &Tree, bdf: Bdf) -> bool {
-    Config::read(tree, bdf).is_some_and(|config| config.is_gone())
+    Config::header(tree, bdf).is_some_and(|config| config.is_gone())
 }
 
 /// Returns the functions of a group that keep it from being used now: each with its driver.

@@ -10,6 +10,7 @@ mod kernel;
 mod machine;
 mod orders;
 mod pages;
+mod reads;
 mod recovery;
 mod refusals;
 mod rivals;

@@ -83,7 +83,7 @@ impl Plan {
         let mut before = Vec::new();
         let mut steps = Vec::new();
         for function in &functions {
-            let state = state(tree, function.bdf)?;
+            let state = State::of(tree, function);
             let goal = match function.is_bridge() {
                 true => Goal::without_driver(&state),
                 false => Goal::on_driver(function.bdf, &request.driver),
@@ -141,9 +141,11 @@ impl Plan {
     ) -> Result<Plan, BindError> {
         let function = read(tree, device)?;
         let record = journals.of(device)?;
+        let missing = record.as_ref().map(|record| missing(tree, record));
+        let missing = missing.unwrap_or_default();
+        need_same(&missing, device)?;
         let (lead, mut goals, after) = match &record {
             Some(record) => {
-                need_same(tree, record, device)?;
                 let goals = record.before.iter().map(Goal::again).collect();
                 (record.device, goals, After::Forget)
             }
@@ -157,7 +159,6 @@ impl Plan {
                 goal.driver = Wanted::Exactly(Some(driver.into()));
             }
         }
-        let missing = record.map_or(Vec::new(), |record| missing(tree, &record));
         let kept = needs::kept(tree, journals, lead, &mut goals, overrides)?;
         let plan = back(tree, lead, goals, missing, overrides, after)?;
         Ok(Plan { kept, ..plan })
@@ -233,14 +234,13 @@ fn missing(tree: &Tree, record: &Record) -> Vec<Missing> {
         .collect()
 }
 
-/// Refuses to take a device for the one that a journal tells of at the same address.
-fn need_same(tree: &Tree, record: &Record, device: Bdf) -> Result<(), BindError> {
-    let mut missing = missing(tree, record).into_iter();
-    match missing.find(|missing| missing.bdf == device) {
+/// Refuses to take a device for the one that a journal tells of at the same address, which is missing then.
+fn need_same(missing: &[Missing], device: Bdf) -> Result<(), BindError> {
+    match missing.iter().find(|missing| missing.bdf == device) {
         None => Ok(()),
         Some(missing) => Err(BindError::Missing {
             device,
-            missing: vec![missing],
+            missing: vec![missing.clone()],
         }),
     }
 }
@@ -264,7 +264,7 @@ fn back(
     let mut functions = Vec::new();
     for goal in goals.iter().rev() {
         let function = read(tree, goal.bdf)?;
-        let state = state(tree, goal.bdf)?;
+        let state = State::of(tree, &function);
         let its_steps = goal.steps(&state);
         if let (Wanted::Exactly(Some(driver)), false) = (&goal.driver, its_steps.is_empty()) {
             need_driver(tree, driver)?;
@@ -328,7 +328,7 @@ fn check_earlier(
 ) -> Result<Vec<Renewed>, BindError> {
     let own = records.iter().filter(|record| record.has(device.bdf));
     let mut cut_off = own.clone().filter(|record| !record.is_done);
-    cut_off.try_for_each(|record| need_same(tree, record, device.bdf))?;
+    cut_off.try_for_each(|record| need_same(&missing(tree, record), device.bdf))?;
     let members = needs::members(device);
     let concerned = |record: &&Record| members.iter().any(|bdf| record.has(*bdf));
     let mut concerned = records.iter().filter(concerned);
@@ -338,7 +338,7 @@ fn check_earlier(
             path: journals.path(record.device),
         });
     }
-    let now = state(tree, device.bdf)?;
+    let now = State::of(tree, device);
     let before = own.flat_map(|record| &record.before);
     let mut before = before.filter(|state| state.bdf == device.bdf).peekable();
     let is_same = |state: &State| state.ids == now.ids;
@@ -400,10 +400,6 @@ fn anything(function: &Function) -> Goal {
 
 fn read(tree: &Tree, bdf: Bdf) -> Result<Function, BindError> {
     Function::read(tree, bdf).ok_or(BindError::NoFunction { bdf })
-}
-
-fn state(tree: &Tree, bdf: Bdf) -> Result<State, BindError> {
-    State::read(tree, bdf).ok_or(BindError::NoFunction { bdf })
 }
 
 /// A driver that is not there is found out before anything is unbound.

@@ -28,19 +28,24 @@ impl State {
     /// Reads it; `None` where there is no such function.
     pub fn read(tree: &Tree, bdf: Bdf) -> Option<State> {
         let function = Function::read(tree, bdf)?;
+        Some(State::of(tree, &function))
+    }
+
+    /// Returns that of a function that was read.
+    pub(super) fn of(tree: &Tree, function: &Function) -> State {
         let nodes = function.possible_nodes().into_iter();
         let owners = nodes.filter_map(|path| {
             let uid = tree.permissions(&path)?.uid;
             Some((path, uid))
         });
-        Some(State {
-            bdf,
+        State {
+            bdf: function.bdf,
             ids: (function.vendor, function.device),
             owners: owners.collect(),
-            driver: function.driver,
-            driver_override: function.driver_override,
+            driver: function.driver.clone(),
+            driver_override: function.driver_override.clone(),
             vfs: function.sriov.enabled,
-        })
+        }
     }
 
     pub(super) fn json(&self) -> Value {

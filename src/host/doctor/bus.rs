@@ -11,7 +11,7 @@ const COUNTED: Stand = Stand::Not("they were counted since boot, and may be over
 
 /// A function that is gone reads all ones, also where its ids should be.
 pub(super) fn answers(view: &View<'_>, function: &Function) -> Row {
-    let Some(config) = Config::read(view.tree, function.bdf) else {
+    let Some(config) = Config::header(view.tree, function.bdf) else {
         return Row::unknown("answers").evidence("its configuration space can't be read");
     };
     let ids = config.ids();
