@@ -7,6 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use crate::machine::{LONG, NO_ANSWER, Watch};
+
 /// How long the kernel may take for one write. Drivers take seconds to let go of a device.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -37,6 +39,8 @@ impl Writer for Kernel {
     fn write(&mut self, path: &Path, value: &str) -> io::Result<()> {
         let (done, result) = channel();
         let (path, value) = (path.to_path_buf(), value.to_string());
+        let said = slow(&path, &value);
+        let _watch = Watch::start(|| said);
         let write = move || {
             // Nobody listens any more after the limit.
             let _ = done.send(write_once(&path, &value));
@@ -56,6 +60,19 @@ impl Writer for Kernel {
 
     fn own(&mut self, path: &Path, uid: u32) -> io::Result<()> {
         std::os::unix::fs::chown(path, Some(uid), None)
+    }
+}
+
+/// Says what a write waits for.
+fn slow(path: &Path, value: &str) -> String {
+    let (path, value) = (path.display().to_string(), value.trim());
+    let what = format!("the kernel has not taken {value:?} for {path} for {LONG:?}");
+    match path.contains("/sys/bus/pci/") {
+        true => format!(
+            "{what}: a driver waits for those who use a function, and up to {NO_ANSWER:?} for one that does not answer. \
+             hwpool gives up after {LIMIT:?}, but not even SIGKILL ends it before the kernel is done"
+        ),
+        false => format!("{what}: hwpool gives up after {LIMIT:?}"),
     }
 }
 

@@ -4,6 +4,7 @@ use hwpool_devices::bus::BusError;
 use hwpool_devices::pci::{self, ConfigSpace};
 
 use super::bdf::directory;
+use super::slow::Watch;
 use super::{Bdf, Tree};
 
 const CAPABILITY_PCIE: u8 = 0x10;
@@ -145,7 +146,8 @@ impl Config {
     }
 }
 
-/// Reads the copy that sysfs gives.
+/// Reads the copy that sysfs gives. The kernel has readers wait while a function is being reset.
 fn read<T>(bdf: Bdf, bytes: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    let _watch = Watch::of(bdf, "reading the configuration space of");
     bytes(&format!("{}/config", directory(bdf)))
 }

@@ -9,6 +9,7 @@
 //! | `pagemap.rs` | where the pages of this process lie |
 //! | `process.rs`, `limit.rs`, `cgroup.rs` | who this process is, what it may do, and how much of it |
 //! | `locks.rs` | who holds a lock |
+//! | `slow.rs` | calls that the kernel may keep for minutes |
 //! | `arguments.rs` | the kernel's command line |
 //! | `openers.rs` | who holds files of devices, open or mapped |
 //! | `mounts.rs`, `filesystems.rs` | what is mounted from a disk, alone or with others |
@@ -54,6 +55,7 @@ mod pagemap;
 mod process;
 #[cfg(feature = "bringup")]
 mod routes;
+mod slow;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tree;
@@ -90,3 +92,4 @@ pub(crate) use pagemap::{Frame, Pagemap};
 pub(crate) use process::Process;
 #[cfg(feature = "bringup")]
 pub(crate) use routes::{other_tables, routes};
+pub(crate) use slow::{LONG, NO_ANSWER, SlowToClose, Watch};

@@ -29,9 +29,10 @@ pub struct VfioBar {
 }
 
 struct Inner {
-    device: Arc<DeviceFd>,
-    region: Region,
+    /// Before the descriptor, so that it is the descriptor that closes the function.
     windows: Vec<Window>,
+    region: Region,
+    device: Arc<DeviceFd>,
 }
 
 /// A part of a BAR that is mapped.

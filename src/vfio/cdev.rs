@@ -10,13 +10,14 @@ use super::node::Node;
 use super::options::{Options, VfToken};
 use super::sys;
 use super::whereabouts::Whereabouts;
-use crate::machine::Tree;
+use crate::machine::{Tree, Watch};
 
 /// Opens the function through its character device, in an address space of its own.
 pub(super) fn open(
     tree: &Tree,
     at: &Whereabouts,
     options: Options,
+    watch: &Watch,
 ) -> Result<(Iommu, OwnedFd), VfioError> {
     let node = Node::cdev(at).ok_or(VfioError::NoCdev { bdf: at.bdf })?;
     let device = node.open_or_take(tree, at, options.fd)?;
@@ -25,6 +26,7 @@ pub(super) fn open(
         device.as_fd(),
         iommufd.as_fd(),
         options.token.as_ref().map(VfToken::bytes),
+        watch,
     )
     .map_err(|errno| {
         let call = "VFIO_DEVICE_BIND_IOMMUFD";
@@ -36,7 +38,7 @@ pub(super) fn open(
     let mut space =
         AddressSpace::new(iommufd).map_err(|errno| at.call_error("IOMMU_IOAS_ALLOC", errno))?;
     space
-        .attach(device.as_fd())
+        .attach(at.bdf, device.as_fd())
         .map_err(|errno| at.call_error("VFIO_DEVICE_ATTACH_IOMMUFD_PT", errno))?;
     Ok((Iommu::Ioas(space), device.into()))
 }

@@ -13,7 +13,7 @@ use vfio_bindings::bindings::vfio as abi;
 use super::caps::{self, RegionCap};
 use super::error::{VfioError, bus_error, hint};
 use super::sys;
-use crate::machine::Bdf;
+use crate::machine::{Bdf, SlowToClose, Watch};
 
 /// Bytes of configuration space that PCI Express gives a function.
 const CONFIG_SPACE: u64 = 4096;
@@ -47,7 +47,7 @@ pub struct Region {
 /// The descriptor of a function.
 #[derive(Debug)]
 pub(super) struct DeviceFd {
-    file: File,
+    file: SlowToClose<File>,
     config: Region,
     resets: bool,
     /// Where PMCSR is.
@@ -79,13 +79,14 @@ impl DeviceFd {
             ));
         }
         let resets = info.flags & abi::VFIO_DEVICE_FLAGS_RESET != 0;
-        let device = DeviceFd::awake(fd.into(), config, resets);
+        let file = SlowToClose::new(bdf, fd.into());
+        let device = DeviceFd::awake(file, config, resets);
         device.map_err(|source| VfioError::Bus { bdf, source })
     }
 
     /// Makes a device of its parts and brings it to D0: in another state it answers nothing, and an access to a mapped
     /// register would raise SIGBUS. The kernel wakes functions that it opens; a driver must not depend on it.
-    fn awake(file: File, config: Region, resets: bool) -> Result<DeviceFd, BusError> {
+    fn awake(file: SlowToClose<File>, config: Region, resets: bool) -> Result<DeviceFd, BusError> {
         let mut device = DeviceFd {
             file,
             config,
@@ -176,13 +177,14 @@ impl DeviceFd {
     }
 
     /// Resets the function, by FLR or whatever else the kernel knows for it alone.
-    pub(super) fn reset(&self) -> Result<(), BusError> {
+    pub(super) fn reset(&self, bdf: Bdf) -> Result<(), BusError> {
         if !self.resets {
             return Err(BusError::Reset {
                 cause: "the kernel knows no way to reset this function alone".into(),
             });
         }
-        sys::reset(self.fd()).map_err(|errno| BusError::Reset {
+        let watch = Watch::of(bdf, "resetting");
+        sys::reset(self.fd(), &watch).map_err(|errno| BusError::Reset {
             cause: format!(
                 "VFIO_DEVICE_RESET failed with errno {errno}: {}",
                 hint("VFIO_DEVICE_RESET", errno)
@@ -285,13 +287,17 @@ mod tests {
         }
     }
 
+    fn bdf() -> Bdf {
+        "0000:01:00.0".parse().unwrap()
+    }
+
     /// A file with 256 bytes of configuration space at 4096.
-    fn file() -> File {
+    fn file() -> SlowToClose<File> {
         let memfd =
             nix::sys::memfd::memfd_create("config", nix::sys::memfd::MFdFlags::empty()).unwrap();
         let file = File::from(memfd);
         file.set_len(4096 + 256).unwrap();
-        file
+        SlowToClose::new(bdf(), file)
     }
 
     /// A device whose file is an ordinary one.
@@ -300,7 +306,7 @@ mod tests {
     }
 
     /// Configuration space with a power management capability at 0x40, in state D3hot with a PME pending.
-    fn asleep() -> File {
+    fn asleep() -> SlowToClose<File> {
         let file = file();
         for (offset, word) in [
             (0x04, 1u32 << 20),
@@ -399,6 +405,6 @@ mod tests {
 
     #[test]
     fn a_function_without_reset_says_so() {
-        assert!(matches!(device().reset(), Err(BusError::Reset { .. })));
+        assert!(matches!(device().reset(bdf()), Err(BusError::Reset { .. })));
     }
 }

@@ -14,13 +14,14 @@ use super::node::Node;
 use super::options::Options;
 use super::sys;
 use super::whereabouts::{Whereabouts, strangers};
-use crate::machine::Tree;
+use crate::machine::{Tree, Watch};
 
 /// Opens the function through its group, in a container of its own.
 pub(super) fn open(
     tree: &Tree,
     at: &Whereabouts,
     options: Options,
+    watch: &Watch,
 ) -> Result<(Iommu, OwnedFd), VfioError> {
     let kind = match at.group.noiommu {
         true => VFIO_NOIOMMU_IOMMU,
@@ -47,7 +48,7 @@ pub(super) fn open(
     let token = options.token.map(|token| format!(" vf_token={token}"));
     let name = format!("{}{}", at.bdf, token.unwrap_or_default());
     let name = CString::new(name).expect("neither an address nor a token has a NUL");
-    let device = sys::device_fd(group.as_fd(), &name)
+    let device = sys::device_fd(group.as_fd(), &name, watch)
         .map_err(|errno| at.call_error("VFIO_GROUP_GET_DEVICE_FD", errno))?;
     let container = Container::new(container, group);
     let iommu = match at.group.noiommu {

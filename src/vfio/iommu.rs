@@ -11,6 +11,7 @@ use super::error::dma_error;
 use super::noiommu;
 use super::sys::{self, Pages};
 use super::view::base_page;
+use crate::machine::{Bdf, SlowToClose};
 
 /// What a kernel older than the query for ranges translates at least: below the window of interrupt messages.
 const OLD_KERNEL: RangeInclusive<u64> = 0x1_0000..=0xfedf_ffff;
@@ -43,7 +44,7 @@ pub(super) struct AddressSpace {
     iommufd: File,
     id: u32,
     /// The function, once it is attached.
-    attached: Option<OwnedFd>,
+    attached: Option<SlowToClose<OwnedFd>>,
 }
 
 impl AddressSpace {
@@ -58,10 +59,10 @@ impl AddressSpace {
     }
 
     /// Lets a function that is bound to the context reach what is mapped here.
-    pub(super) fn attach(&mut self, device: BorrowedFd<'_>) -> nix::Result<()> {
+    pub(super) fn attach(&mut self, bdf: Bdf, device: BorrowedFd<'_>) -> nix::Result<()> {
         let own = sys::duplicate(device.as_raw_fd())?;
         sys::attach(device, self.id)?;
-        self.attached = Some(own);
+        self.attached = Some(SlowToClose::new(bdf, own));
         Ok(())
     }
 

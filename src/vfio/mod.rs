@@ -18,7 +18,7 @@
 //! | `iommu.rs` | container, address space, and what they can map |
 //! | `dma.rs`, `view.rs` | DMA mappings, and the pages behind them |
 //! | `noiommu.rs` | physical addresses, where nothing is mapped |
-//! | `sys.rs` | the calls themselves, each behind a safe function |
+//! | `sys.rs` | the calls themselves, each behind a safe function; those that can last minutes want a `Watch` |
 //! | `error.rs` | what failed, why probably, and what to do |
 //!
 //! # Which calls, and whose
@@ -85,7 +85,7 @@ use irq::Interrupts;
 use node::Node;
 use whereabouts::Whereabouts;
 
-use crate::machine::Tree;
+use crate::machine::{Tree, Watch};
 
 /// Bytes of an entry of the MSI-X table.
 const MSIX_ENTRY: u64 = 16;
@@ -117,6 +117,7 @@ impl Function {
     pub fn open(bdf: Bdf, name: &str, options: Options) -> Result<Function, VfioError> {
         let tree = Tree::running();
         let whereabouts = whereabouts::find(&tree, bdf, &options)?;
+        let watch = Watch::of(bdf, "opening");
         if whereabouts.group.noiommu {
             tracing::warn!(
                 "{name}: THERE IS NO IOMMU. The device reaches all memory of this machine; a mistake of its own or of \
@@ -128,8 +129,8 @@ impl Function {
             .or_else(|| way_of_handed(&tree, &whereabouts, &options))
             .unwrap_or_else(|| choose(&whereabouts, may_open));
         let (iommu, fd) = match backend {
-            Backend::Group => group::open(&tree, &whereabouts, options)?,
-            Backend::Cdev => cdev::open(&tree, &whereabouts, options)?,
+            Backend::Group => group::open(&tree, &whereabouts, options, &watch)?,
+            Backend::Cdev => cdev::open(&tree, &whereabouts, options, &watch)?,
         };
         let device = Arc::new(DeviceFd::new(bdf, fd)?);
         let function = Function {
@@ -200,7 +201,8 @@ impl Function {
     pub fn hot_reset(&self) -> Result<(), BusError> {
         self.need_answer()?;
         let affected = self.affected()?;
-        slot::reset(self.device.fd(), self.mappings.group(), &affected)
+        let watch = Watch::of(self.whereabouts.bdf, "resetting the slot of");
+        slot::reset(self.device.fd(), self.mappings.group(), &affected, &watch)
     }
 
     /// Refuses to have the kernel wait for a function that does not answer.
@@ -314,7 +316,7 @@ impl Transport for Function {
 
     fn reset(&self) -> Result<(), BusError> {
         self.need_answer()?;
-        self.device.reset()
+        self.device.reset(self.whereabouts.bdf)
     }
 
     fn dma_limits(&self) -> Result<DmaLimits, DmaError> {

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::error::hint;
 use super::sys;
-use crate::machine::Bdf;
+use crate::machine::{Bdf, Watch};
 
 /// `VFIO_PCI_DEVID_NOT_OWNED`: the function belongs to somebody else.
 const NOT_OWNED: u32 = u32::MAX;
@@ -50,10 +50,12 @@ pub(super) fn reset(
     device: BorrowedFd<'_>,
     group: Option<BorrowedFd<'_>>,
     affected: &[Affected],
+    watch: &Watch,
 ) -> Result<(), BusError> {
     check(affected)?;
     let groups: Vec<RawFd> = group.iter().map(AsRawFd::as_raw_fd).collect();
-    sys::hot_reset(device, &groups).map_err(|errno| refused("VFIO_DEVICE_PCI_HOT_RESET", errno))
+    sys::hot_reset(device, &groups, watch)
+        .map_err(|errno| refused("VFIO_DEVICE_PCI_HOT_RESET", errno))
 }
 
 /// Makes the error of a call that refused. ENODEV stands for a slot that can't be reset, not for a function that is gone.

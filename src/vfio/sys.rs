@@ -23,6 +23,8 @@ use nix::sys::ioctl::ioctl_num_type;
 use nix::unistd::dup3_raw;
 use vfio_bindings::bindings::vfio as abi;
 
+use crate::machine::Watch;
+
 const GET_API_VERSION: ioctl_num_type = vfio(0);
 const CHECK_EXTENSION: ioctl_num_type = vfio(1);
 const SET_IOMMU: ioctl_num_type = vfio(2);
@@ -174,7 +176,7 @@ pub(super) fn set_container(group: BorrowedFd<'_>, container: BorrowedFd<'_>) ->
     unsafe { raw::set_container(group.as_raw_fd(), &fd) }.map(drop)
 }
 
-pub(super) fn device_fd(group: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+pub(super) fn device_fd(group: BorrowedFd<'_>, name: &CStr, _: &Watch) -> Result<OwnedFd> {
     // SAFETY: the kernel reads a string up to its NUL.
     let fd = unsafe { raw::device_fd(group.as_raw_fd(), name.as_ptr()) }?;
     // SAFETY: the kernel made this descriptor for the caller; nobody else has its number.
@@ -251,7 +253,7 @@ fn irq_set(index: u32, start: u32, fds: &[RawFd]) -> Vec<u32> {
     set
 }
 
-pub(super) fn reset(device: BorrowedFd<'_>) -> Result<()> {
+pub(super) fn reset(device: BorrowedFd<'_>, _: &Watch) -> Result<()> {
     // SAFETY: takes no argument.
     unsafe { raw::reset(device.as_raw_fd()) }.map(drop)
 }
@@ -302,7 +304,7 @@ pub(super) fn hot_reset_info(device: BorrowedFd<'_>) -> Result<(u32, Vec<Depende
 }
 
 /// Resets the slot or bus; `groups` prove that this process owns all of it, and are none where iommufd does.
-pub(super) fn hot_reset(device: BorrowedFd<'_>, groups: &[RawFd]) -> Result<()> {
+pub(super) fn hot_reset(device: BorrowedFd<'_>, groups: &[RawFd], _: &Watch) -> Result<()> {
     let words = 3 + groups.len();
     let mut reset = vec![4 * words as u32, 0, groups.len() as u32];
     reset.extend(groups.iter().map(|fd| *fd as u32));
@@ -401,6 +403,7 @@ pub(super) fn bind_iommufd(
     device: BorrowedFd<'_>,
     iommufd: BorrowedFd<'_>,
     token: Option<&[u8; 16]>,
+    _: &Watch,
 ) -> Result<()> {
     let mut bind = abi::vfio_device_bind_iommufd {
         argsz: argsz::<abi::vfio_device_bind_iommufd>(),
@@ -641,7 +644,9 @@ mod tests {
         assert_eq!(set_irqs(fd, 2, 0, &[-1]), Err(Errno::ENOTTY));
         assert_eq!(unmap_dma(fd, 0, 4096), Err(Errno::ENOTTY));
         assert_eq!(hot_reset_info(fd).err(), Some(Errno::ENOTTY));
-        assert_eq!(hot_reset(fd, &[1]), Err(Errno::ENOTTY));
+        let watch = Watch::of("0000:01:00.0".parse().unwrap(), "resetting");
+        assert_eq!(hot_reset(fd, &[1], &watch), Err(Errno::ENOTTY));
+        assert_eq!(reset(fd, &watch), Err(Errno::ENOTTY));
         assert_eq!(unmask_intx(fd), Err(Errno::ENOTTY));
         assert_eq!(duplicate(9999).err(), Some(Errno::EBADF));
         assert_eq!(ioas_ranges(fd, 1).err(), Some(Errno::ENOTTY));

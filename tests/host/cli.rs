@@ -1,7 +1,14 @@
 //! The verbs as a program: exit codes, documents, and death by a real SIGKILL.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 
 use serde_json::Value;
 
@@ -267,6 +274,50 @@ fn a_binding_that_does_not_work_is_put_back() {
         run.err
     );
     assert_eq!(machine.contents(), before);
+}
+
+/// What blocks is a FIFO, which nobody else opens.
+#[test]
+fn what_the_kernel_keeps_is_spoken_of_and_sigterm_is_heard() {
+    let config = format!("/sys/bus/pci/devices/{BMU}/config");
+    let unbind = "/sys/bus/pci/drivers/e1000e/unbind";
+    let writing: &[&str] = &["drivers/e1000e/unbind for 2s", "66s", "gives up after 30s"];
+    let reading: &[&str] = &["reading the configuration space of", "for 2s", "66s"];
+    for (verb, fifo, words) in [("bind", unbind, writing), ("doctor", &config, reading)] {
+        let machine = idle_nic();
+        let fifo = machine.path(fifo);
+        let _ = std::fs::remove_file(&fifo);
+        mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO");
+        let (line, signal) = first_line_and_end(&machine, &[verb, BMU]);
+        for word in words.iter().chain([&BMU, &"SIGKILL"]) {
+            assert!(line.contains(word), "no {word} in {line}");
+        }
+        assert_eq!(signal, Some(Signal::SIGTERM as i32), "{verb}");
+    }
+}
+
+/// Runs a verb until it says something on stderr and ends it by SIGTERM; it must say nothing else.
+fn first_line_and_end(machine: &Machine, arguments: &[&str]) -> (String, Option<i32>) {
+    let mut running = Command::new(env!("CARGO_BIN_EXE_hwpool"))
+        .args(arguments)
+        .args(["--root", machine.root()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("hwpool starts");
+    let lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
+    let (tell, told) = channel();
+    let reader = std::thread::spawn(move || {
+        let mut lines = lines.map_while(Result::ok);
+        lines.try_for_each(|line| tell.send(line))
+    });
+    let line = told.recv_timeout(Duration::from_secs(60));
+    kill(Pid::from_raw(running.id() as i32), Signal::SIGTERM).expect("not yet waited for");
+    let signal = running.wait().expect("it ends").signal();
+    reader.join().expect("a reader").expect("a listener");
+    assert_eq!(told.try_recv().ok(), None, "one line");
+    (line.expect("a line"), signal)
 }
 
 #[test]
