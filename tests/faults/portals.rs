@@ -98,6 +98,26 @@ fn a_portal_that_never_stops_ends_the_close(options: &str) {
     }
 }
 
+/// Its rings' memory goes after that, and their number is another portal's.
+#[test]
+fn a_portal_that_stops_without_a_word_keeps_its_number() {
+    for (mode, is_closed) in [("seed=1", true), ("seed=2", false), ("mode=threaded", true)] {
+        let mut bench = Bench::rings(&format!("{mode}&lies=stops-silently"));
+        if is_closed {
+            let result = in_time(&mut bench, close);
+            let telling = ["last status line of the portal did not happen within"];
+            let cause = poisoned(&mut bench, result, &telling);
+            assert!(matches!(cause, Breach::TimedOut(_)));
+        } else {
+            bench.list.abandon_portals();
+        }
+        let next = rig::portal_config(4);
+        let rings = rig::rings(&bench.session, next.layout);
+        let portal = bench.list.open_portal(rings, &next);
+        assert_eq!(portal.map(|portal| portal.number()), Ok(1), "{mode}");
+    }
+}
+
 fn a_late_doorbell_is_waited_for(options: &str) {
     // On a machine that is busy the model's thread may be late by far more than the doorbell.
     let mut bench = Bench::rings(&options.replace("timeout-ms=500", "timeout-ms=10000"));

@@ -100,6 +100,8 @@ pub struct Status {
     pub empty: bool,
     /// The portal halted.
     pub halted: bool,
+    /// The portal stopped: this is its last status line.
+    pub stopped: bool,
     /// Buffers in the device's list.
     pub available: u64,
 }
@@ -330,6 +332,7 @@ impl<D: DmaBuffer, B: Doorbell> Rings<D, B> {
             acquire_head: newer as u32,
             empty: newer >> 32 & 1 != 0,
             halted: newer >> 33 & 1 != 0,
+            stopped: newer >> 34 & 1 != 0,
             available: word(2),
         }
     }
@@ -526,7 +529,7 @@ mod tests {
         let (rings, memory, _) = rings(layout);
         let at = layout.status_offset();
         memory.store64(at, 7 << 32 | 5);
-        memory.store64(at + 8, 1 << 33 | 1 << 32 | 3);
+        memory.store64(at + 8, 1 << 34 | 1 << 33 | 1 << 32 | 3);
         memory.store64(at + 16, 99);
         let expected = Status {
             release_head: 5,
@@ -534,6 +537,7 @@ mod tests {
             acquire_head: 3,
             empty: true,
             halted: true,
+            stopped: true,
             available: 99,
         };
         assert_eq!(rings.status(), expected);

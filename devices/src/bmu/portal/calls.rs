@@ -39,6 +39,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
             scratch: Vec::with_capacity(config.credits as usize),
             entries: Vec::with_capacity(config.credits as usize),
             enabled: false,
+            silent: false,
         };
         portal.configure(pool.id(), config)?;
         Ok(portal)

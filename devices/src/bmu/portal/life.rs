@@ -38,17 +38,36 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
                 _ => Ok(None),
             })?;
         self.enabled = false;
-        Ok(())
+        self.await_last_line().inspect_err(|_| self.silent = true)
     }
 
-    /// Disables the portal whatever state it is in: one that halts while it stops is disabled by another write.
-    fn disable(&self) -> Result<(), Breach> {
-        self.write(regs::PORTAL_CONTROL, 0)?;
-        self.bmu.wait("stop of the portal", || match self.state()? {
-            PortalState::Disabled => Ok(Some(())),
-            PortalState::Halted => Ok(self.write(regs::PORTAL_CONTROL, 0).map(|()| None)?),
-            _ => Ok(None),
+    /// Waits for the status line after which the device writes no more: its memory goes then (SPEC 6.1). It was written
+    /// before the state was, so that nobody waits for a device that is as specified.
+    fn await_last_line(&self) -> Result<(), Breach> {
+        self.bmu.wait("last status line of the portal", || {
+            Ok(self.rings.status().stopped.then_some(()))
         })
+    }
+
+    /// Disables the portal whatever state it is in: one that halts while it stops is disabled by another write, and has no
+    /// last status line.
+    fn disable(&self) -> Result<(), Breach> {
+        let mut halts = !matches!(self.state()?, PortalState::Running | PortalState::Stopping);
+        self.write(regs::PORTAL_CONTROL, 0)?;
+        let look = || match self.state()? {
+            PortalState::Disabled => Ok(Some(())),
+            PortalState::Halted => {
+                halts = true;
+                self.write(regs::PORTAL_CONTROL, 0)?;
+                Ok::<_, Breach>(None)
+            }
+            _ => Ok(None),
+        };
+        self.bmu.wait("stop of the portal", look)?;
+        match halts {
+            true => Ok(()),
+            false => self.await_last_line(),
+        }
     }
 
     pub(super) fn state(&self) -> Result<PortalState, BusError> {
@@ -126,7 +145,7 @@ impl<T: Transport, D: DmaBuffer> Drop for Portal<T, D> {
     /// A portal that does not stop is never used again before a reset. Its memory may be unmapped all the same: the
     /// IOMMU then keeps the device from it.
     fn drop(&mut self) {
-        let stopped = !self.enabled || self.disable().is_ok();
+        let stopped = !self.silent && (!self.enabled || self.disable().is_ok());
         self.bmu.release_portal(self.id, stopped);
     }
 }

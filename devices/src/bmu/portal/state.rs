@@ -57,4 +57,6 @@ pub(in crate::bmu) struct Portal<T: Transport, D: DmaBuffer> {
     /// The addresses of entries that are looked at or stored together; those of the acquire ring unchecked.
     pub(super) entries: Vec<u64>,
     pub(super) enabled: bool,
+    /// It stopped without its last status line, which may come still.
+    pub(super) silent: bool,
 }
