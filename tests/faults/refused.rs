@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use hwpool::DeviceError;
 use hwpool::bringup::{self, Blame, OwnerSymptom, Progress, Report, Status, Symptom as _};
+use hwpool::devices::bus::BusError;
 use serde_json::Value;
 
 use crate::rig;
@@ -124,6 +126,15 @@ fn what_is_refused_after_an_owner_died_is_the_machines() {
         let (id, message) = ("lists.stale".into(), "refused".into());
         OwnerSymptom::NotInOrder { id, message, blame }.blame()
     };
+    let evidence = "the server has closed the connection".into();
+    let opening = |source: BusError| DeviceError::Open {
+        device: "user:model.sock".into(),
+        source: source.into(),
+    };
+    let gone = opening(BusError::Gone { evidence });
+    assert_eq!(gone.blame(), Blame::Gone, "of the climb's own device");
+    let served = OwnerSymptom::OpenServed(gone).blame();
+    assert_eq!(served, after(Blame::Gone), "of the other process's model");
     let refused = Blame::Machine(&["the machine is full"]);
     assert_eq!(after(refused), refused);
     let Blame::Machine(causes) = after(Blame::Gone) else {

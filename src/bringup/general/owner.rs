@@ -63,6 +63,17 @@ impl Symptom for Again {
     }
 }
 
+/// Returns what is to blame for a failure on the model that another process serves. That of this climb is not gone: it is
+/// in this process.
+fn of_served(blame: Blame) -> Blame {
+    match blame {
+        Blame::Gone => {
+            Blame::Machine(&["the other process, which serves the model, has ended or hangs"])
+        }
+        blame => after_a_death(blame),
+    }
+}
+
 /// Returns what is to blame where a rung that passed before fails, by what it looks like.
 fn after_a_death(blame: Blame) -> Blame {
     match blame {
@@ -87,6 +98,9 @@ pub enum OwnerSymptom {
     /// The device can't be opened again.
     #[error(transparent)]
     Open(#[from] DeviceError),
+    /// The model that the killed process had can't be opened again.
+    #[error(transparent)]
+    OpenServed(DeviceError),
     /// The other process did not get as far as it should.
     #[error("the other process did not say `{words}` within {time:?}")]
     Silent {
@@ -135,11 +149,8 @@ impl Symptom for OwnerSymptom {
             OwnerSymptom::Another { .. } => {
                 Blame::Machine(&["somebody changed what stands behind the address meanwhile"])
             }
-            // The model is not gone: it is in this process.
-            OwnerSymptom::NotInOrder {
-                blame: Blame::Gone, ..
-            } => Blame::Machine(&["the other process, which serves the model, has ended or hangs"]),
-            OwnerSymptom::NotInOrder { blame, .. } => after_a_death(*blame),
+            OwnerSymptom::OpenServed(error) => of_served(error.blame()),
+            OwnerSymptom::NotInOrder { blame, .. } => of_served(*blame),
         }
     }
 }

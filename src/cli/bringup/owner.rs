@@ -63,7 +63,8 @@ fn kill_traffic(address: &str, evidence: &mut Evidence) -> Result<(), OwnerSympt
 
 /// Opens a served model again, and has the rungs of lists and portals pass on it.
 fn is_in_order(address: &str) -> Result<(), OwnerSymptom> {
-    let AnyTransport::User(client) = AnyTransport::open(address)? else {
+    let opened = AnyTransport::open(address).map_err(OwnerSymptom::OpenServed)?;
+    let AnyTransport::User(client) = opened else {
         let address = address.into();
         return Err(OwnerSymptom::Another { address });
     };
