@@ -59,6 +59,16 @@ fn a_reset_is_counted_by_the_device() {
     assert_eq!(code, OK);
     let count = |n: usize| document["reset_count"][n].as_u64().expect("a number");
     assert!(count(1) > count(0), "{document}");
+    let told = hwpool(&["reset", "sim:bmu"]);
+    let (before, after) = (count(0), count(1));
+    assert_eq!(after - before, 2, "opened and closed");
+    let counted = format!("RESET_COUNT went from {before} to {after}");
+    for words in [
+        counted.as_str(),
+        "when it was opened, and again when it was closed",
+    ] {
+        assert!(text(&told.stdout).contains(words), "{told:?}");
+    }
     let faults = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(
         &faults,

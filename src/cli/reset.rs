@@ -17,7 +17,8 @@ use super::output::Output;
 
 /// Reset a device, and see that it answers again.
 ///
-/// A device that hwpool knows is reset by its function level reset, else by its reset register, and has to count that.
+/// A device that hwpool knows is reset by its function level reset, else by its reset register, and has to count that: once
+/// as it is opened, and once more as it is closed.
 /// Of any other function only PCI's side is seen. Bus mastering is off afterwards.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -53,9 +54,13 @@ pub(crate) fn run(args: &Reset, output: Output) -> anyhow::Result<()> {
         let count = seen.count.map(|(before, after)| [before, after]);
         json!({ "schema": "hwpool.reset/1", "device": name, "reset": what, "ids": seen.ids, "reset_count": count })
     };
+    let times = match args.slot {
+        true => "",
+        false => ": it was reset when it was opened, and again when it was closed",
+    };
     let text = || match seen.count {
         Some((before, after)) => {
-            format!("{name}: {what} reset, RESET_COUNT went from {before} to {after}\n")
+            format!("{name}: {what} reset, RESET_COUNT went from {before} to {after}{times}\n")
         }
         None => format!(
             "{name}: {what} reset, {} answers; whether its logic was reset only its own driver can see\n",
