@@ -21,6 +21,7 @@ pub mod codec;
 mod memory;
 pub mod server;
 mod sim_device;
+mod sync;
 
 pub use client::{Client, ClientError, PATIENCE, UserBar, UserDoorbell, UserIrq, UserWrite};
 pub use sim_device::{SimDevice, SimDeviceError, SimMonitor};

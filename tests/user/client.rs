@@ -657,6 +657,14 @@ fn outcome(got: Got) -> Result<u64, i32> {
     }
 }
 
+/// The thread that answers meanwhile waits without a limit: it has the socket too, and is told.
+#[test]
+fn a_client_that_answers_by_messages_ends_when_it_is_dropped() {
+    let (client, server) = run(|mut peer| peer.is_closed());
+    drop(client.without_files().unwrap());
+    assert!(server.join().unwrap(), "the socket is closed");
+}
+
 #[test]
 fn memory_is_served_to_the_device_by_messages_as_far_as_it_is_mapped() {
     let (client, server) = run(|mut peer| {

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hwpool_devices::bus::{BusError, DmaError, Iova};
 use nix::errno::Errno;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
 
 use super::error::ClientError;
@@ -18,13 +19,11 @@ use crate::user::channel::{self, ChannelError, MAX_DATA, MAX_FDS, Message, Recei
 use crate::user::codec::{
     Capabilities, CodecError, Command, DeviceInfo, DmaAccess, Header, Version,
 };
+use crate::user::sync::lock;
 
 /// The version that is proposed: all earlier minor ones are understood.
 const MAJOR: u16 = 0;
 const MINOR: u16 = 1;
-
-/// How long the thread that answers a server sleeps before it looks whether the client is still there.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Requests of the server's that are served by a call that waits for nothing from it.
 const SERVED_AT_ONCE: u32 = 16;
@@ -42,6 +41,8 @@ pub(super) struct Connection {
     in_flight: AtomicBool,
     /// Why there is no connection any more.
     gone: OnceLock<String>,
+    /// Tells the thread that answers the server, if there is one, that the connection is dropped.
+    bell: OnceLock<Arc<EventFd>>,
 }
 
 /// What one request at a time uses.
@@ -178,6 +179,7 @@ impl Connection {
             without_files: AtomicBool::new(false),
             in_flight: AtomicBool::new(false),
             gone: OnceLock::new(),
+            bell: OnceLock::new(),
         }
     }
 
@@ -195,17 +197,18 @@ impl Connection {
     /// nobody else does: a driver may be busy with other things for longer than a server waits.
     pub(super) fn go_without_files(self: &Arc<Connection>) -> io::Result<()> {
         self.without_files.store(true, Ordering::Relaxed);
+        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let bell = Arc::clone(self.bell.get_or_init(|| Arc::new(bell)));
         let (connection, socket) = (Arc::downgrade(self), Arc::clone(&self.socket));
         let answer = move || {
-            loop {
-                let asked = channel::is_readable(&socket, LOOK);
+            while channel::wait_for_any([socket.as_fd(), bell.as_fd()]).is_ok() {
                 let Some(connection) = connection.upgrade() else {
                     return;
                 };
-                if asked {
-                    // Whoever waits for a reply answers meanwhile.
-                    connection.serve_all(lock(&connection.wire));
-                }
+                // A child of `fork` has dropped its copy.
+                let _ = bell.read();
+                // Whoever waits for a reply answers meanwhile.
+                connection.serve_all(lock(&connection.wire));
                 if connection.gone.get().is_some() {
                     return;
                 }
@@ -480,15 +483,18 @@ impl Wire {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(bell) = self.bell.get() {
+            let _ = bell.write(1); // full: rung already
+        }
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("gone", &self.gone)
             .finish_non_exhaustive()
     }
-}
-
-/// Locks; a panic elsewhere has left the data as sound as they were.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -43,6 +43,7 @@ use super::codec::{
     Command, DeviceInfo, DmaMap, DmaUnmap, IoFds, IoFdsRequest, IrqInfo, RegionInfo,
     RegionInfoRequest,
 };
+use super::sync::lock;
 
 /// How long a server may take to answer unless the address says otherwise (`?timeout-ms=N`).
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -249,7 +250,7 @@ impl Transport for Client {
                 count: self.vectors,
             });
         }
-        let mut irqs = connection::lock(&self.irqs);
+        let mut irqs = lock(&self.irqs);
         let eventfd = match irqs.get(&vector) {
             Some(eventfd) => Arc::clone(eventfd),
             None => {

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::errno::Errno;
+use crate::user::sync::lock;
 
 /// Kinds of interrupts of a PCI function: INTx, MSI, MSI-X, error and request.
 pub(super) const KINDS: u32 = 5;
@@ -144,7 +145,7 @@ impl Lines {
 
     fn kind(&self, kind: u32) -> Option<MutexGuard<'_, Vec<Line>>> {
         let lines = self.kinds.get(kind as usize)?;
-        Some(lines.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(lock(lines))
     }
 
     fn each(

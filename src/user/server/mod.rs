@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::errno::Errno as OsErrno;
@@ -39,6 +39,7 @@ pub use peer::{ClientMemory, Peer};
 pub use served::{DmaMapping, RegionDescription, RegionMapping, Served};
 
 use super::channel::{self, ChannelError};
+use super::sync::lock;
 
 /// How long the server waits before it tries again to take a client, where the system was short of something.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -175,7 +176,7 @@ impl StopHandle {
     pub fn stop(&self) {
         self.0.wanted.store(true, Ordering::SeqCst);
         let _ = self.0.bell.write(1); // full: rung already
-        let client = self.0.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = lock(&self.0.client);
         if let Some(client) = &*client {
             channel::hang_up(&**client);
         }
@@ -185,7 +186,7 @@ impl StopHandle {
 impl Stop {
     /// Notes who is served; false: nobody shall be any more.
     fn serves(&self, client: Option<&Arc<OwnedFd>>) -> bool {
-        let mut place = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = lock(&self.client);
         *place = client.cloned();
         !self.wanted.load(Ordering::SeqCst)
     }

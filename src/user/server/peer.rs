@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use super::errno::Errno;
 use super::mappings::Mappings;
 use crate::user::channel::{self, ChannelError, MAX_DATA, MAX_FDS, Message, Receiver};
 use crate::user::codec::{Capabilities, Command, DmaAccess, Header};
+use crate::user::sync::lock;
 
 /// How long a client may take to say which version it speaks, to send the rest of a message, to read a reply, or to
 /// answer when the device reaches for its memory.
@@ -174,7 +175,7 @@ struct Wire {
     patience: Duration,
     incoming: Mutex<Incoming>,
     /// The server's thread wants to receive: who only reaches for memory lets it in first.
-    wanted: AtomicU32,
+    wanted: AtomicBool,
     /// Held while a message goes out, so that none goes into another.
     sending: Mutex<()>,
     mappings: Mutex<Mappings>,
@@ -203,7 +204,7 @@ impl Wire {
             socket,
             patience,
             incoming: Mutex::new(incoming),
-            wanted: AtomicU32::new(0),
+            wanted: AtomicBool::new(false),
             sending: Mutex::default(),
             mappings: Mutex::default(),
             most_data: AtomicUsize::new(1),
@@ -211,11 +212,11 @@ impl Wire {
         }
     }
 
-    /// Locks before anybody does who reaches for memory from now on.
+    /// Locks before anybody does who reaches for memory from now on. The server's thread alone comes here.
     fn incoming_first(&self) -> MutexGuard<'_, Incoming> {
-        self.wanted.fetch_add(1, Ordering::Relaxed);
+        self.wanted.store(true, Ordering::Relaxed);
         let incoming = lock(&self.incoming);
-        self.wanted.fetch_sub(1, Ordering::Relaxed);
+        self.wanted.store(false, Ordering::Relaxed);
         incoming
     }
 
@@ -270,7 +271,7 @@ impl Wire {
 
     /// Sends a command to the client and waits for its reply; commands that come meanwhile wait.
     fn ask(&self, command: Command, body: impl FnOnce(&mut Vec<u8>)) -> Result<Message, Errno> {
-        while self.wanted.load(Ordering::Relaxed) > 0 {
+        while self.wanted.load(Ordering::Relaxed) {
             thread::yield_now();
         }
         let mut incoming = lock(&self.incoming);
@@ -321,11 +322,6 @@ impl fmt::Debug for Wire {
             .field("mappings", &self.mappings)
             .finish_non_exhaustive()
     }
-}
-
-/// Locks; a panic elsewhere has left the data as sound as they were.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Commands of the client's that wait while the device reaches for its memory, in order.

@@ -1,7 +1,7 @@
 //! Making a served model, looking at it, ending it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
@@ -9,9 +9,10 @@ use hwpool_sim::{Counters, Mode, Model, SimConfig, SimError, Violation};
 
 use super::doorbells::Doorbells;
 use super::poller;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use crate::often::Often;
 use crate::user::server::Lines;
+use crate::user::sync::lock;
 
 /// Why a model can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,7 @@ impl SimDevice {
             model: Mutex::new(model),
             vectors,
             lines: Arc::new(Lines::new([0, 0, vectors.into(), 0, 0])),
-            wanted: AtomicU32::new(0),
+            wanted: AtomicBool::new(false),
             running: AtomicU64::new(0),
             stepped,
             stop: AtomicBool::new(false),

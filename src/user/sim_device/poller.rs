@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::shared::{STEPS, Shared, lock};
+use super::shared::{STEPS, Shared};
+use crate::user::sync::lock;
 
 /// Empty looks before the thread gives up its core, and before it sleeps.
 const SPINS: u32 = 4_000;
@@ -54,7 +55,7 @@ impl Shared {
         let mut idle = 0;
         let mut strays = Strays::default();
         while !self.stop.load(Ordering::Relaxed) {
-            if self.wanted.load(Ordering::Relaxed) > 0 {
+            if self.wanted.load(Ordering::Relaxed) {
                 thread::yield_now();
                 continue;
             }
@@ -81,7 +82,7 @@ impl Shared {
             let rung = self
                 .doorbells
                 .take(running, |q, value| self.ring(&mut model, q, value));
-            if !rung || self.wanted.load(Ordering::Relaxed) > 0 {
+            if !rung || self.wanted.load(Ordering::Relaxed) {
                 break;
             }
         }

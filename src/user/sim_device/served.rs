@@ -8,12 +8,13 @@ use hwpool_sim::{AskedMemory, Model, Violation};
 use vfio_bindings::bindings::vfio;
 
 use super::device::SimDevice;
-use super::shared::{Watched, lock};
+use super::shared::Watched;
 use crate::user::codec::SparseArea;
 use crate::user::memory::{can_be_shortened, is_huge};
 use crate::user::server::{
     ClientMemory, DmaMapping, Errno, Lines, Peer, RegionDescription, RegionMapping, Served,
 };
+use crate::user::sync::lock;
 
 /// Bytes of configuration space.
 const CONFIG_SIZE: u64 = 4096;

@@ -1,7 +1,7 @@
 //! What the server's thread and the model's have in common.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
 use hwpool_sim::{Model, Violation};
@@ -9,6 +9,7 @@ use vfio_bindings::bindings::vfio;
 
 use super::doorbells::Doorbells;
 use crate::user::server::Lines;
+use crate::user::sync::lock;
 
 /// Violations that are kept for who asks.
 const MAX_VIOLATIONS: usize = 1024;
@@ -26,7 +27,7 @@ pub(super) struct Shared {
     pub(super) doorbells: Doorbells,
     pub(super) lines: Arc<Lines>,
     /// The server's thread wants the lock: the model's lets it in.
-    pub(super) wanted: AtomicU32,
+    pub(super) wanted: AtomicBool,
     /// Doorbells that the device serves, as the model's thread should watch them.
     pub(super) running: AtomicU64,
     pub(super) stepped: bool,
@@ -36,14 +37,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Does something with the model for a client: doorbells that it rang before come first, interrupts after.
+    /// Does something with the model for a client, in the server's thread: doorbells that it rang before come first, interrupts after.
     ///
     /// Accesses to the doorbells' own BAR need those only that the device serves; the others matter to accesses that may
     /// let them be served, unless these are posted.
     pub(super) fn with<R>(&self, needed: Watched, act: impl FnOnce(&mut Model) -> R) -> R {
-        self.wanted.fetch_add(1, Ordering::Relaxed);
+        self.wanted.store(true, Ordering::Relaxed);
         let mut model = lock(&self.model);
-        self.wanted.fetch_sub(1, Ordering::Relaxed);
+        self.wanted.store(false, Ordering::Relaxed);
         let before = model.running();
         let watched = match needed {
             Watched::Running => before,
@@ -117,9 +118,4 @@ impl Shared {
 pub(super) enum Watched {
     Running,
     All,
-}
-
-/// Locks; a panic elsewhere has left the data as sound as they were.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
