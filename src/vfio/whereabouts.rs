@@ -60,7 +60,7 @@ pub(super) fn find(tree: &Tree, bdf: Bdf, options: &Options) -> Result<Whereabou
 }
 
 /// Tells whether nobody answers at an address. The kernel waits a minute or more for such a function when it opens or
-/// resets it, and hears no signal meanwhile; reading its configuration space takes no time.
+/// resets it, and hears no signal meanwhile; reading its header takes no time, unless another process is resetting it.
 pub(super) fn is_gone(tree: &Tree, bdf: Bdf) -> bool {
     Config::header(tree, bdf).is_some_and(|config| config.is_gone())
 }
