@@ -8,7 +8,6 @@ use hwpool::devices::reg::Register;
 use serde_json::{Value, json};
 
 use super::exit::Usage;
-use super::regs;
 use super::watch::{Readings, Shown};
 
 /// Where a register is: `0:0x10` in BAR 0, `config:0x34` in configuration space.
@@ -104,7 +103,7 @@ impl Place {
             Some(row) if !with_effect => Err(usage(format!(
                 "{self} is {}, and a read takes a buffer from the device{}: add --with-effect to do that",
                 row.name,
-                regs::section(row)
+                section(row)
             ))),
             _ => Ok(()),
         }
@@ -216,4 +215,12 @@ pub(super) fn number(text: &str) -> anyhow::Result<u64> {
 
 fn usage(message: String) -> anyhow::Error {
     Usage(message).into()
+}
+
+/// Says where a register is specified; nothing of one that only a file describes.
+pub(super) fn section(row: &Register) -> String {
+    match row.section.is_empty() {
+        true => String::new(),
+        false => format!(" (SPEC {})", row.section),
+    }
 }

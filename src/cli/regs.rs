@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::device::{DeviceArg, default_kind, on};
 use super::exit::Usage;
 use super::output::Output;
-use super::raw::{self, Place, number};
+use super::raw::{self, Place, number, section};
 use super::watch::{Readings, Shown, Watch};
 
 /// List, read and write registers, by name or by place.
@@ -384,14 +384,6 @@ fn unknown<'t>(table: impl Iterator<Item = &'t Register>, name: &str) -> String 
         );
     }
     format!("no register `{name}`: did you mean {}?", similar.join(", "))
-}
-
-/// Says where a register is specified; nothing of one that only a file describes.
-pub(super) fn section(row: &Register) -> String {
-    match row.section.is_empty() {
-        true => String::new(),
-        false => format!(" (SPEC {})", row.section),
-    }
 }
 
 fn refuse_effect(row: &Register, with_effect: bool) -> anyhow::Result<()> {

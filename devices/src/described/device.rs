@@ -402,7 +402,7 @@ impl<T: Transport> Device<T> {
             Breach::Bus(error) => error.into(),
             breach => ResetError::NotEmptied {
                 of: self.name(number),
-                breach,
+                breach: Box::new(breach),
             },
         })
     }

@@ -77,7 +77,7 @@ impl<T: Transport> List<T> {
             Breach::Bus(error) => error.into(),
             breach => SetupError::Contents {
                 of: self.name(),
-                breach,
+                breach: Box::new(breach),
             },
         }
     }

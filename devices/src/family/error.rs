@@ -168,7 +168,7 @@ pub enum ResetError {
         /// The list.
         of: String,
         /// What went wrong.
-        breach: Breach,
+        breach: Box<Breach>,
     },
     /// Lists are in use.
     #[error("{what} are in use: close them first, a reset forgets every buffer")]
@@ -234,7 +234,7 @@ pub enum SetupError {
         /// The list.
         of: String,
         /// What is wrong with what it held.
-        breach: Breach,
+        breach: Box<Breach>,
     },
     /// A register does not keep what was written.
     #[error(

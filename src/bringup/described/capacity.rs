@@ -3,7 +3,7 @@
 use hwpool_devices::bus::Transport;
 use hwpool_devices::description::{Order, Room};
 
-use super::hand::{Hand, Popped};
+use super::hand::{Hand, Popped, emptied};
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
@@ -18,7 +18,7 @@ pub(super) fn capacity<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let hand = super::emptied(board)?;
+    let hand = emptied(board)?;
     let order = FEW.min(hand.depth);
     fill(&hand, order)?;
     leaves(&hand, order)?;
@@ -39,7 +39,7 @@ pub(super) fn capacity<T: Transport>(
     full(&hand, evidence)?;
     leaves(&hand, hand.depth)?;
     evidence.count("values", hand.depth);
-    super::emptied(board)?;
+    emptied(board)?;
     Ok(())
 }
 

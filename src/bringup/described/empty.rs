@@ -6,7 +6,7 @@ use hwpool_devices::bus::Transport;
 use hwpool_devices::description::{Empty, Room};
 use hwpool_devices::family::OpenReset;
 
-use super::hand::{Hand, Popped};
+use super::hand::{Hand, Popped, hand};
 use crate::bringup::general::lists;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
@@ -17,7 +17,7 @@ pub(super) fn stale<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let hand = super::hand(board)?;
+    let hand = hand(board)?;
     match hand.is_preloaded() {
         true => preloaded(&hand, evidence)?,
         false if hand.description.reset.keeps_entries => {

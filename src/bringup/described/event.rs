@@ -5,7 +5,7 @@ use std::time::Duration;
 use hwpool_devices::bus::{Irq, Transport};
 use hwpool_devices::description::{Clear, Interrupt, When};
 
-use super::hand::Hand;
+use super::hand::{Hand, emptied};
 use crate::bringup::general::device::INTERRUPT;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
@@ -19,7 +19,7 @@ pub(super) fn event<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let hand = super::emptied(board)?;
+    let hand = emptied(board)?;
     let Some(interrupt) = &hand.description.interrupt else {
         return Err(Failure::Skip("the device has no interrupt".into()));
     };
@@ -39,7 +39,7 @@ pub(super) fn event<T: Transport>(
         once(&hand, interrupt, &irq, low)?;
     }
     evidence.count("interrupts", TIMES);
-    super::emptied(board)?;
+    emptied(board)?;
     Ok(())
 }
 

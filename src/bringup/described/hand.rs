@@ -4,8 +4,11 @@ use hwpool_devices::bus::{BusError, Transport};
 use hwpool_devices::description::{
     Bits, Description, Empty, Fill, Meaning, Passage, Pop, Port, Room, Test, Write,
 };
+use hwpool_devices::family::OpenReset;
 
+use crate::bringup::Failure;
 use crate::bringup::general::device;
+use crate::bringup::rung::{Board, BoardSymptom};
 use crate::device::Session;
 
 /// The registers of the first list of a device, and what a value is.
@@ -219,4 +222,22 @@ impl<T: Transport> Hand<T> {
     fn write(&self, write: &Write) -> Result<(), BusError> {
         self.poke(write.register, write.value)
     }
+}
+
+/// Resets the device, and returns a hand at its list as that is after.
+pub(super) fn hand<T: Transport>(board: &Board<'_, T>) -> Result<Hand<T>, Failure> {
+    let session = board.session()?;
+    let described = board.described().ok_or(BoardSymptom::NotOpened)?;
+    session.driver.reset(OpenReset::Best)?;
+    session.driver.start()?;
+    Ok(Hand::new(session, described.description)?)
+}
+
+/// Resets the device and takes what its list has after.
+pub(super) fn emptied<T: Transport>(board: &Board<'_, T>) -> Result<Hand<T>, Failure> {
+    let hand = hand(board)?;
+    if hand.is_preloaded() || hand.description.reset.keeps_entries {
+        hand.drain()?;
+    }
+    Ok(hand)
 }

@@ -62,6 +62,7 @@ fn reset(error: &ResetError) -> Causes {
             "description: `reset.count` names another register or field, or `reset.write` writes another value or register",
             "description: `reset.flr` is true, and a function level reset does not reach the logic",
         ],
+        ResetError::NotEmptied { breach, .. } => path(breach),
         ResetError::NotClean { .. } => &[
             "description: `reset` leaves something that its `keeps` does not tell of, or `reset.write` is another",
             "description: `level` or `empty` is another: an empty list is taken for one with values",
@@ -72,6 +73,7 @@ fn reset(error: &ResetError) -> Causes {
 
 fn setup(error: &SetupError) -> Causes {
     match error {
+        SetupError::Contents { breach, .. } => path(breach),
         SetupError::NotEmpty { .. } => &[
             "description: `fill` is reset, or `reset` leaves entries that its `keeps` does not tell of",
             "description: `level` or `empty` is another",
@@ -92,6 +94,14 @@ fn path(breach: &Breach) -> Causes {
         Breach::Duplicate { .. } => &[
             "description: `pop.then` is missing, so that a read only looks",
             "description: `empty` is another: an old value is read again for \"none\"",
+        ],
+        Breach::Dropped { .. } => &["description: `depth` is too large: a push was dropped"],
+        Breach::Length { .. } => {
+            &["description: `pop.length` or `pop.expect` is another, or `push.then`"]
+        }
+        Breach::Endless { .. } => &[
+            "description: `empty` is another: what stands for \"none\" is taken for a value",
+            "description: `pop.then` is missing, so that a read only looks",
         ],
         Breach::Lost { .. } => &[
             "description: `depth` is too large, so that pushes are dropped",

@@ -11,12 +11,9 @@ mod keys;
 mod single;
 
 use hwpool_devices::bus::Transport;
-use hwpool_devices::family::OpenReset;
 
 use super::Class::Disruptive;
-use super::Failure;
-use super::rung::{Board, BoardSymptom, Rung, rung};
-use hand::Hand;
+use super::rung::{Rung, rung};
 pub(super) use keys::keys;
 
 /// Returns the rungs.
@@ -28,22 +25,4 @@ pub(super) fn rungs<T: Transport>() -> Vec<Rung<T>> {
         rung(8, "lists.capacity", Disruptive, &["lists.single"], "full, empty, order", capacity::capacity).again(),
         rung(13, "lists.exhaustion", Disruptive, &["lists.capacity", "irq.vectors"], "the interrupt of a list", event::event),
     ]
-}
-
-/// Resets the device, and returns a hand at its list as that is after.
-fn hand<T: Transport>(board: &Board<'_, T>) -> Result<Hand<T>, Failure> {
-    let session = board.session()?;
-    let described = board.described().ok_or(BoardSymptom::NotOpened)?;
-    session.driver.reset(OpenReset::Best)?;
-    session.driver.start()?;
-    Ok(Hand::new(session, described.description)?)
-}
-
-/// Resets the device and takes what its list has after.
-fn emptied<T: Transport>(board: &Board<'_, T>) -> Result<Hand<T>, Failure> {
-    let hand = hand(board)?;
-    if hand.is_preloaded() || hand.description.reset.keeps_entries {
-        hand.drain()?;
-    }
-    Ok(hand)
 }

@@ -3,7 +3,7 @@
 use hwpool_devices::bus::Transport;
 use hwpool_devices::description::{Meaning, Passage};
 
-use super::hand::{Hand, Popped};
+use super::hand::{Hand, Popped, emptied};
 use crate::bringup::general::lists;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
@@ -14,7 +14,7 @@ pub(super) fn single<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let hand = super::emptied(board)?;
+    let hand = emptied(board)?;
     let values = patterns(&hand);
     for &gave in &values {
         one(&hand, gave)?;

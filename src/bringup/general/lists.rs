@@ -56,7 +56,7 @@ pub(in crate::bringup) fn taken_over<T: Transport>(
 /// Finds every list empty, by its count and by trying to take.
 fn look_for_stale<T: Transport>(
     session: &Session<T>,
-    level: &'static Register,
+    level: Option<&'static Register>,
     way: &str,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
@@ -120,13 +120,13 @@ pub(in crate::bringup) fn take_one(list: &mut dyn FreeList) -> Result<Option<u32
 
 /// Fails unless a list's count is what it must be; of a device that does not count, nothing can be told.
 pub(in crate::bringup) fn counts(
-    level: &'static Register,
+    level: impl Into<Option<&'static Register>>,
     found: impl Into<Option<u32>>,
     expected: u32,
     when: Counted,
 ) -> Result<(), Failure> {
-    let level = device::name(level);
-    if let Some(found) = found.into() {
+    if let (Some(level), Some(found)) = (level.into(), found.into()) {
+        let level = device::name(level);
         ensure!(found == expected, ListSymptom::Count { level, found, when });
     }
     Ok(())
