@@ -282,7 +282,7 @@ impl<'a, T: Transport> Climb<'a, T> {
         }
         self.blame = Some(blame);
         let keys = match (blame, self.board.described()) {
-            (Blame::Device(_), Some(_)) => described::keys(symptom),
+            (Blame::Device(_), Some(_)) => described::keys(rung.named.id, symptom),
             _ => &[],
         };
         let causes = keys.iter().chain(blame.causes());

@@ -1,5 +1,7 @@
 //! Bring-up: which rungs are run, what they do to a device, and the reports that they leave.
 
+#[cfg(feature = "describe")]
+mod described;
 mod fifo;
 mod grid;
 mod ladder;

@@ -3,7 +3,7 @@
 use hwpool_devices::bus::Transport;
 use hwpool_devices::description::{Order, Room};
 
-use super::hand::{Hand, Popped, emptied};
+use super::hand::{Hand, Popped, emptied, reset};
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
 use crate::bringup::{Evidence, Failure};
@@ -39,8 +39,7 @@ pub(super) fn capacity<T: Transport>(
     full(&hand, evidence)?;
     leaves(&hand, hand.depth)?;
     evidence.count("values", hand.depth);
-    emptied(board)?;
-    Ok(())
+    reset(board)
 }
 
 /// Pushes the first `count` objects, and sees each counted and none refused.

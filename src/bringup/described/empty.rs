@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use hwpool_devices::bus::Transport;
 use hwpool_devices::description::{Empty, Room};
-use hwpool_devices::family::OpenReset;
 
-use super::hand::{Hand, Popped, hand};
+use super::hand::{Hand, Popped, hand, reset};
 use crate::bringup::general::lists;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
@@ -26,9 +25,7 @@ pub(super) fn stale<T: Transport>(
         false => {}
     }
     shows_empty(&hand)?;
-    let driver = &board.session()?.driver;
-    driver.reset(OpenReset::Best)?;
-    driver.start()?;
+    reset(board)?;
     lists::stale(board, evidence)
 }
 
@@ -141,7 +138,7 @@ impl Symptom for EmptySymptom {
                 popped: Popped::Length(_),
             } => &["description: `pop.length` or `pop.expect` is another"],
             EmptySymptom::Reads { .. } => &[
-                "description: `empty.value`, or whatever `empty` says, is another: the message has what an empty list reads",
+                "description: `empty.value`, `empty.flag` or `empty.is` is another: the message has what an empty list reads",
                 "description: `pop.read` names another register, or `fill` is reset",
                 "description: `reset` leaves entries that its `keeps` does not tell of",
             ],

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hwpool_devices::bus::{Irq, Transport};
 use hwpool_devices::description::{Clear, Interrupt, When};
 
-use super::hand::{Hand, emptied};
+use super::hand::{Hand, emptied, reset};
 use crate::bringup::general::device::INTERRUPT;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
@@ -39,8 +39,7 @@ pub(super) fn event<T: Transport>(
         once(&hand, interrupt, &irq, low)?;
     }
     evidence.count("interrupts", TIMES);
-    emptied(board)?;
-    Ok(())
+    reset(board)
 }
 
 /// Clears what came about by enabling, and what is left of a round.

@@ -224,13 +224,18 @@ impl<T: Transport> Hand<T> {
     }
 }
 
+/// Resets the device, and lets it work.
+pub(super) fn reset<T: Transport>(board: &Board<'_, T>) -> Result<(), Failure> {
+    let driver = &board.session()?.driver;
+    driver.reset(OpenReset::Best)?;
+    Ok(driver.start()?)
+}
+
 /// Resets the device, and returns a hand at its list as that is after.
 pub(super) fn hand<T: Transport>(board: &Board<'_, T>) -> Result<Hand<T>, Failure> {
-    let session = board.session()?;
     let described = board.described().ok_or(BoardSymptom::NotOpened)?;
-    session.driver.reset(OpenReset::Best)?;
-    session.driver.start()?;
-    Ok(Hand::new(session, described.description)?)
+    reset(board)?;
+    Ok(Hand::new(board.session()?, described.description)?)
 }
 
 /// Resets the device and takes what its list has after.

@@ -7,8 +7,36 @@ use hwpool_devices::family::{Breach, OpenError, PathError, ResetError, SetupErro
 
 use crate::bringup::symptom::{Causes, Symptom};
 
-/// Returns which keys may be wrong; empty where none has to do with it.
-pub(in crate::bringup) fn keys(symptom: &dyn Symptom) -> Causes {
+/// Returns which keys may be wrong where a rung fails: by the type of what it met, else by what the rung looks at; empty where
+/// none has to do with it.
+pub(in crate::bringup) fn keys(rung: &str, symptom: &dyn Symptom) -> Causes {
+    match by_type(symptom) {
+        [] => by_rung(rung),
+        causes => causes,
+    }
+}
+
+/// Returns which keys a general rung looks at.
+fn by_rung(id: &str) -> Causes {
+    match id {
+        "pci.function" => &["description: `at.bar` or `at.size` is another"],
+        "regs.identity" => &[
+            "description: `identity.value` or `identity.register` is another, or `at.bar` or `at.base`",
+        ],
+        "regs.scratch" => {
+            &["description: `scratch` names another register, or more bits than it keeps"]
+        }
+        "regs.access" => &[
+            "description: the `reset`, `access` or `bits` of a register is another, or it belongs to `never`",
+        ],
+        "irq.vectors" => {
+            &["description: `interrupt.enable`, `interrupt.raise` or `interrupt.vector` is another"]
+        }
+        _ => &[],
+    }
+}
+
+fn by_type(symptom: &dyn Symptom) -> Causes {
     let mut error: Option<&(dyn Error + 'static)> = Some(symptom);
     while let Some(found) = error {
         let causes = of(found);
@@ -60,12 +88,13 @@ fn reset(error: &ResetError) -> Causes {
         ],
         ResetError::NoEffect { .. } => &[
             "description: `reset.count` names another register or field, or `reset.write` writes another value or register",
+            "description: `reset.until` is another, so that the look comes too early",
             "description: `reset.flr` is true, and a function level reset does not reach the logic",
         ],
         ResetError::NotEmptied { breach, .. } => path(breach),
         ResetError::NotClean { .. } => &[
-            "description: `reset` leaves something that its `keeps` does not tell of, or `reset.write` is another",
-            "description: `level` or `empty` is another: an empty list is taken for one with values",
+            "description: `level`, `empty.flag`, `empty.is`, `fill` or `depth` is another: the list is taken for one that is not reset",
+            "description: `reset` leaves something that `reset.keeps` does not tell of, or `reset.write` is another",
         ],
         _ => &[],
     }

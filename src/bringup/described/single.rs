@@ -3,7 +3,7 @@
 use hwpool_devices::bus::Transport;
 use hwpool_devices::description::{Meaning, Passage};
 
-use super::hand::{Hand, Popped, emptied};
+use super::hand::{Hand, Popped, emptied, reset};
 use crate::bringup::general::lists;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
@@ -20,6 +20,8 @@ pub(super) fn single<T: Transport>(
         one(&hand, gave)?;
     }
     evidence.count("values by hand", values.len() as u64);
+    // The driver expects what a reset leaves.
+    reset(board)?;
     lists::single(board, evidence)
 }
 
@@ -29,7 +31,7 @@ fn patterns<T: Transport>(hand: &Hand<T>) -> Vec<u64> {
     match value.is {
         Meaning::Index { .. } => {
             let powers = (0..32).map(|bit| 1u32 << bit);
-            let numbers = [0, hand.depth / 2, hand.depth - 1]
+            let numbers = [hand.depth - 1, hand.depth / 2, 0]
                 .into_iter()
                 .chain(powers);
             let numbers = numbers.filter(|number| *number < hand.depth);
@@ -92,14 +94,17 @@ fn one<T: Transport>(hand: &Hand<T>, gave: u64) -> Result<(), Failure> {
 
 /// Says why a list shows nothing after a push: tries whether the value is there, and whether push and pop are exchanged.
 fn not_given<T: Transport>(hand: &Hand<T>, gave: u64) -> Result<Failure, Failure> {
-    if hand.pop()? == Popped::Read(gave) {
+    let mask = hand.mask();
+    // What reads 0 everywhere shows nothing.
+    let is_it = |read: u64| read & mask == gave & mask && gave & mask != 0;
+    if matches!(hand.pop()?, Popped::Read(read) if is_it(read)) {
         return Ok(SingleSymptom::NotShown { gave }.into());
     }
     let (pop, push) = (hand.description.pop.from(), hand.description.push.to);
     // Either access does nothing where its register is what the description says. It may fail: then nothing was shown.
     let written = hand.push_to(pop, gave).is_ok();
     let read = hand.read_port(push);
-    if written && read.is_ok_and(|read| read & hand.mask() == gave & hand.mask()) {
+    if written && read.is_ok_and(is_it) {
         return Ok(SingleSymptom::Exchanged.into());
     }
     Ok(SingleSymptom::NotGiven { gave }.into())
@@ -173,7 +178,7 @@ impl Symptom for SingleSymptom {
             SingleSymptom::NotGiven { .. } => &[
                 "description: `push.write` names another register, or `push.then` is missing or writes another value",
                 "description: `enable` leaves out what lets the list work",
-                "description: `value.bits` or `value.first` is another, so that the device refuses the value",
+                "description: `value.bits`, `value.first` or `depth` is another, so that the device refuses the value",
                 "the push is not decoded in this bitstream",
             ],
             SingleSymptom::NotShown { .. } => &[
@@ -188,6 +193,7 @@ impl Symptom for SingleSymptom {
             ],
             SingleSymptom::SaysEmpty { .. } => &[
                 "description: `empty` is another: `flag`, `is` or `value`",
+                "description: `at.halves`, `at.words` or `value.bits` is another: what the list kept reads as \"none\"",
                 "description: `pop.read` names another register",
                 "the flag comes later than the push",
             ],

@@ -1,0 +1,243 @@
+//! Described devices: each that is shipped climbs the ladder on its model, and a wrong description fails on the right
+//! device with its key named.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hwpool::bringup::{self, Check, Options, Progress, Report, Status};
+use hwpool::describe;
+use hwpool::devices::description::{
+    Clear, Depth, Description, Empty, Fill, Interrupt, Meaning, Order, Passage, Pop, Port, Room,
+    Test, When,
+};
+use hwpool::devices::family::{Choice, Described};
+use hwpool::devices::reg::Access;
+use hwpool::sim::{InProcess, SimConfig};
+
+use super::brief;
+
+/// The folders of descriptions: those that are shipped, and those of tests alone.
+const FOLDERS: [&str; 2] = ["describe/devices", "tests/data/described"];
+
+/// Returns every description's file.
+fn files() -> Vec<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = FOLDERS
+        .iter()
+        .map(|folder| std::fs::read_dir(here.join(folder)).expect("a folder"));
+    let entries = folders
+        .flatten()
+        .map(|entry| entry.expect("an entry").path());
+    let is_one = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    };
+    entries.filter(is_one).collect()
+}
+
+fn read(name: &str) -> Description {
+    let path = files()
+        .into_iter()
+        .find(|path| path.file_stem().is_some_and(|stem| stem == name));
+    let path = path.unwrap_or_else(|| panic!("no description {name}"));
+    describe::read(&path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn keep(description: Description) -> &'static Described {
+    Described::keep(description).unwrap_or_else(|mistake| panic!("{mistake}"))
+}
+
+/// Climbs the model of one description with the driver of another.
+fn climb(device: &'static Described, driver: &'static Described) -> Report {
+    let mut config = SimConfig::described(device.description.clone()).expect("a model");
+    if let Depth::Register(_) = device.description.depth {
+        config.set("depth", "256").expect("a depth");
+    }
+    // The device that it describes has a model of its own, written from its specification.
+    if device.about.name == "small-fifo" {
+        config = SimConfig::new("fifo").expect("a model");
+        config.set("depth", "256").expect("a depth");
+    }
+    let name = config.name().to_owned();
+    let model = InProcess::open(&name, &format!("sim:{name}"), config).expect("opens");
+    let options = Options {
+        driver: Choice::Described(driver),
+        ..brief()
+    };
+    bringup::run(Arc::new(model), &options, None, |_: Progress<'_>| {
+        ControlFlow::Continue(())
+    })
+}
+
+#[test]
+fn every_description_passes_on_its_model() {
+    let files = files();
+    assert!(files.len() >= 7, "{files:?}");
+    for path in files {
+        let device = keep(describe::read(&path).unwrap_or_else(|error| panic!("{error}")));
+        let report = climb(device, device);
+        assert_eq!(bad(&report), "", "{}", path.display());
+    }
+}
+
+/// Returns what did not pass, with its causes; empty where all did.
+fn bad(report: &Report) -> String {
+    let bad = |check: &&Check| !matches!(check.status, Status::Pass | Status::Skip);
+    let text = |check: &Check| format!("{}: {:?} {:?}\n", check.id, check.message, check.causes);
+    report.checks.iter().filter(bad).map(text).collect()
+}
+
+/// A way to describe a device wrongly, and the key that says it.
+struct Wrong {
+    file: &'static str,
+    key: &'static str,
+    how: fn(&mut Description),
+}
+
+const fn wrong(file: &'static str, key: &'static str, how: fn(&mut Description)) -> Wrong {
+    Wrong { file, key, how }
+}
+
+/// Returns the place of a register by name.
+fn at(description: &Description, name: &str) -> usize {
+    let mut rows = description.registers.iter();
+    let found = rows.position(|row| row.name == name);
+    found.unwrap_or_else(|| panic!("{} has no {name}", description.name))
+}
+
+/// Changes what may be done with the registers of a port.
+fn access(description: &mut Description, port: Port, access: Access) {
+    for register in port.registers() {
+        description.registers[register].access = access;
+    }
+}
+
+/// Adds to a depth that is a number.
+fn deeper(description: &mut Description, by: i32) {
+    let Depth::Fixed(depth) = &mut description.depth else {
+        panic!("{} has a register for it", description.name);
+    };
+    *depth = depth.strict_add_signed(by);
+}
+
+/// Names the bit beside the one of a flag.
+fn beside(test: &mut Test) {
+    test.bits.low ^= 1;
+    test.bits.high ^= 1;
+}
+
+fn empty_flag(description: &mut Description) -> &mut Test {
+    match &mut description.empty {
+        Empty::Flag(test) | Empty::Mark(test) => test,
+        other => panic!("{other:?} has no flag"),
+    }
+}
+
+fn full_flag(description: &mut Description) -> &mut Test {
+    match &mut description.full.shown {
+        Room::Flag(test) => test,
+        other => panic!("{other:?} has no flag"),
+    }
+}
+
+fn exchange(description: &mut Description) {
+    let (pop, push) = (description.pop.from(), description.push.to);
+    access(description, pop, Access::WriteOnly);
+    access(description, push, Access::ReadEffect);
+    description.pop = Pop::Read { from: push };
+    description.push.to = pop;
+}
+
+fn other_words(port: Port) -> Port {
+    match port {
+        Port::Halves { low, high } => Port::Halves {
+            low: high,
+            high: low,
+        },
+        Port::Whole(_) => panic!("one register has no words"),
+    }
+}
+
+fn irq(description: &mut Description) -> &mut Interrupt {
+    description.interrupt.as_mut().expect("an interrupt")
+}
+
+#[rustfmt::skip] // a table: one mistake, one line
+const WRONG: &[Wrong] = &[
+    wrong("small-fifo", "identity.value", |d| d.identity = d.identity.map(|(at, value)| (at, value + 1))),
+    wrong("small-fifo", "at.base", |d| d.registers.iter_mut().for_each(|row| row.within += 0x40)),
+    wrong("small-fifo", "at.bar", |d| { d.bar = 2; d.registers.iter_mut().for_each(|row| row.bank.bar = 2) }),
+    wrong("small-fifo", "at.size", |d| d.size = 0x10_0000),
+    wrong("small-fifo", "empty.is", |d| empty_flag(d).is ^= 1),
+    wrong("small-fifo", "empty.value", |d| d.empty = Empty::Value(0xffff_fffe)),
+    wrong("small-fifo", "value.bits", |d| { d.value.low += 1; d.value.high += 1 }),
+    wrong("small-fifo", "value.first", |d| d.value.is = Meaning::Index { first: 1 }),
+    wrong("pulp-mailbox", "pop.read", exchange),
+    wrong("pulp-mailbox", "push.write", exchange),
+    wrong("small-fifo", "level", |d| { let other = at(d, "THRESHOLD"); d.level.as_mut().unwrap().register = other }),
+    wrong("small-fifo", "level", |d| { let other = at(d, "DEPTH"); d.level.as_mut().unwrap().register = other }),
+    wrong("small-fifo", "depth", |d| d.depth = Depth::Fixed(257)),
+    wrong("small-fifo", "depth", |d| d.depth = Depth::Fixed(255)),
+    wrong("small-fifo", "full.flag", |d| beside(full_flag(d))),
+    wrong("small-fifo", "full.is", |d| full_flag(d).is ^= 1),
+    wrong("small-fifo", "full.sticky", |d| beside(d.full.sticky.as_mut().unwrap())),
+    wrong("small-fifo", "reset.until", |d| d.reset.until.as_mut().unwrap().is ^= 1),
+    wrong("small-fifo", "reset.write", |d| d.reset.writes[0].value ^= 1),
+    wrong("small-fifo", "reset.count", |d| { let other = at(d, "THRESHOLD"); d.reset.count.as_mut().unwrap().register = other }),
+    wrong("small-fifo", "enable", |d| d.enable.clear()),
+    wrong("small-fifo", "order", |d| d.order = Order::Lifo),
+    wrong("small-fifo", "scratch", |d| d.scratch = Some(at(d, "EVENT"))),
+    wrong("small-fifo", "fill", |d| d.fill = Fill::Reset),
+    wrong("small-fifo", "interrupt.pending", |d| { let other = at(d, "ERROR"); irq(d).pending.as_mut().unwrap().register = other }),
+    wrong("small-fifo", "interrupt.enable", |d| { let other = at(d, "SCRATCH"); irq(d).enable.as_mut().unwrap().bits.register = other }),
+    wrong("small-fifo", "interrupt.when", |d| irq(d).when = When::Above),
+    wrong("small-fifo", "interrupt.clear", |d| irq(d).clear = Clear::WriteZero),
+    wrong("small-fifo", "interrupt.vector", |d| irq(d).vector = 3),
+    wrong("pulp-mailbox", "empty.flag", |d| beside(empty_flag(d))),
+    wrong("pulp-mailbox", "empty.is", |d| empty_flag(d).is ^= 1),
+    wrong("pulp-mailbox", "empty.value", |d| d.empty = Empty::Value(0)),
+    wrong("pulp-mailbox", "depth", |d| deeper(d, 1)),
+    wrong("pulp-mailbox", "depth", |d| deeper(d, -1)),
+    wrong("pulp-mailbox", "depth", |d| deeper(d, 16)),
+    wrong("axis-fifo", "push.then", |d| d.push.then = None),
+    wrong("axis-fifo", "push.then", |d| d.push.then.as_mut().unwrap().value *= 2),
+    wrong("axis-fifo", "pop.expect", |d| if let Pop::LengthFirst { expect, .. } = &mut d.pop { *expect *= 2 } else { panic!() }),
+    wrong("litex", "pop.then", |d| { let from = d.pop.from(); access(d, from, Access::ReadEffect); d.pop = Pop::Read { from } }),
+    wrong("litex", "reset.keeps", |d| d.reset.writes[0].register = at(d, "PUSH")),
+    wrong("halves", "at.halves", |d| d.passage = Passage::LowFirst),
+    wrong("halves", "at.words", |d| { d.push.to = other_words(d.push.to); d.pop = Pop::Read { from: other_words(d.pop.from()) } }),
+    wrong("halves", "value.bits", |d| { d.value.low = 8; d.value.high = 59 }),
+    wrong("preloaded", "fill", |d| d.fill = Fill::Software),
+    wrong("preloaded", "value.first", |d| d.value.is = Meaning::Index { first: 1 }),
+    wrong("preloaded", "value.bits", |d| { d.value.low = 1; d.value.high = 16 }),
+    wrong("preloaded", "depth", |d| deeper(d, -1)),
+    wrong("preloaded", "depth", |d| deeper(d, 1)),
+];
+
+#[test]
+fn a_wrong_description_fails_on_the_right_device_with_its_key_named() {
+    let mut missed = String::new();
+    for Wrong { file, key, how } in WRONG {
+        let right = keep(read(file));
+        let mut description = read(file);
+        how(&mut description);
+        let named = match Described::keep(description) {
+            // Refused before there is a device.
+            Err(mistake) => mistake.to_string(),
+            Ok(driver) => first_failure(&climb(right, driver)),
+        };
+        if !named.contains(&format!("`{key}`")) {
+            missed += &format!("{file}: {key}: {named}\n");
+        }
+    }
+    assert_eq!(missed, "");
+}
+
+/// Returns the first failure, with its causes.
+fn first_failure(report: &Report) -> String {
+    let failed = (report.checks.iter()).find(|check| check.status == Status::Fail);
+    failed.map_or("nothing failed".into(), |check| {
+        format!("{}: {:?} {:?}", check.id, check.message, check.causes)
+    })
+}
