@@ -33,6 +33,8 @@ mod list;
 mod module;
 mod moves;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use device::Device;
 pub use list::List;
