@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../../sim/tests/described/build.rs"]
 mod build;
+mod faults;
 mod opening;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../suite/mod.rs"]

@@ -48,7 +48,7 @@ fn open<T: Transport>(transport: Arc<T>) -> Session<T> {
 }
 
 /// What a list of `wanted` objects is to be, or of as many as the device takes.
-fn config<T: Transport>(session: &Session<T>, wanted: u32) -> ListConfig {
+pub(crate) fn config<T: Transport>(session: &Session<T>, wanted: u32) -> ListConfig {
     let limits = &session.driver.identity().limits;
     let objects = limits.objects.clamp(1, wanted.into()) as u32;
     ListConfig {
