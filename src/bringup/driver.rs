@@ -106,6 +106,7 @@ impl Symptom for ResetError {
             ResetError::TimedOut(_) => Blame::Device(HANGS),
             ResetError::NoEffect { .. } => Blame::Device(NO_RESET),
             ResetError::NotClean { .. } => Blame::Device(NOT_RESET),
+            ResetError::NotEmptied { breach, .. } => self::breach(breach),
             ResetError::BusMasterStuck => Blame::Device(&[
                 "the Command register of the function is not as PCI says: its Bus Master bit can't be cleared",
             ]),
@@ -123,6 +124,7 @@ impl Symptom for SetupError {
                 "the control or the status register of a list or portal does not go back to 0 when it is disabled",
             ]),
             SetupError::NotEmpty { .. } => Blame::Device(STALE),
+            SetupError::Contents { breach, .. } => self::breach(breach),
             SetupError::ReadBack { .. } => Blame::Device(NARROW),
             SetupError::Refused { .. } => Blame::Device(&[
                 "the bit that enables the list or the portal is a constant, or writes to it are lost",
@@ -182,6 +184,16 @@ fn breach(breach: &Breach) -> Blame {
             "the list's memory drops entries, or what was given did not reach it",
             "the list counts as empty while it is not: its pointers wrap at different sizes",
         ],
+        Breach::Dropped { .. } => &[
+            "the list is smaller than the device or its description says, so that pushes are dropped",
+        ],
+        Breach::Endless { .. } => &[
+            "the list's read pointer is not advanced: the same value is handed out again and again",
+            "nothing tells that the list is empty",
+        ],
+        Breach::Length { .. } => {
+            &["an entry was cut off, or joined with the next one, on its way through the list"]
+        }
         Breach::Halted { errors, .. } => {
             modules::kind(errors.kind).map_or(&[], |kind| kind.causes(errors))
         }

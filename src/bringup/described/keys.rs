@@ -75,7 +75,12 @@ fn open(error: &OpenError) -> Causes {
         OpenError::Bus(BusError::OutOfRange { .. }) => {
             &["description: a register lies past the end of the BAR: `at.base`, `at.size`"]
         }
-        OpenError::Capability { .. } => &["description: `depth` names another register or field"],
+        OpenError::Otherwise { key: "depth", .. } => {
+            &["description: `depth` names another register or field, or `value.bits` are too few"]
+        }
+        OpenError::Otherwise { .. } => {
+            &["description: `interrupt.vector` is another, or the function has fewer vectors"]
+        }
         OpenError::Reset(error) => reset(error),
         _ => &[],
     }
