@@ -8,6 +8,7 @@ use std::ffi::{c_int, c_uint, c_void};
 use crate::abi::{Dequeue, Enqueue, RteMempool};
 use crate::mempool::Mempool;
 use crate::ops;
+use crate::shared::Shared;
 
 /// Returns both for each width of vectors that this processor has, the widest first.
 pub(crate) fn widths() -> Vec<(Enqueue, Dequeue)> {
@@ -24,14 +25,14 @@ pub(crate) fn widths() -> Vec<(Enqueue, Dequeue)> {
     all
 }
 
-/// Makes an operation of three functions: the one that DPDK calls, and those for one object and for many. The latter
-/// is compiled for processors with the features of the attributes.
+/// Makes an operation of four functions: the one that DPDK calls, and those for one object, for many of a ring, and for all
+/// others. The latter two are compiled for processors with the features of the attributes.
 ///
 /// Neither is inlined into the first, which saves no registers then and jumps. Drivers that free each packet by itself have
 /// one object: that needs no vectors, and calls nothing where a ring takes it uncounted, so that no registers are saved for
 /// it either. No closures: one that is not inlined in time has not the vectors of its caller.
 macro_rules! operation {
-    ($(#[$attribute:meta])* $name:ident, $one:ident, $many:ident, $pointers:ty, $slice:path, $quickly:ident) => {
+    ($(#[$attribute:meta])* $name:ident, $one:ident, $many:ident, $other:ident, $pointers:ty, $slice:path, $single:expr, $quickly:expr) => {
         pub(super) unsafe extern "C" fn $name(
             mempool: *mut RteMempool,
             objects: $pointers,
@@ -53,9 +54,9 @@ macro_rules! operation {
             n: c_uint,
         ) -> c_int {
             if let Some(state) = Mempool::own(mempool)
-                && state.is_uncounted_ring()
+                && let Some(ring) = state.uncounted_ring()
                 // SAFETY: as above.
-                && state.$quickly(unsafe { $slice(objects, 1) })
+                && unsafe { $single(ring, $slice(objects, 1)) }
             {
                 return 0;
             }
@@ -72,8 +73,28 @@ macro_rules! operation {
         ) -> c_int {
             if n > 0
                 && let Some(state) = Mempool::own(mempool)
-                // SAFETY: as above.
-                && state.$quickly(unsafe { $slice(objects, n as usize) })
+                && state.is_ring()
+                // SAFETY: as above; and this is compiled for processors that have what is said.
+                && unsafe { $quickly(state, $slice(objects, n as usize)) }
+            {
+                return 0;
+            }
+            // SAFETY: as above.
+            unsafe { $other(mempool, objects, n) }
+        }
+
+        $(#[$attribute])*
+        #[inline(never)]
+        unsafe extern "C" fn $other(
+            mempool: *mut RteMempool,
+            objects: $pointers,
+            n: c_uint,
+        ) -> c_int {
+            if n > 0
+                && let Some(state) = Mempool::own(mempool)
+                && !state.is_ring()
+                // SAFETY: as above; and this is compiled for processors that have what is said.
+                && unsafe { $quickly(state, $slice(objects, n as usize)) }
             {
                 return 0;
             }
@@ -84,7 +105,7 @@ macro_rules! operation {
 
 /// Makes both operations in a module, for processors with these features.
 macro_rules! compiled_for {
-    ($(#[$attribute:meta])* $module:ident) => {
+    ($(#[$attribute:meta])* $module:ident, $avx2:literal) => {
         mod $module {
             use std::slice::{from_raw_parts, from_raw_parts_mut};
 
@@ -92,24 +113,26 @@ macro_rules! compiled_for {
 
             operation!(
                 $(#[$attribute])*
-                enqueue, enqueue_one, enqueue_many, *const *mut c_void, from_raw_parts, put_quickly
+                enqueue, enqueue_one, enqueue_many, enqueue_other, *const *mut c_void, from_raw_parts, Shared::put_quickly::<false>, Mempool::put_quickly::<$avx2>
             );
             operation!(
                 $(#[$attribute])*
-                dequeue, dequeue_one, dequeue_many, *mut *mut c_void, from_raw_parts_mut, get_quickly
+                dequeue, dequeue_one, dequeue_many, dequeue_other, *mut *mut c_void, from_raw_parts_mut, Shared::get_quickly, Mempool::get_quickly
             );
         }
     };
 }
 
-compiled_for!(any);
+compiled_for!(any, false);
 #[cfg(target_arch = "x86_64")]
 compiled_for!(
     #[target_feature(enable = "avx2")]
-    avx2
+    avx2,
+    true
 );
 #[cfg(target_arch = "x86_64")]
 compiled_for!(
-    #[target_feature(enable = "avx512f,avx512vl")]
-    avx512
+    #[target_feature(enable = "avx2,avx512f,avx512vl")]
+    avx512,
+    true
 );

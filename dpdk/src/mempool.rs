@@ -2,7 +2,6 @@
 
 use std::alloc::Layout;
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -24,9 +23,6 @@ use crate::totals;
 
 /// Objects that are put into a new list at once.
 const BATCH: usize = 64;
-
-/// Most objects that go the quick way: more than a cache of DPDK's sends at once.
-const QUICK: usize = 1024;
 
 /// Tells the builds of this library apart, whose processes must not share what they lay out in different ways; room for
 /// the number of forks in the low 16 bits.
@@ -165,7 +161,10 @@ impl Mempool {
         };
         objects.iter().copied().for_each(show);
         for batch in objects.chunks(BATCH) {
-            self.put(batch)?;
+            // SAFETY: nothing is said.
+            if !unsafe { self.put_quickly::<false>(batch) } {
+                self.put(batch)?;
+            }
         }
         self.drain.shown(objects.len() as u32);
         Ok(objects.len() as u32)
@@ -173,13 +172,13 @@ impl Mempool {
 
     /// Takes objects in, all or none.
     pub(crate) fn put(&self, pointers: &[*mut c_void]) -> Result<(), NotDone> {
-        let put = if pointers.len() <= BATCH {
-            self.put_by(pointers, &mut [MaybeUninit::uninit(); BATCH])
-        } else {
-            self.put_by(
-                pointers,
-                Vec::with_capacity(pointers.len()).spare_capacity_mut(),
-            )
+        let put = match &self.keeper {
+            Keeper::Shared(shared) => shared.put(pointers).map_err(|why| match why {
+                NotPut::Foreign(pointer) => NotDone::Foreign(pointer),
+                NotPut::Twice(pointer) => NotDone::Twice(pointer),
+                NotPut::Full => NotDone::Full,
+            }),
+            Keeper::Device(device) => device.put(pointers),
         };
         if self.counts {
             totals::put(pointers.len(), put.is_ok());
@@ -187,35 +186,32 @@ impl Mempool {
         put
     }
 
-    fn put_by(
-        &self,
-        pointers: &[*mut c_void],
-        room: &mut [MaybeUninit<u32>],
-    ) -> Result<(), NotDone> {
+    /// Tells whether the list is a ring in memory.
+    #[inline(always)]
+    pub(crate) fn is_ring(&self) -> bool {
+        matches!(&self.keeper, Keeper::Shared(shared) if shared.is_ring())
+    }
+
+    /// Returns the list if it is a ring in memory, and nobody counts what it does.
+    #[inline(always)]
+    pub(crate) fn uncounted_ring(&self) -> Option<&Shared> {
         match &self.keeper {
-            Keeper::Shared(shared) => shared.put(pointers, room).map_err(|why| match why {
-                NotPut::Foreign(pointer) => NotDone::Foreign(pointer),
-                NotPut::Twice(pointer) => NotDone::Twice(pointer),
-                NotPut::Full => NotDone::Full,
-            }),
-            Keeper::Device(device) => device.put(pointers, room),
+            Keeper::Shared(shared) if shared.is_bare_ring() && !self.counts => Some(shared),
+            _ => None,
         }
     }
 
-    /// Tells whether the list is a ring in memory, and nobody counts what it does.
-    #[inline(always)]
-    pub(crate) fn is_uncounted_ring(&self) -> bool {
-        matches!(&self.keeper, Keeper::Shared(shared) if shared.is_bare_ring()) && !self.counts
-    }
-
     /// As [`put`](Self::put), where that is a copy in memory; false where it is more, or did not work: nothing was done then.
+    ///
+    /// # Safety
+    /// The processor has AVX2, if that is said.
     #[inline(always)]
-    pub(crate) fn put_quickly(&self, pointers: &[*mut c_void]) -> bool {
-        let mut room = [MaybeUninit::uninit(); QUICK];
+    pub(crate) unsafe fn put_quickly<const AVX2: bool>(&self, pointers: &[*mut c_void]) -> bool {
         let Keeper::Shared(shared) = &self.keeper else {
             return false;
         };
-        let done = pointers.len() <= QUICK && shared.put_quickly(pointers, &mut room);
+        // SAFETY: the caller's promise.
+        let done = unsafe { shared.put_quickly::<AVX2>(pointers) };
         if done && self.counts {
             totals::put(pointers.len(), true);
         }

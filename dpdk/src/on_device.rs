@@ -15,6 +15,9 @@ use crate::log::chain;
 use crate::not_done::NotDone;
 use crate::objects::Objects;
 
+/// Objects whose numbers have room on the stack.
+const FEW: usize = 64;
+
 /// A raw pool, and where its objects are. In the process that made it alone.
 pub(crate) struct OnDevice {
     pool: RawPool,
@@ -70,8 +73,18 @@ impl OnDevice {
         self.objects.pointer(index)
     }
 
-    /// Takes objects in, all or none, by their numbers, for which there is room.
-    pub(crate) fn put(
+    /// Takes objects in, all or none.
+    pub(crate) fn put(&self, pointers: &[*mut c_void]) -> Result<(), NotDone> {
+        if pointers.len() <= FEW {
+            self.put_by(pointers, &mut [MaybeUninit::uninit(); FEW])
+        } else {
+            let mut room = Vec::with_capacity(pointers.len());
+            self.put_by(pointers, room.spare_capacity_mut())
+        }
+    }
+
+    /// Takes objects in by their numbers, for which there is room.
+    fn put_by(
         &self,
         pointers: &[*mut c_void],
         room: &mut [MaybeUninit<u32>],

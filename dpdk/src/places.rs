@@ -6,8 +6,9 @@
 //!
 //! Lies in memory that DPDK's processes share: no pointer leads out of it.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -20,6 +21,8 @@ const UNIT: u64 = 1 << UNIT_LOG2;
 const NOT_UNITS: u64 = !((u32::MAX as u64) << UNIT_LOG2);
 /// Bytes from the base to the first chunk: half of what words reach.
 const BELOW: u64 = 1 << 37;
+/// Pointers that are moved together: as many words as a register of 256 bits has.
+const LANES: usize = 8;
 
 /// How objects follow each other.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -55,6 +58,14 @@ impl Spacing {
     fn mask(&self) -> u32 {
         let units = |page| ((page >> UNIT_LOG2) as u32).wrapping_sub(1);
         self.page.map_or(u32::MAX, units)
+    }
+
+    /// Returns the number in its page of the last place of one, times the power of two of the stride; of all that words reach
+    /// where there are no pages.
+    fn last(&self) -> u32 {
+        let units = self.stride >> UNIT_LOG2;
+        let places = self.per_page().unwrap_or((1u64 << 32).div_ceil(units));
+        ((places - 1) << units.trailing_zeros()) as u32
     }
 
     fn per_page(&self) -> Option<u64> {
@@ -126,15 +137,15 @@ pub(crate) struct Places {
     header: u64,
     /// The address that word 0 stands for, behind its header; below zero, modulo 2^64, where addresses are low.
     base: AtomicU64,
-    /// The stride in units is an odd number times two to the power `shift`.
-    shift: u32,
-    /// That odd number times this is 1, modulo 2^32.
+    /// The stride in units is an odd number times a power of two; the odd number times this is 1, modulo 2^32.
     inverse: u32,
     /// Units of a page, less one; all ones where there are no pages.
     mask: AtomicU32,
-    /// Objects of a page; as many as words reach where there are no pages; 0 while there is not exactly one run.
-    most: AtomicU32,
-    /// First word of the run, and units from there to its last.
+    /// What the last place of a page is told by; [`Spacing::last`].
+    last: AtomicU32,
+    /// The bits that no offset of an object has; all while there is no run.
+    wrong: AtomicU64,
+    /// First word of the longest run, and units from there to its last.
     first: AtomicU32,
     span: AtomicU32,
     runs: NonNull<Run>,
@@ -154,17 +165,16 @@ impl Places {
         room: u32,
     ) -> Places {
         let units = (spacing.stride >> UNIT_LOG2) as u32;
-        let shift = units.trailing_zeros();
         Places {
             stride: spacing.stride,
             page: AtomicU64::new(spacing.page.unwrap_or(0)),
             header: header as u64,
             base: AtomicU64::new(0),
-            shift,
-            inverse: inverse(units >> shift),
+            inverse: inverse(units >> units.trailing_zeros()),
             mask: AtomicU32::new(spacing.mask()),
-            most: AtomicU32::new(0),
-            first: AtomicU32::new(0),
+            last: AtomicU32::new(spacing.last()),
+            wrong: AtomicU64::new(u64::MAX),
+            first: AtomicU32::new(u32::MAX),
             span: AtomicU32::new(0),
             runs,
             room,
@@ -174,8 +184,8 @@ impl Places {
 
     /// Forgets all objects, whose chunks were given back.
     pub(crate) fn clear(&self) {
-        self.most.store(0, Ordering::Relaxed);
         self.len.store(0, Ordering::Release);
+        self.set_quick();
     }
 
     /// As [`Spacing::room_for`].
@@ -190,6 +200,7 @@ impl Places {
         {
             self.page.store(page, Ordering::Relaxed);
             self.mask.store(spacing.mask(), Ordering::Relaxed);
+            self.last.store(spacing.last(), Ordering::Relaxed);
         }
     }
 
@@ -303,21 +314,25 @@ impl Places {
         Ok(())
     }
 
-    /// Has pointers told by arithmetic alone where there is one run.
+    /// Has pointers into the longest run told by arithmetic alone; none where there is no run.
     fn set_quick(&self) {
-        let [run] = self.runs() else {
-            return self.most.store(0, Ordering::Relaxed);
-        };
-        let (first, last) = (
-            run.first.load(Ordering::Relaxed),
-            run.last.load(Ordering::Relaxed),
-        );
+        let load = |word: &AtomicU32| word.load(Ordering::Relaxed);
+        let ends = |run: &Run| (self.wrong_bits(), load(&run.first), load(&run.last));
+        let longest = self
+            .runs()
+            .iter()
+            .map(ends)
+            .max_by_key(|(_, first, last)| last - first);
+        // Where there is none, only offset 0 has no wrong bit, and that is not at the first word.
+        let (wrong, first, last) = longest.unwrap_or((u64::MAX, u32::MAX, u32::MAX));
+        self.wrong.store(wrong, Ordering::Relaxed);
         self.first.store(first, Ordering::Relaxed);
         self.span.store(last - first, Ordering::Relaxed);
-        let all = ((1 << 32) - 1) / (self.stride >> UNIT_LOG2) + 1;
-        let most = self.spacing().per_page().unwrap_or(all);
-        self.most
-            .store(u32::try_from(most).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns the bits that no offset of the grid has: those below the power of two in the stride, and above what words reach.
+    fn wrong_bits(&self) -> u64 {
+        NOT_UNITS | ((1 << self.stride.trailing_zeros()) - 1)
     }
 
     /// Returns the address that a word stands for, behind the header.
@@ -326,22 +341,27 @@ impl Places {
         pointer(self.base.load(Ordering::Relaxed), word)
     }
 
-    /// Returns the word of an object, if one begins there, and its number among all.
-    pub(crate) fn find(&self, pointer: *mut c_void) -> Option<(u32, u32)> {
-        let offset = (pointer.addr() as u64).wrapping_sub(self.base.load(Ordering::Relaxed));
-        if offset & NOT_UNITS != 0 || self.spacing().next(offset) != offset {
-            return None;
-        }
+    /// Returns the word of an object, if one begins there.
+    pub(crate) fn find(&self, pointer: *mut c_void) -> Option<u32> {
+        let offset = offset(self.base.load(Ordering::Relaxed), pointer);
         let word = (offset >> UNIT_LOG2) as u32;
-        self.number(word).map(|number| (word, number))
+        let in_page = word & self.mask.load(Ordering::Relaxed);
+        let is_off = offset & self.wrong_bits() != 0
+            || in_page.wrapping_mul(self.inverse) > self.last.load(Ordering::Relaxed);
+        (!is_off && self.run_of(word).is_some()).then_some(word)
     }
 
-    /// Returns the number of the object of a word, from 0 on.
-    pub(crate) fn number(&self, word: u32) -> Option<u32> {
+    /// Returns the number of an object among all, from 0 on.
+    pub(crate) fn number(&self, pointer: *mut c_void) -> Option<u32> {
+        let word = self.find(pointer)?;
+        self.run_of(word).map(|run| self.number_in(run, word))
+    }
+
+    fn run_of(&self, word: u32) -> Option<&Run> {
         let runs = self.runs();
         let after = runs.partition_point(|run| run.first.load(Ordering::Relaxed) <= word);
         let run = &runs[after.checked_sub(1)?];
-        (word <= run.last.load(Ordering::Relaxed)).then(|| self.number_in(run, word))
+        (word <= run.last.load(Ordering::Relaxed)).then_some(run)
     }
 
     fn number_in(&self, run: &Run, word: u32) -> u32 {
@@ -350,98 +370,128 @@ impl Places {
         run.number.load(Ordering::Relaxed) + (index(word) - index(first)) as u32
     }
 
-    /// Returns the first pointer at which no object begins; null where there is none.
-    #[cold]
-    pub(crate) fn first_wrong(&self, pointers: &[*mut c_void]) -> *mut c_void {
-        let wrong = pointers
-            .iter()
-            .find(|pointer| self.find(**pointer).is_none());
-        wrong.copied().unwrap_or(std::ptr::null_mut())
-    }
-
     // No branch within the loops that follow, so that they become code for vectors of what width they are compiled for.
 
-    /// Writes a word for each pointer, and returns them if an object begins at each, and there is one run.
+    /// Tells whether an object of the longest run begins at each pointer.
     ///
-    /// On the grid are the offsets in a page whose product with the inverse of the odd part, rotated by the power of two,
-    /// is below the count of a page: both permute the 32-bit numbers, and the multiples take the first places (Granlund
-    /// and Montgomery, Division by Invariant Integers, section 9).
+    /// On the grid are the offsets that are multiples of the power of two in the stride, and whose units in a page, times the
+    /// inverse of the odd part, are no more than those of the last place: that permutes the 32-bit numbers, and the multiples
+    /// take the first places (Granlund and Montgomery, Division by Invariant Integers, section 9).
     ///
-    /// # Panics
-    /// If there is room for fewer.
+    /// # Safety
+    /// The processor has AVX2, if that is said.
     #[inline(always)]
-    pub(crate) fn words<'a>(
-        &self,
-        pointers: &[*mut c_void],
-        room: &'a mut [MaybeUninit<u32>],
-    ) -> Option<&'a [u32]> {
-        let grid = self.grid();
-        let (mut bits, mut most, mut farthest) = (0, 0, 0);
-        let room = &mut room[..pointers.len()];
-        for (place, pointer) in room.iter_mut().zip(pointers) {
-            let offset = (pointer.addr() as u64).wrapping_sub(grid.base);
+    pub(crate) unsafe fn are_quick<const AVX2: bool>(&self, pointers: &[*mut c_void]) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if AVX2 {
+            let (fours, rest) = pointers.as_chunks();
+            // SAFETY: the caller's promise.
+            return unsafe { self.has_fours(fours) }
+                && rest.iter().all(|one| self.has(std::slice::from_ref(one)));
+        }
+        self.has(pointers)
+    }
+
+    /// As [`are_quick`](Self::are_quick), without AVX2.
+    #[inline(always)]
+    fn has(&self, pointers: &[*mut c_void]) -> bool {
+        let base = self.base.load(Ordering::Relaxed);
+        let (mask, inverse) = (self.mask.load(Ordering::Relaxed), self.inverse);
+        let first = self.first.load(Ordering::Relaxed);
+        let (mut bits, mut last, mut farthest) = (0, 0, 0);
+        for pointer in pointers {
+            let offset = offset(base, *pointer);
             let word = (offset >> UNIT_LOG2) as u32;
-            let number = (word & grid.mask).wrapping_mul(grid.inverse);
             bits |= offset;
-            most = most.max(number.rotate_right(grid.shift));
-            farthest = farthest.max(word.wrapping_sub(grid.first));
-            place.write(word);
+            last = last.max((word & mask).wrapping_mul(inverse));
+            farthest = farthest.max(word.wrapping_sub(first));
         }
-        if bits & NOT_UNITS != 0 || farthest > grid.span || most >= grid.most {
-            return None;
-        }
-        // SAFETY: all are written, as many as there are pointers.
-        Some(unsafe { room.assume_init_ref() })
+        bits & self.wrong.load(Ordering::Relaxed) == 0
+            && last <= self.last.load(Ordering::Relaxed)
+            && farthest <= self.span.load(Ordering::Relaxed)
     }
 
-    /// Copies out what tells an object, so that nothing that is written could change it.
+    /// As [`has`](Self::has), four at a time. What comes of the lanes stays in them until one instruction asks for all: an
+    /// operation that follows waits for the answer, and compilers take twice as long to have it from many lanes.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn has_fours(&self, fours: &[[*mut c_void; 4]]) -> bool {
+        let all = |word: u64| _mm256_set1_epi64x(word.cast_signed());
+        let load = |word: &AtomicU32| u64::from(word.load(Ordering::Relaxed));
+        let (base, first) = (
+            all(self.base.load(Ordering::Relaxed)),
+            all(load(&self.first)),
+        );
+        let (mask, inverse) = (all(load(&self.mask)), all(self.inverse.into()));
+        let (mut bits, mut last, mut farthest) = (all(0), all(0), all(0));
+        for four in fours {
+            // SAFETY: there are four of 64 bits; no alignment is needed.
+            let four = unsafe { _mm256_loadu_si256(four.as_ptr().cast()) };
+            let offset = _mm256_sub_epi64(four, base);
+            let word = _mm256_srli_epi64::<{ UNIT_LOG2 as i32 }>(offset);
+            let place = _mm256_mul_epu32(_mm256_and_si256(word, mask), inverse);
+            bits = _mm256_or_si256(bits, offset);
+            last = _mm256_max_epu32(last, place);
+            farthest = _mm256_max_epu32(farthest, _mm256_sub_epi32(word, first));
+            by_itself();
+        }
+        // Zero where it is no more than the limit, of which the upper halves of lanes, which are no words, never are.
+        let over = |most, limit: &AtomicU32| {
+            let limit = all(u64::from(u32::MAX) << 32 | load(limit));
+            _mm256_xor_si256(_mm256_max_epu32(most, limit), limit)
+        };
+        let bits = _mm256_and_si256(bits, all(self.wrong.load(Ordering::Relaxed)));
+        let places = _mm256_or_si256(over(last, &self.last), over(farthest, &self.span));
+        let wrong = _mm256_or_si256(bits, places);
+        _mm256_testz_si256(wrong, wrong) != 0
+    }
+
+    /// Writes a word for each pointer, at which objects begin.
     #[inline(always)]
-    fn grid(&self) -> Grid {
-        Grid {
-            base: self.base.load(Ordering::Relaxed),
-            shift: self.shift,
-            inverse: self.inverse,
-            mask: self.mask.load(Ordering::Relaxed),
-            most: self.most.load(Ordering::Relaxed),
-            first: self.first.load(Ordering::Relaxed),
-            span: self.span.load(Ordering::Relaxed),
+    pub(crate) fn write(&self, pointers: &[*mut c_void], words: &mut [u32]) {
+        let base = self.base.load(Ordering::Relaxed);
+        let word = |pointer: *mut c_void| (offset(base, pointer) >> UNIT_LOG2) as u32;
+        let ((many, few), (to_many, to_few)) = (pointers.as_chunks(), words.as_chunks_mut());
+        for (pointers, words) in many.iter().zip(to_many) {
+            *words = <[_; LANES]>::map(*pointers, word);
+            by_itself();
         }
-    }
-
-    /// As [`words`](Self::words), in whatever runs they are.
-    pub(crate) fn words_slowly<'a>(
-        &self,
-        pointers: &[*mut c_void],
-        room: &'a mut [MaybeUninit<u32>],
-    ) -> Option<&'a [u32]> {
-        let room = &mut room[..pointers.len()];
-        for (place, pointer) in room.iter_mut().zip(pointers) {
-            place.write(self.find(*pointer)?.0);
+        for (pointer, place) in few.iter().zip(to_few) {
+            *place = word(*pointer);
+            by_itself();
         }
-        // SAFETY: as in `words`.
-        Some(unsafe { room.assume_init_ref() })
     }
 
     /// Writes a pointer for each word.
     #[inline(always)]
     pub(crate) fn pointers(&self, words: &[u32], pointers: &mut [*mut c_void]) {
         let base = self.base.load(Ordering::Relaxed);
-        for (place, word) in pointers.iter_mut().zip(words) {
+        let ((many, few), (to_many, to_few)) = (words.as_chunks(), pointers.as_chunks_mut());
+        for (words, pointers) in many.iter().zip(to_many) {
+            *pointers = <[_; LANES]>::map(*words, |word| pointer(base, word));
+            by_itself();
+        }
+        for (word, place) in few.iter().zip(to_few) {
             *place = pointer(base, *word);
+            by_itself();
         }
     }
 }
 
-/// What tells whether an object begins at a pointer, where there is one run.
-#[derive(Copy, Clone)]
-struct Grid {
-    base: u64,
-    shift: u32,
-    inverse: u32,
-    mask: u32,
-    most: u32,
-    first: u32,
-    span: u32,
+/// Keeps the rounds of a loop apart: compilers join many of them, for which few pointers then pay.
+#[inline(always)]
+fn by_itself() {
+    #[cfg(not(miri))]
+    // SAFETY: does nothing.
+    unsafe {
+        std::arch::asm!("", options(nomem, nostack, preserves_flags));
+    }
+}
+
+#[inline(always)]
+fn offset(base: u64, pointer: *mut c_void) -> u64 {
+    (pointer.addr() as u64).wrapping_sub(base)
 }
 
 #[inline(always)]
@@ -469,14 +519,36 @@ mod tests {
         std::ptr::without_provenance_mut(address)
     }
 
+    impl Places {
+        fn first_quick(&self) -> *mut c_void {
+            self.pointer(self.first.load(Ordering::Relaxed))
+        }
+    }
+
+    /// What all ways say that this processor has, and which must agree.
+    fn are_quick(places: &Places, pointers: &[*mut c_void]) -> bool {
+        // SAFETY: nothing is said.
+        let answer = unsafe { places.are_quick::<false>(pointers) };
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: it has it.
+            let other = unsafe { places.are_quick::<true>(pointers) };
+            assert_eq!(other, answer, "{pointers:?}");
+        }
+        answer
+    }
+
     /// The word of a pointer, by both ways, which must agree.
     fn word(places: &Places, pointer: *mut c_void) -> Option<u32> {
-        let mut room = [MaybeUninit::uninit()];
-        let slow = places.find(pointer).map(|(word, _)| word);
-        if places.runs().len() == 1 {
-            let quick = places.words(&[pointer], &mut room).map(|words| words[0]);
-            assert_eq!(quick, slow, "{pointer:?}");
-        }
+        let (slow, quick) = (places.find(pointer), are_quick(places, &[pointer]));
+        let mut many = [places.first_quick(); 11];
+        many[pointer.addr() / 8 % 11] = pointer;
+        assert_eq!(are_quick(places, &many), quick, "{pointer:?}");
+        let is_alone = places.runs().len() == 1;
+        assert!(
+            quick == slow.is_some() || !quick && !is_alone,
+            "{pointer:?}"
+        );
         slow
     }
 
@@ -520,8 +592,7 @@ mod tests {
                         assert!(slot >= begin && slot + bytes <= begin + len);
                         let same = slot / page.max(1) == (slot + bytes - 1) / page.max(1);
                         assert!(same || bytes > page, "{slot:#x} is on two pages");
-                        let found = places.find(*object).expect("it is there");
-                        assert_eq!(found.1 as usize, number);
+                        assert_eq!(places.number(*object), Some(number as u32));
                     }
                     is_exact(&places, &objects, begin, begin + len);
                 }
@@ -556,14 +627,17 @@ mod tests {
             objects.extend(places.add(at(chunk), page, 885).expect("places"));
         }
         assert_eq!((objects.len(), places.runs().len()), (4 * 885, 3));
-        let numbers = objects.iter().map(|at| places.find(*at).expect("there").1);
-        assert!(numbers.eq(0..4 * 885));
+        let numbers = objects.iter().map(|at| places.number(*at));
+        assert!(numbers.eq((0..4 * 885).map(Some)));
         for chunk in [begin - 40 * page, begin, begin + 9 * page] {
             is_exact(&places, &objects, chunk, chunk + page);
         }
-        let mut room = vec![MaybeUninit::uninit(); objects.len()];
-        assert_eq!(places.words(&objects, &mut room), None, "three runs");
-        assert!(places.words_slowly(&objects, &mut room).is_some());
+        let (longest, others) = objects.split_at(2 * 885);
+        assert!(are_quick(&places, longest), "two chunks, one run");
+        let quick = |at: &&_| are_quick(&places, std::slice::from_ref(*at));
+        assert_eq!(others.iter().filter(quick).count(), 0, "of three runs");
+        places.clear();
+        assert_eq!(objects.iter().filter(quick).count(), 0, "of none");
     }
 
     #[test]

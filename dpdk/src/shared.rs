@@ -3,11 +3,10 @@
 
 use std::alloc::{Layout, LayoutError};
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hwpool::pool::{FreeList, Order};
+use hwpool::pool::{Fill, FreeList, Order, See};
 
 use crate::places::{NoPlace, Places, Run, Spacing};
 
@@ -131,6 +130,12 @@ impl Shared {
         self.places.expect_pages(page);
     }
 
+    /// Tells whether it is a ring.
+    #[inline(always)]
+    pub(crate) fn is_ring(&self) -> bool {
+        self.list.is_ring()
+    }
+
     /// Tells whether it is a ring, and nobody remembers what is in it.
     #[inline(always)]
     pub(crate) fn is_bare_ring(&self) -> bool {
@@ -138,19 +143,20 @@ impl Shared {
     }
 
     /// Takes objects in, where that is a copy in memory; false where it is more, or did not work: nothing was done then.
+    ///
+    /// # Safety
+    /// The processor has AVX2, if that is said.
     #[inline(always)]
-    pub(crate) fn put_quickly(
-        &self,
-        pointers: &[*mut c_void],
-        room: &mut [MaybeUninit<u32>],
-    ) -> bool {
-        if self.remembers {
-            return false;
-        }
-        match self.places.words(pointers, room) {
-            Some(words) => self.list.put(words),
-            None => false,
-        }
+    pub(crate) unsafe fn put_quickly<const AVX2: bool>(&self, pointers: &[*mut c_void]) -> bool {
+        // SAFETY: the caller's promise.
+        let are_quick = || unsafe { self.places.are_quick::<AVX2>(pointers) };
+        !self.remembers && are_quick() && self.put_words(pointers)
+    }
+
+    #[inline(always)]
+    fn put_words(&self, pointers: &[*mut c_void]) -> bool {
+        let places = &self.places;
+        self.list.put_with(pointers.len(), In { places, pointers })
     }
 
     /// Fills `pointers`, where that is a copy in memory; false where it is more, or there are not as many.
@@ -161,29 +167,23 @@ impl Shared {
 
     #[inline(always)]
     fn take(&self, pointers: &mut [*mut c_void]) -> bool {
-        let (n, mut rest) = (pointers.len(), pointers);
-        self.list.take_with(n, |words| {
-            let n = words.len().min(rest.len()); // no more than there are, so that nothing here can panic
-            let (here, next) = std::mem::take(&mut rest).split_at_mut(n);
-            self.places.pointers(words, here);
-            rest = next;
-        })
+        let places = &self.places;
+        self.list
+            .take_with(pointers.len(), Out { places, pointers })
     }
 
     /// Takes objects in, all or none.
-    pub(crate) fn put(
-        &self,
-        pointers: &[*mut c_void],
-        room: &mut [MaybeUninit<u32>],
-    ) -> Result<(), NotPut> {
-        let Some(words) = self.places.words_slowly(pointers, room) else {
-            return Err(NotPut::Foreign(self.places.first_wrong(pointers)));
-        };
+    pub(crate) fn put(&self, pointers: &[*mut c_void]) -> Result<(), NotPut> {
+        let foreign = |pointer: &&_| self.places.find(**pointer).is_none();
+        if let Some(pointer) = pointers.iter().find(foreign) {
+            return Err(NotPut::Foreign(*pointer));
+        }
         if self.remembers {
-            self.mark(words)?;
+            self.mark(pointers)?;
         }
         // Full only where nobody remembers: those that were out have room.
-        self.list.put(words).then_some(()).ok_or(NotPut::Full)
+        let put = self.put_words(pointers);
+        put.then_some(()).ok_or(NotPut::Full)
     }
 
     /// Fills `pointers` with objects, all or none; untouched on false.
@@ -198,32 +198,84 @@ impl Shared {
     }
 
     /// Marks objects as in, all or none.
-    fn mark(&self, words: &[u32]) -> Result<(), NotPut> {
-        for (at, word) in words.iter().enumerate() {
-            let (claim, bit) = self.claim(*word);
+    fn mark(&self, pointers: &[*mut c_void]) -> Result<(), NotPut> {
+        for (at, pointer) in pointers.iter().enumerate() {
+            let (claim, bit) = self.claim(*pointer);
             // AcqRel: of two threads that put one object, one sees what the other did.
             if claim.fetch_or(bit, Ordering::AcqRel) & bit != 0 {
-                for word in &words[..at] {
-                    let (claim, bit) = self.claim(*word);
-                    claim.fetch_and(!bit, Ordering::AcqRel);
-                }
-                return Err(NotPut::Twice(self.places.pointer(*word)));
+                pointers[..at]
+                    .iter()
+                    .for_each(|marked| self.unmark(*marked));
+                return Err(NotPut::Twice(*pointer));
             }
         }
         Ok(())
     }
 
     fn unmark(&self, pointer: *mut c_void) {
-        if let Some((word, _)) = self.places.find(pointer) {
-            let (claim, bit) = self.claim(word);
-            claim.fetch_and(!bit, Ordering::AcqRel);
-        }
+        let (claim, bit) = self.claim(pointer);
+        claim.fetch_and(!bit, Ordering::AcqRel);
     }
 
-    fn claim(&self, word: u32) -> (&AtomicU64, u64) {
-        let number = self.places.number(word).unwrap_or(0);
+    /// Returns the bit of an object.
+    fn claim(&self, pointer: *mut c_void) -> (&AtomicU64, u64) {
+        let number = self.places.number(pointer).unwrap_or(0);
         // SAFETY: there is a bit for each object, and numbers are below their count.
         let claim = unsafe { self.claims.add(number as usize / 64).as_ref() };
         (claim, 1 << (number % 64))
     }
+}
+
+/// Writes the words of pointers into the list.
+struct In<'a> {
+    places: &'a Places,
+    pointers: &'a [*mut c_void],
+}
+
+impl Fill for In<'_> {
+    #[inline(always)]
+    fn fill(self, words: &mut [u32]) {
+        self.places.write(self.pointers, words);
+    }
+
+    #[inline(always)]
+    fn fill_two(self, first: &mut [u32], second: &mut [u32]) {
+        fill_two(self.places, self.pointers, first, second);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn fill_two(places: &Places, pointers: &[*mut c_void], first: &mut [u32], second: &mut [u32]) {
+    let n = first.len().min(pointers.len()); // no more than there are, so that nothing here can panic
+    let (here, rest) = pointers.split_at(n);
+    places.write(here, first);
+    places.write(rest, second);
+}
+
+/// Writes pointers for the words of the list.
+struct Out<'a> {
+    places: &'a Places,
+    pointers: &'a mut [*mut c_void],
+}
+
+impl See for Out<'_> {
+    #[inline(always)]
+    fn see(self, words: &[u32]) {
+        self.places.pointers(words, self.pointers);
+    }
+
+    #[inline(always)]
+    fn see_two(self, first: &[u32], second: &[u32]) {
+        see_two(self.places, self.pointers, first, second);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn see_two(places: &Places, pointers: &mut [*mut c_void], first: &[u32], second: &[u32]) {
+    let n = first.len().min(pointers.len()); // as above
+    let (here, rest) = pointers.split_at_mut(n);
+    places.pointers(first, here);
+    places.pointers(second, rest);
 }

@@ -4,6 +4,7 @@ use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::pool::in_place::{Fill, See};
 use crate::pool::ring::Ring;
 use crate::pool::sync::{Backoff, Cells};
 
@@ -34,6 +35,22 @@ enum Kept {
     Stack(Stack),
 }
 
+/// Words that are copied.
+struct Copied<'words>(&'words [u32]);
+
+impl Fill for Copied<'_> {
+    #[inline(always)]
+    fn fill(self, words: &mut [u32]) {
+        words.copy_from_slice(self.0);
+    }
+
+    fn fill_two(self, first: &mut [u32], second: &mut [u32]) {
+        let (here, rest) = self.0.split_at(first.len());
+        first.copy_from_slice(here);
+        second.copy_from_slice(rest);
+    }
+}
+
 impl FreeList {
     /// Returns how many words a list of `capacity` needs.
     pub fn words(order: Order, capacity: u32) -> usize {
@@ -60,16 +77,23 @@ impl FreeList {
     /// Takes `words` in, all or none; false where there is not as much room.
     #[inline(always)]
     pub fn put(&self, words: &[u32]) -> bool {
+        self.put_with(words.len(), Copied(words))
+    }
+
+    /// Takes `n` words in, all or none, which `fill` writes where they shall lie; false where there is not as much room. It must
+    /// not use the list. Other threads may have to wait until it is done, for ever where it panics.
+    #[inline(always)]
+    pub fn put_with(&self, n: usize, fill: impl Fill) -> bool {
         match &self.0 {
-            Kept::Ring(ring) => ring.put(words).is_ok(),
-            Kept::Stack(stack) => stack.put(words),
+            Kept::Ring(ring) => ring.put_with(n, fill).is_ok(),
+            Kept::Stack(stack) => stack.put_with(n, fill),
         }
     }
 
-    /// Takes `n` words out, all or none, and shows them, in one or two runs, to `see`; false where there are not as many.
-    /// Other threads may have to wait until `see` is done, which must not use the list.
+    /// Takes `n` words out, all or none, and shows them to `see`; false where there are not as many. It must not use the list.
+    /// Other threads may have to wait until it is done.
     #[inline(always)]
-    pub fn take_with(&self, n: usize, see: impl FnMut(&[u32])) -> bool {
+    pub fn take_with(&self, n: usize, see: impl See) -> bool {
         match &self.0 {
             Kept::Ring(ring) => ring.take_with(n, see).is_ok(),
             Kept::Stack(stack) => stack.take_with(n, see),
@@ -165,26 +189,26 @@ impl Stack {
     }
 
     #[inline(always)]
-    fn put(&self, words: &[u32]) -> bool {
+    fn put_with(&self, n: usize, fill: impl Fill) -> bool {
         let mut locked = self.lock();
         let len = locked.len();
-        if words.len() > self.capacity - len {
+        if n > self.capacity - len {
             return false;
         }
         // SAFETY: there is room, and the lock keeps others off.
-        unsafe { self.words.write(len, words) };
-        locked.set_len(len + words.len());
+        unsafe { self.words.view().fill(len, n, fill) };
+        locked.set_len(len + n);
         true
     }
 
     #[inline(always)]
-    fn take_with(&self, n: usize, mut see: impl FnMut(&[u32])) -> bool {
+    fn take_with(&self, n: usize, see: impl See) -> bool {
         let mut locked = self.lock();
         let Some(rest) = locked.len().checked_sub(n) else {
             return false;
         };
         // SAFETY: these were written, and the lock keeps writers off.
-        unsafe { self.words.show(rest, n, &mut see) };
+        unsafe { self.words.view().show(rest, n, see) };
         locked.set_len(rest);
         true
     }
@@ -203,7 +227,7 @@ mod tests {
 
     fn take(list: &FreeList, n: usize) -> Option<Vec<u32>> {
         let mut taken = Vec::new();
-        list.take_with(n, |run| taken.extend_from_slice(run))
+        list.take_with(n, |run: &[u32]| taken.extend_from_slice(run))
             .then_some(taken)
     }
 

@@ -69,6 +69,7 @@ mod device;
 mod error;
 mod guard;
 mod handle;
+mod in_place;
 mod ledger;
 mod lifeline;
 mod limits;
@@ -104,6 +105,7 @@ pub use error::{
     RegisterError, WorkerError,
 };
 pub use handle::{Object, ObjectState, Pool};
+pub use in_place::{Fill, See};
 pub use limits::{MAX_ALIGN, MAX_CACHE, MIN_ALIGN};
 #[cfg(not(loom))]
 pub use list::{FreeList, Order};

@@ -15,6 +15,7 @@
 //! object. The capacity stays exact.
 
 use crate::pool::backend::{Backend, BackendError, StoreError};
+use crate::pool::in_place::{Fill, See};
 use crate::pool::sync::{AtomicU64, Backoff, Cells, Ordering};
 
 /// In a head: the ring is drained, nobody reserves any more.
@@ -167,35 +168,46 @@ impl Ring {
         Ok(())
     }
 
-    /// Returns where `position` is in the storage, and how many words follow up to its end.
-    #[inline(always)]
-    fn place(&self, position: u64) -> (usize, usize) {
-        let start = (position & self.mask) as usize;
-        (start, self.mask as usize + 1 - start)
-    }
-
     /// Takes `n` objects, all or none, and shows them where they lie, in one or two runs. Others wait until `see` is done.
     #[inline(always)]
-    pub(super) fn take_with(
-        &self,
-        n: usize,
-        mut see: impl FnMut(&[u32]),
-    ) -> Result<(), StoreError> {
+    pub(super) fn take_with(&self, n: usize, see: impl See) -> Result<(), StoreError> {
+        // Read before the reservation: what follows one waits for it.
+        let (words, mask) = (self.words.view(), self.mask);
         let at = self.reserve_filled(n as u64)?;
         let _publishes = Publishes {
             side: &self.cons,
             from: at,
             to: at + n as u64,
         };
-        let (start, run) = self.place(at);
-        let run = run.min(n);
+        let (start, run) = place(mask, at);
         // SAFETY: `reserve_filled` gave these positions to us alone, and producers have published them.
         unsafe {
-            self.words.show(start, run, &mut see);
-            if run < n {
-                self.words.show(0, n - run, &mut see);
+            if n <= run {
+                words.show(start, n, see);
+            } else {
+                words.show_two(start, run, n - run, see);
             }
         }
+        Ok(())
+    }
+
+    /// Takes `n` objects in, all or none, which `fill` writes where they shall lie, in one or two runs. Others wait until it is
+    /// done, for ever where it panics.
+    #[inline(always)]
+    pub(super) fn put_with(&self, n: usize, fill: impl Fill) -> Result<(), StoreError> {
+        // Read before the reservation: what follows one waits for it.
+        let (words, mask) = (self.words.view(), self.mask);
+        let at = self.reserve_room(n as u64)?;
+        let (start, run) = place(mask, at);
+        // SAFETY: `reserve_room` gave these positions to us alone, and consumers are done with their last round.
+        unsafe {
+            if n <= run {
+                words.fill(start, n, fill);
+            } else {
+                words.fill_two(start, run, n - run, fill);
+            }
+        }
+        self.prod.publish(at, at + n as u64);
         Ok(())
     }
 
@@ -228,7 +240,7 @@ impl Ring {
     /// The caller alone has reserved `position .. position + from.len()` for writing.
     #[inline(always)]
     unsafe fn copy_in(&self, position: u64, from: &[u32]) {
-        let (start, run) = self.place(position);
+        let (start, run) = place(self.mask, position);
         // SAFETY: the reservation, within which both runs lie; no more is reserved than the storage has.
         unsafe {
             if from.len() <= run {
@@ -245,7 +257,7 @@ impl Ring {
     /// The caller alone has reserved `position .. position + into.len()` for reading.
     #[inline(always)]
     unsafe fn copy_out(&self, position: u64, into: &mut [u32]) {
-        let (start, run) = self.place(position);
+        let (start, run) = place(self.mask, position);
         // SAFETY: as in `copy_in`.
         unsafe {
             if into.len() <= run {
@@ -257,6 +269,16 @@ impl Ring {
             }
         }
     }
+}
+
+/// Returns where `position` is in storage of a mask, and how many words follow up to its end.
+#[inline(always)]
+fn place(mask: u64, position: u64) -> (usize, usize) {
+    let start = (position & mask) as usize;
+    let run = mask as usize + 1 - start;
+    // SAFETY: the start is at most the mask. Where one word moves, there is no end to look at.
+    unsafe { std::hint::assert_unchecked(run > 0) };
+    (start, run)
 }
 
 impl Backend for Ring {

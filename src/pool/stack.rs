@@ -4,6 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::pool::backend::{Backend, BackendError, StoreError};
+use crate::pool::in_place::See;
 
 /// Indices in a vector that never grows beyond what it was made for. Holds its lock for one copy.
 pub(super) struct Stack {
@@ -58,17 +59,17 @@ impl Stack {
     /// Fills `objects`, or leaves them as they are.
     #[inline]
     pub(super) fn take(&self, objects: &mut [u32]) -> Result<(), StoreError> {
-        self.take_with(objects.len(), |last| objects.copy_from_slice(last))
+        self.take_with(objects.len(), |last: &[u32]| objects.copy_from_slice(last))
     }
 
     /// Takes `n` objects, all or none, and shows them where they lie, under the lock.
     #[inline(always)]
-    pub(super) fn take_with(&self, n: usize, see: impl FnOnce(&[u32])) -> Result<(), StoreError> {
+    pub(super) fn take_with(&self, n: usize, see: impl See) -> Result<(), StoreError> {
         let mut state = self.open()?;
         let Some(rest) = state.objects.len().checked_sub(n) else {
             return Err(StoreError::Short);
         };
-        see(&state.objects[rest..]);
+        see.see(&state.objects[rest..]);
         state.objects.truncate(rest);
         Ok(())
     }

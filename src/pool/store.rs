@@ -3,6 +3,7 @@
 use hwpool_devices::bus::Iova;
 
 use crate::pool::backend::{Backend, BackendError, StoreError};
+use crate::pool::in_place::See;
 use crate::pool::ring::Ring;
 use crate::pool::stack::Stack;
 
@@ -48,11 +49,7 @@ impl Store {
 
     /// As [`take`](Self::take), and shows the objects where they lie, in one or two runs; others wait meanwhile.
     #[inline(always)]
-    pub(super) fn take_with(
-        &self,
-        n: usize,
-        see: impl FnMut(&[u32]),
-    ) -> Option<Result<(), StoreError>> {
+    pub(super) fn take_with(&self, n: usize, see: impl See) -> Option<Result<(), StoreError>> {
         match self {
             Store::Ring(ring) => Some(ring.take_with(n, see)),
             Store::Stack(stack) => Some(stack.take_with(n, see)),

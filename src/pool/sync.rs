@@ -3,10 +3,15 @@
 #[cfg(not(loom))]
 use std::cell::UnsafeCell;
 #[cfg(not(loom))]
+use std::marker::PhantomData;
+#[cfg(not(loom))]
 use std::ptr::NonNull;
+#[cfg(not(loom))]
+use std::slice;
 
 #[cfg(not(loom))]
 use crate::pool::copy;
+use crate::pool::in_place::{Fill, See};
 
 #[cfg(not(loom))]
 pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
@@ -95,18 +100,14 @@ impl Cells {
         }
     }
 
-    /// Shows `len` words that start at `at`.
-    ///
-    /// # Safety
-    /// There are these words, and no other thread writes them at the same time.
+    /// Returns what shows them, and has them filled, for which no more is read from here.
     #[inline(always)]
-    pub(super) unsafe fn show(&self, at: usize, len: usize, see: &mut impl FnMut(&[u32])) {
-        debug_assert!(at + len <= self.len);
-        // SAFETY: in bounds and without a writer, by the caller's promise; UnsafeCell<u32> has the layout of u32.
-        see(unsafe {
-            let from = UnsafeCell::raw_get(self.first.as_ptr().add(at));
-            std::slice::from_raw_parts(from, len)
-        });
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            first: self.first,
+            len: self.len,
+            cells: PhantomData,
+        }
     }
 
     /// Copies the words that start at `at` to `into`.
@@ -121,6 +122,76 @@ impl Cells {
             let from = UnsafeCell::raw_get(self.first.as_ptr().add(at));
             move_words(from, into.as_mut_ptr(), into.len());
         }
+    }
+}
+
+/// Words of [`Cells`], for those who read and write them in place.
+#[cfg(not(loom))]
+#[derive(Copy, Clone)]
+pub(super) struct View<'cells> {
+    first: NonNull<UnsafeCell<u32>>,
+    len: usize,
+    cells: PhantomData<&'cells Cells>,
+}
+
+#[cfg(not(loom))]
+impl View<'_> {
+    /// Shows `len` words that start at `at`.
+    ///
+    /// # Safety
+    /// There are these words, and no other thread writes them at the same time.
+    #[inline(always)]
+    pub(super) unsafe fn show(self, at: usize, len: usize, see: impl See) {
+        // SAFETY: the caller's promise.
+        see.see(unsafe { self.words(at, len) });
+    }
+
+    /// Shows `len` words that start at `at`, and `rest` that start at the first.
+    ///
+    /// # Safety
+    /// As [`show`](Self::show).
+    #[inline(always)]
+    pub(super) unsafe fn show_two(self, at: usize, len: usize, rest: usize, see: impl See) {
+        // SAFETY: the caller's promise.
+        unsafe { see.see_two(self.words(at, len), self.words(0, rest)) };
+    }
+
+    /// Has `len` words that start at `at` filled.
+    ///
+    /// # Safety
+    /// There are these words, and no other thread accesses them at the same time.
+    #[inline(always)]
+    pub(super) unsafe fn fill(self, at: usize, len: usize, fill: impl Fill) {
+        // SAFETY: the caller's promise.
+        fill.fill(unsafe { self.words_mut(at, len) });
+    }
+
+    /// Has `len` words that start at `at` filled, and `rest` that start at the first.
+    ///
+    /// # Safety
+    /// As [`fill`](Self::fill), and no word is among both.
+    #[inline(always)]
+    pub(super) unsafe fn fill_two(self, at: usize, len: usize, rest: usize, fill: impl Fill) {
+        // SAFETY: the caller's promise.
+        unsafe { fill.fill_two(self.words_mut(at, len), self.words_mut(0, rest)) };
+    }
+
+    /// # Safety
+    /// As [`show`](Self::show).
+    #[inline(always)]
+    unsafe fn words<'a>(self, at: usize, len: usize) -> &'a [u32] {
+        debug_assert!(at + len <= self.len);
+        // SAFETY: in bounds and without a writer, by the caller's promise; UnsafeCell<u32> has the layout of u32.
+        unsafe { slice::from_raw_parts(UnsafeCell::raw_get(self.first.as_ptr().add(at)), len) }
+    }
+
+    /// # Safety
+    /// As [`fill`](Self::fill).
+    #[inline(always)]
+    unsafe fn words_mut<'a>(self, at: usize, len: usize) -> &'a mut [u32] {
+        debug_assert!(at + len <= self.len);
+        // SAFETY: in bounds and alone, by the caller's promise; initialised, and the layout as above.
+        unsafe { slice::from_raw_parts_mut(UnsafeCell::raw_get(self.first.as_ptr().add(at)), len) }
     }
 }
 
@@ -176,13 +247,50 @@ impl Cells {
         }
     }
 
+    pub(super) fn view(&self) -> &Cells {
+        self
+    }
+
     /// # Safety
     /// No other thread writes these words at the same time.
-    pub(super) unsafe fn show(&self, at: usize, len: usize, see: &mut impl FnMut(&[u32])) {
-        let mut copy = vec![0; len];
+    pub(super) unsafe fn show(&self, at: usize, len: usize, see: impl See) {
+        let mut words = vec![0; len];
         // SAFETY: the caller's promise.
-        unsafe { self.read(at, &mut copy) };
-        see(&copy);
+        unsafe { self.read(at, &mut words) };
+        see.see(&words);
+    }
+
+    /// # Safety
+    /// As `show`.
+    pub(super) unsafe fn show_two(&self, at: usize, len: usize, rest: usize, see: impl See) {
+        let (mut first, mut second) = (vec![0; len], vec![0; rest]);
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.read(at, &mut first);
+            self.read(0, &mut second);
+        }
+        see.see_two(&first, &second);
+    }
+
+    /// # Safety
+    /// No other thread accesses these words at the same time.
+    pub(super) unsafe fn fill(&self, at: usize, len: usize, fill: impl Fill) {
+        let mut words = vec![0; len];
+        fill.fill(&mut words);
+        // SAFETY: the caller's promise.
+        unsafe { self.write(at, &words) };
+    }
+
+    /// # Safety
+    /// As `fill`.
+    pub(super) unsafe fn fill_two(&self, at: usize, len: usize, rest: usize, fill: impl Fill) {
+        let (mut first, mut second) = (vec![0; len], vec![0; rest]);
+        fill.fill_two(&mut first, &mut second);
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.write(at, &first);
+            self.write(0, &second);
+        }
     }
 
     /// # Safety
