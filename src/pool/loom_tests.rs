@@ -9,6 +9,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use crate::pool::backend::{Backend, BackendError};
+use crate::pool::in_place::Fill;
 use crate::pool::lifeline::Lifeline;
 use crate::pool::ring::Ring;
 
@@ -60,6 +61,41 @@ fn loom_what_is_dequeued_was_written_before() {
         thread.join().unwrap();
         let later = one(&ring);
         assert_eq!(got.or(later), Some(7));
+    });
+}
+
+/// Writes one word after the other, from this one on.
+struct From(u32);
+
+impl Fill for From {
+    fn fill(self, words: &mut [u32]) {
+        words
+            .iter_mut()
+            .zip(self.0..)
+            .for_each(|(word, n)| *word = n);
+    }
+
+    fn fill_two(self, first: &mut [u32], second: &mut [u32]) {
+        From(self.0 + first.len() as u32).fill(second);
+        self.fill(first);
+    }
+}
+
+#[test]
+fn loom_what_is_filled_in_place_is_seen_whole() {
+    model(|| {
+        // From the second place on, so that two words go around the end.
+        let ring = ring_with(2, &[1]);
+        assert_eq!(one(&ring), Some(1));
+        let (ring, thread) = ring_beside(ring, |theirs| {
+            let mut seen = Vec::new();
+            let _ = theirs.take_with(2, |run: &[u32]| seen.extend_from_slice(run));
+            seen
+        });
+        ring.put_with(2, From(7)).unwrap();
+        let seen = thread.join().unwrap();
+        assert!(seen.is_empty() || seen == [7, 8], "{seen:?}");
+        assert_eq!(ring.inside(), 2 - seen.len() as u32);
     });
 }
 
