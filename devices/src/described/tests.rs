@@ -45,9 +45,12 @@ const ONES: u64 = u32::MAX as u64;
 const BASE: u64 = 0x12_0000_0000;
 const OBJECTS: u32 = 8;
 
+/// What reads answer, `None` for a bus error, and what was accessed.
+type Told = (VecDeque<Option<u64>>, Vec<String>);
+
 /// A device that answers reads as it is told, and notes each access.
 #[derive(Debug, Clone, Default)]
-struct Script(Arc<Mutex<(VecDeque<Option<u64>>, Vec<String>)>>);
+struct Script(Arc<Mutex<Told>>);
 
 impl Script {
     /// `None` is a bus error.

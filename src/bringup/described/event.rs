@@ -19,12 +19,14 @@ pub(super) fn event<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let hand = emptied(board)?;
-    let Some(interrupt) = &hand.description.interrupt else {
+    let described = board.described().map(|described| described.description);
+    let Some(interrupt) = described.and_then(|description| description.interrupt.as_ref()) else {
         return Err(Failure::Skip("the device has no interrupt".into()));
     };
+    let hand = emptied(board)?;
     let low = hand.depth.min(8) / 2;
     if low < 2 {
+        reset(board)?;
         return Err(Failure::Skip(format!(
             "a list of {} values has no room for a threshold",
             hand.depth
