@@ -138,6 +138,30 @@ fn an_address_is_a_backend() {
     closes_clean(&pool);
 }
 
+#[cfg(feature = "describe")]
+#[test]
+fn a_device_that_a_file_describes_is_a_backend() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("describe/devices");
+    for name in [
+        "axi-mailbox",
+        "axis-fifo",
+        "litex",
+        "pulp-mailbox",
+        "small-fifo",
+    ] {
+        let address = format!("sim:{}.toml", folder.join(name).display());
+        let device = Device::open(&address).expect("the device opens");
+        let given = pool(&device, "described", 16);
+        let take = || given.take().expect("a device in order");
+        let all: Vec<_> = (0..16).map(|_| take().expect("a buffer")).collect();
+        assert!(take().is_none(), "{name}");
+        drop(all);
+        closes_clean(&given);
+        let named = Pool::builder(name).objects(16).size(256).backend(&address);
+        closes_clean(&named.build().expect("a pool is made"));
+    }
+}
+
 #[test]
 fn buffers_are_handed_between_threads() {
     for backend in BACKENDS {

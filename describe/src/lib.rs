@@ -5,7 +5,7 @@
 //! [`Description`](hwpool_devices::description::Description) of it, from which hwpool has a driver and a model.
 //!
 //! Each choice is one of a few words, and each error names file, line and column, what is there, what may be there, and
-//! the nearest name. The keys are in `REFERENCE.md` beside this crate.
+//! the nearest name. [`TABLES`] has each key with its range, its default and an example.
 
 #![forbid(unsafe_code)]
 

@@ -217,10 +217,12 @@ fn usage(message: String) -> anyhow::Error {
     Usage(message).into()
 }
 
-/// Says where a register is specified; nothing of one that only a file describes.
+/// Says where a register is specified: a section of our own specifications, or what a description names; nothing where
+/// that is not known.
 pub(super) fn section(row: &Register) -> String {
-    match row.section.is_empty() {
-        true => String::new(),
-        false => format!(" (SPEC {})", row.section),
+    match row.section.chars().next() {
+        None => String::new(),
+        Some(first) if first.is_ascii_digit() => format!(" (SPEC {})", row.section),
+        Some(_) => format!(" ({})", row.section),
     }
 }

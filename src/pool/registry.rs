@@ -131,9 +131,12 @@ pub(super) fn find(
                 .map_err(BoxError::from)
                 .map(|device| (device, None)),
         ),
-        false => hardware()
-            .find(|(_, way)| way.backend == backend)
-            .map(|(kind, way)| Ok((device_of(pool, kind, way.name, given)?, Some(way.name)))),
+        // A device that a file describes has a way that is none of those that are known before.
+        false => own_way(given, backend).map(Ok).or_else(|| {
+            hardware()
+                .find(|(_, way)| way.backend == backend)
+                .map(|(kind, way)| Ok((device_of(pool, kind, way.name, given)?, Some(way.name))))
+        }),
     };
     if let Some(found) = in_device {
         let maker = found.map(|(device, way)| Maker::in_device(device, way));
@@ -157,6 +160,17 @@ pub(super) fn find(
             backend: backend.to_owned(),
             known: backends(),
         })
+}
+
+/// Returns the device that the pool was given with its way of this name, where it has it.
+fn own_way(given: Option<&Device>, backend: &str) -> Option<(Device, Option<&'static str>)> {
+    let device = given?;
+    let way = device
+        .about()
+        .ways
+        .iter()
+        .find(|way| way.backend == backend)?;
+    Some((device.clone(), Some(way.name)))
 }
 
 /// Returns the device that the pool was given, or a model where it was given none.

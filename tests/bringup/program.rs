@@ -464,3 +464,24 @@ fn a_plan_is_a_bring_up_and_options_come_first() {
         ],
     );
 }
+
+#[cfg(feature = "describe")]
+#[test]
+fn a_device_that_a_file_describes_survives_the_death_of_its_owner() {
+    let place = Place::new();
+    let described = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/describe/devices/small-fifo.toml"
+    );
+    fs::copy(described, place.0.path().join("mine.toml")).expect("copied");
+    let registers = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/describe/devices/rdl/small-fifo.xml"
+    );
+    fs::create_dir(place.0.path().join("rdl")).expect("made");
+    fs::copy(registers, place.0.path().join("rdl/small-fifo.xml")).expect("copied");
+    for address in ["sim:mine.toml", "sim:fifo?driver=mine.toml"] {
+        let (out, _) = place.ends(OK, &["bringup", address, "--soak=0.1"]);
+        assert!(out.contains("killed by SIGKILL"), "{out}");
+    }
+}

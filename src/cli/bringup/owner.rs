@@ -9,8 +9,9 @@ use hwpool::address::Address;
 use hwpool::bringup::{
     self, Blame, Choice, Evidence, Kill, Options, OwnerSymptom, Progress, Status, TRAFFIC_RUNS,
 };
-use hwpool::device::AnyTransport;
+use hwpool::device::{AnyTransport, Attached};
 use hwpool::devices::bus::Transport;
+use hwpool::kinds;
 
 use super::process::Process;
 
@@ -63,8 +64,9 @@ fn kill_traffic(address: &str, evidence: &mut Evidence) -> Result<(), OwnerSympt
 
 /// Opens a served model again, and has the rungs of lists and portals pass on it.
 fn is_in_order(address: &str) -> Result<(), OwnerSymptom> {
-    let opened = AnyTransport::open(address).map_err(OwnerSymptom::OpenServed)?;
-    let AnyTransport::User(client) = opened else {
+    let Attached { transport, choice } =
+        Attached::open(address).map_err(OwnerSymptom::OpenServed)?;
+    let AnyTransport::User(client) = transport else {
         let address = address.into();
         return Err(OwnerSymptom::Another { address });
     };
@@ -74,6 +76,7 @@ fn is_in_order(address: &str) -> Result<(), OwnerSymptom> {
             only: only.map(str::to_string).into(),
             ..Choice::default()
         },
+        driver: choice,
         ..Options::default()
     };
     // Of a rung that is blocked by none that failed.
@@ -100,6 +103,8 @@ fn is_in_order(address: &str) -> Result<(), OwnerSymptom> {
 struct Served {
     server: Process,
     directory: tempfile::TempDir,
+    /// The driver that its address has to name.
+    driver: Option<String>,
 }
 
 fn serve(address: &Address) -> Result<Served, OwnerSymptom> {
@@ -117,13 +122,24 @@ fn serve(address: &Address) -> Result<Served, OwnerSymptom> {
     let options: Vec<String> = address
         .options
         .iter()
-        .filter(|(key, _)| key != "mode")
+        .filter(|(key, _)| key != "mode" && key != "driver")
         .map(|(key, value)| format!("--option={key}={value}"))
         .collect();
     arguments.extend(options.iter().map(String::as_str));
     let mut server = Process::start(&arguments)?;
     server.wait_for("serving")?;
-    Ok(Served { server, directory })
+    Ok(Served {
+        server,
+        directory,
+        driver: driver(address),
+    })
+}
+
+/// Returns the driver that an address names, or that its model needs.
+fn driver(address: &Address) -> Option<String> {
+    let named = address.options.iter().find(|(key, _)| key == "driver");
+    let described = || kinds::is_file(&address.target).then(|| address.target.clone());
+    named.map(|(_, name)| name.clone()).or_else(described)
 }
 
 fn socket(directory: &Path) -> String {
@@ -132,7 +148,11 @@ fn socket(directory: &Path) -> String {
 
 impl Served {
     fn address(&self) -> String {
-        format!("user:{}", socket(self.directory.path()))
+        let socket = socket(self.directory.path());
+        match &self.driver {
+            Some(driver) => format!("user:{socket}?driver={driver}"),
+            None => format!("user:{socket}"),
+        }
     }
 }
 
