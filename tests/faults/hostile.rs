@@ -53,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
-    let kinds: Vec<FaultKind> = FaultKind::ALL.iter().map(|(_, kind)| *kind).collect();
+    let kinds: Vec<FaultKind> = crate::of_bmu().map(|(_, kind)| kind).collect();
     let names: Vec<&str> = regs::TABLE.iter().map(|row| &*row.name).collect();
     let register = prop_oneof![
         2 => Just(None),
