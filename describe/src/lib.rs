@@ -2,7 +2,7 @@
 //!
 //! A *description* is a TOML file of about twenty lines that says of a device what no register file says: which read
 //! takes a value, which value means "empty", what a value is, what resets the list. [`read`] makes a
-//! [`Description`](hwpool_devices::description::Description) of it, from which hwpool has a driver and a model.
+//! [`Description`] of it, from which hwpool has a driver and a model.
 //!
 //! Each choice is one of a few words, and each error names file, line and column, what is there, what may be there, and
 //! the nearest name. [`TABLES`] has each key with its range, its default and an example.

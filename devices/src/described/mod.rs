@@ -2,8 +2,8 @@
 //!
 //! # Theory of operation
 //!
-//! Nothing of a description is looked up when objects move. [`Plan`](plan::Plan) has, for one list, the offset of every
-//! register, masks in place and what is compared with them; [`By`](moves::By) makes the accesses, compiled for each way in
+//! Nothing of a description is looked up when objects move. `Plan` has, for one list, the offset of every
+//! register, masks in place and what is compared with them; `By` makes the accesses, compiled for each way in
 //! which a value passes, which is chosen once a call.
 //!
 //! ```text
