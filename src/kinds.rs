@@ -13,7 +13,7 @@ use hwpool_sim::{ConfigError, MODELS, SimConfig};
 pub enum KindError {
     /// No module has that name, and it is not that of a file either.
     #[error(
-        "no driver `{name}`: there is {}, or the file of a description, FILE.toml",
+        "no driver `{name}`; there is {}, the file of a description (FILE.toml), or none",
         names()
     )]
     Unknown {

@@ -236,7 +236,8 @@ fn an_address_names_the_driver() {
     for address in ["sim:bmu?driver=bmw", "user:/nowhere?driver=bmw"] {
         let error = Device::open(address).expect_err("refused");
         assert!(error.is_usage(), "{error:?}");
-        let text = error.to_string();
+        let cause = std::error::Error::source(&error).expect("a cause");
+        let text = format!("{error}: {cause}");
         assert!(text.contains("no driver `bmw`; there is bmu"), "{text}");
         assert!(text.contains("or none"), "{text}");
     }
