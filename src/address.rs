@@ -94,6 +94,12 @@ pub enum AddressError {
 }
 
 impl Address {
+    /// Returns the value of an option.
+    pub fn option(&self, key: &str) -> Option<&str> {
+        let found = self.options.iter().find(|(known, _)| known == key);
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// Takes an option out of those behind the question mark; what is displayed stays.
     pub(crate) fn take_option(&mut self, key: &str) -> Option<String> {
         let place = self.options.iter().position(|(known, _)| known == key)?;

@@ -16,6 +16,13 @@ pub(super) const REFUSED: u8 = 3;
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
 
+impl Usage {
+    /// Makes a mistake in what was given of an error, with what it comes from.
+    pub(super) fn of(error: impl Into<anyhow::Error>) -> Usage {
+        Usage(format!("{:#}", error.into()))
+    }
+}
+
 /// Turns the result into an exit code, and an error into a line on stderr.
 pub(crate) fn finish(result: anyhow::Result<bool>) -> ExitCode {
     match result {

@@ -169,18 +169,13 @@ fn by_address(device: &str) -> anyhow::Result<(String, &'static About)> {
         }),
         None => kinds::about(default_kind()),
     };
-    Ok((address.to_string(), about.map_err(usage)?))
+    Ok((address.to_string(), about.map_err(Usage::of)?))
 }
 
 /// Returns what an address says of the kind of device: its driver, or what stands for a model.
 fn named(address: &Address) -> Option<&str> {
-    let driver = address.options.iter().find(|(key, _)| key == "driver");
     let model = (address.transport == TransportKind::Sim).then_some(address.target.as_str());
-    driver.map(|(_, name)| name.as_str()).or(model)
-}
-
-fn usage(error: KindError) -> Usage {
-    Usage(format!("{:#}", anyhow::Error::from(error)))
+    address.option("driver").or(model)
 }
 
 /// Finds out what kind of device is there, or why that can't be told.
@@ -345,7 +340,7 @@ fn check_name(device: &str, text: &str) -> anyhow::Result<()> {
     // One of a description is found among those of its device alone.
     let described = named(&address).filter(|name| kinds::is_file(name));
     let kinds = match described {
-        Some(file) => vec![kinds::about(file).map_err(usage)?],
+        Some(file) => vec![kinds::about(file).map_err(Usage::of)?],
         None => modules::kinds(),
     };
     let rows = || kinds.iter().flat_map(|kind| kind.registers);
@@ -450,7 +445,7 @@ const DOC_COLUMN: usize = 51;
 
 fn list(part: &str, driver: Option<&str>, output: Output) -> anyhow::Result<()> {
     let name = driver.unwrap_or(default_kind());
-    let table = kinds::about(name).map_err(usage)?.registers;
+    let table = kinds::about(name).map_err(Usage::of)?.registers;
     let wanted = part.to_ascii_uppercase();
     let rows = table.iter().filter(|row| row.name.contains(&wanted));
     let rows: Vec<&Register> = rows.collect();

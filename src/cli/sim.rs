@@ -85,12 +85,8 @@ fn run_server(args: &Serve, output: Output) -> anyhow::Result<()> {
 
 impl Serve {
     fn config(&self) -> anyhow::Result<SimConfig> {
-        let usage =
-            |error: hwpool::sim::ConfigError| Usage(format!("{:#}", anyhow::Error::from(error)));
-        let model = kinds::model(&self.model);
-        let (mut config, _) =
-            model.map_err(|error| Usage(format!("{:#}", anyhow::Error::from(error))))?;
-        config.set("mode", "threaded").map_err(usage)?;
+        let (mut config, _) = kinds::model(&self.model).map_err(Usage::of)?;
+        config.set("mode", "threaded").map_err(Usage::of)?;
         let own = [
             ("seed", self.seed.is_some()),
             ("faults", self.faults.is_some()),
@@ -105,13 +101,13 @@ impl Serve {
                 return Err(Usage(format!("--option {option}: {key} is given twice")).into());
             }
             given.push(key);
-            config.set(key, value).map_err(usage)?;
+            config.set(key, value).map_err(Usage::of)?;
         }
         if let Some(seed) = self.seed {
             config.seed = seed;
         }
         if let Some(faults) = &self.faults {
-            config.set("faults", faults).map_err(usage)?;
+            config.set("faults", faults).map_err(Usage::of)?;
         }
         Ok(config)
     }

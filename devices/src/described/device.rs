@@ -497,7 +497,7 @@ fn read_depth(bar: &impl Bar, described: &'static Described) -> Result<u32, Open
 
 /// Returns how many values there are.
 fn most_values(description: &Description) -> u64 {
-    let bits = description.value.high - description.value.low + 1;
+    let bits = description.value.bits();
     let first = match description.value.is {
         Meaning::Index { first } => first.into(),
         Meaning::Address { .. } => 0,
@@ -507,7 +507,7 @@ fn most_values(description: &Description) -> u64 {
 
 fn identity(description: &'static Description, depth: u32, vectors: u16) -> Identity {
     let (lists, within) = (description.lists(), description.reset.within);
-    let bits = u32::from(description.value.high - description.value.low) + 1;
+    let bits = description.value.bits();
     let (kept, address_width, least) = match description.value.is {
         // Addresses never pass through the device: any will do.
         Meaning::Index { .. } => ("numbers", 64, Geometry::GRANULE),

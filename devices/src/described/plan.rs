@@ -5,7 +5,7 @@ use crate::description::Port as From;
 use crate::description::{
     Bits, Description, Empty, Meaning, Order, Passage, Pop, Room, Set, Sharing, Test, Write,
 };
-use crate::reg::{Access, Register, Scope, mask};
+use crate::reg::{Access, Register, Scope};
 
 /// One register of a list, or of the device.
 #[derive(Debug, Copy, Clone)]
@@ -292,7 +292,7 @@ impl Plan {
             },
             code: Code {
                 low: description.value.low,
-                mask: mask(0, description.value.high - description.value.low),
+                mask: description.value.mask() >> description.value.low,
                 is: description.value.is,
             },
             room: match (description.full.look, &description.full.shown) {

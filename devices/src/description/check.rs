@@ -382,8 +382,8 @@ impl Description {
         let Meaning::Index { first } = self.value.is else {
             return false; // no object lies at 0, and others are looked up
         };
-        let value = (popped & crate::reg::mask(self.value.low, self.value.high)) >> self.value.low;
-        let beside = popped & !crate::reg::mask(self.value.low, self.value.high);
+        let value = self.value.of(popped);
+        let beside = popped & !self.value.mask();
         let first = u64::from(first);
         beside == 0 && (first..first + u64::from(self.fixed_depth())).contains(&value)
     }

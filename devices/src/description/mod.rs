@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use check::Mistake;
 pub use parts::{Bits, Port, Set, Test, Write};
 
-use crate::reg::Register;
+use crate::reg::{Register, mask};
 
 /// One kind of device whose free list is a queue or a stack behind registers.
 ///
@@ -193,6 +193,23 @@ pub struct Value {
     pub high: u8,
     /// What it stands for.
     pub is: Meaning,
+}
+
+impl Value {
+    /// Returns its bits as a mask within what is popped and pushed.
+    pub const fn mask(&self) -> u64 {
+        mask(self.low, self.high)
+    }
+
+    /// Returns how many bits it has.
+    pub const fn bits(&self) -> u32 {
+        (self.high - self.low) as u32 + 1
+    }
+
+    /// Extracts it from what was popped.
+    pub const fn of(&self, popped: u64) -> u64 {
+        (popped & self.mask()) >> self.low
+    }
 }
 
 /// What a value stands for.

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use hwpool_devices::description::{Bits, Depth, Description, Empty, Meaning, Sharing};
-use hwpool_devices::reg::mask;
 
 use super::device::Device;
 use super::offers::offers;
@@ -133,7 +132,7 @@ fn largest_depth(description: &Description, told: &Bits) -> u64 {
     let Meaning::Index { first } = value.is else {
         return most;
     };
-    let bits = mask(value.low, value.high);
+    let bits = value.mask();
     let empty = match description.empty {
         Empty::Value(word) if word & !bits == 0 => Some(word >> value.low),
         _ => None,

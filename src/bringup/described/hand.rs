@@ -185,18 +185,12 @@ impl<T: Transport> Hand<T> {
 
     /// Returns the value within what was popped.
     pub(super) fn value(&self, raw: u64) -> u64 {
-        (raw & self.mask()) >> self.description.value.low
+        self.description.value.of(raw)
     }
 
     /// Returns the bits of a value in what is pushed and popped.
     pub(super) fn mask(&self) -> u64 {
-        let value = self.description.value;
-        let bits = Bits {
-            register: 0,
-            low: value.low,
-            high: value.high,
-        };
-        bits.mask()
+        self.description.value.mask()
     }
 
     /// Tells whether the list is full of numbers of its own after a reset.

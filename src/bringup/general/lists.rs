@@ -89,10 +89,6 @@ pub(in crate::bringup) fn single<T: Transport>(
     let session = board.session()?;
     let limits = &session.driver.identity().limits;
     let level = board.about()?.level;
-    let available = |list: &dyn FreeList, expected, when| match level {
-        Some(level) => counts(level, list.available()?, expected, when),
-        None => Ok(()),
-    };
     let way = device::plain_way(session)?;
     for base in [device::low_base(limits), device::high_base(limits)] {
         let objects = device::objects(limits, OBJECTS);
@@ -100,10 +96,10 @@ pub(in crate::bringup) fn single<T: Transport>(
         let mut list = session.open_list(&config, way, None)?;
         for gave in BTreeSet::from([0, objects / 2, objects - 1]) {
             list.give(&[gave])?;
-            available(&*list, 1, Counted::AfterOneFree)?;
+            counts(level, list.available()?, 1, Counted::AfterOneFree)?;
             let took = take_one(&mut *list)?;
             ensure!(took == Some(gave), ListSymptom::Other { gave, took });
-            available(&*list, 0, Counted::AfterTheOnly)?;
+            counts(level, list.available()?, 0, Counted::AfterTheOnly)?;
         }
         let geometry = list.ledger().geometry();
         evidence.hex("from address", geometry.address(0));

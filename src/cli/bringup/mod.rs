@@ -195,9 +195,8 @@ fn about(address: &Address, plan: Option<String>) -> About {
 /// The seed of a model in this process.
 fn seed(address: &Address) -> Option<u64> {
     let mut config = SimConfig::default();
-    let given = address.options.iter().find(|(key, _)| key == "seed");
-    if let Some((key, value)) = given {
-        config.set(key, value).ok()?;
+    if let Some(seed) = address.option("seed") {
+        config.set("seed", seed).ok()?;
     }
     (address.transport == TransportKind::Sim).then_some(config.seed)
 }

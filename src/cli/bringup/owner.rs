@@ -137,9 +137,8 @@ fn serve(address: &Address) -> Result<Served, OwnerSymptom> {
 
 /// Returns the driver that an address names, or that its model needs.
 fn driver(address: &Address) -> Option<String> {
-    let named = address.options.iter().find(|(key, _)| key == "driver");
-    let described = || kinds::is_file(&address.target).then(|| address.target.clone());
-    named.map(|(_, name)| name.clone()).or_else(described)
+    let described = kinds::is_file(&address.target).then_some(address.target.as_str());
+    address.option("driver").or(described).map(str::to_owned)
 }
 
 fn socket(directory: &Path) -> String {
