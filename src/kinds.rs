@@ -22,7 +22,7 @@ pub enum KindError {
     },
     /// No model has that name, and it is not that of a file either.
     #[error(
-        "no model `{name}`: there is {}, or the file of a description, FILE.toml",
+        "no model `{name}`; there is {}, or the file of a description, FILE.toml",
         models()
     )]
     NoModel {
