@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::moves::by;
-use super::plan::{Cell, Plan, set};
+use super::plan::{Cell, Plan};
 use crate::bus::{Bar, BusError, Transport};
 use crate::description::{Bits, Clear, Depth, Description, Empty, Fill, Interrupt, Meaning, Set};
 use crate::family::life::{self, ResetSteps, prove_alive};
@@ -14,7 +14,7 @@ use crate::family::{
     SetupError, check_identity, sized_bar,
 };
 use crate::pci;
-use crate::reg::Scope;
+use crate::reg::{Access, Register, Scope};
 use crate::wait::wait_for;
 
 /// Most values that a list may hold.
@@ -52,16 +52,14 @@ impl<T: Transport> Device<T> {
         pci::set_bus_master(&*transport, false)?;
         let description = described.description;
         let bar = sized_bar(&*transport, description.bar, description.size)?;
-        let (identity, depth) = read_identity(&*transport, &bar, described)?;
-        let lists = 0..description.lists();
+        let (identity, depths) = read_identity(&*transport, &bar, described)?;
+        let plan = |(list, depth)| Plan::new(description, list, depth);
         let device = Device {
             transport,
             bar,
             described,
             identity,
-            plans: lists
-                .map(|list| Plan::new(description, list, depth))
-                .collect(),
+            plans: (0..).zip(depths).map(plan).collect(),
             state: Mutex::default(),
         };
         device.reset(reset)?;
@@ -96,9 +94,7 @@ impl<T: Transport> Device<T> {
     pub fn reset(&self, kind: OpenReset) -> Result<(), ResetError> {
         let mut state = self.state();
         refuse_while_in_use(&state)?;
-        self.reset_now(&mut state, kind)?;
-        state.lists.stuck = 0;
-        Ok(())
+        self.reset_now(&mut state, kind)
     }
 
     /// Turns bus mastering on and lets the lists work.
@@ -139,8 +135,11 @@ impl<T: Transport> Device<T> {
             return Ok(false);
         };
         self.clear_pending(irq, 0)?;
-        let cell = self.cell(raise.register, 0);
-        cell.write(&self.bar, raise.mask()).map(|()| true)
+        let to = Set {
+            bits: raise,
+            to: raise.mask() >> raise.low,
+        };
+        self.set_all(&to, 0..1).map(|()| true)
     }
 
     /// Takes a list into use. Returns its number, and whether the reset filled it.
@@ -235,7 +234,16 @@ impl<T: Transport> Device<T> {
     fn set_all(&self, to: &Set, lists: std::ops::Range<u16>) -> Result<(), BusError> {
         let register = to.bits.register;
         (self.copies(register, lists))
-            .try_for_each(|list| set(&self.bar, &self.cell(register, list), to))
+            .try_for_each(|list| self.set_one(&self.cell(register, list), to))
+    }
+
+    /// Sets bits of a register, and leaves the others where reading them back has no effect.
+    fn set_one(&self, cell: &Cell, to: &Set) -> Result<(), BusError> {
+        let before = match cell.row.access {
+            Access::ReadWrite => read_whole(&self.bar, cell, self.described.about.alive)?,
+            _ => 0,
+        };
+        cell.write(&self.bar, to.bits.set(before & cell.row.bits, to.to))
     }
 
     /// Returns for which of `lists` a register must be accessed: once where it is the device's.
@@ -259,16 +267,16 @@ impl<T: Transport> Device<T> {
     }
 
     /// Looks whether the reset of `lists` is over.
-    fn is_ready(&self, mut lists: std::ops::Range<u16>) -> Result<Option<()>, ResetError> {
+    fn is_ready(&self, lists: std::ops::Range<u16>) -> Result<Option<()>, ResetError> {
         let Some(until) = self.description().reset.until else {
             return Ok(Some(()));
         };
-        let mut is_ready = true;
-        lists.try_for_each(|list| {
-            is_ready &= self.bits(&until.bits, list)? == until.is;
-            Ok::<_, ResetError>(())
-        })?;
-        Ok(is_ready.then_some(()))
+        for list in self.copies(until.bits.register, lists) {
+            if self.bits(&until.bits, list)? != until.is {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
     }
 
     /// Resets the device, verified by what a reset must change and by what is in the lists after.
@@ -305,7 +313,9 @@ impl<T: Transport> Device<T> {
             }
             .into());
         }
-        all.clone().try_for_each(|list| self.settle(state, list))
+        all.clone().try_for_each(|list| self.settle(state, list))?;
+        state.lists.stuck = 0;
+        Ok(())
     }
 
     /// Returns the bits that a reset must change: the count of resets, else a mark that is left in the scratch register.
@@ -435,11 +445,16 @@ impl<T: Transport> Drop for Device<T> {
 /// Reads bits and tells a device that is gone.
 fn read(bar: &impl Bar, described: &Described, bits: &Bits, list: u16) -> Result<u64, BusError> {
     let cell = Cell::of(described.description, bits.register, list);
+    read_whole(bar, &cell, described.about.alive).map(|value| bits.of(value))
+}
+
+/// Reads a register and tells a device that is gone.
+fn read_whole(bar: &impl Bar, cell: &Cell, alive: &'static Register) -> Result<u64, BusError> {
     let value = cell.read(bar)?;
     if value == cell.row.all_ones() {
-        prove_alive(bar, &cell.row.name, described.about.alive)?;
+        prove_alive(bar, &cell.row.name, alive)?;
     }
-    Ok(bits.of(value))
+    Ok(value)
 }
 
 /// Reads what the device behind `transport` is and can do. Writes nothing and resets nothing.
@@ -452,15 +467,17 @@ pub(super) fn identify<T: Transport>(
     read_identity(transport, &bar, described).map(|(identity, _)| identity)
 }
 
-/// Checks what identifies the device, and only then looks at anything else; returns how many values a list holds, too.
+/// Checks what identifies the device, and only then looks at anything else; returns how many values each list holds, too.
 fn read_identity<T: Transport>(
     transport: &T,
     bar: &T::Bar,
     described: &'static Described,
-) -> Result<(Identity, u32), OpenError> {
+) -> Result<(Identity, Vec<u32>), OpenError> {
     check_identity(bar, &described.about)?;
     let description = described.description;
-    let depth = read_depth(bar, described)?;
+    let depths = (0..description.lists()).map(|list| read_depth(bar, described, list));
+    let depths: Vec<u32> = depths.collect::<Result<_, _>>()?;
+    let least = depths.iter().copied().min().unwrap_or(0); // there is a list
     let vectors = pci::msix(transport)?.map_or(0, |msix| msix.vectors);
     if let Some(irq) = &description.interrupt
         && irq.vector >= vectors
@@ -472,17 +489,17 @@ fn read_identity<T: Transport>(
             rule: format!("more than {}", irq.vector),
         });
     }
-    Ok((identity(description, depth, vectors), depth))
+    Ok((identity(description, least, vectors), depths))
 }
 
 /// Returns how many values a list holds: no more than there are numbers or addresses to tell apart.
-fn read_depth(bar: &impl Bar, described: &'static Described) -> Result<u32, OpenError> {
+fn read_depth(bar: &impl Bar, described: &'static Described, list: u16) -> Result<u32, OpenError> {
     let description = described.description;
     let bits = match description.depth {
         Depth::Fixed(depth) => return Ok(depth),
         Depth::Register(bits) => bits,
     };
-    let depth = read(bar, described, &bits, 0)?;
+    let depth = read(bar, described, &bits, list)?;
     let most = most_values(description).min(MOST / u64::from(description.lists()));
     match (1..=most).contains(&depth) {
         true => Ok(depth as u32),

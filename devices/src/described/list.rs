@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::device::Device;
 use super::moves::by;
 use crate::bus::{BusError, Transport};
-use crate::description::Meaning;
+use crate::description::{Description, Empty, Meaning};
 use crate::family::plain::{self, Plain};
 use crate::family::{Breach, FreeList, Geometry, Ledger, ListConfig, PathError, SetupError};
 
@@ -133,6 +133,7 @@ impl<T: Transport> Drop for List<T> {
 fn check<T: Transport>(device: &Device<T>, config: &ListConfig) -> Result<Geometry, SetupError> {
     let limits = &device.identity().limits;
     let geometry = plain::geometry(limits, config)?;
+    check_none(device.description(), config, &geometry)?;
     let Meaning::Address { shift } = device.description().value.is else {
         return Ok(geometry);
     };
@@ -155,6 +156,45 @@ fn check<T: Transport>(device: &Device<T>, config: &ListConfig) -> Result<Geomet
         return invalid("base address", config.base.0, allowed);
     }
     Ok(geometry)
+}
+
+/// Refuses objects of which one would be pushed as what the device says when it has none: it would never come back.
+fn check_none(
+    description: &Description,
+    config: &ListConfig,
+    geometry: &Geometry,
+) -> Result<(), SetupError> {
+    let value = description.value;
+    let none = match description.empty {
+        Empty::Value(none) => none,
+        Empty::BusError => u64::MAX >> (64 - description.width()),
+        Empty::Mark(_) | Empty::Flag(_) | Empty::Level => return Ok(()),
+    };
+    if none & !value.mask() != 0 {
+        return Ok(());
+    }
+    let code = value.of(none);
+    let (what, is, is_object) = match value.is {
+        Meaning::Index { first } => {
+            let number = code.checked_sub(first.into());
+            let is_object = number.is_some_and(|number| number < config.objects.into());
+            ("number of objects", config.objects.into(), is_object)
+        }
+        Meaning::Address { shift } => {
+            let is_object = geometry.index(code << shift).is_ok();
+            ("base address", config.base.0, is_object)
+        }
+    };
+    match is_object {
+        false => Ok(()),
+        true => Err(SetupError::Invalid {
+            what,
+            value: is,
+            allowed: format!(
+                "one with which no object is {none:#x}, by which the device says that it is empty"
+            ),
+        }),
+    }
 }
 
 impl<T: Transport> fmt::Debug for List<T> {

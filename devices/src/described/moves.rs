@@ -8,7 +8,7 @@ use crate::description::Meaning;
 use crate::family::life::still_there;
 use crate::family::plain::Moves;
 use crate::family::{Breach, Geometry, Ledger};
-use crate::wait::wait_for;
+use crate::wait::Deadline;
 
 /// Moves a list's objects through one kind of port.
 pub(super) struct By<'a, T: Transport, P> {
@@ -130,23 +130,14 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
         Ok(value)
     }
 
-    /// Waits until there is room, and returns for how many values.
+    /// Returns for how many values there is room.
     fn room(&self, cell: &Cell, space: &Space) -> Result<u64, Breach> {
-        let look = || {
-            let value = self.look(cell)?;
-            let room = match space {
-                Space::Full(full) => u64::from(!full.holds(value)),
-                Space::Left(bits) => bits.of(value),
-                Space::Level(bits) => u64::from(self.plan.depth).saturating_sub(bits.of(value)),
-            };
-            Ok((room != 0).then_some(room))
-        };
-        wait_for::<T, u64, Breach>(
-            self.transport,
-            "room in the list (`full`)",
-            self.patience,
-            look,
-        )
+        let value = self.look(cell)?;
+        Ok(match space {
+            Space::Full(full) => u64::from(!full.holds(value)),
+            Space::Left(bits) => bits.of(value),
+            Space::Level(bits) => u64::from(self.plan.depth).saturating_sub(bits.of(value)),
+        })
     }
 
     /// Returns what is pushed for an object.
@@ -226,10 +217,16 @@ impl<T: Transport, P: Passes> Moves for By<'_, T, P> {
             }
             return Ok(());
         };
+        // One for all of them: a call may take no longer than the device for anything.
+        let what = "room in the list (`full`)";
+        let mut deadline = Deadline::new(self.transport, what, self.patience);
         let mut left = 0;
         for &index in objects {
-            if left == 0 {
+            while left == 0 {
                 left = self.room(cell, space)?;
+                if left == 0 {
+                    deadline.relax(self.transport)?;
+                }
             }
             self.push_raw(self.encode(geometry, index))?;
             left -= 1;

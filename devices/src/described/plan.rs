@@ -3,9 +3,9 @@
 use crate::bus::{Bar, BusError};
 use crate::description::Port as From;
 use crate::description::{
-    Bits, Description, Empty, Meaning, Order, Passage, Pop, Room, Set, Sharing, Test, Write,
+    Bits, Description, Empty, Meaning, Order, Passage, Pop, Room, Sharing, Test, Write,
 };
-use crate::reg::{Access, Register, Scope};
+use crate::reg::{Register, Scope};
 
 /// One register of a list, or of the device.
 #[derive(Debug, Copy, Clone)]
@@ -342,13 +342,4 @@ fn port(description: &'static Description, number: u16) -> Port {
             }
         }
     }
-}
-
-/// Sets bits of a register, and leaves the others where reading them back has no effect.
-pub(super) fn set(bar: &impl Bar, cell: &Cell, set: &Set) -> Result<(), BusError> {
-    let before = match cell.row.access {
-        Access::ReadWrite => cell.read(bar)?,
-        _ => 0,
-    };
-    cell.write(bar, set.bits.set(before & cell.row.bits, set.to))
 }

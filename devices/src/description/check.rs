@@ -84,10 +84,10 @@ impl Description {
         self.check_identity()?;
         self.check_pop()?;
         self.check_push()?;
+        self.check_depth()?;
         self.check_value()?;
         self.check_empty()?;
         self.check_full()?;
-        self.check_depth()?;
         self.check_enable()?;
         self.check_reset()?;
         self.interrupt
@@ -380,7 +380,7 @@ impl Description {
     /// Tells whether what is popped so is the number of an object for certain.
     fn is_legal(&self, popped: u64) -> bool {
         let Meaning::Index { first } = self.value.is else {
-            return false; // no object lies at 0, and others are looked up
+            return false; // where objects lie the driver knows, and refuses it then
         };
         let value = self.value.of(popped);
         let beside = popped & !self.value.mask();

@@ -72,7 +72,10 @@ fn about(description: &'static Description) -> About {
         alive: row(description.alive),
         level: of(description.level),
         scratch: description.scratch.map(row),
-        reset_count: of(description.reset.count),
+        // Who counts resets reads the whole register.
+        reset_count: of(
+            (description.reset.count).filter(|bits| bits.mask() == row(bits.register).bits)
+        ),
         watched: Vec::leak(watched(description)),
         ways: std::slice::from_ref(&REGISTER),
     }
