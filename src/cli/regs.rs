@@ -543,7 +543,7 @@ fn dump<T: Transport>(
         None => row.count(),
     };
     let rows = table.iter();
-    let rows = rows.filter(|row| row.access.is_pure_read());
+    let rows = rows.filter(|row| row.access.is_pure_read() && !module.is_left_alone(row));
     let lines = rows.flat_map(|row| (0..count(row)).map(move |index| Line(Target { row, index })));
     let lines: Vec<Line> = lines.collect();
     let read = |line: &Line| read(transport, line.0);

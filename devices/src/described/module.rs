@@ -30,6 +30,12 @@ impl Kind for Module {
             _ => 0,
         }
     }
+
+    fn is_left_alone(&self, row: &Register) -> bool {
+        let description = self.0.description;
+        let mut never = description.never.iter();
+        never.any(|&register| description.row(register).name == row.name)
+    }
 }
 
 impl<T: Transport, D: DmaBuffer> family::Module<T, D> for Module {

@@ -97,6 +97,12 @@ pub trait Kind: Send + Sync {
         false
     }
 
+    /// Tells whether nobody but the driver touches `row`: no dump reads it, no check reads or writes it.
+    fn is_left_alone(&self, row: &Register) -> bool {
+        let _ = row;
+        false
+    }
+
     /// Returns what makes a device complain so, the likeliest first; nothing where that is not known.
     fn causes(&self, complaint: &Complaint) -> &'static [&'static str] {
         let _ = complaint;

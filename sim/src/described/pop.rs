@@ -157,7 +157,10 @@ impl Device {
         if tells_by_pop(self.description.empty) {
             return self.nothing();
         }
-        world.violation(ViolationKind::PopEmpty, self.place(slot), 0);
+        // A read that only looks is no pop.
+        if !matches!(self.description.pop, Pop::Acknowledge { .. }) {
+            world.violation(ViolationKind::PopEmpty, self.place(slot), 0);
+        }
         let list = &self.lists[self.list_of(slot.index.into())];
         list.last_out.map_or(0, |value| self.word(value))
     }

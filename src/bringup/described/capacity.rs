@@ -1,5 +1,7 @@
 //! Rung 8: how many values a list holds, what it shows when it is full, and in which order values leave.
 
+use std::collections::VecDeque;
+
 use hwpool_devices::bus::Transport;
 use hwpool_devices::description::{Order, Room};
 
@@ -102,7 +104,7 @@ fn full<T: Transport>(hand: &Hand<T>, evidence: &mut Evidence) -> Result<(), Fai
 /// Takes everything: `count` values, each in its turn.
 fn leaves<T: Transport>(hand: &Hand<T>, count: u32) -> Result<(), Failure> {
     let popped = hand.drain()?;
-    let mut left: Vec<u64> = (0..count)
+    let mut left: VecDeque<u64> = (0..count)
         .map(|index| hand.raw(index) & hand.mask())
         .collect();
     for (place, popped) in popped.iter().enumerate() {
@@ -113,13 +115,14 @@ fn leaves<T: Transport>(hand: &Hand<T>, count: u32) -> Result<(), Failure> {
             .into());
         };
         let took = raw & hand.mask();
-        let next = match (hand.description.order, left.len()) {
-            (_, 0) => return Err(CapacitySymptom::More { count }.into()),
-            (Order::Fifo, _) => 0,
-            (Order::Lifo, last) => last - 1,
-            (Order::Any, _) => left.iter().position(|value| *value == took).unwrap_or(0),
+        let next = match hand.description.order {
+            Order::Fifo => 0,
+            Order::Lifo => left.len().saturating_sub(1),
+            Order::Any => left.iter().position(|value| *value == took).unwrap_or(0),
         };
-        let expected = left.remove(next);
+        let Some(expected) = left.remove(next) else {
+            return Err(CapacitySymptom::More { count }.into());
+        };
         let (took, expected) = (hand.value(took), hand.value(expected));
         ensure!(
             took == expected,

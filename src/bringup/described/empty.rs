@@ -17,12 +17,8 @@ pub(super) fn stale<T: Transport>(
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let hand = hand(board)?;
-    match hand.is_preloaded() {
-        true => preloaded(&hand, evidence)?,
-        false if hand.description.reset.keeps_entries => {
-            hand.drain()?;
-        }
-        false => {}
+    if hand.is_preloaded() {
+        preloaded(&hand, evidence)?;
     }
     shows_empty(&hand)?;
     reset(board)?;

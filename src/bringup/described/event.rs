@@ -34,7 +34,7 @@ pub(super) fn event<T: Transport>(
     }
     let irq = board.session()?.driver.interrupt(interrupt.vector)?;
     if let Some(bits) = interrupt.threshold {
-        hand.poke(bits.register, bits.set(0, low.into()))?;
+        hand.set(bits, low.into())?;
     }
     settle(&hand, interrupt, &irq)?;
     for _ in 0..TIMES {
@@ -114,7 +114,10 @@ fn clear<T: Transport>(hand: &Hand<T>, interrupt: &Interrupt) -> Result<(), Fail
     };
     match interrupt.clear {
         Clear::WriteOne => hand.poke(bits.register, bits.mask())?,
-        Clear::WriteZero => hand.poke(bits.register, 0)?,
+        Clear::WriteZero => {
+            let row = hand.description.row(bits.register);
+            hand.poke(bits.register, row.bits & !bits.mask())?;
+        }
         Clear::Read => drop(hand.bits(bits)?),
         Clear::Itself => {}
     }

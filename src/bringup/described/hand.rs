@@ -5,6 +5,7 @@ use hwpool_devices::description::{
     Bits, Description, Empty, Fill, Meaning, Passage, Pop, Port, Room, Test, Write,
 };
 use hwpool_devices::family::OpenReset;
+use hwpool_devices::reg::Access;
 
 use crate::bringup::Failure;
 use crate::bringup::general::device;
@@ -90,6 +91,8 @@ impl<T: Transport> Hand<T> {
     pub(super) fn is_none(&self, popped: &Popped) -> bool {
         let all_ones = u64::MAX >> (64 - self.description.width());
         match (self.description.empty, popped) {
+            // A length of 0 says it where nothing else is read before a pop.
+            (Empty::Value(_) | Empty::Mark(_) | Empty::BusError, Popped::Length(0)) => true,
             (Empty::Value(none), Popped::Read(read)) => *read == none,
             (Empty::Mark(test), Popped::Read(read)) => test.holds(*read),
             (Empty::BusError, Popped::Read(read)) => *read == all_ones,
@@ -209,6 +212,16 @@ impl<T: Transport> Hand<T> {
         self.description.row(register).read_raw(&self.bar, 0)
     }
 
+    /// Sets bits of a register, and leaves the others where reading them back has no effect.
+    pub(super) fn set(&self, bits: Bits, to: u64) -> Result<(), BusError> {
+        let row = self.description.row(bits.register);
+        let before = match row.access {
+            Access::ReadWrite => self.read(bits.register)?,
+            _ => 0,
+        };
+        self.poke(bits.register, bits.set(before & row.bits, to))
+    }
+
     pub(super) fn poke(&self, register: usize, value: u64) -> Result<(), BusError> {
         self.description.row(register).poke(&self.bar, 0, value)
     }
@@ -235,7 +248,8 @@ pub(super) fn hand<T: Transport>(board: &Board<'_, T>) -> Result<Hand<T>, Failur
 /// Resets the device and takes what its list has after.
 pub(super) fn emptied<T: Transport>(board: &Board<'_, T>) -> Result<Hand<T>, Failure> {
     let hand = hand(board)?;
-    if hand.is_preloaded() || hand.description.reset.keeps_entries {
+    // Of a reset that keeps entries the driver has taken what was left.
+    if hand.is_preloaded() {
         hand.drain()?;
     }
     Ok(hand)

@@ -77,7 +77,8 @@ impl<T: Transport> Dry<T> {
     fn falls_below(&mut self) -> Result<(), Failure> {
         self.queue.take(&mut [0])?;
         let fired = self.irq.wait(INTERRUPT)?;
-        if fired == 0 {
+        // An event without its interrupt is a message that was lost, and not a comparison too late.
+        if fired == 0 && !self.queue.take_event()? {
             self.queue.take(&mut [0])?;
             let low = self.low;
             let is_late = self.queue.take_event()?;

@@ -66,7 +66,10 @@ pub(in crate::bringup) struct ByKind<'a, K: ?Sized> {
 
 impl<K: Kind + ?Sized> Shape for ByKind<'_, K> {
     fn count(&self, row: &Register) -> u16 {
-        self.identity.registers(row)
+        match self.kind.is_left_alone(row) {
+            true => 0,
+            false => self.identity.registers(row),
+        }
     }
 
     fn harmless(&self, row: &Register) -> u64 {
@@ -134,15 +137,19 @@ where
     Ok(())
 }
 
-/// Leaves something else than its reset value in each read-write register of `rows`.
+/// Leaves something else than its reset value in each read-write register of `rows` that may be written.
 fn mark(
     bar: &impl Bar,
     rows: impl Iterator<Item = &'static Register>,
     device: &impl Shape,
 ) -> Result<(), Failure> {
     for row in rows.filter(|row| row.access == Access::ReadWrite) {
+        let bits = device.harmless(row);
+        if bits == 0 {
+            continue; // any write may start something
+        }
         for index in indices(device, row) {
-            row.poke(bar, index, 0xaaaa_aaaa_aaaa_aaaa & device.harmless(row))?;
+            row.poke(bar, index, 0xaaaa_aaaa_aaaa_aaaa & bits)?;
         }
     }
     Ok(())
