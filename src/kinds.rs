@@ -103,10 +103,9 @@ pub fn model(text: &str) -> Result<(SimConfig, Option<Choice>), KindError> {
         let config = SimConfig::described(described.description.clone())?;
         return Ok((config, Some(Choice::Described(described))));
     }
-    match MODELS.iter().any(|model| model.name == text) {
-        true => Ok((SimConfig::new(text)?, None)),
-        false => Err(KindError::NoModel { name: text.into() }),
-    }
+    // There is no other reason.
+    let config = SimConfig::new(text).map_err(|_| KindError::NoModel { name: text.into() })?;
+    Ok((config, None))
 }
 
 /// Reads the description in a file. It stays for the life of the process, and is there once however often it is read.
@@ -117,7 +116,7 @@ pub fn model(text: &str) -> Result<(SimConfig, Option<Choice>), KindError> {
 #[cfg(feature = "describe")]
 pub fn described(file: &str) -> Result<&'static Described, KindError> {
     let description = hwpool_describe::read(Path::new(file))?;
-    // It was checked when it was read.
+    // Which checks again, for the sake of those that are made by hand.
     Ok(Described::keep(description)?)
 }
 

@@ -51,7 +51,10 @@ pub fn draft(text: &str, file: &str, block: Option<&str>) -> Result<String, Wron
     let found = import::parse(text, block).map_err(|refused| refused.into_wrong(file))?;
     let draft = Draft {
         file: &found,
-        effects: !text.trim_start().starts_with(['{', '\u{feff}']),
+        effects: !text
+            .trim_start_matches('\u{feff}')
+            .trim_start()
+            .starts_with('{'),
         lines: Vec::new(),
     };
     Ok(draft.write(file, block))
@@ -157,10 +160,12 @@ impl<'f> Draft<'f> {
         self.line(format!(
             "# A first description, made of {file}. What is guessed says so, and each question is"
         ));
-        self.line("# yours to answer: `hwpool describe check` tells which is open.");
+        self.line(
+            "# yours to answer: hwpool names the next one that is open when it reads the file.",
+        );
         if block.is_none() && self.file.blocks.len() > 1 {
             self.line(format!(
-                "# The file has the blocks {}: with --block one is taken.",
+                "# The file has the blocks {}: `block` takes one.",
                 self.file.blocks.join(", ")
             ));
         }
@@ -323,7 +328,8 @@ impl<'f> Draft<'f> {
         let hit = self.field(names::EMPTY, |found| is_readable(found) || in_popped(found));
         match hit.or_else(|| self.bits(names::LEVEL)) {
             Some(Hit { register, field: Some(field) }) if is_one_of(&field.name, names::EMPTY) => {
-                let is = u8::from(&*field.name == "EMPTY");
+                let is_inverted = is_one_of(&field.name, &["N", "NOT"]);
+                let is = u8::from(is_called(&field.name, "EMPTY") && !is_inverted);
                 self.guess(format!("flag = \"{}.{}\"", register.name, field.name), "guessed by its name");
                 self.guess(format!("is = {is}"), "what it is where there is no value");
             }

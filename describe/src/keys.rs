@@ -1,7 +1,6 @@
 //! Every key that a description may have: its name, what may stand there, and what it means.
 //!
-//! This table is the one source: the reader looks up ranges and words here, and the JSON schema and the reference page are
-//! made from it.
+//! This table is the one source: the reader looks up ranges and words here.
 
 use hwpool_devices::description::{Clear, Fill, Order, When};
 use hwpool_devices::reg::Access;

@@ -72,8 +72,8 @@ pub(crate) fn find<'t>(
 
 /// Joins a table and a key, as errors name them.
 pub(crate) fn dotted(table: &str, key: &str) -> String {
-    match table {
-        "" => key.into(),
+    match (table, key) {
+        ("", name) | (name, "") => name.into(),
         _ => format!("{table}.{key}"),
     }
 }
@@ -202,7 +202,12 @@ impl<'t> Entry<'t> {
 
     pub(crate) fn text(&self) -> Result<&'t str, Wrong> {
         let text = self.value.get_ref().as_str();
-        text.ok_or_else(|| self.other("text in quotes"))
+        text.ok_or_else(|| {
+            self.other(match self.key.kind {
+                Kind::NumberOrBits { .. } => "a whole number, or bits in quotes",
+                _ => "text in quotes",
+            })
+        })
     }
 
     pub(crate) fn bool(&self) -> Result<bool, Wrong> {

@@ -218,6 +218,12 @@ fn no_field(row: &Register, part: &str) -> String {
 /// Cuts 32 bits out of a register of 64.
 fn half(found: &Found, suffix: &str, at: u64, low: u8) -> Found {
     let cut = |bits: u64| (bits >> low) & u64::from(u32::MAX);
+    // Where fields tell which bits there are, a half without one has none.
+    let of_fields = found
+        .fields
+        .iter()
+        .fold(0, |bits, field| bits | field.mask());
+    let bits = found.bits.or((of_fields != 0).then_some(of_fields));
     let (high, doc) = (low + 31, &found.doc);
     let fields = found
         .fields
@@ -234,7 +240,7 @@ fn half(found: &Found, suffix: &str, at: u64, low: u8) -> Found {
         width: Some(32),
         access: found.access,
         reset: found.reset.map(cut),
-        bits: found.bits.map(cut),
+        bits: bits.map(cut),
         fields: fields.collect(),
         doc: match doc.as_str() {
             "" => format!("Bits {high}:{low} of {}", found.name),

@@ -126,7 +126,7 @@ fn cleaned(mut file: RegisterFile) -> RegisterFile {
         let end = found.at.saturating_add(bytes);
         let before = ends.range(..end).next_back();
         let why = if !is_name(&found.name) {
-            Some("its name is too long".to_string())
+            Some("its name is empty or too long".to_string())
         } else if !names.insert(found.name.clone()) {
             Some("another register has its name".to_string())
         } else if end > u64::from(u32::MAX) || !found.at.is_multiple_of(4) {

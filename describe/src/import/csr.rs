@@ -18,7 +18,11 @@ pub(crate) fn read(text: &str) -> Result<Blocks, Refused> {
         // serde_json ends its messages with a place of its own.
         let message = error.to_string();
         let why = message.split(" at line ").next().unwrap_or("").to_string();
-        Refused::new(Some((error.line(), error.column())), why)
+        // Its column counts bytes.
+        let line = text.split('\n').nth(error.line().saturating_sub(1));
+        let line = line.unwrap_or("");
+        let byte = error.column().saturating_sub(1).min(line.len());
+        Refused::new(Some((error.line(), line_and_column(line, byte).1)), why)
     })?;
     File { text, json: &json }.blocks()
 }

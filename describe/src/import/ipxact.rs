@@ -177,7 +177,8 @@ fn found(node: Node<'_, '_>) -> Result<Result<Found, String>, Refused> {
             high: high as u8,
             doc: line(text(node, "description")).into(),
         };
-        resets.push(reset(node)?.map(|value| field.set(0, value)));
+        let all = mask(0, field.high - field.low);
+        resets.push(reset(node, all)?.map(|value| field.set(0, value)));
         fields.push(field);
         effects.push(policy(node, "fieldAccessPolicies", "fieldAccessPolicy"));
     }
@@ -189,12 +190,11 @@ fn found(node: Node<'_, '_>) -> Result<Result<Found, String>, Refused> {
     // A field that is the whole register only repeats its name.
     let is_whole = |field: &Field| field.low == 0 && u64::from(field.high) == size - 1;
     let whole = fields.len() == 1 && fields.iter().all(is_whole);
+    let all = mask(0, size as u8 - 1);
     Ok(Ok(Found {
         width: Some(size as u8),
         access: Some(policy(node, "accessPolicies", "accessPolicy").access(&effects)),
-        reset: reset(node)?
-            .or(of_fields)
-            .map(|value| value & mask(0, size as u8 - 1)),
+        reset: reset(node, all)?.or(of_fields).map(|value| value & all),
         fields: if whole { Vec::new() } else { fields },
         doc: line(text(node, "description")),
         ..Found::default()
@@ -207,12 +207,12 @@ fn policy(node: Node<'_, '_>, policies: &'static str, policy: &'static str) -> E
     Effects::read(inner.unwrap_or(node), "modifiedWriteValue")
 }
 
-/// Reads a reset value: `reset/value` until 2009, `resets/reset/value` since.
-fn reset(node: Node<'_, '_>) -> Result<Option<u64>, Refused> {
+/// Reads a reset value of which `all` bits are known: `reset/value` until 2009, `resets/reset/value` since.
+fn reset(node: Node<'_, '_>, all: u64) -> Result<Option<u64>, Refused> {
     let reset = child(child(node, "resets").unwrap_or(node), "reset");
     let Some(reset) = reset else {
         return Ok(None);
     };
-    let known = number(reset, "mask")?.is_none_or(|mask| mask != 0);
+    let known = number(reset, "mask")?.is_none_or(|mask| mask & all == all);
     Ok(number(reset, "value")?.filter(|_| known))
 }

@@ -1,6 +1,6 @@
 //! CMSIS-SVD: peripherals with registers, clusters, arrays, fields and side effects.
 
-use hwpool_devices::reg::Field;
+use hwpool_devices::reg::{Field, mask};
 use roxmltree::Node;
 
 use super::blocks::{Block, Blocks, MOST, capitals};
@@ -244,12 +244,14 @@ fn found(
         [field] if whole(field) => Vec::new(),
         _ => fields,
     };
-    let known = own("resetMask")?.is_none_or(|mask| mask != 0);
+    // A reset value of which bits are not known is none.
+    let all = mask(0, size as u8 - 1);
+    let known = own("resetMask")?.is_none_or(|mask| mask & all == all);
     let description = text(node, "description");
     Ok(Ok(Found {
         width: Some(size as u8),
         access: Some(effects.access(&of_fields)),
-        reset: own("resetValue")?.filter(|_| known),
+        reset: (own("resetValue")?.filter(|_| known)).map(|value| value & all),
         fields,
         doc: line(description.or_else(|| base.and_then(|base| text(base, "description")))),
         ..Found::default()
@@ -307,7 +309,8 @@ fn copies(node: Node<'_, '_>, room: usize) -> Result<Vec<(String, u64)>, Refused
         return Ok(vec![(name.into(), at)]);
     };
     if dim > room as u64 {
-        return Err(wrong(node, format!("there are more than {MOST} registers")));
+        let why = format!("its array has {dim} elements: there is room for {room}");
+        return Err(wrong(node, why));
     }
     let increment = number(node, "dimIncrement")?.unwrap_or(0);
     let indices = indices(text(node, "dimIndex"), dim);

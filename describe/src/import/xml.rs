@@ -9,7 +9,12 @@ use super::refused::Refused;
 pub(crate) fn parse(text: &str) -> Result<Document<'_>, Refused> {
     Document::parse(text).map_err(|error| {
         let at = error.pos();
-        Refused::new(Some((at.row as usize, at.col as usize)), error.to_string())
+        let message = error.to_string();
+        // Most of its messages end with the same place.
+        let why = message
+            .strip_suffix(&format!(" at {at}"))
+            .unwrap_or(&message);
+        Refused::new(Some((at.row as usize, at.col as usize)), why)
     })
 }
 
