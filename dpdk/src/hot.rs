@@ -14,7 +14,10 @@ use crate::shared::Shared;
 pub(crate) fn widths() -> Vec<(Enqueue, Dequeue)> {
     let mut all: Vec<(Enqueue, Dequeue)> = Vec::new();
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx512vl") {
+    if std::arch::is_x86_feature_detected!("avx512vl")
+        && std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx2")
+    {
         all.push((avx512::enqueue, avx512::dequeue));
     }
     #[cfg(target_arch = "x86_64")]

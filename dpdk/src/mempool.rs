@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use hwpool::pool::Order;
+use hwpool::pool::{FreeList, Order};
 use libc::{EINVAL, ENOMEM};
 
 use crate::abi::RteMempool;
@@ -17,16 +17,24 @@ use crate::log::{self, Level, chain};
 use crate::not_done::NotDone;
 use crate::on_device::OnDevice;
 use crate::owner;
-use crate::places::Spacing;
+use crate::places::{Places, Spacing};
 use crate::shared::{NotPut, Parts, Shared};
 use crate::totals;
 
 /// Objects that are put into a new list at once.
 const BATCH: usize = 64;
 
-/// Tells the builds of this library apart, whose processes must not share what they lay out in different ways; room for
-/// the number of forks in the low 16 bits.
-const BUILD: u64 = build(env!("CARGO_PKG_VERSION").as_bytes(), size_of::<Mempool>());
+/// Tells the builds of this library apart, whose processes must not share what they lay out in different ways, as far as
+/// version and sizes do; room for the number of forks in the low 16 bits.
+const BUILD: u64 = build(
+    env!("CARGO_PKG_VERSION").as_bytes(),
+    &[
+        size_of::<Mempool>(),
+        size_of::<Shared>(),
+        size_of::<Places>(),
+        size_of::<FreeList>(),
+    ],
+);
 
 /// A mempool's state; shared by all threads that use it. It lies in memory that DPDK's processes have at one address, and
 /// each of them can use it, unless its objects are in a device.
@@ -347,8 +355,13 @@ fn stamp() -> u64 {
 }
 
 /// Hashes a version and a size (FNV-1a), and leaves the low 16 bits free.
-const fn build(version: &[u8], size: usize) -> u64 {
-    let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325 ^ size as u64, 0);
+const fn build(version: &[u8], sizes: &[usize]) -> u64 {
+    let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325, 0);
+    while at < sizes.len() {
+        hash = (hash ^ sizes[at] as u64).wrapping_mul(0x100_0000_01b3);
+        at += 1;
+    }
+    at = 0;
     while at < version.len() {
         hash = (hash ^ version[at] as u64).wrapping_mul(0x100_0000_01b3);
         at += 1;

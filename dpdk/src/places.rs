@@ -436,7 +436,7 @@ impl Places {
             farthest = _mm256_max_epu32(farthest, _mm256_sub_epi32(word, first));
             by_itself();
         }
-        // Zero where it is no more than the limit, of which the upper halves of lanes, which are no words, never are.
+        // Zero where it is no more than the limit, which for the upper halves of lanes, which are no words, is the largest.
         let over = |most, limit: &AtomicU32| {
             let limit = all(u64::from(u32::MAX) << 32 | load(limit));
             _mm256_xor_si256(_mm256_max_epu32(most, limit), limit)

@@ -56,7 +56,7 @@ pub(super) struct Cells {
     own: bool,
 }
 
-// SAFETY: every access is through `write` and `read`, whose callers keep them apart.
+// SAFETY: every access is through `write`, `read` and `view`, whose callers keep them apart.
 #[cfg(not(loom))]
 unsafe impl Send for Cells {}
 // SAFETY: as above.
@@ -228,7 +228,7 @@ impl Drop for Cells {
 #[cfg(loom)]
 pub(super) struct Cells(Box<[loom::cell::UnsafeCell<u32>]>);
 
-// SAFETY: every access is through `write` and `read`, whose callers keep them apart; loom checks that they do.
+// SAFETY: every access is through methods whose callers keep them apart; loom checks that they do.
 #[cfg(loom)]
 unsafe impl Sync for Cells {}
 
