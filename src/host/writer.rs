@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::machine::{LONG, NO_ANSWER, Watch};
+use crate::machine::{LONG, NO_ANSWER};
 
 /// How long the kernel may take for one write. Drivers take seconds to let go of a device.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -38,17 +38,20 @@ impl Writer for Kernel {
     /// seconds.
     fn write(&mut self, path: &Path, value: &str) -> io::Result<()> {
         let (done, result) = channel();
-        let (path, value) = (path.to_path_buf(), value.to_string());
-        let said = slow(&path, &value);
-        let _watch = Watch::start(|| said);
+        let (to, what) = (path.to_path_buf(), value.to_string());
         let write = move || {
             // Nobody listens any more after the limit.
-            let _ = done.send(write_once(&path, &value));
+            let _ = done.send(write_once(&to, &what));
         };
         thread::Builder::new()
             .name("sysfs write".into())
             .spawn(write)?;
-        match result.recv_timeout(LIMIT) {
+        let mut answer = result.recv_timeout(LONG);
+        if matches!(answer, Err(RecvTimeoutError::Timeout)) {
+            tracing::warn!("{}", slow(path, value));
+            answer = result.recv_timeout(LIMIT - LONG);
+        }
+        match answer {
             Ok(result) => result,
             Err(RecvTimeoutError::Timeout) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,

@@ -62,7 +62,7 @@ impl Config {
     /// Reads the header, which has ids and BARs and tells whether the function answers. Each word is an access to the
     /// board, so that no more is read than is needed.
     pub(crate) fn header(tree: &Tree, bdf: Bdf) -> Option<Config> {
-        let bytes: [u8; HEADER] = read(bdf, |path| tree.first(path))?;
+        let bytes: [u8; HEADER] = read(tree, bdf, |path| tree.first(path))?;
         Some(Config {
             bytes: bytes.into(),
         })
@@ -70,7 +70,7 @@ impl Config {
 
     /// Reads all of a function that answers, where this user may see its capabilities.
     pub(crate) fn whole(tree: &Tree, bdf: Bdf) -> Option<Config> {
-        let bytes = read(bdf, |path| tree.bytes(path))?;
+        let bytes = read(tree, bdf, |path| tree.bytes(path))?;
         // They are behind what everybody may read.
         let config = (bytes.len() > HEADER).then_some(Config { bytes })?;
         (!config.is_gone()).then_some(config)
@@ -147,7 +147,7 @@ impl Config {
 }
 
 /// Reads the copy that sysfs gives. The kernel has readers wait while a function is being reset.
-fn read<T>(bdf: Bdf, bytes: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-    let _watch = Watch::of(bdf, "reading the configuration space of");
+fn read<T>(tree: &Tree, bdf: Bdf, bytes: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    let _watch = Watch::of(tree, bdf, "reading the configuration space of");
     bytes(&format!("{}/config", directory(bdf)))
 }

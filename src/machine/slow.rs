@@ -26,14 +26,12 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches a call; `text` is what is logged.
-    pub(crate) fn start(text: impl FnOnce() -> String + Send + 'static) -> Watch {
-        Watch::after(LONG, move || tracing::warn!("{}", text()))
-    }
-
-    /// Watches a call that has the kernel do something, such as "opening", to a function that may not answer.
-    pub(crate) fn of(bdf: Bdf, doing: &'static str) -> Watch {
-        Watch::start(move || waiting_for(&Tree::running(), bdf, doing))
+    /// Watches a call that has the kernel do something, such as "opening", to a function of a tree that may not answer.
+    pub(crate) fn of(tree: &Tree, bdf: Bdf, doing: &'static str) -> Watch {
+        let tree = tree.clone();
+        Watch::after(LONG, move || {
+            tracing::warn!("{}", waiting_for(&tree, bdf, doing))
+        })
     }
 
     fn after(time: Duration, say: impl FnOnce() + Send + 'static) -> Watch {
@@ -87,7 +85,7 @@ impl<F> std::ops::Deref for SlowToClose<F> {
 
 impl<F> Drop for SlowToClose<F> {
     fn drop(&mut self) {
-        self.closing = Some(Watch::of(self.bdf, "closing"));
+        self.closing = Some(Watch::of(&Tree::running(), self.bdf, "closing"));
     }
 }
 

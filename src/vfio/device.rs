@@ -13,7 +13,7 @@ use vfio_bindings::bindings::vfio as abi;
 use super::caps::{self, RegionCap};
 use super::error::{VfioError, bus_error, hint};
 use super::sys;
-use crate::machine::{Bdf, SlowToClose, Watch};
+use crate::machine::{Bdf, SlowToClose, Tree, Watch};
 
 /// Bytes of configuration space that PCI Express gives a function.
 const CONFIG_SPACE: u64 = 4096;
@@ -183,7 +183,7 @@ impl DeviceFd {
                 cause: "the kernel knows no way to reset this function alone".into(),
             });
         }
-        let watch = Watch::of(bdf, "resetting");
+        let watch = Watch::of(&Tree::running(), bdf, "resetting");
         sys::reset(self.fd(), &watch).map_err(|errno| BusError::Reset {
             cause: format!(
                 "VFIO_DEVICE_RESET failed with errno {errno}: {}",

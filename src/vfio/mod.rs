@@ -117,7 +117,7 @@ impl Function {
     pub fn open(bdf: Bdf, name: &str, options: Options) -> Result<Function, VfioError> {
         let tree = Tree::running();
         let whereabouts = whereabouts::find(&tree, bdf, &options)?;
-        let watch = Watch::of(bdf, "opening");
+        let watch = Watch::of(&tree, bdf, "opening");
         if whereabouts.group.noiommu {
             tracing::warn!(
                 "{name}: THERE IS NO IOMMU. The device reaches all memory of this machine; a mistake of its own or of \
@@ -201,7 +201,11 @@ impl Function {
     pub fn hot_reset(&self) -> Result<(), BusError> {
         self.need_answer()?;
         let affected = self.affected()?;
-        let watch = Watch::of(self.whereabouts.bdf, "resetting the slot of");
+        let watch = Watch::of(
+            &Tree::running(),
+            self.whereabouts.bdf,
+            "resetting the slot of",
+        );
         slot::reset(self.device.fd(), self.mappings.group(), &affected, &watch)
     }
 

@@ -644,7 +644,11 @@ mod tests {
         assert_eq!(set_irqs(fd, 2, 0, &[-1]), Err(Errno::ENOTTY));
         assert_eq!(unmap_dma(fd, 0, 4096), Err(Errno::ENOTTY));
         assert_eq!(hot_reset_info(fd).err(), Some(Errno::ENOTTY));
-        let watch = Watch::of("0000:01:00.0".parse().unwrap(), "resetting");
+        let watch = Watch::of(
+            &crate::machine::Tree::running(),
+            "0000:01:00.0".parse().unwrap(),
+            "resetting",
+        );
         assert_eq!(hot_reset(fd, &[1], &watch), Err(Errno::ENOTTY));
         assert_eq!(reset(fd, &watch), Err(Errno::ENOTTY));
         assert_eq!(unmask_intx(fd), Err(Errno::ENOTTY));
