@@ -81,12 +81,11 @@ impl Lies {
             at.map(|at| usize::from(first) + at)
         };
         let names = text.value.split('+');
-        let bits = names.map(|name| {
+        let mut bits = names.map(|name| {
             let number = numbered(Lie::ALL, name, 0).or_else(|| numbered(own, name, OWN));
             number.map(|n| 1u128 << n).ok_or_else(|| unknown(name, own))
         });
-        let all = bits.reduce(|all, bit| Ok(all? | bit?));
-        all.unwrap_or(Ok(0)).map(Lies)
+        bits.try_fold(0, |all, bit| Ok(all | bit?)).map(Lies)
     }
 
     /// Tells whether there are none: a device that is true asks no further.

@@ -196,16 +196,12 @@ impl<T: Transport> Bmu<T> {
     /// Returns how many interrupt vectors there are to use: those of the device, as far as the transport has them. A
     /// machine may have fewer, and tell it when the first is enabled.
     pub fn vectors(&self) -> Result<u16, BusError> {
-        Ok(self.capabilities.vectors.min(self.transport.irq_count()?))
+        life::vectors(&*self.transport, self.capabilities.vectors)
     }
 
     /// Enables interrupt `vector`, in the function and in the device, and returns it.
     pub fn interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
-        let count = self.vectors()?;
-        if vector >= count {
-            return Err(BusError::NoVector { vector, count });
-        }
-        let irq = self.transport.irq(vector)?;
+        let irq = life::interrupt(&*self.transport, self.capabilities.vectors, vector)?;
         self.enable_vector(vector, true)?;
         Ok(irq)
     }

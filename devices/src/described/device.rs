@@ -112,17 +112,12 @@ impl<T: Transport> Device<T> {
 
     /// Returns how many interrupt vectors there are to use.
     pub fn vectors(&self) -> Result<u16, BusError> {
-        let offered = self.identity.limits.vectors;
-        Ok(offered.min(self.transport.irq_count()?))
+        life::vectors(&*self.transport, self.identity.limits.vectors)
     }
 
     /// Enables interrupt `vector`, in the function and, where it is the described one, in the device, and returns it.
     pub fn interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
-        let count = self.vectors()?;
-        if vector >= count {
-            return Err(BusError::NoVector { vector, count });
-        }
-        let irq = self.transport.irq(vector)?;
+        let irq = life::interrupt(&*self.transport, self.identity.limits.vectors, vector)?;
         if let Some(enable) = self.irq(vector).and_then(|irq| irq.enable) {
             self.set_all(&enable, 0..self.lists())?;
         }

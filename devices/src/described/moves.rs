@@ -12,47 +12,45 @@ use crate::wait::Deadline;
 
 /// Moves a list's objects through one kind of port.
 pub(super) struct By<'a, T: Transport, P> {
-    pub(super) transport: &'a T,
-    pub(super) bar: &'a T::Bar,
-    pub(super) plan: &'a Plan,
-    pub(super) port: P,
+    transport: &'a T,
+    bar: &'a T::Bar,
+    plan: &'a Plan,
+    port: P,
     /// How long the device may take to make room.
-    pub(super) patience: Duration,
+    patience: Duration,
+}
+
+/// What moves the objects of a list, but for its port: transport, BAR, plan, and how long the device may take to make room.
+pub(super) type Parts<'a, T> = (&'a T, &'a <T as Transport>::Bar, &'a Plan, Duration);
+
+impl<'a, T: Transport, P> By<'a, T, P> {
+    #[inline]
+    pub(super) fn new((transport, bar, plan, patience): Parts<'a, T>, port: P) -> Self {
+        By {
+            transport,
+            bar,
+            plan,
+            port,
+            patience,
+        }
+    }
 }
 
 /// Does something with what moves the objects of a list, compiled for each kind of port and chosen once.
 macro_rules! by {
     ($list:expr, $by:ident => $do:expr) => {{
-        let (transport, bar, plan, patience) = $list;
-        match plan.port {
+        let list = $list;
+        match list.2.port {
             $crate::described::plan::Port::Word32(port) => {
-                let $by = &mut $crate::described::moves::By {
-                    transport,
-                    bar,
-                    plan,
-                    port,
-                    patience,
-                };
+                let $by = &mut $crate::described::moves::By::new(list, port);
                 $do
             }
             $crate::described::plan::Port::Word64(port) => {
-                let $by = &mut $crate::described::moves::By {
-                    transport,
-                    bar,
-                    plan,
-                    port,
-                    patience,
-                };
+                let $by = &mut $crate::described::moves::By::new(list, port);
                 $do
             }
             $crate::described::plan::Port::Halves(port) => {
-                let $by = &mut $crate::described::moves::By {
-                    transport,
-                    bar,
-                    plan,
-                    port,
-                    patience,
-                };
+                let $by = &mut $crate::described::moves::By::new(list, port);
                 $do
             }
         }

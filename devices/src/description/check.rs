@@ -65,6 +65,14 @@ impl Description {
         }
     }
 
+    /// Returns how many copies there are of the registers of a list.
+    pub fn copies(&self) -> u16 {
+        match self.sharing {
+            Sharing::One => 1,
+            Sharing::Lists(count) | Sharing::Windows(count) => count,
+        }
+    }
+
     /// Returns the width of what is popped and pushed, in bits.
     pub fn width(&self) -> u8 {
         match self.pop.from() {
@@ -178,10 +186,7 @@ impl Description {
                 )
             },
         )?;
-        let copies = match self.sharing {
-            Sharing::One => 1,
-            Sharing::Lists(count) | Sharing::Windows(count) => count,
-        };
+        let copies = self.copies();
         ensure(
             row.scope() == Scope::Device || row.scope() == Scope::Pool && row.bank.count == copies,
             "instances.count",

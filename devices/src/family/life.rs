@@ -135,6 +135,25 @@ where
     }
 }
 
+/// Returns how many interrupt vectors there are to use: the `offered` ones, as far as the transport has them. A machine may
+/// have fewer, and tell it when the first is enabled.
+pub(crate) fn vectors(transport: &impl Transport, offered: u16) -> Result<u16, BusError> {
+    Ok(offered.min(transport.irq_count()?))
+}
+
+/// Enables interrupt `vector` in the function.
+pub(crate) fn interrupt<T: Transport>(
+    transport: &T,
+    offered: u16,
+    vector: u16,
+) -> Result<T::Irq, BusError> {
+    let count = vectors(transport, offered)?;
+    match vector < count {
+        true => transport.irq(vector),
+        false => Err(BusError::NoVector { vector, count }),
+    }
+}
+
 /// Takes the right to DMA away, waits until none is under way, and fails where either can't be had.
 pub(crate) fn stop_dma<T: Transport>(transport: &T, timeout: Duration) -> Result<(), ResetError> {
     if pci::set_bus_master(transport, false)? {

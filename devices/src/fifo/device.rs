@@ -108,17 +108,12 @@ impl<T: Transport> Fifo<T> {
 
     /// Returns how many interrupt vectors there are to use.
     pub fn vectors(&self) -> Result<u16, BusError> {
-        let offered = self.identity.limits.vectors;
-        Ok(offered.min(self.transport.irq_count()?))
+        life::vectors(&*self.transport, self.identity.limits.vectors)
     }
 
     /// Enables the interrupt, in the function and in the device, and returns it; the only vector is 0.
     pub fn interrupt(&self, vector: u16) -> Result<T::Irq, BusError> {
-        let count = self.vectors()?;
-        if vector >= count {
-            return Err(BusError::NoVector { vector, count });
-        }
-        let irq = self.transport.irq(vector)?;
+        let irq = life::interrupt(&*self.transport, self.identity.limits.vectors, vector)?;
         self.set_control(regs::control::IRQ_ENABLE, true)?;
         Ok(irq)
     }

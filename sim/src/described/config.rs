@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use hwpool_devices::description::{Bits, Depth, Description, Empty, Meaning, Sharing};
+use hwpool_devices::description::{Bits, Depth, Description, Empty, Meaning};
 
 use super::device::Device;
 use super::offers::offers;
@@ -90,10 +90,7 @@ impl Options for Config {
             msix_pba: MSIX_PBA,
             vectors: irq.map_or(1, |irq| irq.vector + 1),
             table: Cow::Owned(description.registers.clone()),
-            pools: match description.sharing {
-                Sharing::One => 1,
-                Sharing::Lists(count) | Sharing::Windows(count) => count,
-            },
+            pools: description.copies(),
             portals: 0,
             lacks: Vec::new(),
             doorbells: None,

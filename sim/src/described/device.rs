@@ -81,15 +81,11 @@ pub(super) struct Copy {
 
 impl Device {
     pub(super) fn new(description: Arc<Description>, depth: u32) -> Device {
-        let copies = match description.sharing {
-            Sharing::One => 1,
-            Sharing::Lists(count) | Sharing::Windows(count) => usize::from(count),
-        };
         let mut device = Device {
             roles: Roles::new(&description),
             depth,
             lists: Vec::new(),
-            copies: (0..copies).map(|_| Copy::default()).collect(),
+            copies: (0..description.copies()).map(|_| Copy::default()).collect(),
             kept: Vec::new(),
             resets: 0,
             agenda: Agenda::new(),

@@ -1,7 +1,6 @@
 //! How values leave: reads of the pop port, and the write that takes what was read.
 
 use hwpool_devices::description::{Empty, Meaning, Pop};
-use hwpool_devices::reg::mask;
 
 use super::device::Device;
 use super::roles::{Part, part};
@@ -145,7 +144,7 @@ impl Device {
     /// Returns what a pop reads beside and in the bits of a value.
     fn word(&self, value: u64) -> u64 {
         let bits = self.description.value;
-        let word = (value << bits.low) & mask(bits.low, bits.high);
+        let word = (value << bits.low) & bits.mask();
         match self.description.empty {
             Empty::Mark(test) => test.bits.set(word, u64::from(test.is == 0)),
             _ => word,
@@ -178,12 +177,12 @@ impl Device {
     /// Tells whether a value is one that a host may give: of an object, and not what means that there is none.
     pub(super) fn is_value(&self, word: u64) -> bool {
         let bits = self.description.value;
-        let value = (word & mask(bits.low, bits.high)) >> bits.low;
+        let value = bits.of(word);
         let is_object = self
             .numbers()
             .is_none_or(|numbers| numbers.contains(&value));
         let is_empty = matches!(self.description.empty, Empty::Value(empty) if empty == word);
-        word & !mask(bits.low, bits.high) == 0 && is_object && !is_empty
+        word & !bits.mask() == 0 && is_object && !is_empty
     }
 }
 

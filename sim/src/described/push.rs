@@ -1,7 +1,5 @@
 //! How values come: writes of the push port, and the write that commits what was written.
 
-use hwpool_devices::reg::mask;
-
 use super::device::Device;
 use super::roles::{Part, part};
 use crate::faults::FaultKind;
@@ -76,8 +74,7 @@ impl Device {
         if !self.is_value(word) {
             broken(world, self, ViolationKind::BadValue);
         }
-        let bits = self.description.value;
-        let value = (word & mask(bits.low, bits.high)) >> bits.low;
+        let value = self.description.value.of(word);
         let before = self.lists[list].queue.level();
         if self.lists[list].queue.give(value) {
             broken(world, self, ViolationKind::GivenTwice);

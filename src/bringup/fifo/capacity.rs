@@ -81,9 +81,21 @@ fn stopped<T: Transport>(
 
 /// Pops past the driver where there is nothing to take: the read is 0 and nothing changes.
 fn takes_nothing<T: Transport>(fifo: &Fifo<T>, what: &'static str) -> Result<(), Failure> {
+    keeps_level(fifo, what, || {
+        let read = regs::POP.take_at(&mut fifo.bar().clone(), 0)?;
+        ensure!(read == 0, QueueSymptom::Popped { what, read });
+        Ok(())
+    })
+}
+
+/// Makes accesses that must not change LEVEL.
+fn keeps_level<T: Transport>(
+    fifo: &Fifo<T>,
+    what: &'static str,
+    accesses: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let before = fifo.read(regs::LEVEL)?;
-    let read = regs::POP.take_at(&mut fifo.bar().clone(), 0)?;
-    ensure!(read == 0, QueueSymptom::Popped { what, read });
+    accesses()?;
     let after = fifo.read(regs::LEVEL)?;
     let changed = QueueSymptom::Changed {
         what,
@@ -155,21 +167,15 @@ fn in_order(queue: &mut dyn FreeList, count: u32) -> Result<u32, Failure> {
 /// else changed.
 fn refused<T: Transport>(fifo: &Fifo<T>, refusal: &Refusal, number: u32) -> Result<(), Failure> {
     let &Refusal { what, kind, bit } = refusal;
-    let before = fifo.read(regs::LEVEL)?;
-    regs::PUSH.write(fifo.bar(), number)?;
-    let errors = fifo.read(regs::ERROR)?;
-    ensure!(errors == bit, QueueSymptom::Error { what, errors, kind });
-    regs::ERROR.write(fifo.bar(), errors)?;
-    let errors = fifo.read(regs::ERROR)?;
-    ensure!(errors == 0, QueueSymptom::Stays { errors });
-    let after = fifo.read(regs::LEVEL)?;
-    let changed = QueueSymptom::Changed {
-        what,
-        before,
-        after,
-    };
-    ensure!(before == after, changed);
-    Ok(())
+    keeps_level(fifo, what, || {
+        regs::PUSH.write(fifo.bar(), number)?;
+        let errors = fifo.read(regs::ERROR)?;
+        ensure!(errors == bit, QueueSymptom::Error { what, errors, kind });
+        regs::ERROR.write(fifo.bar(), errors)?;
+        let errors = fifo.read(regs::ERROR)?;
+        ensure!(errors == 0, QueueSymptom::Stays { errors });
+        Ok(())
+    })
 }
 
 /// What is wrong with the queue.
