@@ -159,7 +159,7 @@ fn check<T: Transport>(device: &Device<T>, config: &ListConfig) -> Result<Geomet
 }
 
 /// Refuses objects of which one would be pushed as what the device says when it has none: it would never come back.
-fn check_none(
+pub(super) fn check_none(
     description: &Description,
     config: &ListConfig,
     geometry: &Geometry,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::list::check_none;
 use super::moves::by;
 use super::plan::Plan;
 use crate::bus::{Bar, BusError, DmaError, DmaLimits, DmaSource, Doorbell, Iova, Irq, Transport};
@@ -13,7 +14,7 @@ use crate::description::{
     Room, Sharing, Test, Value, Write,
 };
 use crate::family::plain::Plain;
-use crate::family::{Breach, Geometry, PathError};
+use crate::family::{Breach, Geometry, ListConfig, PathError, SetupError};
 use crate::reg::{Access, Bank, Register, Scope};
 
 /// The registers, each 8 bytes after the one before, by their places.
@@ -593,4 +594,55 @@ fn each_list_has_registers_of_its_own() {
         bench.script.accesses(),
         "w PUSH[2] 0x3, r LEVEL[2], r ID, r POP[2]"
     );
+}
+
+#[test]
+fn a_give_has_one_deadline_however_often_it_waits() {
+    let (full, room) = (Some(4), Some(0));
+    let answers = [[full; 6].as_slice(), &[room], &[full; 3]].concat();
+    let mut bench = Bench::new(looking(Room::Flag(flag(STATUS, 2))), &answers);
+    let refused = bench.give(&[3, 5]);
+    let Err(PathError::Poisoned { breach, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(matches!(breach, Breach::TimedOut(_)), "{breach:?}");
+    bench.script.accesses();
+}
+
+#[test]
+fn no_object_is_what_stands_for_none() {
+    let none = |description: &Description, objects| {
+        let config = ListConfig {
+            base: Iova(BASE),
+            stride: 2048,
+            objects,
+            capacity: objects,
+        };
+        let geometry = Geometry::new(config.base, config.stride, objects).unwrap();
+        check_none(description, &config, &geometry)
+    };
+    let numbers = with(|d| d.empty = Empty::Value(7));
+    assert_eq!(none(&numbers, 7), Ok(()));
+    assert!(matches!(
+        none(&numbers, 8),
+        Err(SetupError::Invalid { value: 8, .. })
+    ));
+    let addresses = |index: u64| {
+        let mut description = halves(Passage::LowFirst);
+        description.empty = Empty::Value(BASE + 2048 * index);
+        description
+    };
+    assert_eq!(none(&addresses(8), 8), Ok(()));
+    assert!(matches!(
+        none(&addresses(3), 8),
+        Err(SetupError::Invalid { value: BASE, .. })
+    ));
+    let anything = with(|d| d.empty = Empty::Flag(flag(STATUS, 1)));
+    assert_eq!(none(&anything, OBJECTS), Ok(()));
+}
+
+#[test]
+fn a_list_of_no_length_is_refused_by_its_key() {
+    let mistake = with(|d| d.depth = Depth::Fixed(0)).check();
+    assert_eq!(mistake.map_err(|mistake| mistake.key), Err("depth"));
 }
