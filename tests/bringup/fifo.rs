@@ -96,3 +96,25 @@ fn each_fault_is_named_by_a_rung_with_its_cause() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+#[test]
+fn an_event_whose_message_is_lost_is_no_late_comparison() {
+    let mut seen = 0;
+    for nth in 2..8 {
+        let model = model("?depth=64");
+        let fault = Fault {
+            times: 1,
+            ..Fault::new(FaultKind::LostInterrupt).from(nth)
+        };
+        model.inject(fault).expect("a fault that can happen");
+        let report = climb(&model);
+        for check in failed(&report) {
+            let message = check.message.as_deref().unwrap_or_default();
+            if check.id == "lists.exhaustion" {
+                seen += 1;
+                assert!(message.contains("raised 0 interrupts"), "{nth}: {message}");
+            }
+        }
+    }
+    assert!(seen > 0, "the rung of the threshold lost no message");
+}
