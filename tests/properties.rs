@@ -305,3 +305,31 @@ proptest! {
         prop_assert_eq!(run.finish(), Ok(()));
     }
 }
+
+/// The line that counts the second filling of the acquire ring is on its way when the host has taken all of it; the one
+/// before was the first, for the head had moved by less than the hysteresis.
+#[test]
+fn a_status_line_lies_two_fillings_and_the_hysteresis_behind() {
+    let plan = Plan {
+        seed: 7801537858633395854,
+        objects: 25,
+        config: PortalConfig {
+            layout: Layout::new(4, 3),
+            credits: 8,
+            hysteresis: 2,
+            batch: 26,
+        },
+        steps: vec![
+            Step::Free(5),
+            Step::Free(12),
+            Step::Dequeue(1),
+            Step::Dequeue(17),
+        ],
+    };
+    let mut run = Run::new(&plan);
+    for step in &plan.steps {
+        assert_eq!(run.act(step), Ok(()), "{step:?}");
+        run.check();
+    }
+    assert_eq!(run.finish(), Ok(()));
+}

@@ -35,6 +35,7 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
             id,
             rings: Rings::new(memory, doorbell, config.layout),
             credits: config.credits,
+            hysteresis: config.hysteresis,
             batch: config.batch.max(1),
             scratch: Vec::with_capacity(config.credits as usize),
             entries: Vec::with_capacity(config.credits as usize),

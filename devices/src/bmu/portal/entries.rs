@@ -155,10 +155,13 @@ impl<T: Transport, D: DmaBuffer> Portal<T, D> {
             return Err(pool.breach(breach));
         }
         // The device writes at most its credits ahead of the head that it was told last, and may not have said so
-        // yet when the host has taken more: then the tail lies behind the head.
+        // yet when the host has taken more: then the tail lies behind the head. A head that moves by less than the
+        // hysteresis is told by no line. The next one is due at the head after that, which may be as far as the ring is
+        // filled, and while that line is on its way the host takes the ring's next filling (SPEC 6.5).
         let ahead = status.acquire_tail.wrapping_sub(self.rings.acquire_head()) as i32;
         let entries = self.rings.layout().acquire_entries() as i32;
-        if ahead > entries || ahead < -2 * entries {
+        let behind = 2 * entries + self.hysteresis as i32 - 1;
+        if ahead > entries || ahead < -behind {
             return Err(pool.breach(self.bad_tail(status)));
         }
         if status.available > pool.geometry().objects().into() {

@@ -51,6 +51,7 @@ pub(in crate::bmu) struct Portal<T: Transport, D: DmaBuffer> {
     pub(super) id: PortalId,
     pub(super) rings: Rings<D, DoorbellOf<T>>,
     pub(super) credits: u32,
+    pub(super) hysteresis: u32,
     pub(super) batch: u32,
     /// Where a bulk call collects what it takes before the caller's output is touched.
     pub(super) scratch: Vec<u32>,
