@@ -1,5 +1,14 @@
 //! Register files of other formats: what a description takes of them, and the first description that is made of one.
 
+#[path = "import/csr.rs"]
+mod csr;
+#[path = "import/grid.rs"]
+mod grid;
+#[path = "import/ipxact.rs"]
+mod ipxact;
+#[path = "import/svd.rs"]
+mod svd;
+
 use std::io;
 use std::path::Path;
 

@@ -9,6 +9,8 @@ use crate::error::line_and_column;
 use crate::found::Found;
 use crate::keys::First;
 
+/// Bytes from one word to the next, where nothing is said.
+const WORD: u64 = 4;
 /// Most words of a register that becomes more than two.
 const MOST_WORDS: u64 = 64;
 
@@ -51,16 +53,23 @@ impl<'t> File<'t> {
     }
 
     fn blocks(&self) -> Result<Blocks, Refused> {
-        let width = self.json.pointer("/constants/config_csr_data_width");
-        if let Some(width) = width.and_then(Value::as_u64).filter(|width| *width != 32) {
+        if let Some(width) = self.constant("csr_data_width").filter(|width| *width != 32) {
             let why = format!(
                 "CSRs have words of {width} bits here: make the design with csr_data_width=32, so that an access is a word"
             );
             return Err(self.wrong("config_csr_data_width", why));
         }
+        let step = (self.constant("csr_alignment")).map_or(WORD, |alignment| alignment / 8);
+        if step < WORD || !step.is_multiple_of(WORD) {
+            let why = format!("CSRs lie every {step} bytes here: words of 4 are read");
+            return Err(self.wrong("config_csr_alignment", why));
+        }
         let region = self.region()?;
-        let mut blocks: Vec<Block> = (self.object("csr_bases")?.keys())
-            .map(|name| Block {
+        let mut bases: Vec<_> = self.object("csr_bases")?.iter().collect();
+        // A design's order is that of its places; the map's is that of names, or another.
+        bases.sort_by_key(|(_, base)| base.as_u64());
+        let mut blocks: Vec<Block> = (bases.into_iter())
+            .map(|(name, _)| Block {
                 names: vec![name.clone()],
                 base: 0,
                 ..Block::default()
@@ -74,7 +83,10 @@ impl<'t> File<'t> {
             ));
         }
         for (name, register) in registers {
-            self.add(&mut blocks, name, register, region)?;
+            self.add(&mut blocks, name, register, region, step)?;
+        }
+        for block in &mut blocks {
+            block.registers.sort_by_key(|register| register.at);
         }
         blocks.retain(|block| !block.registers.is_empty() || !block.left_out.is_empty());
         Ok(Blocks {
@@ -82,6 +94,12 @@ impl<'t> File<'t> {
             words: Some(First::High),
             keeps_base: true,
         })
+    }
+
+    /// Returns a number of the configuration.
+    fn constant(&self, name: &str) -> Option<u64> {
+        let constants = self.json.get("constants")?;
+        constants.get(format!("config_{name}"))?.as_u64()
     }
 
     /// Returns where the region of all CSRs begins on the design's bus.
@@ -103,6 +121,7 @@ impl<'t> File<'t> {
         name: &str,
         register: &Value,
         region: u64,
+        step: u64,
     ) -> Result<(), Refused> {
         let number = |key: &str| {
             let number = register.get(key).and_then(Value::as_u64);
@@ -113,11 +132,12 @@ impl<'t> File<'t> {
             let why = format!("`{name}` lies at {address:#x}, before its region at {region:#x}");
             self.wrong(name, why)
         })?;
-        let access = match register.get("type").and_then(Value::as_str) {
+        let kind = register.get("type").unwrap_or(&Value::Null);
+        let access = match kind.as_str() {
             Some("ro") => Access::ReadOnly,
             Some("rw") => Access::ReadWrite,
-            other => {
-                let why = format!("the type of `{name}` is {other:?}, neither ro nor rw");
+            _ => {
+                let why = format!("the type of `{name}` is {kind}, neither ro nor rw");
                 return Err(self.wrong(name, why));
             }
         };
@@ -130,9 +150,10 @@ impl<'t> File<'t> {
         };
         let own = of(block).unwrap_or(name).to_string();
         match words {
-            1 | 2 => block.registers.push(found(own, at, words, access)),
-            3..=MOST_WORDS => (0..words).for_each(|word| {
-                let at = at.saturating_add(4 * (words - 1 - word));
+            1 => block.registers.push(found(own, at, words, access)),
+            2 if step == WORD => block.registers.push(found(own, at, words, access)),
+            2..=MOST_WORDS => (0..words).for_each(|word| {
+                let at = at.saturating_add(step.saturating_mul(words - 1 - word));
                 block
                     .registers
                     .push(found(format!("{own}_{word}"), at, 1, access));

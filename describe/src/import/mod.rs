@@ -3,9 +3,15 @@
 #[cfg(feature = "import")]
 mod blocks;
 #[cfg(feature = "import")]
+mod body;
+#[cfg(feature = "import")]
 mod csr;
 #[cfg(feature = "import")]
+mod effects;
+#[cfg(feature = "import")]
 mod ipxact;
+#[cfg(feature = "import")]
+mod numbers;
 mod refused;
 #[cfg(feature = "import")]
 mod svd;

@@ -1,45 +1,87 @@
 //! CMSIS-SVD: peripherals with registers, clusters, arrays, fields and side effects.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use hwpool_devices::reg::{Field, mask};
 use roxmltree::Node;
 
-use super::blocks::{Block, Blocks, MOST, capitals};
+use super::blocks::{Block, Blocks, MOST};
+use super::body::{Body, Copy, DEEPEST, Filling, Told, field, unfit};
+use super::effects::{Direction, Effects};
+use super::numbers::scaled;
 use super::refused::Refused;
-use super::xml::{Direction, Effects, child, children, line, number, parse_number, text, wrong};
-use crate::found::Found;
-
-/// Most steps of what is derived from what.
-const DEEPEST: u32 = 16;
+use super::xml::{child, children, name_of, number_in, text, wrong};
 
 /// Reads the registers of all peripherals.
 pub(crate) fn read(device: Node<'_, '_>) -> Result<Blocks, Refused> {
     let peripherals =
         child(device, "peripherals").ok_or_else(|| wrong(device, "there are no <peripherals>"))?;
-    let peripherals: Vec<Node<'_, '_>> = children(peripherals, "peripheral").collect();
-    let defaults = Defaults::default().of(device)?;
+    let file = File::new(device);
+    let defaults = Defaults::default().of(&Chain(vec![device]))?;
     let mut blocks = Blocks::default();
     let mut room = MOST;
-    for node in &peripherals {
-        let mut reader = Reader {
-            peripherals: &peripherals,
-            block: Block {
-                names: vec![name_of(*node)?.to_string()],
-                base: number(*node, "baseAddress")?.unwrap_or(0),
-                ..Block::default()
-            },
+    for node in children(peripherals, "peripheral") {
+        let chain = file.chain(node)?;
+        let base = chain.number("baseAddress")?.unwrap_or(0);
+        let mut filling = Filling {
+            block: Block::default(),
             room,
         };
-        reader.peripheral(*node, defaults, DEEPEST)?;
-        room = reader.room;
-        if !reader.block.registers.is_empty() {
-            blocks.blocks.push(reader.block);
+        for (name, base) in copies(node, base, &filling)? {
+            filling.block = Block {
+                names: vec![name],
+                base,
+                ..Block::default()
+            };
+            let around = Around {
+                prefix: String::new(),
+                base: 0,
+                defaults: defaults.of(&chain)?,
+            };
+            let inner: Vec<_> = chain.all("registers").collect();
+            filling.count(node)?;
+            file.registers(node, &inner, &around, &mut filling, DEEPEST)?;
+            let block = std::mem::take(&mut filling.block);
+            if !block.registers.is_empty() || !block.left_out.is_empty() {
+                blocks.blocks.push(block);
+            }
         }
+        room = filling.room;
     }
     Ok(blocks)
 }
 
-fn name_of<'a>(node: Node<'a, '_>) -> Result<&'a str, Refused> {
-    text(node, "name").ok_or_else(|| wrong(node, "it has no <name>"))
+/// A node, and behind it those that it is derived from: what the first says holds.
+struct Chain<'a, 'i>(Vec<Node<'a, 'i>>);
+
+impl<'a, 'i> Chain<'a, 'i> {
+    fn all(&self, name: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+        self.0.iter().filter_map(move |node| child(*node, name))
+    }
+
+    fn number(&self, name: &'static str) -> Result<Option<u64>, Refused> {
+        let node = self.all(name).next();
+        node.map(value).transpose()
+    }
+
+    fn text(&self, name: &'static str) -> Option<&'a str> {
+        self.all(name).next()?.text().map(str::trim)
+    }
+
+    fn effects(&self) -> Result<Effects, Refused> {
+        let said = self.0.iter();
+        said.map(|node| Effects::read(*node, "modifiedWriteValues"))
+            .try_fold(Effects::default(), |above, said| Ok(above.or(said?)))
+    }
+}
+
+fn value(node: Node<'_, '_>) -> Result<u64, Refused> {
+    let none = || "it is no whole number".to_string();
+    number_in(node, |text| scaled(text, 2).ok_or_else(none))
+}
+
+fn number(node: Node<'_, '_>, name: &'static str) -> Result<Option<u64>, Refused> {
+    child(node, name).map(value).transpose()
 }
 
 /// What nodes inherit from those around them.
@@ -47,6 +89,8 @@ fn name_of<'a>(node: Node<'a, '_>) -> Result<&'a str, Refused> {
 struct Defaults {
     size: u64,
     access: Option<Direction>,
+    reset: Option<u64>,
+    known: Option<u64>,
 }
 
 impl Default for Defaults {
@@ -54,25 +98,21 @@ impl Default for Defaults {
         Defaults {
             size: 32,
             access: None,
+            reset: None,
+            known: None,
         }
     }
 }
 
 impl Defaults {
-    fn of(self, node: Node<'_, '_>) -> Result<Defaults, Refused> {
+    fn of(self, chain: &Chain<'_, '_>) -> Result<Defaults, Refused> {
         Ok(Defaults {
-            size: number(node, "size")?.unwrap_or(self.size),
-            access: Effects::read(node, "").access.or(self.access),
+            size: chain.number("size")?.unwrap_or(self.size),
+            access: chain.effects()?.access.or(self.access),
+            reset: chain.number("resetValue")?.or(self.reset),
+            known: chain.number("resetMask")?.or(self.known),
         })
     }
-}
-
-/// Reads the registers of one peripheral.
-struct Reader<'r, 'a, 'i> {
-    peripherals: &'r [Node<'a, 'i>],
-    block: Block,
-    /// How many registers may still come.
-    room: usize,
 }
 
 /// Where the registers of a node lie, and what stands before their names.
@@ -83,233 +123,214 @@ struct Around {
     defaults: Defaults,
 }
 
-impl Reader<'_, '_, '_> {
-    fn peripheral(
-        &mut self,
-        node: Node<'_, '_>,
-        defaults: Defaults,
-        deeper: u32,
-    ) -> Result<(), Refused> {
-        let defaults = defaults.of(node)?;
-        if let Some(registers) = child(node, "registers") {
-            let around = Around {
-                prefix: String::new(),
-                base: 0,
-                defaults,
-            };
-            self.registers(registers, &around, deeper)?;
+/// What may be derived from another of its kind.
+const DERIVED: [&str; 4] = ["peripheral", "cluster", "register", "field"];
+
+/// A file, in which nodes are found by their names.
+struct File<'a, 'i> {
+    named: BTreeMap<(&'static str, &'a str), Vec<Node<'a, 'i>>>,
+}
+
+impl<'a, 'i> File<'a, 'i> {
+    fn new(device: Node<'a, 'i>) -> File<'a, 'i> {
+        let mut named: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for node in device.descendants() {
+            let kind = DERIVED.iter().find(|kind| node.tag_name().name() == **kind);
+            if let (Some(kind), Some(name)) = (kind, text(node, "name")) {
+                named.entry((*kind, name)).or_default().push(node);
+            }
         }
-        let Some(from) = node.attribute("derivedFrom") else {
-            return Ok(());
+        File { named }
+    }
+
+    /// Returns a node with those that it is derived from.
+    fn chain(&self, node: Node<'a, 'i>) -> Result<Chain<'a, 'i>, Refused> {
+        let mut chain = vec![node];
+        let mut last = node;
+        while let Some(path) = last.attribute("derivedFrom") {
+            let from = self.find(last, path).ok_or_else(|| {
+                wrong(
+                    last,
+                    format!("it is derived from `{path}`, which is not there"),
+                )
+            })?;
+            if chain.contains(&from) {
+                return Err(wrong(node, "it is derived from itself"));
+            }
+            chain.push(from);
+            last = from;
+        }
+        Ok(Chain(chain))
+    }
+
+    /// Finds what a path names, nearest to a node: beside it, in its peripheral, or anywhere.
+    fn find(&self, node: Node<'a, 'i>, path: &str) -> Option<Node<'a, 'i>> {
+        let kind = DERIVED
+            .iter()
+            .find(|kind| node.tag_name().name() == **kind)?;
+        let parts: Vec<&str> = path.split('.').collect();
+        let all = self.named.get(&(*kind, *parts.last()?))?;
+        let fits = |other: &&Node<'a, 'i>| **other != node && ends_with(**other, &parts);
+        let distance = |other: &&Node<'a, 'i>| match other {
+            other if other.parent() == node.parent() => 0,
+            other if peripheral(**other) == peripheral(node) => 1,
+            _ => 2,
         };
-        let mut peripherals = self.peripherals.iter();
-        let from = peripherals.find(|other| text(**other, "name") == Some(from));
-        let from =
-            from.ok_or_else(|| wrong(node, "it is derived from a peripheral that is not there"))?;
-        if deeper == 0 {
-            return Err(wrong(node, "it is derived from itself"));
-        }
-        // Its own registers came first; those of the same names are left out.
-        let own = self.block.registers.len();
-        self.peripheral(*from, defaults, deeper - 1)?;
-        let derived = self.block.registers.split_off(own);
-        for found in derived {
-            if self
-                .block
-                .registers
-                .iter()
-                .all(|own| own.name != found.name)
-            {
-                self.block.registers.push(found);
-            }
-        }
-        Ok(())
+        all.iter().filter(fits).min_by_key(distance).copied()
     }
 
+    /// Returns the nodes of a kind in nodes of which each is derived from the next; a name counts once.
+    fn members(
+        &self,
+        nodes: &[Node<'a, 'i>],
+        kinds: &[&str],
+    ) -> Result<Vec<Node<'a, 'i>>, Refused> {
+        let mut seen = BTreeSet::new();
+        let mut members = Vec::new();
+        for node in nodes {
+            let mut own = Vec::new();
+            for node in node.children().filter(Node::is_element) {
+                if kinds.contains(&node.tag_name().name()) && !seen.contains(name_of(node)?) {
+                    own.push(node);
+                }
+            }
+            // Two of one name in one list are left to those who read them.
+            for node in &own {
+                seen.insert(name_of(*node)?);
+            }
+            members.extend(own);
+        }
+        Ok(members)
+    }
+
+    /// Reads the registers and clusters in nodes of which each is derived from the next.
     fn registers(
-        &mut self,
-        node: Node<'_, '_>,
+        &self,
+        above: Node<'a, 'i>,
+        nodes: &[Node<'a, 'i>],
         around: &Around,
+        filling: &mut Filling,
         deeper: u32,
     ) -> Result<(), Refused> {
-        if deeper == 0 {
-            return Err(wrong(node, "clusters lie in clusters too deep"));
-        }
-        for node in node.children().filter(Node::is_element) {
-            match node.tag_name().name() {
-                "register" => self.register(node, around)?,
-                "cluster" => {
-                    for (name, at) in copies(node, self.room)? {
-                        self.count(node)?;
-                        let inner = Around {
-                            prefix: format!("{}{name}_", around.prefix),
-                            base: around.base.saturating_add(at),
-                            defaults: around.defaults.of(node)?,
-                        };
-                        self.registers(node, &inner, deeper - 1)?;
-                    }
-                }
-                _ => {}
+        let deeper = deeper.checked_sub(1);
+        let deeper = deeper.ok_or_else(|| wrong(above, "clusters lie in clusters too deep"))?;
+        for node in self.members(nodes, &["register", "cluster"])? {
+            let chain = self.chain(node)?;
+            let at = chain.number("addressOffset")?.unwrap_or(0);
+            let copies = copies(node, at, filling)?;
+            if node.tag_name().name() == "register" {
+                let told = self.register(&chain, around.defaults)?;
+                filling.add(node, &around.prefix, around.base, copies, &told)?;
+                continue;
+            }
+            for (name, at) in copies {
+                filling.count(node)?;
+                let inner = Around {
+                    prefix: format!("{}{name}_", around.prefix),
+                    base: around.base.saturating_add(at),
+                    defaults: around.defaults.of(&chain)?,
+                };
+                self.registers(node, &chain.0, &inner, filling, deeper)?;
             }
         }
         Ok(())
     }
 
-    /// Counts what a file says, so that arrays of arrays end.
-    fn count(&mut self, node: Node<'_, '_>) -> Result<(), Refused> {
-        let room = self.room.checked_sub(1);
-        self.room =
-            room.ok_or_else(|| wrong(node, format!("there are more than {MOST} registers")))?;
-        Ok(())
+    /// Reads what a register says; or why nobody can access it.
+    fn register(&self, chain: &Chain<'a, 'i>, defaults: Defaults) -> Result<Told, Refused> {
+        let defaults = defaults.of(chain)?;
+        let size = defaults.size;
+        if let Some(why) = unfit(size) {
+            return Ok(Err(why));
+        }
+        let inner: Vec<_> = chain.all("fields").collect();
+        let mut fields = Vec::new();
+        for node in self.members(&inner, &["field"])? {
+            self.fields(node, size, &mut fields)?;
+        }
+        // A reset value of which bits are not known is none.
+        let all = mask(0, size as u8 - 1);
+        let is_known = defaults.known.is_none_or(|known| known & all == all);
+        let body = Body {
+            size,
+            effects: Effects {
+                access: defaults.access,
+                ..chain.effects()?
+            },
+            fields,
+            reset: defaults.reset.filter(|_| is_known),
+            description: chain.text("description"),
+        };
+        Ok(body.told())
     }
 
-    fn register(&mut self, node: Node<'_, '_>, around: &Around) -> Result<(), Refused> {
-        let base = derived_from(node)?;
-        let found = found(node, base, around.defaults)?;
-        for (name, at) in copies(node, self.room)? {
-            let name = format!("{}{name}", around.prefix);
-            self.count(node)?;
-            match &found {
-                Ok(found) => self.block.registers.push(Found {
-                    name,
-                    at: around.base.saturating_add(at),
-                    ..found.clone()
-                }),
-                Err(why) => self.block.left_out.push((name, why.clone())),
-            }
+    /// Reads a field, or an array of them, of a register of `size` bits.
+    fn fields(
+        &self,
+        node: Node<'a, 'i>,
+        size: u64,
+        fields: &mut Vec<(Field, Effects)>,
+    ) -> Result<(), Refused> {
+        let chain = self.chain(node)?;
+        let (high, low) = run(node, &chain)?;
+        let effects = chain.effects()?;
+        for (name, low_of) in copies_of(node, low, size)? {
+            let bits = (high.saturating_add(low_of - low), low_of);
+            let field = field(node, &name, bits, size, chain.text("description"))?;
+            fields.push((field, effects));
         }
         Ok(())
     }
 }
 
-/// Returns the register beside this one that it is derived from.
-fn derived_from<'a, 'i>(node: Node<'a, 'i>) -> Result<Option<Node<'a, 'i>>, Refused> {
-    let Some(path) = node.attribute("derivedFrom") else {
-        return Ok(None);
-    };
-    let name = path.rsplit('.').next().unwrap_or(path);
-    let all = node.document().descendants();
-    let mut registers = all.filter(|other| {
-        other.tag_name().name() == "register"
-            && *other != node
-            && text(*other, "name") == Some(name)
-            && (!path.contains('.') || in_peripheral(*other, path))
-            && (path.contains('.') || other.parent() == node.parent())
-    });
-    let base = registers.next();
-    base.ok_or_else(|| {
-        wrong(
-            node,
-            format!("it is derived from `{path}`, which is not there"),
-        )
-    })
-    .map(Some)
+/// Tells whether a node's name, behind those of what it lies in, ends so.
+fn ends_with(node: Node<'_, '_>, parts: &[&str]) -> bool {
+    let mut named = node.ancestors().filter_map(|node| text(node, "name"));
+    let mut parts = parts.iter().rev();
+    parts.all(|part| named.next() == Some(part))
 }
 
-fn in_peripheral(node: Node<'_, '_>, path: &str) -> bool {
-    let first = path.split('.').next();
+fn peripheral<'a, 'i>(node: Node<'a, 'i>) -> Option<Node<'a, 'i>> {
     let mut above = node.ancestors();
-    above.any(|node| node.tag_name().name() == "peripheral" && text(node, "name") == first)
-}
-
-/// Reads what a register says, over what the one says that it is derived from; or why nobody can access it.
-fn found(
-    node: Node<'_, '_>,
-    base: Option<Node<'_, '_>>,
-    defaults: Defaults,
-) -> Result<Result<Found, String>, Refused> {
-    let own = |name: &'static str| -> Result<Option<u64>, Refused> {
-        match (number(node, name)?, base) {
-            (None, Some(base)) => number(base, name),
-            (own, _) => Ok(own),
-        }
-    };
-    let size = own("size")?.unwrap_or(defaults.size);
-    if !matches!(size, 32 | 64) {
-        return Ok(Err(format!("it has {size} bits: accesses have 32 or 64")));
-    }
-    let of = |node| Effects::read(node, "modifiedWriteValues");
-    let mut effects = of(node);
-    if let Some(base) = base.map(of) {
-        effects.access = effects.access.or(base.access);
-        effects.write = effects.write.or(base.write);
-        effects.read_acts |= base.read_acts;
-    }
-    effects.access = effects.access.or(defaults.access);
-    let in_fields = child(node, "fields").or_else(|| base.and_then(|base| child(base, "fields")));
-    let (fields, of_fields) = in_fields.map_or(Ok((Vec::new(), Vec::new())), fields)?;
-    // A field that is the whole register only repeats its name.
-    let whole = |field: &Field| field.low == 0 && u64::from(field.high) == size - 1;
-    let fields = match fields.as_slice() {
-        [field] if whole(field) => Vec::new(),
-        _ => fields,
-    };
-    // A reset value of which bits are not known is none.
-    let all = mask(0, size as u8 - 1);
-    let known = own("resetMask")?.is_none_or(|mask| mask & all == all);
-    let description = text(node, "description");
-    Ok(Ok(Found {
-        width: Some(size as u8),
-        access: Some(effects.access(&of_fields)),
-        reset: (own("resetValue")?.filter(|_| known)).map(|value| value & all),
-        fields,
-        doc: line(description.or_else(|| base.and_then(|base| text(base, "description")))),
-        ..Found::default()
-    }))
-}
-
-fn fields(node: Node<'_, '_>) -> Result<(Vec<Field>, Vec<Effects>), Refused> {
-    let (mut fields, mut effects) = (Vec::new(), Vec::new());
-    for node in children(node, "field") {
-        let (high, low) = run(node)?;
-        for (name, at) in copies(node, 64)? {
-            let (low, high) = (low.saturating_add(at), high.saturating_add(at));
-            if high > 63 {
-                return Err(wrong(node, format!("the field lies at bits {high}:{low}")));
-            }
-            fields.push(Field {
-                name: capitals(&name).into(),
-                low: low as u8,
-                high: high as u8,
-                doc: line(text(node, "description")).into(),
-            });
-            effects.push(Effects::read(node, "modifiedWriteValues"));
-        }
-    }
-    Ok((fields, effects))
+    above.find(|node| node.tag_name().name() == "peripheral")
 }
 
 /// Reads where a field lies, in any of the three ways.
-fn run(node: Node<'_, '_>) -> Result<(u64, u64), Refused> {
-    let range = text(node, "bitRange").and_then(|range| {
+fn run(node: Node<'_, '_>, chain: &Chain<'_, '_>) -> Result<(u64, u64), Refused> {
+    let range = chain.text("bitRange").and_then(|range| {
         let range = range.strip_prefix('[')?.strip_suffix(']')?;
         let (high, low) = range.split_once(':')?;
-        Some((parse_number(high)?, parse_number(low)?))
+        Some((scaled(high.trim(), 2)?, scaled(low.trim(), 2)?))
     });
-    let run = match (range, number(node, "bitOffset")?, number(node, "lsb")?) {
+    let offset = chain.number("bitOffset")?;
+    let run = match (range, offset, chain.number("lsb")?) {
         (Some(range), ..) => Some(range),
         (None, Some(low), _) => {
-            let width = number(node, "bitWidth")?.unwrap_or(1);
-            low.checked_add(width)
-                .and_then(|end| end.checked_sub(1))
+            let width = chain.number("bitWidth")?.unwrap_or(1);
+            let end = low.checked_add(width);
+            end.and_then(|end| end.checked_sub(1))
                 .map(|high| (high, low))
         }
-        (None, None, Some(low)) => number(node, "msb")?.map(|high| (high, low)),
+        (None, None, Some(low)) => chain.number("msb")?.map(|high| (high, low)),
         (None, None, None) => None,
     };
-    let run = run.filter(|(high, low)| low <= high && *high < 64);
     run.ok_or_else(|| wrong(node, "the field says nowhere which bits it has"))
 }
 
-/// Returns the names and places of a node: one, or those of its array.
-fn copies(node: Node<'_, '_>, room: usize) -> Result<Vec<(String, u64)>, Refused> {
+/// Returns the names and places of a node that holds registers: one, or those of its array.
+fn copies(node: Node<'_, '_>, at: u64, filling: &Filling) -> Result<Vec<Copy>, Refused> {
+    filling.has_room(node, number(node, "dim")?.unwrap_or(1))?;
+    copies_of(node, at, MOST as u64)
+}
+
+/// Returns the names and places of a node, `most` at most: one, or those of its array.
+fn copies_of(node: Node<'_, '_>, at: u64, most: u64) -> Result<Vec<Copy>, Refused> {
     let name = name_of(node)?;
-    let at = number(node, "addressOffset")?.unwrap_or(0);
     let Some(dim) = number(node, "dim")? else {
         return Ok(vec![(name.into(), at)]);
     };
-    if dim > room as u64 {
-        let why = format!("its array has {dim} elements: there is room for {room}");
+    if dim > most {
+        let why = format!("its array has {dim} elements: {most} at most");
         return Err(wrong(node, why));
     }
     let increment = number(node, "dimIncrement")?.unwrap_or(0);
@@ -324,7 +345,6 @@ fn copies(node: Node<'_, '_>, room: usize) -> Result<Vec<(String, u64)>, Refused
     });
     Ok(copies.collect())
 }
-
 /// Reads `0-3`, `A-D` and `LEFT,RIGHT`; where that does not count as many, the copies are numbered.
 fn indices(text: Option<&str>, dim: u64) -> Vec<String> {
     let numbered = || (0..dim).map(|index| index.to_string()).collect();
