@@ -262,6 +262,7 @@ impl<'f> Draft<'f> {
         for (name, why) in &self.file.left_out {
             self.lines.push(format!("# {name} is left out: {why}."));
         }
+        self.lines.extend(rivals(self.file));
         let takes: Vec<&str> = (self.file.registers.iter())
             .filter(|found| takes(found))
             .map(|found| found.name.as_str())
@@ -399,6 +400,31 @@ fn is_called(name: &str, word: &str) -> bool {
 
 fn is_one_of(name: &str, words: &[&str]) -> bool {
     words.iter().any(|word| is_called(name, word))
+}
+
+/// Says of which registers more than one may be what a key asks for, by their names.
+fn rivals(file: &RegisterFile) -> Vec<String> {
+    type Fits = fn(&Found) -> bool;
+    let asked: [(&str, &[&str], Fits); 4] = [
+        ("what is popped", names::POP, |found| {
+            found.access != Some(Access::WriteOnly)
+        }),
+        ("what is pushed", names::PUSH, is_writable),
+        ("the level", names::LEVEL, is_readable),
+        ("what resets the list", names::RESET, is_writable),
+    ];
+    let rivals = asked.iter().filter_map(|(asked, names, fits)| {
+        let called = |found: &&Found| is_one_of(&found.name, names) && fits(found);
+        let found: Vec<&str> = (file.registers.iter().filter(called))
+            .map(|found| found.name.as_str())
+            .collect();
+        let text = format!(
+            "# By their names, these may mean {asked}: {}.",
+            found.join(", ")
+        );
+        (found.len() > 1).then_some(text)
+    });
+    rivals.collect()
 }
 
 fn is_readable(found: &Found) -> bool {

@@ -2,6 +2,8 @@
 
 #[path = "import/csr.rs"]
 mod csr;
+#[path = "import/first.rs"]
+mod first;
 #[path = "import/grid.rs"]
 mod grid;
 #[path = "import/ipxact.rs"]
