@@ -261,6 +261,63 @@ fn each_format_tells_of_each_feature_what_the_table_says() {
     assert_eq!(read, FEATURES.len() * (FORMATS.len() - 1) + 3);
 }
 
+/// A file says whatever it says: it is read or refused, and nothing panics or takes long.
+#[test]
+fn a_file_that_is_broken_anywhere_is_no_panic() {
+    let given = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| u64::from(std::process::id()));
+    println!("SEED={seed} does the same again");
+    let mut state = seed | 1;
+    let mut random = |below: usize| {
+        // Marsaglia's xorshift64.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    const WORDS: [&str; 12] = [
+        "0",
+        "1",
+        "63",
+        "64",
+        "65536",
+        "4294967295",
+        "18446744073709551615",
+        "-1",
+        "'h",
+        "2 ** 63",
+        "",
+        "no-access",
+    ];
+    let files = FEATURES.iter().flat_map(|feature| {
+        let written = FORMATS.iter().filter_map(|(_, write)| write(feature));
+        written.collect::<Vec<_>>()
+    });
+    for file in files {
+        // Between words, as both formats separate them.
+        let cuts: Vec<usize> = file
+            .char_indices()
+            .filter(|(_, c)| "<>\",:{} ".contains(*c))
+            .map(|(at, _)| at)
+            .collect();
+        for _ in 0..20 {
+            let place = random(cuts.len() - 1);
+            let (start, end) = (cuts[place] + 1, cuts[place + 1]);
+            let word = match random(2) {
+                0 => WORDS[random(WORDS.len())],
+                _ => {
+                    let other = random(cuts.len() - 1);
+                    &file[cuts[other] + 1..cuts[other + 1]]
+                }
+            };
+            let broken = [&file[..start], word, &file[end..]].concat();
+            let _ = taken(&broken, None);
+        }
+    }
+}
+
 fn described(registers: &str, file: &str) -> Description {
     // csr.json says itself that the higher word lies lower.
     let words = match file.starts_with('{') {
