@@ -48,6 +48,11 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// Tells whether the device follows what 1.1 says of what 1.0 left open (SPEC 11).
+    pub fn is_settled(&self) -> bool {
+        self.minor >= 1
+    }
+
     /// Returns the same in terms that every kind of device has.
     pub(super) fn identity(&self) -> Identity {
         Identity {

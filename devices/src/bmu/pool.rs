@@ -251,8 +251,17 @@ impl<T: Transport> Pool<T> {
         // SPEC 5.1: a free must not overtake the range, and a device that drops address bits shows here.
         self.read_back(regs::POOL_BASE, config.base.0)?;
         self.read_back(regs::POOL_END, end)?;
+        // By 1.0 it may be that only a pool with a threshold is armed when it is enabled (SPEC 5.2).
+        let arms = self.bmu.capabilities().thresholds && !self.bmu.capabilities().is_settled();
+        if arms {
+            self.write(regs::POOL_LOW, 1)?;
+        }
         self.write(regs::POOL_CONTROL, regs::pool_control::ENABLE.mask() as u32)?;
-        self.check_enabled()
+        self.check_enabled()?;
+        match arms {
+            true => Ok(self.write(regs::POOL_LOW, 0)?),
+            false => Ok(()),
+        }
     }
 
     /// Clears what the last list of this number left: thresholds, interrupts, events and errors.

@@ -211,7 +211,7 @@ registers! {
             /// The portal, where SOURCE is 1 or 2 or its configuration is concerned.
             PORTAL = 24..=29,
         };
-        /// The offending address, doorbell or value of the first error.
+        /// The offending address, doorbell, entry or value of the first error; 0 where it was injected.
         ERR_ADDRESS @ 0x0098, Ro u64, reset 0, "4.4";
         /// Empties the error record when 1 is written.
         ERR_RECORD_CLEAR @ 0x00a0, Wo u32, reset 0, "4.4" => err_record_clear {
@@ -252,7 +252,7 @@ registers! {
         POOL_STATUS @ 0x04, Ro u32, reset 0, "4.6" => pool_status {
             /// 1: enabled.
             ENABLED = 0..=0,
-            /// 1: enabled and the list is empty.
+            /// 1: enabled, and POOL_AVAILABLE is 0.
             EMPTY = 1..=1,
             /// 1: POOL_AVAILABLE is below POOL_LOW.
             LOW = 2..=2,

@@ -56,7 +56,7 @@ impl Default for Config {
             stride_log2: 6..=20,
             ring_log2: 3..=16,
             timeout_ms: 100,
-            minor: 0,
+            minor: 1,
             register_path: true,
             thresholds: true,
             natural_align: true,

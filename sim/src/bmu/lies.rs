@@ -61,6 +61,30 @@ lies! {
     HaltsToDisabled = "halts-to-disabled";
     /// A portal that halted stays so until a reset.
     HaltedForEver = "halted-for-ever";
+    /// A doorbell that comes while portals are not served is judged at once.
+    JudgesWhenQuiesced = "judges-when-quiesced";
+    /// The counts of a portal go when it is disabled.
+    CountsGo = "counts-go";
+    /// A portal that halts takes the ACQUIRE_HEAD of the doorbell that halted it.
+    HaltTakesHead = "halt-takes-head";
+    /// Of several kinds that are injected by one write the highest happens first.
+    InjectsBackwards = "injects-backwards";
+    /// A pool is armed only where POOL_LOW was set before it was enabled.
+    ArmedAtLow = "armed-at-low";
+    /// A list that is emptied because its pool is disabled raises DEPLETED.
+    EmptyingDepletes = "emptying-depletes";
+    /// A refused enable leaves NATURAL_ALIGN as it was.
+    UndoesNatural = "undoes-natural";
+    /// With NATURAL_ALIGN a buffer comes back at the address at which it was freed.
+    KeepsUnaligned = "keeps-unaligned";
+    /// Enabling several errors or events that happened raises their vector once each.
+    RaisesEach = "raises-each";
+    /// POOL_BASE and POOL_END drop their low six bits.
+    DropsLowBits = "drops-low-bits";
+    /// The addresses of a portal drop their low six bits.
+    DropsRingBits = "drops-ring-bits";
+    /// POOL_STATUS.EMPTY is set in a pool that is disabled.
+    EmptyWhenDisabled = "empty-when-disabled";
     /// Acquire entries have a reserved bit set.
     DirtyEntries = "dirty-entries";
     /// A status line is 64 bytes long.

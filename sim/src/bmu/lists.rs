@@ -17,6 +17,11 @@ impl Bmu {
             return 0;
         };
         let given = pool.spoil(world, address, "POOL_ALLOC", pool_id as u16);
+        let own = given..given.saturating_add(pool.stride.into());
+        let given = match self.lies.tell(Lie::KeepsUnaligned) && own.contains(&pool.unaligned) {
+            true => pool.unaligned,
+            false => given,
+        };
         pool.last_out = given;
         self.list_moved(world, pool_id, before);
         given
@@ -33,6 +38,7 @@ impl Bmu {
         };
         match checked {
             Ok(()) => {
+                pool.unaligned = address;
                 if self.lies.tell(Lie::WriteBuffers) {
                     self.write_buffer(world, pool_id, address);
                 }

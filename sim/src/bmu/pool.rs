@@ -29,11 +29,13 @@ pub(crate) struct Pool {
     pub(crate) error_address: u64,
     pub(crate) list: FreeList,
     /// Falling below `low` is news (SPEC 5.2).
-    armed: bool,
+    pub(super) armed: bool,
     /// Portals whose last fill found the list empty, a bit each.
     pub(crate) waiting: u64,
     /// The buffer handed out last, for the fault that hands it out again.
     pub(crate) last_out: u64,
+    /// The last address that was freed with bits below its buffer, for the lie that gives them back.
+    pub(super) unaligned: u64,
     /// Buffers by number that a reset has kept, where that is a lie of the device's.
     kept: Vec<u64>,
 }
@@ -54,7 +56,7 @@ pub(crate) enum Refusal {
 }
 
 /// POOL_EVENT.DEPLETED.
-const DEPLETED: u32 = 1;
+pub(super) const DEPLETED: u32 = 1;
 /// POOL_EVENT.RECOVERED.
 const RECOVERED: u32 = 2;
 
@@ -126,10 +128,11 @@ impl Pool {
         clear_errors(&mut self.error, &mut self.error_address, bits);
     }
 
-    pub(crate) fn status(&self) -> u32 {
+    pub(super) fn status(&self, lies: Lies) -> u32 {
         let available = self.list.len();
+        let tells = self.enabled || lies.tell(Lie::EmptyWhenDisabled);
         u32::from(self.enabled)
-            | u32::from(self.enabled && available == 0) << 1
+            | u32::from(tells && available == 0) << 1
             | u32::from(available < self.low) << 2
     }
 

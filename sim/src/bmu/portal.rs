@@ -29,6 +29,8 @@ pub(super) struct Portal {
     pub(super) acquire_tail: u32,
     /// The last doorbell in bounds; `None` before the first.
     pub(super) rung: Option<u64>,
+    /// The last doorbell that came while portals are not served: it is looked at when they are.
+    pub(super) held: Option<u64>,
     /// Release entries announced, and asked for by DMA.
     pub(super) announced: u32,
     pub(super) asked: u32,
@@ -109,6 +111,7 @@ impl Portal {
         self.epoch += 1;
         self.starved = false;
         self.owes = false;
+        self.held = None;
         self.reads = 0;
         self.invalidate();
     }

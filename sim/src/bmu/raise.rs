@@ -2,7 +2,7 @@
 
 use super::device::Bmu;
 use super::errors::{ErrorKind, Owner, Source};
-use super::lies;
+use super::lies::{self, Lie};
 use crate::world::World;
 
 impl Bmu {
@@ -56,10 +56,22 @@ impl Bmu {
 
     /// Raises every kind in `kinds` as if it had happened.
     pub(super) fn inject(&mut self, world: &mut World, kinds: u32, owner: Owner) {
-        for kind in ErrorKind::ALL {
+        let mut all = ErrorKind::ALL;
+        if self.lies.tell(Lie::InjectsBackwards) {
+            all.reverse();
+        }
+        for kind in all {
             if kinds & kind.bit() != 0 {
                 self.error(world, kind, Source::Injected, owner, 0);
             }
+        }
+    }
+
+    /// Raises a vector because bits that are 1 were enabled: once for all of them.
+    pub(super) fn raise_enabled(&mut self, world: &mut World, vector: u32, bits: u32) {
+        let each = self.lies.tell(Lie::RaisesEach);
+        for _ in 0..if each { bits.count_ones() } else { bits.min(1) } {
+            self.raise(world, vector);
         }
     }
 

@@ -5,6 +5,7 @@ use hwpool_devices::bmu::regs::Id;
 use super::device::{Bmu, QUIESCE, Task};
 use super::errors::{ErrorKind, Owner, Source};
 use super::lies::Lie;
+use super::pool::DEPLETED;
 use super::portal::State;
 use crate::faults::FaultKind;
 use crate::violation::ViolationKind;
@@ -45,7 +46,7 @@ impl Bmu {
             Id::IRQ_PENDING => self.irqs.pending.into(),
             Id::IRQ_ENABLE_SET | Id::IRQ_ENABLE_CLEAR => self.irqs.enable.into(),
             Id::POOL_CONTROL => self.pools[i].control(),
-            Id::POOL_STATUS => self.pools[i].status().into(),
+            Id::POOL_STATUS => self.pools[i].status(self.lies).into(),
             Id::POOL_BASE => self.pools[i].base,
             Id::POOL_END => self.pools[i].end,
             Id::POOL_STRIDE => self.pools[i].stride.into(),
@@ -195,34 +196,30 @@ impl Bmu {
     fn enable_errors(&mut self, world: &mut World, kinds: u32) {
         let new = kinds & !self.errors.enable & self.errors.status;
         self.errors.enable |= kinds;
-        if new != 0 {
-            self.raise(world, self.errors.vector);
-        }
+        self.raise_enabled(world, self.errors.vector, new);
     }
 
     fn enable_pool_events(&mut self, world: &mut World, pool_id: usize, events: u32) {
         let pool = &mut self.pools[pool_id];
         let new = events & !pool.event_enable & pool.event;
         pool.event_enable = events;
-        if new != 0 {
-            self.raise(world, self.pools[pool_id].vector);
-        }
+        let vector = pool.vector;
+        self.raise_enabled(world, vector, new);
     }
 
     fn enable_portal_events(&mut self, world: &mut World, portal_id: usize, events: u32) {
         let portal = &mut self.portals[portal_id];
         let new = events & !portal.event_enable & portal.event;
         portal.event_enable = events;
-        if new != 0 {
-            self.raise(world, self.portals[portal_id].vector);
-        }
+        let vector = portal.vector;
+        self.raise_enabled(world, vector, new);
     }
 
     fn configure_pool(&mut self, world: &mut World, id: Id, pool_id: usize, value: u64) {
         let row = id.row();
         let kept = match (world.faults).hit(FaultKind::NarrowAddress, &row.name, pool_id as u16) {
             Some(width) if row.width == 8 && width < 64 => value & ((1 << width) - 1),
-            _ => value,
+            _ => self.low_bits(id, value, Lie::DropsLowBits),
         };
         if self.pools[pool_id].enabled && !self.lies.tell(Lie::UnlockedPool) {
             if self.read_register(world, id, pool_id as u16) != value {
@@ -236,6 +233,14 @@ impl Bmu {
             Id::POOL_END => pool.end = kept,
             Id::POOL_STRIDE => pool.stride = kept as u32,
             _ => pool.capacity = kept as u32,
+        }
+    }
+
+    /// Returns what of a value a register keeps where a lie drops the low bits of addresses.
+    fn low_bits(&self, id: Id, value: u64, lie: Lie) -> u64 {
+        match id.row().width == 8 && self.lies.tell(lie) {
+            true => value & !0x3f,
+            false => value,
         }
     }
 
@@ -253,7 +258,12 @@ impl Bmu {
                 return self.refuse_pool(world, pool_id, value.into());
             }
             let keeps = self.lies.tell(Lie::DisableKeepsList);
-            self.pools[pool_id].disable(keeps);
+            let pool = &mut self.pools[pool_id];
+            let falls = pool.low > 0 && pool.list.len() >= pool.low;
+            pool.disable(keeps);
+            if falls && self.lies.tell(Lie::EmptyingDepletes) {
+                self.pool_events(world, pool_id, DEPLETED);
+            }
         }
         let pool = &mut self.pools[pool_id];
         if pool.enabled {
@@ -262,16 +272,28 @@ impl Bmu {
             }
             return;
         }
-        pool.natural = natural;
+        let before = std::mem::replace(&mut pool.natural, natural);
+        if enable {
+            self.enable_pool(world, pool_id, value, before);
+        }
+    }
+
+    /// Enables a pool whose NATURAL_ALIGN was another one `before`.
+    fn enable_pool(&mut self, world: &mut World, pool_id: usize, value: u32, before: bool) {
         let limits = self.config.pool_limits();
         let pool = &mut self.pools[pool_id];
-        if enable && !pool.enable(limits) {
-            if self.lies.tell(Lie::InvalidPool) {
-                pool.enabled = true;
-                return;
-            }
-            self.refuse_pool(world, pool_id, value.into());
+        if pool.enable(limits) {
+            pool.armed = pool.low > 0 || !self.lies.tell(Lie::ArmedAtLow);
+            return;
         }
+        if self.lies.tell(Lie::InvalidPool) {
+            pool.enabled = true;
+            return;
+        }
+        if self.lies.tell(Lie::UndoesNatural) {
+            pool.natural = before;
+        }
+        self.refuse_pool(world, pool_id, value.into());
     }
 
     fn refuse_pool(&mut self, world: &mut World, pool_id: usize, value: u64) {
@@ -294,6 +316,7 @@ impl Bmu {
             }
             return;
         }
+        let value = self.low_bits(id, value, Lie::DropsRingBits);
         let portal = &mut self.portals[portal_id];
         match id {
             Id::PORTAL_POOL => portal.pool = value as u32,

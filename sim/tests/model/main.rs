@@ -8,5 +8,6 @@ mod pools;
 mod portals;
 mod registers;
 mod resets;
+mod settled;
 mod threaded;
 mod time;

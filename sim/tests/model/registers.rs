@@ -14,7 +14,7 @@ use crate::bench::{Bench, config, pool, portal};
 /// Where the table says *var*, the value is what the model's defaults make of it.
 const GOLDEN: &[(&str, u8, u64, u8, &str, u64)] = &[
     ("MAGIC", 0, 0x0000, 32, "RO", 0x3155_4d42),
-    ("VERSION", 0, 0x0004, 32, "RO", 0x0001_0000),
+    ("VERSION", 0, 0x0004, 32, "RO", 0x0001_0001),
     ("IMPLEMENTATION", 0, 0x0008, 32, "RO", 0x0001_0001),
     ("LIVENESS", 0, 0x000c, 32, "RW", 0),
     ("SCRATCH", 0, 0x0010, 64, "RW", 0),

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use hwpool_devices::bmu::{Bmu, ErrorBits, ErrorRecord, regs};
-use hwpool_devices::bus::Transport;
+use hwpool_devices::bus::{Bar, Transport};
 use hwpool_devices::reg::{Field, Register};
 
 use super::device::{self, List};
 use super::states;
-use crate::bringup::general::device::{OBJECTS, stride};
+use crate::bringup::general::device::{OBJECTS, low_base, stride};
 use crate::bringup::general::lists::{Counted, counts, gave};
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
@@ -44,6 +44,13 @@ pub(super) fn capacity<T: Transport>(
     evidence.count("capacity", capacity);
     evidence.count("taken until empty", taken);
     evidence.text("refused", refusals(bmu)?);
+    if bmu.capabilities().natural_align && bmu.capabilities().is_settled() {
+        natural(bmu)?;
+        evidence.text("natural alignment", "rounded down to its buffer");
+    }
+    if bmu.capabilities().injection && bmu.capabilities().is_settled() {
+        lowest_first(bmu.control())?;
+    }
     // The last list was not empty when its pool was disabled.
     let again = device::small_list(bmu)?;
     counts(LEVEL, again.available()?, 0, Counted::EnabledAgain)?;
@@ -104,6 +111,95 @@ fn refusals<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<String, Failure> {
     Ok(kinds.join(" "))
 }
 
+/// Frees an address inside of a buffer, by hand, for the driver never does: the buffer is freed, once, and comes back.
+fn natural<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<(), Failure> {
+    let (control, pool) = (bmu.control(), bmu.capabilities().pools - 1);
+    let stride = stride(&bmu.identity().limits);
+    let base = low_base(&bmu.identity().limits).0.next_multiple_of(stride);
+    regs::POOL_BASE.write_at(control, pool, base)?;
+    regs::POOL_END.write_at(control, pool, base + stride)?;
+    regs::POOL_STRIDE.write_at(control, pool, stride as u32)?;
+    regs::POOL_CAPACITY.write_at(control, pool, 1)?;
+    let both = regs::pool_control::ENABLE.mask() | regs::pool_control::NATURAL_ALIGN.mask();
+    regs::POOL_CONTROL.write_at(control, pool, both as u32)?;
+    let seen = free_inside(bmu, pool, base, base + stride - 8);
+    regs::POOL_CONTROL.write_at(control, pool, 0)?;
+    seen
+}
+
+/// Frees `inside` twice in a pool of the one buffer at `base`, and takes it.
+fn free_inside<T: Transport>(
+    bmu: &Arc<Bmu<T>>,
+    pool: u16,
+    base: u64,
+    inside: u64,
+) -> Result<(), Failure> {
+    let mut operation = bmu.operation().clone();
+    let errors = || regs::POOL_ERROR.read_at(bmu.control(), pool).map(ErrorBits);
+    regs::POOL_FREE.write_at(&operation, pool, inside)?;
+    let found = errors()?;
+    ensure!(found.0 == 0, RefusalSymptom::Natural { inside, found });
+    regs::POOL_FREE.write_at(&operation, pool, inside)?;
+    let (what, found) = ("a second free inside of a buffer", errors()?);
+    let kind = regs::error::DOUBLE_FREE;
+    let is_right = u64::from(found.0) == kind.mask();
+    let kind = kind.name;
+    ensure!(is_right, RefusalSymptom::Kind { what, found, kind });
+    regs::POOL_ERROR.write_at(bmu.control(), pool, found.0)?;
+    bmu.clear_errors(bmu.errors()?)?;
+    bmu.take_error_record()?;
+    let gave = regs::POOL_ALLOC.take_at(&mut operation, pool)?;
+    ensure!(
+        gave == base,
+        RefusalSymptom::Unaligned { inside, base, gave }
+    );
+    Ok(())
+}
+
+/// Injects two kinds of error by one write: the lower one is the first, and neither has an address (SPEC 4.4).
+fn lowest_first(bar: &impl Bar) -> Result<(), Failure> {
+    let (first, second) = (regs::error::RANGE, regs::error::OVERFLOW);
+    regs::ERR_RECORD_CLEAR.write(bar, 1)?;
+    regs::ERR_STATUS_SET.write(bar, (first.mask() | second.mask()) as u32)?;
+    let record = regs::ERR_RECORD.read(bar)?;
+    let address = regs::ERR_ADDRESS.read(bar)?;
+    let expected = regs::err_record::VALID.mask()
+        | regs::err_record::KIND.set(0, first.low.into())
+        | regs::err_record::SOURCE.set(0, 4);
+    let is_right = record == expected && address == 0;
+    ensure!(
+        is_right,
+        Injected {
+            record,
+            expected,
+            address
+        }
+    );
+    regs::ERR_STATUS.write(bar, (first.mask() | second.mask()) as u32)?;
+    regs::ERR_RECORD_CLEAR.write(bar, 1)?;
+    Ok(())
+}
+
+/// The record of two injected errors is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "ERR_RECORD is {record:#x} at {address:#x} after RANGE and OVERFLOW were injected by one write, and not {expected:#x} at 0x0"
+)]
+struct Injected {
+    record: u64,
+    expected: u64,
+    address: u64,
+}
+
+impl Symptom for Injected {
+    fn blame(&self) -> Blame {
+        Blame::Device(&[
+            "ERR_RECORD takes the last of several kinds, not the lowest",
+            "ERR_ADDRESS is latched from something that has no meaning for an injected error",
+        ])
+    }
+}
+
 /// Expects exactly one kind of error in pool and device, with its address and record, and clears it.
 fn expect_error<T: Transport>(
     list: &List<T>,
@@ -143,6 +239,10 @@ enum RefusalSymptom {
         address: u64,
         at: u64,
     },
+    #[error("a free of {inside:#x} with NATURAL_ALIGN reported {found}")]
+    Natural { inside: u64, found: ErrorBits },
+    #[error("a free of {inside:#x} with NATURAL_ALIGN gave {gave:#x} back, and not {base:#x}")]
+    Unaligned { inside: u64, base: u64, gave: u64 },
     #[error("ERR_STATUS has {device}, POOL_ERROR had {found}")]
     Device { device: ErrorBits, found: ErrorBits },
     #[error("{what} left no error record")]
@@ -160,6 +260,9 @@ impl Symptom for RefusalSymptom {
             RefusalSymptom::Kind { .. } => {
                 &["the device does not check what is freed: RANGE, ALIGN, DOUBLE_FREE, OVERFLOW"]
             }
+            RefusalSymptom::Natural { .. } | RefusalSymptom::Unaligned { .. } => &[
+                "NATURAL_ALIGN does not round down to the start of the buffer: the list holds addresses that are no buffers",
+            ],
             RefusalSymptom::Address { .. } => {
                 &["POOL_ERROR_ADDRESS is not latched with the error, or is a constant"]
             }

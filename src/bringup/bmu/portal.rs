@@ -308,6 +308,10 @@ fn misaligned<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     let base = memory.mapping().iova().0 + 8;
     regs::PORTAL_POOL.write_at(bar, last, list.id().number().into())?;
     regs::PORTAL_RELEASE_BASE.write_at(bar, last, base)?;
+    let found = bmu.read_at(regs::PORTAL_RELEASE_BASE, last)?;
+    if found != base && !bmu.capabilities().is_settled() {
+        return driver_refuses(&mut list, &memory); // by 1.0 it may keep no low bits
+    }
     regs::PORTAL_CONTROL.write_at(bar, last, regs::portal_control::ENABLE.mask() as u32)?;
     let control = bmu.read_at(regs::PORTAL_CONTROL, last)?;
     let errors = bmu.read_at(regs::PORTAL_ERROR, last)?;

@@ -31,7 +31,11 @@ const STOPPED: u64 = 1 << 34;
 pub(super) fn by_hand<T: Transport>(session: &Session<T>) -> Result<u64, Failure> {
     lines(session)?;
     quiesced(session)?;
-    halts(session)
+    let halts = halts(session)?;
+    match session.bmu.capabilities().is_settled() {
+        true => judged_late(session).map(|()| halts + 1),
+        false => Ok(halts),
+    }
 }
 
 /// Returns what is wrong with the status lines and the stop of a portal that does write lines, if anything.
@@ -117,6 +121,22 @@ fn quiesced<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     };
     hand.expect("QUIESCE was cleared", expected)?;
     hand.stop()
+}
+
+/// Writes a doorbell out of bounds while portals are not served: it halts the portal when they are (SPEC 4.3).
+fn judged_late<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
+    let hand = Hand::start(session)?;
+    hand.expect("a portal was started", Line::new(1, EMPTY))?;
+    let bmu = &hand.bmu;
+    regs::CONTROL.write(bmu.control(), 0)?;
+    let beyond = hand.layout.release_entries() + 1;
+    hand.ring(beyond, 0)?;
+    let found = bmu.read_at(regs::PORTAL_STATUS, hand.portal)?;
+    let is_held = PortalState::of(found) == PortalState::Running;
+    ensure!(is_held, ServiceSymptom::JudgedEarly { found });
+    regs::CONTROL.write(bmu.control(), regs::control::ENABLE.mask() as u32)?;
+    let what = "a RELEASE_TAIL beyond the ring while CONTROL.ENABLE was 0";
+    hand.has_halted(what, &regs::error::BAD_DOORBELL, beyond.into())
 }
 
 /// Does each thing that must halt a portal, one portal's life each.
@@ -352,10 +372,17 @@ impl<T: Transport> Hand<T> {
         let is_stopped = line.flags & (STOPPED | HALTED) == STOPPED;
         ensure!(is_stopped, ServiceSymptom::NotStopped { line });
         let head = self.bmu.read_at(regs::PORTAL_RELEASE_HEAD, self.portal)?;
-        let is_consumed = line.release_head == given && head == given;
+        let tail = self.bmu.read_at(regs::PORTAL_ACQUIRE_TAIL, self.portal)?;
+        let is_consumed = line.release_head == given;
         ensure!(
             is_consumed,
             ServiceSymptom::NotConsumed { given, head, line }
+        );
+        let keeps = (head, tail) == (given, line.acquire_tail);
+        let may_forget = !self.bmu.capabilities().is_settled();
+        ensure!(
+            keeps || may_forget,
+            ServiceSymptom::Forgot { head, tail, line }
         );
         let held = self.list.available()?;
         let is_counted = held == given - line.acquire_tail && line.available == u64::from(held);
@@ -388,6 +415,9 @@ impl<T: Transport> Hand<T> {
         self.wait("a status line with HALTED", late, || {
             Ok((self.line().flags & HALTED != 0).then_some(()))
         })?;
+        let (line, head) = (self.line(), self.told.get().acquire_head);
+        let is_acted_on = line.acquire_head == head || !self.bmu.capabilities().is_settled();
+        ensure!(is_acted_on, ServiceSymptom::Head { what, head, line });
         self.bmu.clear_errors(self.bmu.errors()?)?;
         self.bmu.take_error_record()?;
         self.stop()
@@ -534,6 +564,21 @@ enum ServiceSymptom {
         line.words()
     )]
     NotConsumed { given: u32, head: u32, line: Line },
+    #[error(
+        "PORTAL_RELEASE_HEAD is {head}, PORTAL_ACQUIRE_TAIL is {tail} after the portal was disabled: its last status line says {}",
+        line.words()
+    )]
+    Forgot { head: u32, tail: u32, line: Line },
+    #[error("{what}: the status line with HALTED has another acquire_head than {head}: {}", line.words())]
+    Head {
+        what: &'static str,
+        head: u32,
+        line: Line,
+    },
+    #[error(
+        "PORTAL_STATUS is {found} after a doorbell out of bounds while CONTROL.ENABLE is 0, and not running"
+    )]
+    JudgedEarly { found: u32 },
     #[error("of {given} buffers {held} are in the list after the stop: the status line says {}", line.words())]
     Held { given: u32, held: u32, line: Line },
     #[error("{what}: PORTAL_ERROR is {found} at {at:#x} instead of {kind} at {value:#x}")]
@@ -605,6 +650,15 @@ impl Symptom for ServiceSymptom {
             ServiceSymptom::NotConsumed { .. } | ServiceSymptom::Held { .. } => {
                 &["the stop does not wait for the release entries that the last doorbell announced"]
             }
+            ServiceSymptom::Forgot { .. } => {
+                &["the counts are cleared when the portal is disabled, and not when it is enabled"]
+            }
+            ServiceSymptom::Head { .. } => {
+                &["acquire_head is latched from the doorbell before its bounds are checked"]
+            }
+            ServiceSymptom::JudgedEarly { .. } => &[
+                "the bounds of a doorbell are checked when it arrives, whether portals are served or not",
+            ],
             ServiceSymptom::Halt { .. } => {
                 &["PORTAL_ERROR or its address is not latched when the portal halts"]
             }

@@ -46,6 +46,8 @@ fn unserved<'a, T: Transport>(
         limits: &bmu.identity().limits,
         smallest_ring: can.ring_log2.0,
         register_path: can.register_path,
+        natural_align: can.natural_align,
+        is_settled: can.is_settled(),
         pool: can.pools - 1,
     };
     regs::CONTROL.write(bmu.control(), 0)?;
@@ -63,6 +65,9 @@ struct States<'a, B> {
     limits: &'a Limits,
     smallest_ring: u32,
     register_path: bool,
+    natural_align: bool,
+    /// Whether what 1.0 left open is settled.
+    is_settled: bool,
     /// The pool that is used.
     pool: u16,
 }
@@ -134,6 +139,9 @@ impl<B: Bar> States<'_, B> {
                 continue; // buffers of 64 bytes have no odd end
             }
             row.poke(self.control, self.pool, value)?;
+            if self.may_move(row, self.pool, value)? {
+                continue;
+            }
             let what = Invalid { row, value };
             regs::POOL_CONTROL.write_at(self.control, self.pool, ENABLE)?;
             let found = regs::POOL_CONTROL.read_at(self.control, self.pool)?;
@@ -148,7 +156,30 @@ impl<B: Bar> States<'_, B> {
             row.poke(self.control, self.pool, right)?;
             tried += 1;
         }
-        Ok(tried)
+        Ok(tried + self.natural_of_refused()?)
+    }
+
+    /// A disabled pool keeps NATURAL_ALIGN of an enable that is refused (SPEC 4.6).
+    fn natural_of_refused(&self) -> Result<u64, Failure> {
+        if !self.is_settled || !self.natural_align {
+            return Ok(0);
+        }
+        let natural = regs::pool_control::NATURAL_ALIGN.mask() as u32;
+        regs::POOL_CAPACITY.write_at(self.control, self.pool, 0)?;
+        regs::POOL_CONTROL.write_at(self.control, self.pool, natural | ENABLE)?;
+        let found = regs::POOL_CONTROL.read_at(self.control, self.pool)?;
+        ensure!(found == natural, StateSymptom::Natural { found });
+        let what = "an enable with NATURAL_ALIGN and a POOL_CAPACITY of 0";
+        let row = regs::POOL_ERROR.row();
+        self.expect(row, self.pool, what.into(), regs::error::CONFIG)?;
+        regs::POOL_CONTROL.write_at(self.control, self.pool, 0)?;
+        self.write_all(&self.pool_registers(), self.pool)?;
+        Ok(1)
+    }
+
+    /// Tells whether a device that may, as 1.0 can be read, keeps less of an address than was written.
+    fn may_move(&self, row: &Register, index: u16, value: u64) -> Result<bool, BusError> {
+        Ok(!self.is_settled && row.read_raw(self.control, index)? != value)
     }
 
     /// Rules of SPEC 6.2 broken one by one, with a pool that is enabled.
@@ -168,7 +199,9 @@ impl<B: Bar> States<'_, B> {
         ];
         for (row, value) in wrong {
             row.poke(self.control, portal, value)?;
-            self.refuses_portal(portal, &Invalid { row, value }.to_string())?;
+            if !self.may_move(row, portal, value)? {
+                self.refuses_portal(portal, &Invalid { row, value }.to_string())?;
+            }
             self.configure_portal(portal)?;
         }
         Ok(wrong.len() as u64)
@@ -374,6 +407,10 @@ enum StateSymptom {
     },
     #[error("POOL_CONTROL[{pool}] reads {found:#x} after a valid configuration was enabled")]
     NotEnabled { pool: u16, found: u32 },
+    #[error(
+        "POOL_CONTROL reads {found:#x} and not 0x2 after an enable with NATURAL_ALIGN was refused"
+    )]
+    Natural { found: u32 },
     #[error("PORTAL_STATUS[{portal}] is {found} and not {expected} when the portal {after}")]
     State {
         portal: u16,
@@ -399,6 +436,9 @@ impl Symptom for StateSymptom {
                 "the bit that enables the list or the portal is a constant, or writes to it are lost",
                 "the device takes a correct configuration for a wrong one: its error bit says which part",
             ],
+            StateSymptom::Natural { .. } => {
+                &["a refused enable holds back NATURAL_ALIGN too, or the bit is a constant"]
+            }
             StateSymptom::State { .. } => &[
                 "the state machine of the portal leaves a state too early, or PORTAL_STATUS is a constant",
             ],

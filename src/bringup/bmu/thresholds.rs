@@ -66,6 +66,12 @@ fn cross_thresholds<T: Transport>(
     let level = regs::POOL_AVAILABLE.row();
     counts(level, list.available()?, objects, Counted::GivenBack)?;
     expect_event(&list, &irq, (false, true), "RECOVERED")?;
+    let pool = list.id().number();
+    drop(list);
+    if bmu.capabilities().is_settled() {
+        let found = bmu.read_at(regs::POOL_EVENT, pool)?;
+        ensure!(found == 0, ThresholdSymptom::Emptied { found });
+    }
     evidence.count("taken until dry", taken.len() as u64);
     evidence.count("low threshold", low);
     evidence.count("high threshold", high);
@@ -183,6 +189,8 @@ enum ThresholdSymptom {
     },
     #[error("{name} raised {fired} interrupts instead of 1")]
     Fired { name: &'static str, fired: u64 },
+    #[error("POOL_EVENT is {found:#x} after a full pool was disabled")]
+    Emptied { found: u32 },
     #[error("an interrupt without its event AVAILABLE")]
     NoEvent,
     #[error("AVAILABLE was raised and there is no buffer")]
@@ -206,6 +214,9 @@ impl Symptom for ThresholdSymptom {
                 "the threshold is compared with the wrong count, or its event is not latched once",
             ],
             ThresholdSymptom::Fired { fired, .. } => counted(*fired),
+            ThresholdSymptom::Emptied { .. } => {
+                &["emptying the list counts as falling below the threshold"]
+            }
             ThresholdSymptom::NoEvent => {
                 &["PORTAL_EVENT is not latched when the interrupt is sent, or is a constant"]
             }

@@ -77,7 +77,11 @@ impl Bmu {
     }
 
     pub(in crate::bmu) fn end_portal(&mut self, world: &mut World, portal_id: usize) {
-        self.portals[portal_id].end();
+        let portal = &mut self.portals[portal_id];
+        portal.end();
+        if self.lies.tell(Lie::CountsGo) {
+            (portal.release_head, portal.acquire_tail) = (0, 0);
+        }
         world.running &= !(1 << portal_id);
         self.forget_wait(portal_id);
     }
@@ -159,6 +163,9 @@ impl Bmu {
     /// Takes up again what QUIESCE or ENABLE 0 has held back.
     pub(in crate::bmu) fn resume(&mut self, world: &mut World) {
         for portal_id in 0..self.portals.len() {
+            if let Some(value) = self.portals[portal_id].held.take() {
+                self.portals[portal_id].owes |= self.judge(world, portal_id, value);
+            }
             match self.portals[portal_id].state {
                 State::Stopping => self.finish_stop(world, portal_id),
                 State::Running if self.portals[portal_id].owes => {

@@ -22,18 +22,31 @@ impl Bmu {
                 return self.refuse_doorbell(world, portal_id, value);
             }
         }
+        if !self.serves() && !self.lies.tell(Lie::JudgesWhenQuiesced) {
+            self.portals[portal_id].held = Some(value);
+            return;
+        }
+        if self.judge(world, portal_id, value) {
+            self.serve(world, portal_id);
+        }
+    }
+
+    /// Takes over a doorbell that is in bounds and new; one out of bounds halts the portal.
+    pub(super) fn judge(&mut self, world: &mut World, portal_id: usize, value: u64) -> bool {
         let portal = &mut self.portals[portal_id];
         if portal.rung == Some(value) {
-            return; // a state, not an event
+            return false; // a state, not an event
         }
         let (tail, head) = (value as u32, (value >> 32) as u32);
         let entries = 1u32 << portal.release_log2();
         if tail.wrapping_sub(portal.release_head) > entries {
-            return self.bad_doorbell(world, portal_id, value, Source::ReleaseRing);
+            self.bad_doorbell(world, portal_id, value, Source::ReleaseRing);
+            return false;
         }
         let written = portal.acquire_tail.wrapping_sub(portal.seen_head);
         if head.wrapping_sub(portal.seen_head) > written {
-            return self.bad_doorbell(world, portal_id, value, Source::AcquireRing);
+            self.bad_doorbell(world, portal_id, value, Source::AcquireRing);
+            return false;
         }
         portal.rung = Some(value);
         portal.seen_head = head;
@@ -41,7 +54,7 @@ impl Bmu {
         if tail.wrapping_sub(portal.asked) <= entries {
             portal.announced = tail;
         }
-        self.serve(world, portal_id);
+        true
     }
 
     fn refuse_doorbell(&mut self, world: &mut World, portal_id: usize, value: u64) {
@@ -60,6 +73,9 @@ impl Bmu {
     fn bad_doorbell(&mut self, world: &mut World, portal_id: usize, value: u64, source: Source) {
         if self.lies.tell(Lie::TakesBadDoorbell) {
             return;
+        }
+        if self.lies.tell(Lie::HaltTakesHead) {
+            self.portals[portal_id].acquire_head = (value >> 32) as u32;
         }
         let place = format!("PORTAL_DOORBELL[{portal_id}]");
         world.violation(ViolationKind::BadDoorbell, place, value);
