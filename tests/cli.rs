@@ -488,6 +488,10 @@ const VERBS: &[&[&str]] = &[
     &["report", "/dev/null"],
     &["bench", "--time", "1", "--only", "register"],
     &["soak", "--seconds", "0"],
+    &["describe", "check", "describe/devices/litex.toml"],
+    &["describe", "check", "/dev/null"],
+    &["describe", "show", "describe/devices/litex.toml"],
+    &["describe", "import", "describe/devices/litex/csr.json"],
     &["sim", "list"],
     &["generate", "completions", "bash"],
     &["generate", "man", "/dev/full"],
@@ -923,4 +927,257 @@ fn temporary(text: &str) -> std::path::PathBuf {
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, text).expect("a temporary file");
     path
+}
+
+/// The descriptions that are there.
+fn descriptions() -> Vec<PathBuf> {
+    let folders = ["describe/devices", "tests/data/described"].map(std::fs::read_dir);
+    let files = folders
+        .into_iter()
+        .flat_map(|folder| folder.expect("a folder"));
+    let files = files.map(|file| file.expect("an entry").path());
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+        .collect()
+}
+
+#[test]
+fn a_good_description_is_checked_and_shown() {
+    let file = "describe/devices/litex.toml";
+    let (code, check) = json(&["describe", "check", file]);
+    assert_eq!(
+        (code, &check["schema"]),
+        (OK, &Value::from("hwpool.describe/1"))
+    );
+    assert_eq!(
+        (&check["good"], &check["name"]),
+        (&Value::from(true), &Value::from("litex"))
+    );
+    let shown = text(&hwpool(&["describe", "show", file]).stdout);
+    for line in [
+        "litex: a LiteX design's FIFO",
+        "0:00010 32 RO  varies     LEVEL",
+        "pop         A read of POP only looks at the next value; a write of 1 to ACK takes it.",
+        "empty       There is no value while LEVEL is 0, which is read before each pop.",
+        "   3 regs.scratch       every data bit: left out, the device has no scratch register",
+    ] {
+        assert!(shown.contains(line), "no {line} in {shown}");
+    }
+}
+
+/// What `show` says of the ladder is what bring-up does.
+#[test]
+fn what_is_shown_of_the_ladder_is_what_is_climbed() {
+    let files = descriptions();
+    assert!(files.len() >= 7, "{files:?}");
+    for path in files {
+        let file = path.to_str().expect("text");
+        let (code, show) = json(&["describe", "show", file]);
+        assert_eq!(code, OK, "{show:#}");
+        let device = format!("sim:{file}");
+        let (_, report) = json(&[
+            "bringup",
+            &device,
+            "--soak",
+            "0.1",
+            "--skip",
+            "owner.killed",
+        ]);
+        let shown = show["rungs"].as_array().expect("rungs");
+        let climbed = report["checks"].as_array().expect("checks");
+        assert_eq!(shown.len(), climbed.len(), "{file}");
+        for (shown, climbed) in shown.iter().zip(climbed) {
+            assert_eq!(shown["id"], climbed["id"], "{file}");
+            // What depends on more than the description.
+            if matches!(shown["id"].as_str(), Some("host.ready" | "owner.killed")) {
+                continue;
+            }
+            let is_left_out = shown["left_out"].is_string();
+            assert_eq!(
+                is_left_out,
+                climbed["status"] == "skip",
+                "{file}: {shown:#} {climbed:#}"
+            );
+        }
+    }
+}
+
+/// A file that is no description is refused by `check` as by whoever is given it as a device.
+#[test]
+fn what_is_no_description_is_refused_with_the_same_words_everywhere() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let folder = directory.path().join("folder.toml");
+    std::fs::create_dir(&folder).expect("made");
+    for (path, part) in [
+        (
+            file("empty.toml", b""),
+            "empty.toml:1:1: `schema` is missing",
+        ),
+        (
+            file("binary.toml", &[0xff, 0xfe, 0, 1]),
+            "it can't be read: ",
+        ),
+        (file("zeros.toml", &[0; 64]), "zeros.toml:1:"),
+        (
+            file("huge.toml", &vec![b'#'; (1 << 20) + 1]),
+            "more than 1048576 bytes",
+        ),
+        (
+            file("json.toml", b"{ \"csr_bases\": {} }"),
+            "json.toml:1:1: ",
+        ),
+        (
+            file("other.toml", b"schema = \"hwpool.device/9\""),
+            "other.toml:1:10: ",
+        ),
+        (folder.to_str().expect("text").to_owned(), "os error 21"),
+        ("no/such/file.toml".to_owned(), "os error 2"),
+    ] {
+        let check = refused(&["describe", "check", &path], USAGE);
+        let show = refused(&["describe", "show", &path], USAGE);
+        let opened = refused(&["info", &format!("sim:{path}")], USAGE);
+        assert!(check.contains(part), "{check}");
+        assert_eq!(check, show);
+        let said = check.trim_start_matches("hwpool: ").trim_end();
+        assert!(opened.contains(said), "{opened} has no {said}");
+        assert_eq!(
+            check.matches("os error").count(),
+            usize::from(part.starts_with("os"))
+        );
+        let (code, document) = json(&["describe", "check", &path]);
+        assert_eq!((code, &document["good"]), (USAGE, &Value::from(false)));
+        let mistake = &document["mistakes"][0];
+        let message = mistake["message"].as_str().expect("a message");
+        assert!(said.ends_with(message), "{said}: {message}");
+        assert_eq!(
+            mistake["line"].is_u64(),
+            check.contains(".toml:1:"),
+            "{mistake}"
+        );
+    }
+}
+
+/// From a register file to a description: each question that is open is one line of `check`, and none is left in the end.
+#[test]
+fn a_description_is_begun_from_a_register_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("mine.toml");
+    let mine = path.to_str().expect("text");
+    let csr = "describe/devices/litex/csr.json";
+    let import = ["describe", "import", csr, "--block", "buffers", "-o", mine];
+    let made = hwpool(&import);
+    let said = text(&made.stderr);
+    assert_eq!(
+        (made.status.code(), text(&made.stdout)),
+        (Some(OK), format!("wrote {mine}\n"))
+    );
+    assert!(
+        said.contains("8 left open") && said.contains("reset.within-ms"),
+        "{said}"
+    );
+    let again = refused(&import, REFUSED);
+    assert!(again.contains("exists"), "{again}");
+    let open = refused(&["describe", "check", mine], USAGE);
+    assert_eq!(open.lines().count(), 8, "{open}");
+    assert!(
+        open.lines()
+            .all(|line| line.contains("is an open question")),
+        "{open}"
+    );
+    let draft = std::fs::read_to_string(&path).expect("text");
+    let answered = [
+        ("depth = \"?\"", "depth = 512"),
+        ("fill = \"?\"", "fill = \"software\""),
+        ("order = \"?\"", "order = \"fifo\""),
+        ("bits = \"?\"", "bits = \"9:0\""),
+        ("look = \"?\"", "look = false"),
+        ("is = \"?\"", "is = \"index\""),
+        ("value = \"?\"", "value = 1"),
+        ("within-ms = \"?\"", "within-ms = 1"),
+    ];
+    let answered = answered.iter().fold(draft, |draft, (question, answer)| {
+        draft.replacen(question, answer, 1)
+    });
+    std::fs::write(&path, answered).expect("written");
+    assert_eq!(
+        json(&["describe", "check", mine]).0,
+        OK,
+        "its register file is found from where it lies"
+    );
+    let (code, report) = json(&["bringup", &format!("sim:{mine}"), "--soak", "0.1"]);
+    assert_eq!(
+        (code, &report["failed"]),
+        (OK, &Value::from(0)),
+        "{report:#}"
+    );
+}
+
+#[test]
+fn a_first_description_tells_its_format_and_what_is_open() {
+    for (file, format, open) in [
+        ("describe/devices/litex/csr.json", "csr", 8),
+        ("describe/devices/litex/soc.svd", "svd", 7),
+        ("describe/devices/rdl/small-fifo.xml", "ip-xact", 6),
+    ] {
+        let (code, first) = json(&["describe", "import", file, "--format", format]);
+        assert_eq!((code, first["format"].as_str()), (OK, Some(format)));
+        let questions = first["questions"].as_array().expect("questions");
+        assert_eq!(questions.len(), open, "{file}: {questions:#?}");
+        let lines = first["description"].as_str().expect("text").lines();
+        let lines: Vec<&str> = lines.collect();
+        for question in questions {
+            let at = question["line"].as_u64().expect("a line") as usize;
+            assert!(lines[at - 1].contains("\"?\""), "{question}");
+        }
+        let printed = hwpool(&["describe", "import", file]);
+        assert_eq!(text(&printed.stdout).lines().collect::<Vec<_>>(), lines);
+        assert!(
+            text(&printed.stderr).contains(&format!("{open} left open")),
+            "{printed:?}"
+        );
+        for other in ["csr", "svd", "ip-xact"]
+            .iter()
+            .filter(|other| **other != format)
+        {
+            let message = refused(&["describe", "import", file, "--format", other], USAGE);
+            assert!(
+                message.contains(&format!("is {format}, and --format says {other}")),
+                "{message}"
+            );
+        }
+    }
+    let csr = "describe/devices/litex/csr.json";
+    for (arguments, part) in [
+        (
+            &["import", csr, "--block", "bufers"][..],
+            "describe/devices/litex/csr.json: the file has no block `bufers`: it has buffers and ctrl (nearest: buffers)",
+        ),
+        (&["import", "no/such/file"], "os error 2"),
+        (&["import", "describe"], "os error 21"),
+        (
+            &["import", "/dev/null"],
+            "/dev/null:1:1: it begins with neither { nor <",
+        ),
+        (
+            &["import", "describe/devices/litex.toml"],
+            "it begins with neither { nor <",
+        ),
+        (&["import", csr, "--format", "rdl"], "csr, svd, ip-xact"),
+        (
+            &["import", csr, "-o", "no/such/directory/mine.toml"],
+            "no/such/directory",
+        ),
+        (&["import"], "FILE"),
+        (&["check"], "FILE.toml"),
+        (&["chek", csr], "check"),
+        (&[], "describe"),
+    ] {
+        let message = refused(&[&["describe"], arguments].concat(), USAGE);
+        assert!(message.contains(part), "{arguments:?}: {message}");
+    }
 }

@@ -1,10 +1,14 @@
 //! A first description of a register file: what its names and side effects suggest, and what it could not tell.
 
+use std::fmt;
+
 use hwpool_devices::reg::{Access, Field};
 
 use crate::error::Wrong;
 use crate::found::{Found, RegisterFile};
-use crate::import;
+use crate::import::{self, Format};
+use crate::node::dotted;
+use crate::questions::OPEN;
 
 /// Names by which a register is taken for the one of a key, the surest first. A name counts as a whole, or between `_`.
 mod names {
@@ -39,25 +43,42 @@ mod names {
     pub(super) const READY: &[&str] = &["READY", "DONE"];
 }
 
+/// A first description of a register file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The description, with comments. What the register file could not tell is `"?"` there, which [`check`](crate::check)
+    /// names as an open question.
+    pub text: String,
+    /// What the register file was taken for.
+    pub format: Format,
+    /// Its blocks: what `block` may name.
+    pub blocks: Vec<String>,
+    /// The keys whose values are guesses, by names and side effects; each has a comment.
+    pub guesses: Vec<String>,
+}
+
 /// Writes a first description of a register file; `file` is what the description calls it.
-///
-/// What is a guess has a comment that says so, and what the file could not tell is a comment with a question: each of those
-/// is answered by hand, and [`parse`](crate::parse) names the next one that is open.
 ///
 /// # Errors
 ///
 /// What is wrong with the register file, or that it has no such block.
-pub fn draft(text: &str, file: &str, block: Option<&str>) -> Result<String, Wrong> {
-    let found = import::parse(text, block).map_err(|refused| refused.into_wrong(file))?;
-    let draft = Draft {
+pub fn draft(text: &str, file: &str, block: Option<&str>) -> Result<Draft, Wrong> {
+    let parsed = import::parse(text, block).map_err(|refused| refused.into_wrong(file))?;
+    let (format, found) = parsed;
+    let writer = Writer {
         file: &found,
-        effects: !text
-            .trim_start_matches('\u{feff}')
-            .trim_start()
-            .starts_with('{'),
+        effects: format != Format::CsrJson,
         lines: Vec::new(),
+        table: "",
+        guesses: Vec::new(),
     };
-    Ok(draft.write(file, block))
+    let (text, guesses) = writer.write(file, block);
+    Ok(Draft {
+        text,
+        format,
+        blocks: found.blocks,
+        guesses,
+    })
 }
 
 /// A bit or a register that may be what a key asks for.
@@ -77,15 +98,18 @@ impl Hit<'_> {
 }
 
 /// The lines as they come.
-struct Draft<'f> {
+struct Writer<'f> {
     file: &'f RegisterFile,
     /// The format can say what reads and writes do.
     effects: bool,
     lines: Vec<String>,
+    /// The table that is written.
+    table: &'static str,
+    guesses: Vec<String>,
 }
 
-impl<'f> Draft<'f> {
-    fn write(mut self, file: &str, block: Option<&str>) -> String {
+impl<'f> Writer<'f> {
+    fn write(mut self, file: &str, block: Option<&str>) -> (String, Vec<String>) {
         self.head(file, block);
         self.alive();
         self.root();
@@ -97,22 +121,34 @@ impl<'f> Draft<'f> {
         self.value();
         self.reset();
         self.interrupt();
-        self.lines.join("\n") + "\n"
+        (self.lines.join("\n") + "\n", self.guesses)
     }
 
     fn line(&mut self, line: impl Into<String>) {
         self.lines.push(line.into());
     }
 
-    /// Writes a key with its value, and why it is thought to be so.
-    fn guess(&mut self, line: impl std::fmt::Display, why: &str) {
-        self.line(format!("{line} # {why}"));
+    /// Begins a table.
+    fn begin(&mut self, table: &'static str) {
+        self.table = table;
+        self.line("");
+        self.line(format!("[{table}]"));
     }
 
-    /// Writes a question, and an answer as an example behind it.
-    fn ask(&mut self, example: &str, question: &str) {
-        self.line(format!("# {question}"));
-        self.line(format!("# {example}"));
+    /// Writes a key with its value, and why it is thought to be so.
+    fn guess(&mut self, key: &str, value: impl fmt::Display, why: &str) {
+        self.line(format!("{key} = {value} # {why}"));
+        self.guesses.push(dotted(self.table, key));
+    }
+
+    /// Writes a key with a question for its value.
+    fn ask(&mut self, key: &str, question: &str) {
+        self.line(format!("{key} = \"{OPEN}\" # {question}"));
+    }
+
+    /// Writes a key that may be left out, as a comment that says when it is needed.
+    fn offer(&mut self, when: &str, example: &str) {
+        self.line(format!("# {when} {example}"));
     }
 
     /// Finds the register that has the surest of the names.
@@ -158,11 +194,10 @@ impl<'f> Draft<'f> {
     fn head(&mut self, file: &str, block: Option<&str>) {
         let name = name_of(block.unwrap_or(file));
         self.line(format!(
-            "# A first description, made of {file}. What is guessed says so, and each question is"
+            "# A first description, made of {}. What is guessed says so. Each \"{OPEN}\" is a question that the",
+            file.escape_debug()
         ));
-        self.line(
-            "# yours to answer: hwpool names the next one that is open when it reads the file.",
-        );
+        self.line("# register file leaves open, and yours to answer: `hwpool describe check` names them all.");
         if block.is_none() && self.file.blocks.len() > 1 {
             self.line(format!(
                 "# The file has the blocks {}: `block` takes one.",
@@ -171,41 +206,47 @@ impl<'f> Draft<'f> {
         }
         self.line(format!("schema = \"{}\"", crate::SCHEMA));
         self.line(format!("name = \"{name}\""));
-        self.line(format!("source = {file:?}"));
-        self.line(String::new());
+        self.line(format!("source = {}", quoted(file)));
+        self.line("");
     }
 
-    /// Writes what tells "gone" from "empty".
-    fn alive(&mut self) {
+    /// Finds what may tell "gone" from "empty", by its name, where it has no value to be known by.
+    fn bounded(&self) -> Option<&'f Found> {
         let fits = |found: &Found| is_readable(found) && found.width != Some(64);
-        let known = |found: &Found| {
-            found
-                .reset
-                .is_some_and(|value| value != 0 && value < u64::from(u32::MAX))
-        };
-        let identity = self.register(names::IDENTITY, |found| fits(found) && known(found));
-        if let Some(found) = identity {
-            let (name, value) = (&found.name, found.reset.unwrap_or(0));
-            self.guess(
-                format!("identity = {{ register = \"{name}\", value = {value:#x} }}"),
-                "guessed by its name and reset value",
-            );
-            return;
-        }
         let bounded = |found: &Found| fits(found) && !found.fields.is_empty();
-        match self.register(names::ALIVE, bounded).or_else(|| self.register(names::LEVEL, fits)) {
-            Some(found) if found.fields.is_empty() => {
-                self.guess(
-                    format!("alive = \"{}\"", found.name),
-                    "guessed; say below which bits it has, so that it never reads all ones",
-                );
-            }
-            Some(found) => self.guess(
-                format!("alive = \"{}\"", found.name),
-                "guessed: it has bits that are never set, so that it never reads all ones",
+        let status = self.register(names::ALIVE, bounded);
+        status.or_else(|| self.register(names::LEVEL, fits))
+    }
+
+    /// Finds what may identify the device: by its name, with a reset value.
+    fn identity(&self) -> Option<(&'f Found, u64)> {
+        let known = |found: &Found| {
+            let value = found
+                .reset
+                .filter(|value| *value != 0 && *value < u64::from(u32::MAX));
+            value.filter(|_| is_readable(found) && found.width != Some(64))
+        };
+        let found = self.register(names::IDENTITY, |found| known(found).is_some())?;
+        Some((found, known(found)?))
+    }
+
+    fn alive(&mut self) {
+        match (self.identity(), self.bounded()) {
+            (Some((found, value)), _) => self.guess(
+                "identity",
+                format_args!("{{ register = \"{}\", value = {value:#x} }}", found.name),
+                "guessed by its name and reset value",
             ),
-            None => self.ask(
-                "alive = \"STATUS\"",
+            (None, Some(found)) => self.guess(
+                "alive",
+                format_args!("\"{}\"", found.name),
+                match found.fields.is_empty() {
+                    true => "guessed: with bits that don't exist it never reads all ones; see below",
+                    false => "guessed: it has bits that are never set, so that it never reads all ones",
+                },
+            ),
+            (None, None) => self.ask(
+                "alive",
                 "Which register never reads all ones while the device is there? A failed access on PCIe reads all ones.",
             ),
         }
@@ -213,51 +254,65 @@ impl<'f> Draft<'f> {
 
     fn root(&mut self) {
         match self.bits(names::DEPTH) {
-            Some(hit) => self.guess(format!("depth = \"{}\"", hit.name()), "guessed by its name"),
-            None => self.ask("depth = 512", "How many values does the list hold?"),
+            Some(hit) => self.guess_bits("depth", &hit),
+            None => self.ask("depth", "How many values does the list hold?"),
         }
         match self.bits(names::LEVEL) {
-            Some(hit) => self.guess(format!("level = \"{}\"", hit.name()), "guessed by its name"),
-            None => self.ask(
+            Some(hit) => self.guess_bits("level", &hit),
+            None => self.offer(
+                "Where a register counts the values in the list:",
                 "level = \"LEVEL\"",
-                "Does a register count the values in the list?",
             ),
         }
-        if let Some(found) = self.register(names::SCRATCH, |found| {
-            found.access == Some(Access::ReadWrite)
-        }) {
+        let is_plain = |found: &Found| found.access == Some(Access::ReadWrite);
+        if let Some(found) = self.register(names::SCRATCH, is_plain) {
             self.guess(
-                format!("scratch = \"{}\"", found.name),
+                "scratch",
+                format_args!("\"{}\"", found.name),
                 "guessed by its name",
             );
         }
-        if let Some(hit) = self.field(names::ENABLE, |found| {
-            found.access == Some(Access::ReadWrite)
-        }) {
+        if let Some(hit) = self.field(names::ENABLE, is_plain) {
             self.guess(
-                format!("enable = [{{ bits = \"{}\", to = 1 }}]", hit.name()),
+                "enable",
+                format_args!("[{{ bits = \"{}\", to = 1 }}]", hit.name()),
                 "guessed by its name",
             );
         }
         self.ask(
-            "fill = \"software\"",
-            "Who puts the values in after a reset: software (as here), or the reset itself?",
+            "fill",
+            "Who puts the values in after a reset: software, or the reset itself (reset)?",
         );
         self.ask(
-            "order = \"fifo\"",
-            "In which order do they leave: fifo (as here), lifo or any?",
+            "order",
+            "In which order do they leave: the oldest first (fifo), the newest first (lifo), or any?",
         );
-        self.line(String::new());
+    }
+
+    fn guess_bits(&mut self, key: &str, hit: &Hit<'_>) {
+        self.guess(
+            key,
+            format_args!("\"{}\"", hit.name()),
+            "guessed by its name",
+        );
     }
 
     fn registers(&mut self, file: &str, block: Option<&str>) {
-        self.line("[registers]");
-        self.line(format!("file = {file:?}"));
+        self.begin("registers");
+        self.line(format!("file = {}", quoted(file)));
         if let Some(block) = block {
-            self.line(format!("block = {block:?}"));
+            self.line(format!("block = {}", quoted(block)));
         }
         if !self.effects {
             self.line("# csr.json tells no bits: say them where they are needed, as in STATUS = { fields = { EMPTY = 0 } }.");
+        }
+        if let (None, Some(found)) = (self.identity(), self.bounded())
+            && found.fields.is_empty()
+        {
+            self.line(format!(
+                "{} = {{ bits = \"{OPEN}\" }} # Which bits has it, as in \"9:0\"? It needs some that don't exist, for `alive`.",
+                found.name
+            ));
         }
         for (name, why) in &self.file.left_out {
             self.lines.push(format!("# {name} is left out: {why}."));
@@ -273,7 +328,6 @@ impl<'f> Draft<'f> {
                 takes.join(", ")
             ));
         }
-        self.line(String::new());
     }
 
     /// Finds the register that is popped: by its effect, or by its name.
@@ -285,112 +339,182 @@ impl<'f> Draft<'f> {
     }
 
     fn pop(&mut self) {
-        self.line("[pop]");
+        self.begin("pop");
         let Some((found, why)) = self.popped() else {
-            self.ask("read = \"POP\"", "Which register is a value read from?");
-            self.line(String::new());
+            self.ask("read", "Which register is a value read from?");
             return;
         };
-        self.guess(format!("read = \"{}\"", found.name), why);
+        self.guess("read", format_args!("\"{}\"", found.name), why);
+        if takes(found) {
+            return;
+        }
         let acknowledge = self.register(names::ACKNOWLEDGE, is_writable);
         let length = self.register(names::LENGTH, is_readable);
         match (acknowledge, length) {
-            _ if takes(found) => {}
             (Some(found), _) => self.guess(
-                format!("then = {{ write = \"{}\", value = 1 }}", found.name),
+                "then",
+                format_args!("{{ write = \"{}\", value = 1 }}", found.name),
                 "guessed by its name: does the read take the value, or this write?",
             ),
             (None, Some(found)) => {
-                self.guess(format!("length = \"{}\"", found.name), "guessed by its name: is it read before the value?");
-                self.ask("expect = 4", "What is the length of one value, in its unit?");
+                self.guess(
+                    "length",
+                    format_args!("\"{}\"", found.name),
+                    "guessed by its name: is it read before the value?",
+                );
+                self.ask("expect", "What is the length of one value, in its unit?");
             }
-            (None, None) if !self.effects => {
-                self.line("# Does the read take the value? csr.json can't tell. If a write does: then = { write = \"ACK\", value = 1 }");
-            }
-            (None, None) => self.line("# Does the read take the value? The file names no read action. If a write does: then = { write = \"ACK\", value = 1 }"),
+            (None, None) => self.ask(
+                "then",
+                "Does the read take the value? Delete this line. If a write does: { write = \"ACK\", value = 1 }",
+            ),
         }
-        self.line(String::new());
     }
 
     fn push(&mut self) {
-        self.line("[push]");
+        self.begin("push");
         match self.register(names::PUSH, is_writable) {
-            Some(found) => self.guess(format!("write = \"{}\"", found.name), "guessed by its name"),
-            None => self.ask("write = \"PUSH\"", "Which register is a value written to?"),
+            Some(found) => self.guess(
+                "write",
+                format_args!("\"{}\"", found.name),
+                "guessed by its name",
+            ),
+            None => self.ask("write", "Which register is a value written to?"),
         }
-        self.line("# If a second write gives it: then = { write = \"COMMIT\", value = 1 }");
-        self.line(String::new());
+        self.offer(
+            "If a second write gives it:",
+            "then = { write = \"COMMIT\", value = 1 }",
+        );
+    }
+
+    /// Finds the flag that says that there is no value, which may be popped beside the value.
+    fn empty_flag(&self) -> Option<Hit<'f>> {
+        let popped = self.popped().map(|(found, _)| &found.name);
+        self.field(names::EMPTY, |found| {
+            is_readable(found) || popped == Some(&found.name)
+        })
     }
 
     fn empty(&mut self) {
-        self.line("[empty]");
-        let popped = self.popped().map(|(found, _)| found);
-        let in_popped = |found: &Found| popped.is_some_and(|popped| popped.name == found.name);
-        let hit = self.field(names::EMPTY, |found| is_readable(found) || in_popped(found));
-        match hit.or_else(|| self.bits(names::LEVEL)) {
-            Some(Hit { register, field: Some(field) }) if is_one_of(&field.name, names::EMPTY) => {
-                let is_inverted = is_one_of(&field.name, &["N", "NOT"]);
-                let is = u8::from(is_called(&field.name, "EMPTY") && !is_inverted);
-                self.guess(format!("flag = \"{}.{}\"", register.name, field.name), "guessed by its name");
-                self.guess(format!("is = {is}"), "what it is where there is no value");
+        self.begin("empty");
+        match (self.empty_flag(), self.bits(names::LEVEL)) {
+            (Some(hit), _) => {
+                let field = hit.field.map_or("", |field| &field.name);
+                let is_inverted = is_one_of(field, &["N", "NOT"]);
+                let is = u8::from(is_called(field, "EMPTY") && !is_inverted);
+                self.guess_bits("flag", &hit);
+                self.guess("is", is, "what it is where there is no value");
             }
-            Some(_) => self.guess("level = true", "guessed: a level of 0 says it"),
-            None => self.ask(
-                "value = 0",
-                "What says that there is no value: a value that a pop reads, a flag, the level, or a bus error?",
+            (None, Some(_)) => self.guess("level", true, "guessed: a level of 0 says it"),
+            (None, None) => self.ask(
+                "value",
+                "What says that there is no value: a value that a pop reads (value), a flag, the level, or a bus error (bus-error)?",
             ),
         }
-        self.line(String::new());
     }
 
     fn full(&mut self) {
-        self.line("[full]");
-        let level = self.bits(names::LEVEL).is_some();
-        match (self.field(names::FULL, is_readable), self.bits(names::VACANCY)) {
-            (Some(hit), _) => self.guess(format!("flag = \"{}\"", hit.name()), "guessed by its name"),
-            (None, Some(hit)) => self.guess(format!("vacancy = \"{}\"", hit.name()), "guessed by its name"),
-            (None, None) if level => self.guess("level = true", "guessed: a level of `depth` says it"),
-            (None, None) => self.line("# What says that no more fits: flag, vacancy or level? Without one the driver counts."),
+        self.begin("full");
+        let flag = self.field(names::FULL, is_readable);
+        let vacancy = self.bits(names::VACANCY);
+        let is_shown = match (flag, vacancy, self.bits(names::LEVEL)) {
+            (Some(hit), ..) => {
+                self.guess_bits("flag", &hit);
+                true
+            }
+            (None, Some(hit), _) => {
+                self.guess_bits("vacancy", &hit);
+                true
+            }
+            (None, None, Some(_)) => {
+                self.guess("level", true, "guessed: a level of `depth` says it");
+                true
+            }
+            (None, None, None) => {
+                self.line("# What says that no more fits: flag, vacancy or level? Without one the driver counts.");
+                false
+            }
+        };
+        if is_shown {
+            self.ask(
+                "look",
+                "Does a push into a full list do harm (true), or is it dropped (false)?",
+            );
         }
-        self.line("# Does a push into a full list do harm? look = true. Does a bit tell that one was dropped? sticky = \"ERROR.OVERFLOW\"");
-        self.line(String::new());
+        self.offer(
+            "If a bit tells that a push was dropped:",
+            "sticky = \"ERROR.OVERFLOW\"",
+        );
     }
 
     fn value(&mut self) {
-        self.line("[value]");
+        self.begin("value");
         self.ask(
-            "is = \"index\"",
+            "is",
             "Is a value the number of an object (index), or its address (address)?",
         );
-        self.line("# Which bits are it, as in bits = \"23:0\"? Is 0 a value? With first = 1 it is not. Shifted addresses: shift = 6");
-        self.line(String::new());
+        let fields = self.popped().map_or(&[][..], |(found, _)| &found.fields);
+        // What may say "empty" is beside the value.
+        let is_beside = |field: &&Field| is_one_of(&field.name, names::EMPTY);
+        let mut others = fields.iter().filter(|field| !is_beside(field));
+        match (others.next(), others.next()) {
+            (Some(field), None) => self.guess(
+                "bits",
+                format_args!("\"{}:{}\"", field.high, field.low),
+                &format!("guessed: the field {}", field.name),
+            ),
+            (Some(_), Some(_)) => self.ask("bits", "Which bits of what is popped are it?"),
+            (None, _) => self.offer("If it is not all that is popped:", "bits = \"23:0\""),
+        }
+        self.offer("If the number 0 stands for no object:", "first = 1");
+        self.offer("If low bits of an address are left out:", "shift = 6");
     }
 
     fn reset(&mut self) {
-        self.line("[reset]");
-        match self.register(names::RESET, is_writable) {
-            Some(found) => self.guess(
-                format!("write = [{{ to = \"{}\", value = 1 }}]", found.name),
-                "guessed by its name: is 1 what resets it?",
-            ),
-            None => self.ask(
-                "write = [{ to = \"RESET\", value = 1 }]",
-                "What empties the list? Without a reset, pops do.",
-            ),
-        }
-        if let Some(hit) = self.field(names::READY, is_readable) {
-            self.guess(
-                format!("until = {{ flag = \"{}\", is = 1 }}", hit.name()),
-                "guessed by its name",
+        self.begin("reset");
+        let Some(found) = self.register(names::RESET, is_writable) else {
+            self.ask(
+                "write",
+                "What resets the list, as in [{ to = \"RESET\", value = 1 }]? Delete this line where nothing does.",
             );
+            return;
+        };
+        self.guess(
+            "write",
+            format_args!("[{{ to = \"{}\", value = \"{OPEN}\" }}]", found.name),
+            "guessed by its name; which value resets the list?",
+        );
+        match self.field(names::READY, is_readable) {
+            Some(hit) => self.guess(
+                "until",
+                format_args!("{{ flag = \"{}\", is = 1 }}", hit.name()),
+                "guessed by its name",
+            ),
+            None => self.offer(
+                "If something tells that it is over:",
+                "until = { flag = \"STATUS.READY\", is = 1 }",
+            ),
         }
-        self.line("# How long may it take? within-ms = 10");
+        self.ask("within-ms", "How long may it take, in milliseconds?");
     }
 
     fn interrupt(&mut self) {
-        self.line(String::new());
+        self.line("");
         self.line("# Has it an interrupt? Then a table [interrupt] says when it is sent, and what enables and clears it.");
     }
+}
+
+/// Writes a text as TOML does.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted += &format!("\\u{:04X}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
 }
 
 /// Tells whether a name is called so, as a whole or between `_`.

@@ -19,6 +19,16 @@ pub enum DescribeError {
     Wrong(#[from] Wrong),
 }
 
+impl DescribeError {
+    /// Returns line and column, where there is a place.
+    pub fn place(&self) -> Option<(usize, usize)> {
+        match self {
+            DescribeError::Unreadable { .. } => None,
+            DescribeError::Wrong(wrong) => wrong.place,
+        }
+    }
+}
+
 /// Something that can't be, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Wrong {

@@ -11,34 +11,34 @@ pub type Loader<'l> = &'l dyn Fn(&str) -> io::Result<String>;
 
 /// A register, as a file tells of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Its name, in capitals.
-    pub name: String,
+    pub(crate) name: String,
     /// Bytes from the beginning of the file's block, or of its region.
-    pub at: u64,
+    pub(crate) at: u64,
     /// Its bits, 32 or 64; `None` where the file says nothing.
-    pub width: Option<u8>,
+    pub(crate) width: Option<u8>,
     /// What reads and writes do; `None` where the file says nothing.
-    pub access: Option<Access>,
+    pub(crate) access: Option<Access>,
     /// What it reads after a reset.
-    pub reset: Option<u64>,
+    pub(crate) reset: Option<u64>,
     /// Bits that exist; `None`: those of its fields, or all.
-    pub bits: Option<u64>,
+    pub(crate) bits: Option<u64>,
     /// Its fields, from low to high.
-    pub fields: Vec<Field>,
+    pub(crate) fields: Vec<Field>,
     /// One line for people.
-    pub doc: String,
+    pub(crate) doc: String,
 }
 
 /// What a register file holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RegisterFile {
+pub(crate) struct RegisterFile {
     /// Its registers, in the order of the file.
-    pub registers: Vec<Found>,
+    pub(crate) registers: Vec<Found>,
     /// Registers that can't be accessed by 32 or 64 bits, each with the reason.
-    pub left_out: Vec<(String, String)>,
+    pub(crate) left_out: Vec<(String, String)>,
     /// Its blocks: what `block` may name.
-    pub blocks: Vec<String>,
+    pub(crate) blocks: Vec<String>,
     /// Where bits 31 to 0 of 64 lie, where the file says so.
     pub(crate) words: Option<First>,
 }

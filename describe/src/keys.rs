@@ -5,6 +5,8 @@
 use hwpool_devices::description::{Clear, Fill, Order, When};
 use hwpool_devices::reg::Access;
 
+use crate::error::or;
+
 /// The schema that this version reads.
 pub const SCHEMA: &str = "hwpool.device/1";
 
@@ -24,6 +26,31 @@ pub struct Table {
     pub doc: &'static str,
     /// What it may hold.
     pub keys: &'static [Key],
+    /// Keys that say the same in several ways.
+    pub ways: Ways,
+    /// Pairs of keys: where the first stands, the second is needed.
+    pub needs: &'static [(&'static str, &'static str)],
+}
+
+/// Keys that say the same in several ways. One that is `false` says nothing.
+#[derive(Debug)]
+pub enum Ways {
+    /// There are none.
+    None,
+    /// At most one of them may stand there.
+    AtMostOne(&'static [&'static str]),
+    /// One of them is needed, and no other may stand there.
+    One(&'static [&'static str]),
+}
+
+impl Ways {
+    /// Returns the keys.
+    pub fn keys(&self) -> &'static [&'static str] {
+        match self {
+            Ways::None => &[],
+            Ways::AtMostOne(keys) | Ways::One(keys) => keys,
+        }
+    }
 }
 
 /// A key of a table.
@@ -57,6 +84,8 @@ pub enum Kind {
     Schema,
     /// Text.
     Text,
+    /// A name: 1 to 32 small letters, digits and dashes, a letter first.
+    Name,
     /// A whole number within a range.
     Number {
         /// The least.
@@ -93,6 +122,54 @@ pub enum Kind {
     Part(&'static [Key]),
     /// A list of tables in braces.
     Parts(&'static [Key]),
+}
+
+/// How a run of bits is written.
+pub(crate) const RUN: &str = "bits as \"23:0\", or one as 31";
+
+impl Kind {
+    /// Says in words what may stand there: `true or false`.
+    pub fn wanted(&self) -> String {
+        let names = |words: &[Named]| {
+            let names: Vec<&str> = words.iter().map(|word| word.name).collect();
+            or(&names)
+        };
+        match self {
+            Kind::Schema => SCHEMA.into(),
+            Kind::Text => "text in quotes".into(),
+            Kind::Name => "a name of small letters, digits and dashes in quotes".into(),
+            Kind::Number { least, most } => {
+                format!("a whole number, {} to {}", plain(*least), plain(*most))
+            }
+            Kind::Bool => "true or false".into(),
+            Kind::Word(words) => names(words),
+            Kind::OneOf(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+                or(&numbers)
+            }
+            Kind::Register => "the name of a register in quotes".into(),
+            Kind::Registers => "a list of the names of registers".into(),
+            Kind::Bits => "a register, or bits of one, in quotes".into(),
+            Kind::NumberOrBits { least, most } => format!(
+                "a whole number, {} to {}, or bits of a register in quotes",
+                plain(*least),
+                plain(*most)
+            ),
+            Kind::Run => RUN.into(),
+            Kind::Ids => "a list of ids in quotes".into(),
+            Kind::Fields => "names with their bits in braces".into(),
+            Kind::Part(_) => "a table in braces".into(),
+            Kind::Parts(_) => "a list of tables in braces".into(),
+        }
+    }
+}
+
+/// Writes a number as people do: those above 9999 in hexadecimal.
+pub(crate) fn plain(number: u64) -> String {
+    match number {
+        0..=9_999 | 60_000 | 0x100_0000 => number.to_string(),
+        _ => format!("{number:#x}"),
+    }
 }
 
 /// A word that may stand behind a key.
@@ -339,8 +416,8 @@ const WRITES: &[Key] = &[
     },
 ];
 
-/// What may be said of a register.
-pub(crate) const REGISTER: &[Key] = &[
+/// What may be said of a register, in braces behind its name.
+pub const REGISTER: &[Key] = &[
     Key {
         name: "at",
         kind: Kind::Number {
@@ -423,7 +500,7 @@ pub static TABLES: &[Table] = &[
             },
             Key {
                 name: "name",
-                kind: Kind::Text,
+                kind: Kind::Name,
                 absent: Absent::Refused,
                 doc: "Its name in options and reports: 1 to 32 small letters, digits and dashes, a letter first.",
                 example: r#""small-fifo""#,
@@ -511,6 +588,8 @@ pub static TABLES: &[Table] = &[
                 example: r#"[{ bits = "CONTROL.ENABLE", to = 1 }]"#,
             },
         ],
+        ways: Ways::None,
+        needs: &[],
     },
     Table {
         name: "pci",
@@ -523,6 +602,8 @@ pub static TABLES: &[Table] = &[
             doc: "Vendor and device ids, in hexadecimal.",
             example: r#"["1234:f1f0"]"#,
         }],
+        ways: Ways::None,
+        needs: &[],
     },
     Table {
         name: "at",
@@ -580,6 +661,8 @@ pub static TABLES: &[Table] = &[
                 example: r#""little""#,
             },
         ],
+        ways: Ways::None,
+        needs: &[],
     },
     Table {
         name: "instances",
@@ -611,6 +694,8 @@ pub static TABLES: &[Table] = &[
                 example: r#""lists""#,
             },
         ],
+        ways: Ways::None,
+        needs: &[],
     },
     Table {
         name: "registers",
@@ -635,6 +720,8 @@ pub static TABLES: &[Table] = &[
                 example: r#""mailbox""#,
             },
         ],
+        ways: Ways::None,
+        needs: &[("block", "file")],
     },
     Table {
         name: "identity",
@@ -659,6 +746,8 @@ pub static TABLES: &[Table] = &[
                 example: "0x4f464946",
             },
         ],
+        ways: Ways::None,
+        needs: &[],
     },
     Table {
         name: "pop",
@@ -698,6 +787,8 @@ pub static TABLES: &[Table] = &[
                 example: "4",
             },
         ],
+        ways: Ways::AtMostOne(&["then", "length"]),
+        needs: &[("length", "expect"), ("expect", "length")],
     },
     Table {
         name: "push",
@@ -719,6 +810,8 @@ pub static TABLES: &[Table] = &[
                 example: r#"{ write = "TLR", value = 4 }"#,
             },
         ],
+        ways: Ways::None,
+        needs: &[],
     },
     Table {
         name: "empty",
@@ -768,6 +861,8 @@ pub static TABLES: &[Table] = &[
                 example: "true",
             },
         ],
+        ways: Ways::One(&["value", "flag", "level", "bus-error"]),
+        needs: &[("is", "flag")],
     },
     Table {
         name: "full",
@@ -821,6 +916,8 @@ pub static TABLES: &[Table] = &[
                 example: r#""ERROR.OVERFLOW""#,
             },
         ],
+        ways: Ways::AtMostOne(&["flag", "vacancy", "level"]),
+        needs: &[("is", "flag")],
     },
     Table {
         name: "value",
@@ -859,6 +956,8 @@ pub static TABLES: &[Table] = &[
                 example: "6",
             },
         ],
+        ways: Ways::None,
+        needs: &[],
     },
     Table {
         name: "reset",
@@ -911,6 +1010,8 @@ pub static TABLES: &[Table] = &[
                 example: "true",
             },
         ],
+        ways: Ways::None,
+        needs: &[],
     },
     Table {
         name: "interrupt",
@@ -967,10 +1068,17 @@ pub static TABLES: &[Table] = &[
                 example: r#""EVENT_SET.LOW""#,
             },
         ],
+        ways: Ways::None,
+        needs: &[("pending", "clear"), ("clear", "pending")],
     },
 ];
 
 /// Returns the table of a name.
 pub(crate) fn table(name: &str) -> Option<&'static Table> {
     TABLES.iter().find(|table| table.name == name)
+}
+
+/// Returns the ways of the table of a name.
+pub(crate) fn ways(name: &str) -> &'static Ways {
+    table(name).map_or(&Ways::None, |table| &table.ways)
 }

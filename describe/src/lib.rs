@@ -17,6 +17,7 @@ mod found;
 mod import;
 mod keys;
 mod node;
+mod questions;
 mod read;
 mod registers;
 mod rows;
@@ -28,10 +29,12 @@ use std::path::Path;
 use hwpool_devices::description::Description;
 
 #[cfg(feature = "import")]
-pub use draft::draft;
+pub use draft::{Draft, draft};
 pub use error::{DescribeError, Wrong};
-pub use found::{Found, Loader, RegisterFile};
-pub use keys::{Absent, Key, Kind, Named, SCHEMA, TABLES, Table};
+pub use found::Loader;
+#[cfg(feature = "import")]
+pub use import::Format;
+pub use keys::{Absent, Key, Kind, Named, REGISTER, SCHEMA, TABLES, Table, Ways};
 
 use node::Text;
 
@@ -46,15 +49,29 @@ const LONGEST_REGISTERS: u64 = 1 << 26;
 ///
 /// What can't be read, or what is wrong, with line and column.
 pub fn read(path: &Path) -> Result<Description, DescribeError> {
-    let name = path.display().to_string();
-    let text = load(path, LONGEST).map_err(|source| DescribeError::Unreadable {
-        file: name.clone(),
-        source,
-    })?;
+    check(path).map_err(first)
+}
+
+/// Reads a description from a file as [`read`] does; of a wrong one it tells all mistakes that can be told at once.
+///
+/// # Errors
+///
+/// What can't be read, or what is wrong, in the order of the file: at least one.
+pub fn check(path: &Path) -> Result<Description, Vec<DescribeError>> {
+    let text = load(path, LONGEST).map_err(|error| vec![error])?;
     let directory = path.parent().unwrap_or(Path::new(""));
-    parse(&text, &name, &|file| {
-        load(&directory.join(file), LONGEST_REGISTERS)
+    check_text(&text, &path.display().to_string(), &|file| {
+        text_of(&directory.join(file), LONGEST_REGISTERS)
     })
+}
+
+/// Reads a register file, for [`draft`].
+///
+/// # Errors
+///
+/// Why it can't be read: it is none, no text, or longer than 64 MiB.
+pub fn register_file(path: &Path) -> Result<String, DescribeError> {
+    load(path, LONGEST_REGISTERS)
 }
 
 /// Reads a description from a text; `file` is what errors call it, and `loader` finds the register file that it names.
@@ -96,11 +113,40 @@ pub fn read(path: &Path) -> Result<Description, DescribeError> {
 ///
 /// What is wrong, with line and column.
 pub fn parse(text: &str, file: &str, loader: Loader<'_>) -> Result<Description, DescribeError> {
-    read::description(Text { file, text }, loader)
+    check_text(text, file, loader).map_err(first)
+}
+
+/// Reads a description from a text as [`parse`] does; of a wrong one it tells all mistakes that can be told at once.
+///
+/// An answer that is missing hides other mistakes: where questions are open, keys with `"?"`, those alone are told.
+///
+/// # Errors
+///
+/// What is wrong, in the order of the file: at least one.
+pub fn check_text(
+    text: &str,
+    file: &str,
+    loader: Loader<'_>,
+) -> Result<Description, Vec<DescribeError>> {
+    read::description(Text { file, text }, loader).map_err(|mistakes| mistakes.0)
+}
+
+/// Returns the first of at least one.
+fn first(errors: Vec<DescribeError>) -> DescribeError {
+    let mut errors = errors.into_iter();
+    errors.next().expect("what is refused has a mistake")
+}
+
+/// Reads a file that is not too long, or says why it can't be read.
+fn load(path: &Path, most: u64) -> Result<String, DescribeError> {
+    text_of(path, most).map_err(|source| DescribeError::Unreadable {
+        file: path.display().to_string(),
+        source,
+    })
 }
 
 /// Reads a text that is not too long.
-fn load(path: &Path, most: u64) -> io::Result<String> {
+fn text_of(path: &Path, most: u64) -> io::Result<String> {
     let mut text = String::new();
     let length = File::open(path)?.take(most + 1).read_to_string(&mut text)?;
     match length as u64 > most {

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Wrong, line_and_column, nearest, or};
-use crate::keys::{Key, Kind, Word};
+use crate::keys::{Key, Kind, RUN, Ways, Word, plain};
 
 /// A text and the name of its file.
 #[derive(Debug, Copy, Clone)]
@@ -160,17 +160,57 @@ impl<'t> Node<'t> {
         })
     }
 
+    /// Refuses a key without the one that it needs.
+    pub(crate) fn check_needs(&self, needs: &[(&str, &str)]) -> Result<(), Wrong> {
+        for (name, other) in needs {
+            let (Some(entry), None) = (self.may(name), self.may(other)) else {
+                continue;
+            };
+            let needed = self
+                .key(other)
+                .map_or(("", ""), |key| (key.doc, key.example));
+            return Err(entry.wrong(format!(
+                "`{}` needs `{}`, which is missing: {} Example: {other} = {}",
+                entry.path(),
+                dotted(self.path, other),
+                needed.0,
+                needed.1
+            )));
+        }
+        Ok(())
+    }
+
+    /// Finds which one of several keys says it; `false` says nothing.
+    pub(crate) fn way(&self, ways: &Ways) -> Result<Option<(&'static str, Entry<'t>)>, Wrong> {
+        let mut said: Option<(&'static str, Entry<'t>)> = None;
+        for way in ways.keys() {
+            let Some(entry) = self.may(way) else {
+                continue;
+            };
+            if matches!(entry.key.kind, Kind::Bool) && !entry.bool()? {
+                continue;
+            }
+            if let Some((first, _)) = said {
+                return Err(entry.wrong(format!(
+                    "`{}`: `{first}` says it already: one of {} alone",
+                    entry.path(),
+                    ways.keys().join(", ")
+                )));
+            }
+            said = Some((way, entry));
+        }
+        match (ways, said) {
+            (Ways::One(keys), None) => Err(self.wrong(
+                "",
+                format!("`{}` says nothing: write one of {}", self.path, or(keys)),
+            )),
+            (_, said) => Ok(said),
+        }
+    }
+
     /// Makes an error of what the table lacks.
     pub(crate) fn wrong(&self, name: &str, why: impl Into<String>) -> Wrong {
         self.text.wrong(self.at, &dotted(self.path, name), why)
-    }
-
-    /// Makes an error of a key, at its value or, where it is left out, at the table.
-    pub(crate) fn wrong_at(&self, name: &str, why: impl Into<String>) -> Wrong {
-        match self.may(name) {
-            Some(entry) => entry.wrong(why),
-            None => self.wrong(name, why),
-        }
     }
 }
 
@@ -190,11 +230,13 @@ impl<'t> Entry<'t> {
         self.text.wrong(at, &self.path(), why)
     }
 
-    fn other(&self, wanted: &str) -> Wrong {
+    /// Makes an error of something else than what may stand there.
+    fn other(&self) -> Wrong {
         let there = shown(self.value.get_ref());
         self.wrong(format!(
-            "`{}` is {there}: write {wanted}, as in {} = {}",
+            "`{}` is {there}: write {}, as in {} = {}",
             self.path(),
+            self.key.kind.wanted(),
             self.key.name,
             self.key.example
         ))
@@ -202,17 +244,12 @@ impl<'t> Entry<'t> {
 
     pub(crate) fn text(&self) -> Result<&'t str, Wrong> {
         let text = self.value.get_ref().as_str();
-        text.ok_or_else(|| {
-            self.other(match self.key.kind {
-                Kind::NumberOrBits { .. } => "a whole number, or bits in quotes",
-                _ => "text in quotes",
-            })
-        })
+        text.ok_or_else(|| self.other())
     }
 
     pub(crate) fn bool(&self) -> Result<bool, Wrong> {
         let bool = self.value.get_ref().as_bool();
-        bool.ok_or_else(|| self.other("true or false"))
+        bool.ok_or_else(|| self.other())
     }
 
     pub(crate) fn number(&self) -> Result<u64, Wrong> {
@@ -220,17 +257,8 @@ impl<'t> Entry<'t> {
             Kind::Number { least, most } | Kind::NumberOrBits { least, most } => (least, most),
             _ => (0, u64::MAX),
         };
-        let wanted = || format!("a whole number, {} to {}", plain(least), plain(most));
-        let number = whole(self.value.get_ref()).ok_or_else(|| self.other(&wanted()))?;
-        match (least..=most).contains(&number) {
-            true => Ok(number),
-            false => Err(self.wrong(format!(
-                "`{}` is {}: write {}",
-                self.path(),
-                plain(number),
-                wanted()
-            ))),
-        }
+        let number = whole(self.value.get_ref()).filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| self.other())
     }
 
     /// Tells whether a number stands there.
@@ -243,15 +271,14 @@ impl<'t> Entry<'t> {
         let Kind::OneOf(numbers) = self.key.kind else {
             return self.number();
         };
-        let names: Vec<String> = numbers.iter().map(u64::to_string).collect();
         let number = whole(self.value.get_ref()).filter(|number| numbers.contains(number));
-        number.ok_or_else(|| self.other(&or(&names)))
+        number.ok_or_else(|| self.other())
     }
 
     /// Takes one of the words that may stand there.
     pub(crate) fn word<T: Copy>(&self, words: &[Word<T>]) -> Result<T, Wrong> {
         let names: Vec<&str> = words.iter().map(|word| word.name).collect();
-        let there = (self.value.get_ref().as_str()).ok_or_else(|| self.other(&or(&names)))?;
+        let there = (self.value.get_ref().as_str()).ok_or_else(|| self.other())?;
         let word = words.iter().find(|word| word.name == there);
         word.map(|word| word.is).ok_or_else(|| {
             self.wrong(format!(
@@ -265,13 +292,13 @@ impl<'t> Entry<'t> {
 
     /// Takes a run of bits: high and low, both inclusive.
     pub(crate) fn run(&self) -> Result<(u8, u8), Wrong> {
-        run_of(self.value.get_ref()).ok_or_else(|| self.other(RUN))
+        run_of(self.value.get_ref()).ok_or_else(|| self.other())
     }
 
     /// Takes a table in braces. `path` is its name with those above.
     pub(crate) fn part(&self, path: &'t str) -> Result<Node<'t>, Wrong> {
         let Kind::Part(keys) = self.key.kind else {
-            return Err(self.other("something else"));
+            return Err(self.other());
         };
         self.node(self.value, path, keys)
     }
@@ -279,7 +306,7 @@ impl<'t> Entry<'t> {
     /// Takes a list of tables in braces.
     pub(crate) fn parts(&self, path: &'t str) -> Result<Vec<Node<'t>>, Wrong> {
         let Kind::Parts(keys) = self.key.kind else {
-            return Err(self.other("something else"));
+            return Err(self.other());
         };
         let items = self.items()?.iter();
         items.map(|item| self.node(item, path, keys)).collect()
@@ -292,7 +319,7 @@ impl<'t> Entry<'t> {
         keys: &'static [Key],
     ) -> Result<Node<'t>, Wrong> {
         let table = value.get_ref().as_table();
-        let table = table.ok_or_else(|| self.other("a table in braces"))?;
+        let table = table.ok_or_else(|| self.other())?;
         Node::new(self.text, path, table, value.span().start, keys, &[])
     }
 
@@ -301,7 +328,7 @@ impl<'t> Entry<'t> {
         let items = self.items()?.iter();
         let texts = items.map(|item| {
             let text = item.get_ref().as_str();
-            let text = text.ok_or_else(|| self.other("a list of texts"))?;
+            let text = text.ok_or_else(|| self.other())?;
             Ok((text, item.span().start))
         });
         texts.collect()
@@ -309,15 +336,13 @@ impl<'t> Entry<'t> {
 
     fn items(&self) -> Result<&'t [Spanned<DeValue<'t>>], Wrong> {
         let items = self.value.get_ref().as_array();
-        items
-            .map(|items| &items[..])
-            .ok_or_else(|| self.other("a list in brackets"))
+        items.map(|items| &items[..]).ok_or_else(|| self.other())
     }
 
     /// Takes named runs of bits in the order of the file: name, high, low, and the place of the name.
     pub(crate) fn fields(&self) -> Result<Vec<(&'t str, u8, u8, usize)>, Wrong> {
         let table = self.value.get_ref().as_table();
-        let table = table.ok_or_else(|| self.other("a table in braces"))?;
+        let table = table.ok_or_else(|| self.other())?;
         let fields = in_order(table).into_iter().map(|(name, span, value)| {
             let (high, low) = run_of(value.get_ref()).ok_or_else(|| {
                 let there = shown(value.get_ref());
@@ -329,9 +354,6 @@ impl<'t> Entry<'t> {
         fields.collect()
     }
 }
-
-/// How a run of bits is written.
-const RUN: &str = "bits as \"23:0\", or one as 31";
 
 /// Returns the whole number that a value is.
 pub(crate) fn whole(value: &DeValue<'_>) -> Option<u64> {
@@ -359,14 +381,6 @@ pub(crate) fn parse_run(text: &str) -> Option<(u8, u8)> {
         None => (number(text)?, number(text)?),
     };
     (low <= high && high < 64).then_some((high, low))
-}
-
-/// Writes a number as people do: those above 9999 in hexadecimal.
-fn plain(number: u64) -> String {
-    match number {
-        0..=9_999 | 60_000 | 0x100_0000 => number.to_string(),
-        _ => format!("{number:#x}"),
-    }
 }
 
 /// Says what a value is, for a sentence.

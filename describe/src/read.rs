@@ -14,6 +14,7 @@ use crate::error::{DescribeError, Wrong};
 use crate::found::Loader;
 use crate::keys::{self, First, Is, SCHEMA, TABLES};
 use crate::node::{Entry, Node, Text, find};
+use crate::questions;
 use crate::registers::{self, Place};
 use crate::rows::Rows;
 
@@ -22,11 +23,8 @@ const WITHIN_MS: u64 = 100;
 
 type Read<T> = Result<T, Wrong>;
 
-/// Reads a description.
-pub(crate) fn description(
-    text: Text<'_>,
-    loader: Loader<'_>,
-) -> Result<Description, DescribeError> {
+/// Reads a description; of a wrong one it tells what can be told at once, at least one mistake.
+pub(crate) fn description(text: Text<'_>, loader: Loader<'_>) -> Result<Description, Mistakes> {
     let root = DeTable::parse(text.text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         text.wrong(
@@ -37,6 +35,8 @@ pub(crate) fn description(
     })?;
     let tables = Tables::new(text, root.get_ref())?;
     tables.check_schema()?;
+    // An answer that is missing would make mistakes of others.
+    Mistakes(questions::open(text, root.get_ref())).none()?;
     let place = tables.place()?;
     let registers = tables.named("registers")?;
     let rows = registers::read(text, registers, &place, loader)?;
@@ -45,7 +45,35 @@ pub(crate) fn description(
         rows,
         place,
     };
-    Ok(reader.description()?)
+    reader.description()
+}
+
+/// What is wrong with a description, in the order of the file.
+#[derive(Debug, Default)]
+pub(crate) struct Mistakes(pub(crate) Vec<DescribeError>);
+
+impl<E: Into<DescribeError>> From<E> for Mistakes {
+    fn from(error: E) -> Mistakes {
+        Mistakes(vec![error.into()])
+    }
+}
+
+impl Mistakes {
+    /// Returns a part of a description, or keeps what is wrong with it.
+    fn part<T>(&mut self, part: Read<T>) -> Option<T> {
+        part.map_err(|wrong| self.0.push(wrong.into())).ok()
+    }
+
+    /// Refuses where there is one.
+    fn none(mut self) -> Result<(), Mistakes> {
+        self.0.sort_by_key(DescribeError::place);
+        // Two parts may read the same table.
+        self.0.dedup_by_key(|error| error.to_string());
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(self),
+        }
+    }
 }
 
 /// The tables of a text.
@@ -95,8 +123,14 @@ impl<'t> Tables<'t> {
 
     fn must(&self, name: &'static str) -> Read<Node<'t>> {
         let (at, table) = self.named(name)?;
-        let keys = keys::table(name).map_or(&[][..], |table| table.keys);
-        Node::new(self.text, name, table, at, keys, &[])
+        let known = keys::table(name);
+        let keys = known.map_or(&[][..], |table| table.keys);
+        let node = Node::new(self.text, name, table, at, keys, &[])?;
+        if let Some(known) = known {
+            node.check_needs(known.needs)?;
+            node.way(&known.ways)?;
+        }
+        Ok(node)
     }
 
     fn may(&self, name: &'static str) -> Read<Option<Node<'t>>> {
@@ -125,18 +159,16 @@ impl<'t> Tables<'t> {
             .unwrap_or(""))
     }
 
-    /// Returns the byte to blame for a key: its value, its table, or the beginning of the file.
-    fn blame(&self, key: &str) -> usize {
-        let (table, key) = key.split_once('.').unwrap_or(("", key));
-        if table.is_empty() {
-            return find(self.table, key).map_or(0, |(at, value)| start(at, value));
-        }
-        let Some((at, value)) = find(self.table, table) else {
-            return 0;
+    /// Returns the byte where a key's value stands, and the one where its table does; `None` for what is not there.
+    fn seats(&self, key: &str) -> (Option<usize>, Option<usize>) {
+        let seat = |table, key| find(table, key).map(|(at, value)| start(at, value));
+        let Some((table, key)) = key.split_once('.') else {
+            return (seat(self.table, key), None);
         };
-        let entries = value.get_ref().as_table();
-        let entry = entries.and_then(|entries| find(entries, key));
-        entry.map_or(at, |(at, value)| start(at, value))
+        let found = find(self.table, table);
+        let entries = found.and_then(|(_, value)| value.get_ref().as_table());
+        let entry = entries.and_then(|entries| seat(entries, key));
+        (entry, found.map(|(at, _)| at))
     }
 }
 
@@ -156,68 +188,93 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn description(&self) -> Read<Description> {
-        let root = self.tables.root;
-        let text = |name: &str| root.may(name).map(|entry| entry.text()).transpose();
-        let name = root.must("name")?.text()?;
-        let identity = self.identity()?;
-        let pop = self.pop()?;
-        let mut description = Description {
-            name: name.into(),
-            title: text("title")?.unwrap_or(name).into(),
-            doc: text("doc")?.unwrap_or("").into(),
-            source: self.tables.source()?.into(),
-            ids: self.ids()?,
-            bar: self.place.bar,
-            size: self.place.size(&self.rows),
-            passage: self.passage(&pop)?,
-            sharing: self.place.sharing,
-            alive: self.alive(identity)?,
-            identity,
-            scratch: self.register(root.may("scratch"))?,
-            enable: self.enable()?,
-            push: self.push()?,
-            empty: self.empty(&pop)?,
-            full: self.full()?,
-            value: self.value(&pop)?,
-            pop,
-            depth: self.depth()?,
-            level: self.bits(root.may("level"))?,
-            fill: word(root.may("fill"), &keys::FILL)?.unwrap_or(Fill::Software),
-            order: word(root.may("order"), &keys::ORDER)?.unwrap_or(Order::Fifo),
-            reset: self.reset()?,
-            interrupt: self.interrupt()?,
-            never: (root.may("never"))
-                .map_or(Ok(Vec::new()), |entry| self.rows.registers(&entry))?,
-            registers: self
-                .rows
-                .rows
-                .iter()
-                .map(|row| row.register.clone())
-                .collect(),
-        };
+    fn description(&self) -> Result<Description, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let description = self.parts(&mut mistakes);
+        mistakes.none()?;
+        // None only where there is a mistake.
+        let mut description = description.ok_or_else(Mistakes::default)?;
         access::settle(&self.rows.rows, &mut description);
         description
             .check()
-            .map_err(|mistake| self.place_of(&mistake))?;
+            .map_err(|mistake| self.placed(&mistake))?;
         Ok(description)
     }
 
-    /// Finds the place of a mistake: what its key says, or the register that its sentence names.
-    fn place_of(&self, mistake: &Mistake) -> Wrong {
-        let words = mistake
-            .why
-            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let named = words.filter_map(|word| {
-            let mut rows = self.rows.rows.iter();
-            rows.find(|row| row.register.name == word)
-        });
-        let at = match mistake.key {
-            "registers" => named.map(|row| row.at).next(),
-            _ => None,
+    /// Reads every part, so that each is told that is wrong.
+    fn parts(&self, mistakes: &mut Mistakes) -> Option<Description> {
+        let root = self.tables.root;
+        let text = |name: &str| root.may(name).map(|entry| entry.text()).transpose();
+        let name = mistakes.part(root.must("name").and_then(|entry| entry.text()));
+        let title = mistakes.part(text("title"));
+        let doc = mistakes.part(text("doc"));
+        let identity = mistakes.part(self.identity());
+        let alive = mistakes.part(self.alive());
+        let scratch = mistakes.part(self.register(root.may("scratch")));
+        let never = mistakes.part(self.registers(root.may("never")));
+        let depth = mistakes.part(self.depth());
+        let level = mistakes.part(self.bits(root.may("level")));
+        let fill = mistakes.part(word(root.may("fill"), &keys::FILL));
+        let order = mistakes.part(word(root.may("order"), &keys::ORDER));
+        let enable = mistakes.part(self.enable());
+        let ids = mistakes.part(self.ids());
+        let pop = mistakes.part(self.pop());
+        let from = pop.as_ref().map(Pop::from);
+        let passage = mistakes.part(self.passage(from));
+        let push = mistakes.part(self.push());
+        let empty = mistakes.part(self.empty(from));
+        let full = mistakes.part(self.full());
+        let value = mistakes.part(self.value(from));
+        let reset = mistakes.part(self.reset());
+        let interrupt = mistakes.part(self.interrupt());
+        let rows = self.rows.rows.iter();
+        Some(Description {
+            name: name?.into(),
+            title: title?.or(name)?.into(),
+            doc: doc?.unwrap_or("").into(),
+            source: self.place.section.clone(),
+            ids: ids?,
+            bar: self.place.bar,
+            size: self.place.size(&self.rows),
+            passage: passage?,
+            sharing: self.place.sharing,
+            registers: rows.map(|row| row.register.clone()).collect(),
+            identity: identity?,
+            alive: alive?,
+            scratch: scratch?,
+            enable: enable?,
+            pop: pop?,
+            push: push?,
+            empty: empty?,
+            full: full?,
+            value: value?,
+            depth: depth?,
+            level: level?,
+            fill: fill?.unwrap_or(Fill::Software),
+            order: order?.unwrap_or(Order::Fifo),
+            reset: reset?,
+            interrupt: interrupt?,
+            never: never?,
+        })
+    }
+
+    /// Says where a mistake stands: at what its key says, at its register, or where the key would stand.
+    fn placed(&self, mistake: &Mistake) -> Wrong {
+        let row = (mistake.register).and_then(|register| self.rows.rows.get(register));
+        let (value, table) = match mistake.key {
+            "registers" => (None, self.tables.seats("registers").0),
+            key => self.tables.seats(key),
         };
-        let at = at.unwrap_or_else(|| self.tables.blame(mistake.key));
-        self.tables.text.wrong(at, mistake.key, mistake.to_string())
+        let at = value.or(row.map(|row| row.at)).or(table).unwrap_or(0);
+        let key = match (mistake.key, row) {
+            ("registers", Some(row)) => format!("registers.{}", row.register.name),
+            (key, _) => key.into(),
+        };
+        self.tables.text.wrong(at, &key, mistake.to_string())
+    }
+
+    fn registers(&self, entry: Option<Entry<'_>>) -> Read<Vec<usize>> {
+        entry.map_or(Ok(Vec::new()), |entry| self.rows.registers(&entry))
     }
 
     fn register(&self, entry: Option<Entry<'_>>) -> Read<Option<usize>> {
@@ -251,9 +308,12 @@ impl<'t> Reader<'t> {
         Ok(Some((register, node.must("value")?.number()? as u32)))
     }
 
-    fn alive(&self, identity: Option<(usize, u32)>) -> Read<usize> {
-        let alive = self.register(self.tables.root.may("alive"))?;
-        alive.or(identity.map(|(register, _)| register)).ok_or_else(|| {
+    /// Returns the register that is named, or the one that identifies the device.
+    fn alive(&self) -> Read<usize> {
+        let identity = self.tables.may("identity")?;
+        let identity = identity.and_then(|node| node.may("register"));
+        let alive = self.tables.root.may("alive").or(identity);
+        self.register(alive)?.ok_or_else(|| {
             self.tables.text.wrong(
                 0,
                 "alive",
@@ -305,21 +365,15 @@ impl<'t> Reader<'t> {
             self.bits(node.may("length"))?,
         );
         let expect = number(node.may("expect"))?;
-        match (then, length, expect) {
-            (None, None, None) => Ok(Pop::Read { from }),
-            (Some(then), None, None) => Ok(Pop::Acknowledge { from, then }),
-            (None, Some(length), Some(expect)) => Ok(Pop::LengthFirst {
+        Ok(match (then, length.zip(expect)) {
+            (Some(then), _) => Pop::Acknowledge { from, then },
+            (None, Some((length, expect))) => Pop::LengthFirst {
                 length,
                 expect,
                 from,
-            }),
-            (Some(_), ..) => Err(node.wrong_at(
-                "then",
-                "a value is taken by `pop.then`, or its length is read first by `pop.length` and `pop.expect`: not both",
-            )),
-            (None, Some(_), None) => node.must("expect").map(|_| Pop::Read { from }),
-            (None, None, Some(_)) => node.must("length").map(|_| Pop::Read { from }),
-        }
+            },
+            (None, None) => Pop::Read { from },
+        })
     }
 
     fn push(&self) -> Read<Push> {
@@ -330,10 +384,15 @@ impl<'t> Reader<'t> {
         })
     }
 
-    fn passage(&self, pop: &Pop) -> Read<Passage> {
+    /// Reads how values pass that are popped `from` there; `None` where that is not known.
+    fn passage(&self, from: Option<Port>) -> Read<Passage> {
         let at = self.tables.may("at")?;
         let halves = at.and_then(|node| node.may("halves"));
-        match (halves, pop.from()) {
+        let (halves, from) = match from {
+            Some(from) => (halves, from),
+            None => return Ok(Passage::Whole),
+        };
+        match (halves, from) {
             (None, Port::Whole(_)) => Ok(Passage::Whole),
             (Some(entry), Port::Halves { .. }) => Ok(match entry.word(&keys::HALVES)? {
                 First::Low => Passage::LowFirst,
@@ -348,18 +407,18 @@ impl<'t> Reader<'t> {
                 )))
             }
             (None, Port::Halves { .. }) => Err(self.tables.text.wrong(
-                self.tables.blame("at.halves"),
+                self.tables.seats("at.halves").1.unwrap_or(0),
                 "at.halves",
                 "`at.halves` is missing: the value has 64 bits and accesses have 32, so write low-first or high-first",
             )),
         }
     }
 
-    fn value(&self, pop: &Pop) -> Read<Value> {
+    fn value(&self, from: Option<Port>) -> Read<Value> {
         let node = self.tables.must("value")?;
-        let width = match pop.from() {
-            Port::Whole(register) => self.rows.rows[register].register.width * 8,
-            Port::Halves { .. } => 64,
+        let width = match from {
+            Some(Port::Whole(register)) => self.rows.rows[register].register.width * 8,
+            Some(Port::Halves { .. }) | None => 64,
         };
         let run = node.may("bits").map(|entry| entry.run()).transpose()?;
         let (high, low) = run.unwrap_or((width - 1, 0));
@@ -381,28 +440,15 @@ impl<'t> Reader<'t> {
         Ok(Value { low, high, is })
     }
 
-    fn empty(&self, pop: &Pop) -> Read<Empty> {
+    fn empty(&self, from: Option<Port>) -> Read<Empty> {
         let node = self.tables.must("empty")?;
-        let ways = ["value", "flag", "level", "bus-error"];
-        let Some((way, entry)) = one(&node, &ways)? else {
-            return Err(node.wrong(
-                "",
-                "`empty` says nothing: write value, flag, level or bus-error, whichever tells that there is no value",
-            ));
-        };
-        if way != "flag" {
-            absent(
-                node.may("is"),
-                "`empty.is` says what `empty.flag` is, which is missing",
-            )?;
-        }
-        Ok(match way {
-            "value" => Empty::Value(entry.number()?),
-            "level" => Empty::Level,
-            "flag" => {
+        Ok(match node.way(keys::ways("empty"))? {
+            Some(("value", entry)) => Empty::Value(entry.number()?),
+            Some(("level", _)) => Empty::Level,
+            Some(("flag", _)) => {
                 let test = self.test(&node)?;
-                let beside = pop.from().registers().any(|r| r == test.bits.register);
-                match beside {
+                let popped = |from: Port| from.registers().any(|r| r == test.bits.register);
+                match from.is_some_and(popped) {
                     true => Empty::Mark(test),
                     false => Empty::Flag(test),
                 }
@@ -419,14 +465,7 @@ impl<'t> Reader<'t> {
                 sticky: None,
             });
         };
-        let way = one(&node, &["flag", "vacancy", "level"])?;
-        if !matches!(way, Some(("flag", _))) {
-            absent(
-                node.may("is"),
-                "`full.is` says what `full.flag` is, which is missing",
-            )?;
-        }
-        let shown = match way {
+        let shown = match node.way(keys::ways("full"))? {
             None => Room::Counted,
             Some(("flag", _)) => Room::Flag(self.test(&node)?),
             Some(("vacancy", entry)) => Room::Vacancy(self.rows.bits(&entry)?),
@@ -491,16 +530,7 @@ impl<'t> Reader<'t> {
             .may("enable")
             .map(|entry| entry.part("interrupt.enable"));
         let pending = self.bits(node.may("pending"))?;
-        let clear = match pending {
-            Some(_) => node.must("clear")?.word(&keys::CLEAR)?,
-            None => {
-                absent(
-                    node.may("clear"),
-                    "`interrupt.clear` clears `interrupt.pending`, which is missing",
-                )?;
-                Clear::Itself
-            }
-        };
+        let clear = word(node.may("clear"), &keys::CLEAR)?;
         Ok(Some(Interrupt {
             vector: number(node.may("vector"))?.unwrap_or(0) as u16,
             enable: enable
@@ -508,7 +538,7 @@ impl<'t> Reader<'t> {
                 .map(|node| self.set(&node))
                 .transpose()?,
             pending,
-            clear,
+            clear: clear.unwrap_or(Clear::Itself),
             raise: self.bits(node.may("raise"))?,
             threshold: self.bits(node.may("threshold"))?,
             when: node.must("when")?.word::<When>(&keys::WHEN)?,
@@ -530,28 +560,6 @@ fn absent(entry: Option<Entry<'_>>, why: &str) -> Read<()> {
         None => Ok(()),
         Some(entry) => Err(entry.wrong(why)),
     }
-}
-
-/// Finds which one of several keys says it; `false` says nothing.
-fn one<'t>(node: &Node<'t>, ways: &[&'static str]) -> Read<Option<(&'static str, Entry<'t>)>> {
-    let mut said: Option<(&'static str, Entry<'t>)> = None;
-    for way in ways {
-        let Some(entry) = node.may(way) else {
-            continue;
-        };
-        if matches!(*way, "level" | "bus-error") && !entry.bool()? {
-            continue;
-        }
-        if let Some((first, _)) = said {
-            let why = format!(
-                "`{first}` says it already: one of {} alone",
-                ways.join(", ")
-            );
-            return Err(entry.wrong(format!("`{}`: {why}", entry.path())));
-        }
-        said = Some((way, entry));
-    }
-    Ok(said)
 }
 
 /// Reads `1234:f1f0`.

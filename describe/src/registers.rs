@@ -107,8 +107,10 @@ pub(crate) fn read(
     loader: Loader<'_>,
 ) -> Result<Rows, DescribeError> {
     let (at, entries) = registers;
-    let keys = table("registers").map_or(&[][..], |table| table.keys);
+    let known = table("registers");
+    let keys = known.map_or(&[][..], |table| table.keys);
     let node = Node::unchecked(text, "registers", entries, at, keys);
+    node.check_needs(known.map_or(&[][..], |table| table.needs))?;
     let mut said = Vec::new();
     for (name, span, value) in in_order(entries) {
         if !keys.iter().any(|key| key.name == name) {
@@ -119,11 +121,6 @@ pub(crate) fn read(
         None => RegisterFile::default(),
         Some(entry) => imported(&entry, node.may("block"), loader)?,
     };
-    if let (None, Some(block)) = (node.may("file"), node.may("block")) {
-        return Err(block
-            .wrong("`registers.block` names a block of `file`, which is missing")
-            .into());
-    }
     let file_at = find(entries, "file").map_or(at, |(_, value)| value.span().start);
     let all = merged(text, file, &said, file_at)?;
     Ok(rows(text, all, place)?)
@@ -140,7 +137,7 @@ fn imported(
         .transpose()?;
     let text = loader(name)
         .map_err(|error| entry.wrong(format!("`registers.file`: {name} can't be read: {error}")))?;
-    let file = crate::import::parse(&text, block.map(|(name, _)| name));
+    let file = crate::import::registers(&text, block.map(|(name, _)| name));
     file.map_err(|refused| match block {
         Some((_, block)) if refused.is_of_block() => {
             block.wrong(refused.into_wrong(name).why).into()

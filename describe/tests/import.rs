@@ -14,7 +14,7 @@ mod svd;
 use std::io;
 use std::path::Path;
 
-use hwpool_describe::{draft, parse};
+use hwpool_describe::{DescribeError, Format, check_text, draft, parse, read};
 use hwpool_devices::description::Description;
 use hwpool_devices::reg::{Access, Register};
 
@@ -91,31 +91,74 @@ fn a_half_without_a_field_has_no_bits() {
     assert_eq!((bits("WIDE_LOW"), bits("WIDE_HIGH")), (0x3ff, 0));
 }
 
-#[test]
-fn a_first_description_is_made_of_each_kind_of_file() {
+/// A register file that is shipped, with the block of the list.
+fn shipped() -> Vec<(&'static str, String, Option<&'static str>, Format)> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("devices");
     let read = |name: &str| std::fs::read_to_string(here.join(name)).expect("it can be read");
-    let (csr, xml) = (read("litex/csr.json"), read("rdl/small-fifo.xml"));
-    for (name, text, block) in [
-        ("csr.json", csr.as_str(), Some("buffers")),
-        ("small-fifo.xml", &xml, None),
-        ("mine.svd", SVD, None),
-    ] {
-        let first = draft(text, name, block).unwrap_or_else(|error| panic!("{error}"));
+    vec![
+        (
+            "csr.json",
+            read("litex/csr.json"),
+            Some("buffers"),
+            Format::CsrJson,
+        ),
+        ("soc.svd", read("litex/soc.svd"), None, Format::Svd),
+        (
+            "small-fifo.xml",
+            read("rdl/small-fifo.xml"),
+            None,
+            Format::IpXact,
+        ),
+        ("mine.svd", SVD.into(), None, Format::Svd),
+    ]
+}
+
+/// Returns the keys that a description leaves open, each once a question.
+fn open(text: &str, registers: &str) -> Vec<String> {
+    let loader = |_: &str| Ok::<_, io::Error>(registers.to_owned());
+    let errors = check_text(text, "first.toml", &loader)
+        .err()
+        .unwrap_or_default();
+    let key = |error: &DescribeError| match error {
+        DescribeError::Wrong(wrong) => {
+            assert!(wrong.why.contains("is an open question: "), "{wrong}");
+            assert!(wrong.place.is_some(), "{wrong}");
+            wrong.key.clone()
+        }
+        other => panic!("{other}"),
+    };
+    errors.iter().map(key).collect()
+}
+
+/// What nothing tells is a question, and each question is one mistake: no answer is pretended.
+#[test]
+fn a_first_description_is_made_of_each_kind_of_file() {
+    for (name, text, block, format) in shipped() {
+        let first = draft(&text, name, block).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(first.format, format, "{name}");
         for line in [
             "schema = \"hwpool.device/1\"",
             &format!("file = \"{name}\""),
         ] {
-            assert!(first.contains(line), "{name}: no {line} in {first}");
+            assert!(first.text.contains(line), "{name}: no {line} in {first:?}");
         }
-        // What nothing tells is a question, and the reader names the first that is open.
-        assert!(first.contains('?'), "{first}");
-        let loader = |_: &str| Ok::<_, io::Error>(text.to_owned());
-        if let Err(error) = parse(&first, "first.toml", &loader) {
-            assert!(error.to_string().starts_with("first.toml:"), "{error}");
+        let open = open(&first.text, &text);
+        assert_eq!(
+            first.text.matches("\"?\"").count(),
+            open.len() + 1,
+            "{open:?}"
+        );
+        for never_told in ["fill", "order", "value.is"] {
+            assert!(open.iter().any(|key| key == never_told), "{name}: {open:?}");
         }
-        let tells_effects = !first.contains("csr.json tells no bits");
-        assert_eq!(tells_effects, name != "csr.json", "{first}");
+        // A guess is no question, and says why it is one.
+        for guess in &first.guesses {
+            let key = guess.rsplit('.').next().expect("a key");
+            let line = (first.text.lines()).find(|line| line.starts_with(&format!("{key} = ")));
+            assert!(line.is_some_and(|line| line.contains(" # ")), "{guess}");
+        }
+        let tells_effects = !first.text.contains("csr.json tells no bits");
+        assert_eq!(tells_effects, name != "csr.json", "{first:?}");
         let marked = draft(&format!("\u{feff}{text}"), name, block);
         assert_eq!(marked.ok().as_ref(), Some(&first), "{name}");
     }
@@ -123,7 +166,76 @@ fn a_first_description_is_made_of_each_kind_of_file() {
     let first = draft(&inverted, "mine.svd", None).unwrap_or_else(|error| panic!("{error}"));
     let flag = "flag = \"STATUS.RX_EMPTY\"";
     assert!(
-        first.contains(flag) && first.contains("\nis = 1 "),
-        "{first}"
+        first.text.contains(flag) && first.text.contains("\nis = 1 "),
+        "{first:?}"
     );
+}
+
+/// What csr.json can't tell, and what it can.
+#[test]
+fn the_questions_of_a_litex_design_are_these() {
+    let (name, text, block, _) = shipped().remove(0);
+    let first = draft(&text, name, block).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        open(&first.text, &text),
+        [
+            "depth",
+            "fill",
+            "order",
+            "registers.LEVEL.bits",
+            "full.look",
+            "value.is",
+            "reset.write.value",
+            "reset.within-ms"
+        ]
+    );
+    assert_eq!(
+        first.guesses,
+        [
+            "alive",
+            "level",
+            "pop.read",
+            "pop.then",
+            "push.write",
+            "empty.level",
+            "full.level",
+            "reset.write"
+        ]
+    );
+    // With the answers it is a description.
+    let mut answered = first.text;
+    for (question, answer) in [
+        ("depth = \"?\"", "depth = 512"),
+        ("fill = \"?\"", "fill = \"software\""),
+        ("order = \"?\"", "order = \"fifo\""),
+        ("bits = \"?\"", "bits = \"9:0\""),
+        ("look = \"?\"", "look = false"),
+        ("is = \"?\"", "is = \"index\""),
+        ("value = \"?\"", "value = 1"),
+        ("within-ms = \"?\"", "within-ms = 1"),
+    ] {
+        assert!(answered.contains(question), "{question}");
+        answered = answered.replacen(question, answer, 1);
+    }
+    let loader = |_: &str| Ok::<_, io::Error>(text.clone());
+    let made = parse(&answered, "mine.toml", &loader).unwrap_or_else(|error| panic!("{error}"));
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("devices");
+    let ours = read(&here.join("litex.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let mut same = made.clone();
+    (same.name, same.title, same.doc) = (ours.name.clone(), ours.title.clone(), ours.doc.clone());
+    same.source.clone_from(&ours.source);
+    for (row, own) in same.registers.iter_mut().zip(&ours.registers) {
+        row.section.clone_from(&own.section);
+    }
+    assert_eq!(same, ours);
+}
+
+/// A name is what it is in TOML, whatever is in it.
+#[test]
+fn a_strange_name_is_no_mistake() {
+    let (_, text, block, _) = shipped().remove(0);
+    for name in ["a \"b\".json", "a\\b.json", "a\nb.json", "ä\u{7f}.json"] {
+        let first = draft(&text, name, block).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!open(&first.text, &text).is_empty(), "{name:?}");
+    }
 }

@@ -53,8 +53,22 @@ pub fn ids() -> Vec<&'static str> {
 
 /// Returns number, id, class and title of all rungs, from the lowest up.
 pub fn rungs() -> Vec<(u8, &'static str, Class, &'static str)> {
-    let row = |Rung { named, title, .. }: Rung<_>| (named.number, named.id, named.class, title);
     every_rung().into_iter().map(row).collect()
+}
+
+/// Returns the same of the rungs that a device is climbed by which a module drives: `bmu`, `fifo` or `described`.
+pub fn rungs_of(module: &str) -> Vec<(u8, &'static str, Class, &'static str)> {
+    let rungs: Vec<Rung<crate::sim::InProcess>> = ladder(own::rungs(module));
+    rungs.into_iter().map(row).collect()
+}
+
+fn row<T: Transport>(rung: Rung<T>) -> (u8, &'static str, Class, &'static str) {
+    (
+        rung.named.number,
+        rung.named.id,
+        rung.named.class,
+        rung.title,
+    )
 }
 
 impl Choice {

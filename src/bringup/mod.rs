@@ -47,7 +47,7 @@ mod within;
 pub use choice::{Choice, Class, NoClass, NoRung};
 pub use evidence::Evidence;
 pub use general::{OwnerSymptom, TRAFFIC_RUNS};
-pub use ladder::{ids, run, rungs};
+pub use ladder::{ids, run, rungs, rungs_of};
 pub use limits::Limits;
 pub use options::{Options, PINNED, Progress};
 pub use plan::{Plan, PlanError};

@@ -1,5 +1,6 @@
 //! How the program ends: exit codes, and a line on stderr for an error.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use hwpool::device::DeviceError;
@@ -30,14 +31,16 @@ pub(crate) fn finish(result: anyhow::Result<bool>) -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
-            // Not eprintln!, which panics where stderr is closed.
-            let _ = std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!("hwpool: {error:#}\n"),
-            );
+            say(&format!("{error:#}"));
             ExitCode::from(if is_usage(&error) { USAGE } else { REFUSED })
         }
     }
+}
+
+/// Says something on stderr, in a line of its own.
+pub(super) fn say(line: &str) {
+    // Not eprintln!, which panics where stderr is closed.
+    let _ = io::stderr().write_fmt(format_args!("hwpool: {line}\n"));
 }
 
 /// Tells whether the error lies in what the user wrote: arguments, or the address of the device.

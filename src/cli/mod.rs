@@ -7,6 +7,7 @@ mod arguments;
 mod bench;
 mod bind;
 mod bringup;
+mod describe;
 mod device;
 mod devices;
 mod doctor;
@@ -52,12 +53,23 @@ pub(crate) struct Cli {
     verb: Verb,
 }
 
-/// Without the blank lines and headings of clap, which would take it beyond 24 lines.
-const ONE_SCREEN: &str = "{about}\n{usage-heading} {usage}\n{subcommands}\n{options}{after-help}";
-
-const AFTER_HELP: &str = "\
+/// What stands below the options.
+macro_rules! after_help {
+    () => {
+        "\
 DEVICE: sim:bmu, sim:fifo (models in here), user:SOCKET, vfio:0000:01:00.0
-Exit codes: 0 done, 1 a check failed, 2 usage, 3 device or machine refused";
+Exit codes: 0 done, 1 a check failed, 2 usage, 3 device or machine refused"
+    };
+}
+
+const AFTER_HELP: &str = after_help!();
+
+/// Without the blank lines and headings of clap, which would take it beyond 24 lines.
+const ONE_SCREEN: &str = concat!(
+    "{about}\n{usage-heading} {usage}\n{subcommands}\n{options}\n",
+    after_help!(),
+    "\n"
+);
 
 /// The verbs; each says with its arguments what it does.
 #[derive(Debug, Subcommand)]
@@ -77,6 +89,7 @@ enum Verb {
     Report(report::ReportArgs),
     Bench(bench::Bench),
     Soak(soak::Soak),
+    Describe(describe::Describe),
     Sim(sim::Sim),
     Generate(generate::Generate),
     /// Print what `--help` of a verb prints.
@@ -108,6 +121,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Verb::Report(report) => report::run(&report, output),
         Verb::Bench(bench) => bench::run(bench, output).map(|()| true),
         Verb::Soak(soak) => soak::run(soak, output),
+        Verb::Describe(describe) => describe::run(&describe, output).map(|()| true),
         Verb::Sim(sim) => sim::run(sim, output).map(|()| true),
         Verb::Generate(generate) => generate::run(&generate, Cli::command(), output).map(|()| true),
         Verb::Help { verb } => help(verb),

@@ -441,7 +441,7 @@ fn check_writable(row: &Register, value: u64) -> anyhow::Result<()> {
 }
 
 /// Where the meaning of a register stands in the list.
-const DOC_COLUMN: usize = 51;
+pub(super) const DOC_COLUMN: usize = 51;
 
 fn list(part: &str, driver: Option<&str>, output: Output) -> anyhow::Result<()> {
     let name = driver.unwrap_or(default_kind());
@@ -458,7 +458,7 @@ fn list(part: &str, driver: Option<&str>, output: Output) -> anyhow::Result<()> 
     )
 }
 
-fn row_json(row: &Register) -> Value {
+pub(super) fn row_json(row: &Register) -> Value {
     let field = |f: &Field| json!({ "name": f.name, "low": f.low, "high": f.high, "doc": f.doc });
     json!({
         "name": row.name, "bar": row.bar(), "offset": row.offset(), "width": row.width,
@@ -468,7 +468,7 @@ fn row_json(row: &Register) -> Value {
     })
 }
 
-fn row_text(row: &Register) -> String {
+pub(super) fn row_text(row: &Register) -> String {
     let name = match row.count() {
         1 => row.name.to_string(),
         count => format!("{}[{count}]", row.name),

@@ -24,12 +24,24 @@ use refused::Refused;
 
 use crate::found::RegisterFile;
 
-/// Reads the registers of a file, or those of one of its blocks.
+/// The formats of register files.
 #[cfg(feature = "import")]
-pub(crate) fn parse(text: &str, block: Option<&str>) -> Result<RegisterFile, Refused> {
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// `csr.json` of LiteX.
+    CsrJson,
+    /// CMSIS-SVD.
+    Svd,
+    /// IP-XACT.
+    IpXact,
+}
+
+/// Reads the registers of a file, or those of one of its blocks, and tells its format.
+#[cfg(feature = "import")]
+pub(crate) fn parse(text: &str, block: Option<&str>) -> Result<(Format, RegisterFile), Refused> {
     let text = text.trim_start_matches('\u{feff}');
-    let found = match text.trim_start().chars().next() {
-        Some('{') => csr::read(text)?,
+    let (format, blocks) = match text.trim_start().chars().next() {
+        Some('{') => (Format::CsrJson, csr::read(text)?),
         Some('<') => of_xml(text)?,
         _ => {
             let why =
@@ -37,17 +49,17 @@ pub(crate) fn parse(text: &str, block: Option<&str>) -> Result<RegisterFile, Ref
             return Err(Refused::new(Some((1, 1)), why));
         }
     };
-    found.select(block)
+    Ok((format, blocks.select(block)?))
 }
 
 /// Reads XML, in the format that its root names.
 #[cfg(feature = "import")]
-fn of_xml(text: &str) -> Result<Blocks, Refused> {
+fn of_xml(text: &str) -> Result<(Format, Blocks), Refused> {
     let document = xml::parse(text)?;
     let root = document.root_element();
     match root.tag_name().name() {
-        "device" => svd::read(root),
-        "component" => ipxact::read(root),
+        "device" => Ok((Format::Svd, svd::read(root)?)),
+        "component" => Ok((Format::IpXact, ipxact::read(root)?)),
         other => Err(xml::wrong(
             root,
             format!(
@@ -57,9 +69,15 @@ fn of_xml(text: &str) -> Result<Blocks, Refused> {
     }
 }
 
+/// Reads the registers of a file, or those of one of its blocks.
+#[cfg(feature = "import")]
+pub(crate) fn registers(text: &str, block: Option<&str>) -> Result<RegisterFile, Refused> {
+    parse(text, block).map(|(_, registers)| registers)
+}
+
 /// Refuses every register file.
 #[cfg(not(feature = "import"))]
-pub(crate) fn parse(_: &str, _: Option<&str>) -> Result<RegisterFile, Refused> {
+pub(crate) fn registers(_: &str, _: Option<&str>) -> Result<RegisterFile, Refused> {
     let why = "this program was built without readers of register files: hwpool-describe has them with its feature `import`";
     Err(Refused::new(None, why))
 }

@@ -26,6 +26,8 @@ const LONGEST_RESET: u128 = 60_000;
 pub struct Mistake {
     /// The key, with its table: `empty.value`.
     pub key: &'static str,
+    /// The register that it is about, by its place in [`Description::registers`]; `None` where it is about none.
+    pub register: Option<usize>,
     /// What is wrong, as a sentence without its full stop.
     pub why: String,
 }
@@ -40,10 +42,32 @@ impl std::error::Error for Mistake {}
 
 type Checked = Result<(), Mistake>;
 
-fn ensure(holds: bool, key: &'static str, why: impl FnOnce() -> String) -> Checked {
+/// What a mistake is about: a key, and a register where it is about one.
+struct Of(&'static str, Option<usize>);
+
+impl From<&'static str> for Of {
+    fn from(key: &'static str) -> Of {
+        Of(key, None)
+    }
+}
+
+impl From<(&'static str, usize)> for Of {
+    fn from((key, register): (&'static str, usize)) -> Of {
+        Of(key, Some(register))
+    }
+}
+
+fn ensure(holds: bool, of: impl Into<Of>, why: impl FnOnce() -> String) -> Checked {
     match holds {
         true => Ok(()),
-        false => Err(Mistake { key, why: why() }),
+        false => {
+            let Of(key, register) = of.into();
+            Err(Mistake {
+                key,
+                register,
+                why: why(),
+            })
+        }
     }
 }
 
@@ -139,45 +163,43 @@ impl Description {
                 format!("{count} is not 2 to {COPIES}")
             })?;
         }
-        self.registers
-            .iter()
-            .try_for_each(|row| self.check_register(row))?;
-        if let Some((one, other)) = find_overlap(&self.registers) {
-            let why = match one == other {
-                true => format!(
-                    "`{one}` is there twice, or its copies overlap: `instances.stride` is too small"
-                ),
-                false => format!("`{one}` and `{other}` share a byte"),
-            };
-            return Err(Mistake {
-                key: "registers",
-                why,
-            });
-        }
-        Ok(())
+        (0..self.registers.len()).try_for_each(|register| self.check_register(register))?;
+        let Some((one, other)) = find_overlap(&self.registers) else {
+            return Ok(());
+        };
+        let register = self.registers.iter().rposition(|row| row.name == other);
+        ensure(false, Of("registers", register), || match one == other {
+            true => format!(
+                "`{one}` is there twice, or its copies overlap: `instances.stride` is too small"
+            ),
+            false => format!("`{one}` and `{other}` share a byte"),
+        })
     }
 
-    fn check_register(&self, row: &Register) -> Checked {
+    fn check_register(&self, register: usize) -> Checked {
+        let row = self.row(register);
         let name = &row.name;
-        ensure(row.bar() == self.bar, "at.bar", || {
+        ensure(row.bar() == self.bar, ("at.bar", register), || {
             format!("{name} lies in BAR {}", row.bar())
         })?;
-        ensure(matches!(row.width, 4 | 8), "at.width", || {
+        ensure(matches!(row.width, 4 | 8), ("at.width", register), || {
             format!("{name} has {} bytes: accesses have 4 or 8", row.width)
         })?;
         ensure(
             row.own_count == 1 || row.bank.count == 1,
-            "registers",
+            ("registers", register),
             || format!("{name} is an array in each of several copies"),
         )?;
         let end = self.end_of(row);
-        ensure(end.is_some_and(|end| end <= self.size), "at.size", || {
-            format!("{name} lies past the BAR's {:#x} bytes", self.size)
-        })?;
+        ensure(
+            end.is_some_and(|end| end <= self.size),
+            ("at.size", register),
+            || format!("{name} lies past the BAR's {:#x} bytes", self.size),
+        )?;
         ensure(
             row.offset().is_multiple_of(row.width.into())
                 && row.stride().is_multiple_of(row.width.into()),
-            "registers",
+            ("registers", register),
             || {
                 format!(
                     "{name} at {:#x} is not aligned to its {} bytes",
@@ -189,7 +211,7 @@ impl Description {
         let copies = self.copies();
         ensure(
             row.scope() == Scope::Device || row.scope() == Scope::Pool && row.bank.count == copies,
-            "instances.count",
+            ("instances.count", register),
             || format!("{name} has {} copies, the device {copies}", row.bank.count),
         )
     }
@@ -204,12 +226,16 @@ impl Description {
     fn check_identity(&self) -> Checked {
         if let Some((register, value)) = self.identity {
             self.readable(register, "identity.register")?;
-            ensure(self.row(register).width == 4, "identity.register", || {
-                format!(
-                    "{} has 64 bits: a device is identified by 32",
-                    self.row(register).name
-                )
-            })?;
+            ensure(
+                self.row(register).width == 4,
+                ("identity.register", register),
+                || {
+                    format!(
+                        "{} has 64 bits: a device is identified by 32",
+                        self.row(register).name
+                    )
+                },
+            )?;
             ensure(value != 0 && value != u32::MAX, "identity.value", || {
                 format!("{value:#x} identifies nothing: a register that is not there reads so")
             })?;
@@ -220,16 +246,41 @@ impl Description {
             self.identity.is_some_and(|(at, _)| at == self.alive),
         );
         let all = u64::MAX >> (64 - 8 * u32::from(row.width));
-        ensure(is_identity || row.bits != all, "alive", || {
-            format!(
-                "{} may read all ones by what is said of it: name the bits that it has, or another register",
-                row.name
-            )
-        })?;
+        ensure(
+            is_identity || row.bits != all,
+            ("alive", self.alive),
+            || {
+                format!(
+                    "{} may read all ones by what is said of it: name the bits that it has, or another register",
+                    row.name
+                )
+            },
+        )?;
         self.scratch.map_or(Ok(()), |scratch| {
             self.readable(scratch, "scratch")?;
-            self.writable(scratch, "scratch")
+            self.writable(scratch, "scratch")?;
+            ensure(!self.acts(scratch), ("scratch", scratch), || {
+                format!(
+                    "a write of {} does something: a scratch register keeps what is written, and that is all",
+                    self.row(scratch).name
+                )
+            })
         })
+    }
+
+    /// Tells whether a write of a register gives, takes, resets or raises.
+    fn acts(&self, register: usize) -> bool {
+        let taken = match &self.pop {
+            Pop::Acknowledge { then, .. } => Some(then),
+            Pop::Read { .. } | Pop::LengthFirst { .. } => None,
+        };
+        let writes = (taken.into_iter())
+            .chain(&self.push.then)
+            .chain(&self.reset.writes);
+        let raise = self.interrupt.as_ref().and_then(|irq| irq.raise);
+        self.push.to.registers().any(|to| to == register)
+            || writes.map(|write| write.register).any(|to| to == register)
+            || raise.is_some_and(|bits| bits.register == register)
     }
 
     fn check_pop(&self) -> Checked {
@@ -240,7 +291,7 @@ impl Description {
             let row = self.row(register);
             ensure(
                 row.access.reads_take() == takes,
-                "pop.read",
+                ("pop.read", register),
                 || match takes {
                     true => format!(
                         "{} is said to be {}: a read of it takes a value",
@@ -363,18 +414,17 @@ impl Description {
     /// Bits that are popped beside the value: not of it.
     fn check_mark(&self, test: &Test) -> Checked {
         let Port::Whole(register) = self.pop.from() else {
-            let why =
+            return ensure(false, "empty.flag", || {
                 "a value in two halves has no bits beside it: name a register that is read before"
-                    .into();
-            return Err(Mistake {
-                key: "empty.flag",
-                why,
+                    .into()
             });
         };
         self.in_register(&test.bits, "empty.flag")?;
-        ensure(test.bits.register == register, "empty.flag", || {
-            "it is not popped".into()
-        })?;
+        ensure(
+            test.bits.register == register,
+            ("empty.flag", test.bits.register),
+            || "it is not popped".into(),
+        )?;
         self.fits(test.is, &test.bits, "empty.is")?;
         let apart = test.bits.high < self.value.low || test.bits.low > self.value.high;
         ensure(apart, "empty.flag", || {
@@ -476,7 +526,7 @@ impl Description {
             let row = self.row(bits.register);
             ensure(
                 clears_by_read == (row.access == Access::ReadEffect),
-                "interrupt.clear",
+                ("interrupt.clear", bits.register),
                 || format!("{} is said to be {}", row.name, row.access.mnemonic()),
             )?;
             if matches!(irq.clear, Clear::WriteOne | Clear::WriteZero) {
@@ -523,7 +573,7 @@ impl Description {
         self.exists(register, key)?;
         let row = self.row(register);
         let is_told = !matches!(self.sharing, Sharing::Lists(_)) || row.scope() == Scope::Pool;
-        ensure(is_told, key, || {
+        ensure(is_told, (key, register), || {
             format!("{} is shared: it can't tell the lists apart", row.name)
         })
     }
@@ -549,13 +599,17 @@ impl Description {
         self.exists(write.register, key)?;
         self.writable(write.register, key)?;
         let width = 8 * u32::from(self.row(write.register).width);
-        ensure(write.value <= u64::MAX >> (64 - width), key, || {
-            format!(
-                "{:#x} has more than the {width} bits of {}",
-                write.value,
-                self.row(write.register).name
-            )
-        })
+        ensure(
+            write.value <= u64::MAX >> (64 - width),
+            (key, write.register),
+            || {
+                format!(
+                    "{:#x} has more than the {width} bits of {}",
+                    write.value,
+                    self.row(write.register).name
+                )
+            },
+        )
     }
 
     fn in_register(&self, bits: &Bits, key: &'static str) -> Checked {
@@ -563,7 +617,7 @@ impl Description {
         let row = self.row(bits.register);
         ensure(
             bits.low <= bits.high && bits.high < 8 * row.width,
-            key,
+            (key, bits.register),
             || {
                 format!(
                     "{}:{} is not within the {} bits of {}",
@@ -577,12 +631,16 @@ impl Description {
     }
 
     fn fits(&self, value: u64, bits: &Bits, key: &'static str) -> Checked {
-        ensure(value <= bits.mask() >> bits.low, key, || {
-            format!(
-                "{value:#x} has more than the {} bits that it is compared with or written to",
-                bits.high - bits.low + 1
-            )
-        })
+        ensure(
+            value <= bits.mask() >> bits.low,
+            (key, bits.register),
+            || {
+                format!(
+                    "{value:#x} has more than the {} bits that it is compared with or written to",
+                    bits.high - bits.low + 1
+                )
+            },
+        )
     }
 
     fn exists(&self, register: usize, key: &'static str) -> Checked {
@@ -594,7 +652,7 @@ impl Description {
     fn readable(&self, register: usize, key: &'static str) -> Checked {
         self.exists(register, key)?;
         let row = self.row(register);
-        ensure(row.access.is_pure_read(), key, || {
+        ensure(row.access.is_pure_read(), (key, register), || {
             format!(
                 "{} is said to be {}: it can't be read without an effect",
                 row.name,
@@ -606,7 +664,7 @@ impl Description {
     fn writable(&self, register: usize, key: &'static str) -> Checked {
         self.exists(register, key)?;
         let row = self.row(register);
-        ensure(row.access.is_writable(), key, || {
+        ensure(row.access.is_writable(), (key, register), || {
             format!(
                 "{} is said to be {}: writes to it do nothing",
                 row.name,
