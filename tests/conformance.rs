@@ -150,6 +150,22 @@ fn the_smallest_bmu_behind_a_socket() {
     conforms_over_a_socket("bmu", &[patient("bmu"), smallest.to_vec()].concat());
 }
 
+/// Devices of 1.0, and those that lack or have what 1.1 adds.
+const VERSIONS: &[&str] = &["minor=0", "halves=on", "halves=only"];
+
+#[test]
+fn bmus_of_each_version_and_feature() {
+    for options in VERSIONS {
+        conforms_at(&format!("sim:bmu?seed=3&{options}"));
+        conforms_at(&format!("sim:bmu?mode=threaded&timeout-ms=5000&{options}"));
+        let own = options
+            .split('&')
+            .filter_map(|option| option.split_once('='));
+        let threaded = [patient("bmu"), vec![("mode", "threaded")]].concat();
+        conforms_over_a_socket("bmu", &threaded.into_iter().chain(own).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn smallest_models() {
     conforms_at("sim:bmu?pools=1&portals=1&vectors=1&address-width=32");

@@ -264,12 +264,14 @@ fn a_register_of_ours_is_read_and_written_once_and_nothing_beside_it() {
     // Of a register that not every device has, what the device can do is read first.
     let (to_identify, written) = made(&|| served.identify());
     assert_eq!(written, 0);
+    // Of a wide one, whether it has to be accessed as two halves.
+    let to_split = 1;
     let place = ["get", "0:0x10", "--width", "64"];
     // With the reads that find out who it is, where the command has to know and its address does not say.
     let each: [(&str, &[&str], (u64, u64)); 8] = [
-        ("", &["get", "SCRATCH"], (to_recognise + 1, 0)),
+        ("", &["get", "SCRATCH"], (to_recognise + to_split + 1, 0)),
         ("", &["get", "ERR_COUNT[1]"], (to_recognise + 1, 0)),
-        ("", &["set", "SCRATCH", "7"], (to_recognise, 1)),
+        ("", &["set", "SCRATCH", "7"], (to_recognise + to_split, 1)),
         ("", &place, (to_recognise + 1, 0)),
         ("?driver=none", &place, (1, 0)),
         ("", &["set", "0:0x10", "8", "--width", "64"], (0, 1)),

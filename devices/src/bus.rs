@@ -183,7 +183,7 @@ pub enum DmaError {
 
 /// A base address register's memory, mapped or reached by messages.
 ///
-/// Each method is *exactly one* access of that width to the device: never split, merged, repeated or preceded by a
+/// Each method is *exactly one* access of that width to the device: never split ([`Words`](crate::words::Words) is made to), merged, repeated or preceded by a
 /// hidden read. `offset` is in bytes from the start of the BAR and a multiple of the width. Clones reach the same
 /// registers.
 pub trait Bar: Clone + Send + Sync + 'static {

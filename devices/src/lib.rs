@@ -21,6 +21,7 @@ pub mod reg;
 mod sync;
 pub mod turns;
 pub mod wait;
+pub mod words;
 
 /// The README's program is compiled with the documentation tests.
 #[cfg(doctest)]

@@ -63,6 +63,15 @@ impl Clone for Box<dyn Options> {
 pub(crate) trait Logic: fmt::Debug + Send {
     fn read(&mut self, world: &mut World, slot: Slot) -> u64;
     fn write(&mut self, world: &mut World, slot: Slot, value: u64);
+    /// A read of 32 bits of a 64-bit register, the `high` ones or the low ones: where the shape says that there are halves.
+    fn read_half(&mut self, world: &mut World, slot: Slot, high: bool) -> u32 {
+        let value = self.read(world, slot);
+        (if high { value >> 32 } else { value }) as u32
+    }
+
+    /// A write of 32 bits of a 64-bit register, as [`Logic::read_half`].
+    fn write_half(&mut self, _world: &mut World, _slot: Slot, _high: bool, _value: u32) {}
+
     /// A function level reset; the 100 ms after it are the function's.
     fn reset(&mut self);
     /// The function has vanished: nothing goes on in it.

@@ -36,8 +36,22 @@ pub(crate) struct Shape {
     pub(crate) reset_register: Cow<'static, str>,
     /// The faults that only this kind of device can have.
     pub(crate) faults: Cow<'static, [Offer]>,
+    /// How its 64-bit registers take accesses of 32 bits.
+    pub(crate) halves: Halves,
     /// What it lies about.
     pub(crate) lies: Lies,
+}
+
+/// How 64-bit registers take accesses of 32 bits.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Halves {
+    /// Not at all.
+    #[default]
+    Off,
+    /// As one half.
+    On,
+    /// As one half, and what is whole gets lost on its way: the bridge before them has 32 bits.
+    Only,
 }
 
 impl Shape {

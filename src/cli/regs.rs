@@ -9,6 +9,7 @@ use hwpool::device::{Attached, DeviceError, recognition};
 use hwpool::devices::bus::Transport;
 use hwpool::devices::family::{About, Choice, Module, Recognition};
 use hwpool::devices::reg::{Access, Field, Register, Scope};
+use hwpool::devices::words::Words;
 use hwpool::devices::{modules, pci};
 use hwpool::dma::Slice;
 use hwpool::kinds::{self, KindError};
@@ -203,6 +204,8 @@ fn known<T: Transport>(
 struct Write {
     to: To,
     value: u64,
+    /// The register has to be written as two halves.
+    halves: bool,
 }
 
 enum To {
@@ -218,9 +221,9 @@ fn by_name<T: Transport>(
     value: u64,
 ) -> anyhow::Result<Write> {
     let module = known(transport, choice)?;
-    let write = Write::find(None, register, module.about().registers, value)?;
+    let mut write = Write::find(None, register, module.about().registers, value)?;
     if let To::Name(target) = write.to {
-        refuse_absent(&*module, transport, target)?;
+        write.halves = refuse_absent(&*module, transport, target)?;
     }
     Ok(write)
 }
@@ -241,12 +244,16 @@ impl Write {
                 To::Name(target)
             }
         };
-        Ok(Write { to, value })
+        Ok(Write {
+            to,
+            value,
+            halves: false,
+        })
     }
 
     fn make<T: Transport>(&self, transport: &T) -> anyhow::Result<()> {
         match self.to {
-            To::Name(target) => set(transport, target, self.value),
+            To::Name(target) => set(transport, target, self.value, self.halves),
             To::Place(place) => raw::set(transport, place, self.value),
         }
     }
@@ -396,23 +403,24 @@ fn refuse_effect(row: &Register, with_effect: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses a register that this device does not have, which nobody may access; a device that can't be used tells nothing
-/// of that.
+/// Refuses a register that this device does not have, which nobody may access, and tells whether it has to be accessed as
+/// two halves; a device that can't be used tells nothing of that.
 fn refuse_absent<T: Transport>(
     module: &dyn Module<T, Slice<T>>,
     transport: &T,
     target: Target,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     // Each device has what is the device's own and in no optional part: nothing need be read to know that.
     if target.row.scope() == Scope::Device && !module.is_optional(target.row) {
-        return Ok(());
+        let halves = target.row.width == 8 && module.about().is_halved(transport)?;
+        return Ok(halves);
     }
     let Ok(identity) = module.identify(transport) else {
-        return Ok(());
+        return Ok(false);
     };
     let (device, name) = (transport.name(), target.name());
     match identity.registers(target.row) {
-        count if target.index < count => Ok(()),
+        count if target.index < count => Ok(identity.halves),
         0 => Err(Usage(format!(
             "{device} has no {name}: it belongs to an optional part that this device does not have"
         ))
@@ -484,11 +492,10 @@ pub(super) fn row_text(row: &Register) -> String {
     )
 }
 
-fn read<T: Transport>(transport: &T, target: Target) -> anyhow::Result<u64> {
+fn read<T: Transport>(transport: &T, target: Target, halves: bool) -> anyhow::Result<u64> {
     let read = || {
-        target
-            .row
-            .read_raw(&transport.bar(target.row.bar())?, target.index)
+        let bar = Words::new(transport.bar(target.row.bar())?, halves);
+        target.row.read_raw(&bar, target.index)
     };
     read().with_context(|| format!("{}: reading {}", transport.name(), target.name()))
 }
@@ -503,14 +510,22 @@ fn get<T: Transport>(
     let module = known(transport, choice)?;
     let target = find(module.about().registers, register)?;
     refuse_effect(target.row, with_effect)?;
-    refuse_absent(&*module, transport, target)?;
-    let read = |target: &Target| read(transport, *target);
+    let halves = refuse_absent(&*module, transport, target)?;
+    let read = |target: &Target| read(transport, *target, halves);
     readings.show(transport.name(), &[target], read, |_, _| true)
 }
 
-fn set<T: Transport>(transport: &T, target: Target, value: u64) -> anyhow::Result<()> {
+fn set<T: Transport>(
+    transport: &T,
+    target: Target,
+    value: u64,
+    halves: bool,
+) -> anyhow::Result<()> {
     let row = target.row;
-    let write = || row.poke(&transport.bar(row.bar())?, target.index, value);
+    let write = || {
+        let bar = Words::new(transport.bar(row.bar())?, halves);
+        row.poke(&bar, target.index, value)
+    };
     write().with_context(|| format!("{}: writing {}", transport.name(), target.name()))
 }
 
@@ -546,7 +561,8 @@ fn dump<T: Transport>(
     let rows = rows.filter(|row| row.access.is_pure_read() && !module.is_left_alone(row));
     let lines = rows.flat_map(|row| (0..count(row)).map(move |index| Line(Target { row, index })));
     let lines: Vec<Line> = lines.collect();
-    let read = |line: &Line| read(transport, line.0);
+    let halves = identity.as_ref().is_some_and(|identity| identity.halves);
+    let read = |line: &Line| read(transport, line.0, halves);
     let is_worth = |line: &Line, value| !changed || line.0.row.reset != Some(value);
     readings.show(transport.name(), &lines, read, is_worth)
 }

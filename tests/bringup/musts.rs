@@ -349,7 +349,15 @@ fn every_lie_is_told() {
     let told = |kind: &Kind| -> Vec<String> {
         let kept = entries(kind).into_iter().flat_map(|(_, kept)| kept);
         let lie = |kept| match kept {
-            Kept::Seen([_, device, ..]) => device.strip_prefix("lies=").map(Into::into),
+            Kept::Seen([_, device, ..]) => {
+                let own = device
+                    .split_once(" fault ")
+                    .map_or(&*device, |(own, _)| own);
+                let told = own
+                    .split('&')
+                    .find_map(|option| option.strip_prefix("lies="));
+                told.map(Into::into)
+            }
             Kept::Unseen(_) => None,
         };
         kept.filter_map(lie).collect()

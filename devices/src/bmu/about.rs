@@ -42,5 +42,6 @@ pub static ABOUT: About = About {
         regs::ERR_COUNT.row(),
         regs::IRQ_PENDING.row(),
     ],
+    halves: Some((regs::CAP_FEATURES.row(), regs::cap_features::HALVES_ONLY)),
     ways: &[PORTAL, REGISTER],
 };

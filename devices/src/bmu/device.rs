@@ -13,6 +13,7 @@ use crate::family::{Identity, OpenError, OpenReset, ResetError, SetupError, size
 use crate::pci;
 use crate::reg::{Reg, Word, access};
 use crate::wait::{TimedOut, wait_for};
+use crate::words::Words;
 
 /// The first error that the device recorded (SPEC 4.4).
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub struct ErrorRecord {
 /// Shared by all pools and portals on it; every method may be called from any thread.
 pub struct Bmu<T: Transport> {
     transport: Arc<T>,
-    control: T::Bar,
-    operation: T::Bar,
+    control: Words<T::Bar>,
+    operation: Words<T::Bar>,
     capabilities: Capabilities,
     identity: Identity,
     claims: Mutex<Claims>,
@@ -52,10 +53,11 @@ impl<T: Transport> Bmu<T> {
         let control = sized_bar(&*transport, regs::CONTROL_BAR, regs::CONTROL_BAR_SIZE)?;
         let operation = sized_bar(&*transport, regs::OPERATION_BAR, regs::OPERATION_BAR_SIZE)?;
         let capabilities = read_identity(&control)?;
+        let words = |bar| Words::new(bar, capabilities.halves_only);
         let bmu = Bmu {
             transport,
-            control,
-            operation,
+            control: words(control),
+            operation: words(operation),
             identity: capabilities.identity(),
             capabilities,
             claims: Mutex::default(),
@@ -82,12 +84,12 @@ impl<T: Transport> Bmu<T> {
     }
 
     /// Returns the control registers' BAR.
-    pub fn control(&self) -> &T::Bar {
+    pub fn control(&self) -> &Words<T::Bar> {
         &self.control
     }
 
     /// Returns the operation pages' BAR.
-    pub fn operation(&self) -> &T::Bar {
+    pub fn operation(&self) -> &Words<T::Bar> {
         &self.operation
     }
 

@@ -8,7 +8,8 @@ use crate::bmu::regs;
 use crate::bus::{Bar, BusError, Transport};
 use crate::family::life::read_alive;
 use crate::family::{Fact, Identity, Limits, OpenError, check_identity, sized_bar};
-use crate::reg::{Reg, Scope, Word, access};
+use crate::reg::{Field, Reg, Scope, Word, access};
+use crate::words::Words;
 
 /// What a device can do (SPEC 4.1, 4.2), checked against what the specification allows.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -43,6 +44,10 @@ pub struct Capabilities {
     pub natural_align: bool,
     /// The W1S twins act.
     pub injection: bool,
+    /// 64-bit registers may be accessed as two halves.
+    pub halves: bool,
+    /// 64-bit registers may be accessed as two halves only: the driver does so then, and only then.
+    pub halves_only: bool,
     /// CAP_FEATURES as it reads: what a later minor version adds may be in it.
     pub features: u32,
 }
@@ -67,6 +72,7 @@ impl Capabilities {
             },
             counts: vec![(Scope::Pool, self.pools), (Scope::Portal, self.portals)],
             absent: absent(self.features),
+            halves: self.halves_only,
             facts: self.facts(),
             rows: self.rows(),
         }
@@ -100,6 +106,8 @@ impl Capabilities {
             ("thresholds", Fact::Flag(self.thresholds)),
             ("natural_align", Fact::Flag(self.natural_align)),
             ("injection", Fact::Flag(self.injection)),
+            ("halves", Fact::Flag(self.halves)),
+            ("halves_only", Fact::Flag(self.halves_only)),
         ]
     }
 
@@ -148,6 +156,11 @@ impl Capabilities {
             (self.thresholds, "thresholds"),
             (self.natural_align, "natural alignment"),
             (self.injection, "error injection"),
+            (
+                self.halves && !self.halves_only,
+                "halves of 64-bit registers",
+            ),
+            (self.halves_only, "halves of 64-bit registers alone"),
         ];
         all.iter()
             .filter(|(has, _)| *has)
@@ -199,7 +212,10 @@ fn capabilities(control: &impl Bar, minor: u32) -> Result<Capabilities, OpenErro
     let address = read_at(control, regs::CAP_ADDRESS, 0)?.into();
     let features = read_at(control, regs::CAP_FEATURES, 0)?.into();
     let timeout = read_at(control, regs::CAP_TIMEOUT, 0)?.into();
-    let portals_exist = regs::cap_features::PORTALS.of(features) != 0;
+    let has = |feature: Field| feature.of(features) != 0;
+    let halves_only = has(regs::cap_features::HALVES_ONLY);
+    let words = Words::new(control.clone(), halves_only);
+    let portals_exist = has(regs::cap_features::PORTALS);
     let capabilities = Capabilities {
         minor,
         implementer: regs::implementation::IMPLEMENTER.of(implementation) as u16,
@@ -220,15 +236,18 @@ fn capabilities(control: &impl Bar, minor: u32) -> Result<Capabilities, OpenErro
             1 << regs::cap_address::MIN_STRIDE_LOG2.of(address),
             1 << regs::cap_address::MAX_STRIDE_LOG2.of(address),
         ),
-        buffers: read_at(control, regs::CAP_BUFFERS, 0)?,
+        buffers: read_at(&words, regs::CAP_BUFFERS, 0)?,
         timeout: Duration::from_millis(regs::cap_timeout::MILLISECONDS.of(timeout)),
-        register_path: regs::cap_features::REGISTER_PATH.of(features) != 0,
-        thresholds: regs::cap_features::THRESHOLDS.of(features) != 0,
-        natural_align: regs::cap_features::NATURAL_ALIGN.of(features) != 0,
-        injection: regs::cap_features::INJECTION.of(features) != 0,
+        register_path: has(regs::cap_features::REGISTER_PATH),
+        thresholds: has(regs::cap_features::THRESHOLDS),
+        natural_align: has(regs::cap_features::NATURAL_ALIGN),
+        injection: has(regs::cap_features::INJECTION),
+        halves: has(regs::cap_features::HALVES),
+        halves_only,
         features: features as u32,
     };
     check_capabilities(&capabilities, counts, rings, address)?;
+    check_features(&capabilities)?;
     Ok(capabilities)
 }
 
@@ -286,6 +305,19 @@ fn check_capabilities(
     )?;
     rule(c.buffers > 0, "CAP_BUFFERS", c.buffers, "at least 1 buffer")?;
     rule(!c.timeout.is_zero(), "CAP_TIMEOUT", 0, "at least 1 ms")
+}
+
+/// Refuses features that contradict each other.
+fn check_features(c: &Capabilities) -> Result<(), OpenError> {
+    match c.halves || !c.halves_only {
+        true => Ok(()),
+        false => Err(OpenError::Capability {
+            section: "4.2",
+            register: "CAP_FEATURES",
+            value: c.features.into(),
+            rule: "HALVES with HALVES_ONLY",
+        }),
+    }
 }
 
 /// Proves that writes reach the device: LIVENESS answers with the complement.

@@ -11,12 +11,13 @@ use crate::bus::{BusError, Transport};
 use crate::family::life::still_there;
 use crate::family::{Breach, Geometry, Ledger, ListConfig, Misuse, PathError, SetupError};
 use crate::reg::{Reg, access};
+use crate::words::Words;
 
 /// One pool of the device, with what the driver knows of it. Dropping it disables the pool.
 pub(super) struct Pool<T: Transport> {
     bmu: Arc<Bmu<T>>,
     id: PoolId,
-    operation: T::Bar,
+    operation: Words<T::Bar>,
     ledger: Ledger,
     poison: Option<Breach>,
 }

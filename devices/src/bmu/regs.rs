@@ -134,6 +134,10 @@ registers! {
             NATURAL_ALIGN = 3..=3,
             /// The W1S twins act.
             INJECTION = 4..=4,
+            /// 64-bit registers may be accessed as two halves of 32 bits.
+            HALVES = 5..=5,
+            /// 64-bit registers may be accessed as two halves only.
+            HALVES_ONLY = 6..=6,
         };
         /// Buffers that one pool can hold.
         CAP_BUFFERS @ 0x0030, Ro u64, reset varies, "4.2";

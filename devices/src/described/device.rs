@@ -541,6 +541,7 @@ fn identity(description: &'static Description, depth: u32, vectors: u16) -> Iden
         },
         counts: Vec::new(),
         absent: Vec::new(),
+        halves: false,
         facts: vec![
             ("title", Fact::Text(description.title.as_str().into())),
             ("source", Fact::Text(description.source.as_str().into())),

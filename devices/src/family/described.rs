@@ -77,6 +77,7 @@ fn about(description: &'static Description) -> About {
             (description.reset.count).filter(|bits| bits.mask() == row(bits.register).bits)
         ),
         watched: Vec::leak(watched(description)),
+        halves: None,
         ways: std::slice::from_ref(&REGISTER),
     }
 }

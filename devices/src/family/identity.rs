@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::error::SetupError;
 use super::ledger::Geometry;
+use crate::bus::{BusError, Transport};
 use crate::reg::{Register, Scope};
+use crate::words::Words;
 
 /// A way in which objects travel between host and device.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -75,6 +77,8 @@ pub struct Identity {
     pub counts: Vec<(Scope, u16)>,
     /// Names of the registers of optional parts that this device does not have.
     pub absent: Vec<&'static str>,
+    /// Its 64-bit registers can't be accessed whole, only as two halves; see [`Identity::bar`].
+    pub halves: bool,
     /// All that the device says of itself, as data.
     pub facts: Vec<(&'static str, Fact)>,
     /// The same for people: a name and a line.
@@ -86,6 +90,15 @@ impl Identity {
     pub fn count(&self, scope: Scope) -> Option<u16> {
         let found = self.counts.iter().find(|(counted, _)| *counted == scope);
         found.map(|(_, count)| *count)
+    }
+
+    /// Opens a BAR whose registers are accessed as this device takes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transport::bar`].
+    pub fn bar<T: Transport>(&self, transport: &T, index: u8) -> Result<Words<T::Bar>, BusError> {
+        Ok(Words::new(transport.bar(index)?, self.halves))
     }
 
     /// Returns how many registers of a row this device has; 0 where they belong to a part that it does not have.

@@ -36,7 +36,7 @@ pub use recognise::{Choice, Recognition, Rejected, recognise};
 pub(crate) use recognise::{check_identity, sized_bar};
 
 use crate::bus::{BusError, DmaBuffer, Iova, Transport};
-use crate::reg::Register;
+use crate::reg::{Field, Register};
 
 /// What is known of a kind of device before one is there.
 #[derive(Debug)]
@@ -74,8 +74,25 @@ pub struct About {
     pub reset_count: Option<&'static Register>,
     /// Registers that tell what happened to a device: reading them has no effect.
     pub watched: &'static [&'static Register],
+    /// The bit, of a register of 32 bits, that says that 64-bit registers are accessed as two halves only.
+    pub halves: Option<(&'static Register, Field)>,
     /// Every way in which objects can travel; the first is the usual one.
     pub ways: &'static [Way],
+}
+
+impl About {
+    /// Reads whether the 64-bit registers of a device have to be accessed as two halves. Reads nothing where that can't be.
+    ///
+    /// # Errors
+    ///
+    /// As a read of a register.
+    pub fn is_halved<T: Transport>(&self, transport: &T) -> Result<bool, BusError> {
+        let Some((row, bit)) = &self.halves else {
+            return Ok(false);
+        };
+        let value = row.read_raw(&transport.bar(row.bar())?, 0)?;
+        Ok(bit.of(value) != 0)
+    }
 }
 
 /// A kind of device, without anything that depends on a transport.

@@ -33,5 +33,6 @@ pub static ABOUT: About = About {
         regs::RESET_COUNT.row(),
         regs::EVENT.row(),
     ],
+    halves: None,
     ways: &[REGISTER],
 };

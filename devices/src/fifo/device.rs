@@ -223,6 +223,7 @@ fn describe(minor: u32, depth: u32) -> Identity {
         },
         counts: Vec::new(),
         absent: Vec::new(),
+        halves: false,
         facts: vec![
             ("specification", Fact::Text(specification.clone().into())),
             ("depth", Fact::Number(depth.into())),

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::pool::PoolLimits;
+use crate::shape::Halves;
 
 /// The registers of each optional part (SPEC 4.2).
 const REGISTER_PATH: [&str; 2] = ["POOL_ALLOC", "POOL_FREE"];
@@ -43,6 +44,7 @@ pub(super) struct Config {
     pub(super) thresholds: bool,
     pub(super) natural_align: bool,
     pub(super) injection: bool,
+    pub(super) halves: Halves,
 }
 
 impl Default for Config {
@@ -61,6 +63,7 @@ impl Default for Config {
             thresholds: true,
             natural_align: true,
             injection: true,
+            halves: Halves::Off,
         }
     }
 }
@@ -87,6 +90,8 @@ impl Config {
             self.thresholds,
             self.natural_align,
             self.injection,
+            self.halves != Halves::Off,
+            self.halves == Halves::Only,
         ];
         let set = |(bit, has): (usize, &bool)| u64::from(*has) << bit;
         bits.iter().enumerate().map(set).sum()

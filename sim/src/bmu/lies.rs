@@ -85,6 +85,18 @@ lies! {
     DropsRingBits = "drops-ring-bits";
     /// POOL_STATUS.EMPTY is set in a pool that is disabled.
     EmptyWhenDisabled = "empty-when-disabled";
+    /// The high half of an allocation reads 0.
+    AllocForgetsHigh = "alloc-forgets-high";
+    /// A free acts on its low half already, with the high one of 0.
+    FreesByHalf = "frees-by-half";
+    /// The halves that pages keep are the same one for all pools.
+    OneLatch = "one-latch";
+    /// Half of a doorbell takes the other one for 0.
+    BellForgets = "bell-forgets";
+    /// The high half of a register reads as the low one.
+    HighReadsLow = "high-reads-low";
+    /// A write of one half of a register clears the other.
+    HalfClears = "half-clears";
     /// Acquire entries have a reserved bit set.
     DirtyEntries = "dirty-entries";
     /// A status line is 64 bytes long.

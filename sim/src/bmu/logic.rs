@@ -20,6 +20,17 @@ impl Logic for Bmu {
         }
     }
 
+    fn read_half(&mut self, world: &mut World, slot: Slot, high: bool) -> u32 {
+        let id = Id::from_place(slot.place.into());
+        id.map_or(0, |id| self.read_half_register(world, id, slot.index, high))
+    }
+
+    fn write_half(&mut self, world: &mut World, slot: Slot, high: bool, value: u32) {
+        if let Some(id) = Id::from_place(slot.place.into()) {
+            self.write_half_register(world, id, slot.index, (high, value));
+        }
+    }
+
     fn reset(&mut self) {
         self.wipe();
     }

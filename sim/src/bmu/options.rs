@@ -13,7 +13,7 @@ use super::lies::Lie;
 use crate::lies::Lies;
 use crate::logic::{Logic, ModelInfo, Options};
 use crate::parameter::{ConfigError, Text};
-use crate::shape::Shape;
+use crate::shape::{Halves, Shape};
 
 /// The model.
 pub(crate) const MODEL: ModelInfo = ModelInfo {
@@ -40,6 +40,10 @@ pub(crate) const MODEL: ModelInfo = ModelInfo {
         (
             "injection",
             "on or off: registers that raise errors and events",
+        ),
+        (
+            "halves",
+            "off, on or only: 64-bit registers may, or must, be accessed as two of 32 bits",
         ),
     ],
     faults: faults::OFFERS,
@@ -71,6 +75,7 @@ impl Options for Config {
             "thresholds" => text.switch().map(|on| self.thresholds = on),
             "natural-align" => text.switch().map(|on| self.natural_align = on),
             "injection" => text.switch().map(|on| self.injection = on),
+            "halves" => halves(text).map(|halves| self.halves = halves),
             _ => return None,
         };
         Some(done)
@@ -97,10 +102,11 @@ impl Options for Config {
             pools: self.pools,
             portals: self.portals,
             lacks: self.lacks(),
-            doorbells: (self.portals > 0).then_some(pages),
+            doorbells: (self.portals > 0 && self.halves != Halves::Only).then_some(pages),
             interrupt_register: "IRQ_TRIGGER".into(),
             reset_register: "RESET".into(),
             faults: faults::OFFERS.into(),
+            halves: self.halves,
             lies,
         }
     }
@@ -111,6 +117,15 @@ impl Options for Config {
 
     fn boxed(&self) -> Box<dyn Options> {
         Box::new(self.clone())
+    }
+}
+
+fn halves(text: Text<'_>) -> Result<Halves, ConfigError> {
+    match text.value {
+        "off" => Ok(Halves::Off),
+        "on" => Ok(Halves::On),
+        "only" => Ok(Halves::Only),
+        _ => Err(text.refused("off, on or only")),
     }
 }
 

@@ -36,6 +36,9 @@ pub(crate) struct Pool {
     pub(crate) last_out: u64,
     /// The last address that was freed with bits below its buffer, for the lie that gives them back.
     pub(super) unaligned: u64,
+    /// Halves that wait for the other one: the high one of the last allocation, the low one of the next free (SPEC 2.1).
+    pub(super) alloc_high: u32,
+    pub(super) free_low: u32,
     /// Buffers by number that a reset has kept, where that is a lie of the device's.
     kept: Vec<u64>,
 }

@@ -27,8 +27,10 @@ pub(super) struct Portal {
     pub(super) epoch: u64,
     pub(super) release_head: u32,
     pub(super) acquire_tail: u32,
-    /// The last doorbell in bounds; `None` before the first.
-    pub(super) rung: Option<u64>,
+    /// PORTAL_DOORBELL as it was written last, half by half or whole.
+    pub(super) bell: u64,
+    /// The last doorbell in bounds, 0 before the first.
+    pub(super) rung: u64,
     /// The last doorbell that came while portals are not served: it is looked at when they are.
     pub(super) held: Option<u64>,
     /// Release entries announced, and asked for by DMA.
@@ -97,7 +99,7 @@ impl Portal {
         (self.reported_release, self.reported_acquire, self.sequence) = (0, 0, 0);
         self.told = [0; 2];
         (self.lines_due, self.releases) = (0, 0);
-        self.rung = None;
+        (self.bell, self.rung) = (0, 0);
         self.fetched_at = 0;
         self.release = Span::new(self.release_base, 8 << self.release_log2());
         self.acquire = Span::new(self.acquire_base, 8 << self.acquire_log2());

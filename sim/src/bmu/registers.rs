@@ -75,7 +75,12 @@ impl Bmu {
             Id::PORTAL_ERROR_ADDRESS => self.portals[i].error_address,
             Id::PORTAL_RELEASE_HEAD => count(world, id, index, self.portals[i].release_head),
             Id::PORTAL_ACQUIRE_TAIL => count(world, id, index, self.portals[i].acquire_tail),
-            Id::POOL_ALLOC => self.alloc(world, i),
+            Id::POOL_ALLOC => {
+                let address = self.alloc(world, i);
+                let page = self.page(i);
+                self.pools[page].alloc_high = (address >> 32) as u32;
+                address
+            }
             Id::RESET
             | Id::ERR_RECORD_CLEAR
             | Id::IRQ_TRIGGER
@@ -138,7 +143,11 @@ impl Bmu {
             Id::PORTAL_VECTOR => self.portals[i].vector = word,
             Id::PORTAL_ERROR => self.portals[i].clear_errors(word),
             Id::PORTAL_ERROR_SET => self.inject(world, word, Owner::Portal(index)),
-            Id::POOL_FREE => self.free(world, i, value),
+            Id::POOL_FREE => {
+                let page = self.page(i);
+                self.pools[page].free_low = word;
+                self.free(world, i, value);
+            }
             // Taken above: a doorbell may come while the device resets.
             Id::PORTAL_DOORBELL => {}
             // Writes that the function keeps from here.
@@ -168,8 +177,68 @@ impl Bmu {
         }
     }
 
+    /// Reads half of a 64-bit register (SPEC 2.1): an allocation takes its buffer with the low one.
+    pub(super) fn read_half_register(
+        &mut self,
+        world: &mut World,
+        id: Id,
+        index: u16,
+        high: bool,
+    ) -> u32 {
+        let i = usize::from(index);
+        if id == Id::POOL_ALLOC && high && self.ready {
+            return match self.lies.tell(Lie::AllocForgetsHigh) {
+                true => 0,
+                false => self.pools[self.page(i)].alloc_high,
+            };
+        }
+        let value = self.read_register(world, id, index);
+        let high = high && !self.lies.tell(Lie::HighReadsLow);
+        (if high { value >> 32 } else { value }) as u32
+    }
+
+    /// Writes half of a 64-bit register (SPEC 2.1): a free waits for its high one, all others act by themselves.
+    pub(super) fn write_half_register(
+        &mut self,
+        world: &mut World,
+        id: Id,
+        index: u16,
+        (high, half): (bool, u32),
+    ) {
+        let i = usize::from(index);
+        let before = match id {
+            Id::POOL_FREE => self.pools[self.page(i)].free_low.into(),
+            Id::PORTAL_DOORBELL if self.lies.tell(Lie::BellForgets) => 0,
+            Id::PORTAL_DOORBELL => self.portals[i].bell,
+            _ if self.lies.tell(Lie::HalfClears) => 0,
+            _ if self.ready => self.read_register(world, id, index),
+            _ => 0,
+        };
+        let kept = match high {
+            true => before & u64::from(u32::MAX) | u64::from(half) << 32,
+            false => before & !u64::from(u32::MAX) | u64::from(half),
+        };
+        if id == Id::POOL_FREE && !high && self.ready && !self.lies.tell(Lie::FreesByHalf) {
+            let page = self.page(i);
+            self.pools[page].free_low = half;
+            return;
+        }
+        self.write_register(world, id, index, kept);
+    }
+
+    /// Returns which pool's page keeps the halves of a pool.
+    fn page(&self, pool_id: usize) -> usize {
+        match self.lies.tell(Lie::OneLatch) {
+            true => 0,
+            false => pool_id,
+        }
+    }
+
     /// A doorbell has reached the device: faults may hold it back.
     fn take_doorbell(&mut self, world: &mut World, portal: u16, value: u64) {
+        if self.ready {
+            self.portals[usize::from(portal)].bell = value;
+        }
         let late = (world.faults).hit(FaultKind::DelayedDoorbell, "PORTAL_DOORBELL", portal);
         match late {
             None if self.ready => self.doorbell(world, portal.into(), value),

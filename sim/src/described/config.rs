@@ -11,7 +11,7 @@ use crate::config::SimConfig;
 use crate::lies::Lies;
 use crate::logic::{Logic, Options};
 use crate::parameter::{ConfigError, Text};
-use crate::shape::Shape;
+use crate::shape::{Halves, Shape};
 
 /// Ids of a board whose description names none.
 const IDS: (u16, u16) = (0x1234, 0xf1f1);
@@ -97,6 +97,7 @@ impl Options for Config {
             interrupt_register: name(pending.map(|bits| bits.register)),
             reset_register: name(reset.map(|write| write.register)),
             faults: offers(description).into(),
+            halves: Halves::Off,
             lies,
         }
     }

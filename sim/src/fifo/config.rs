@@ -10,7 +10,7 @@ use crate::faults::{FaultKind, Offer};
 use crate::lies::Lies;
 use crate::logic::{Logic, ModelInfo, Options};
 use crate::parameter::{ConfigError, Text};
-use crate::shape::Shape;
+use crate::shape::{Halves, Shape};
 
 /// The model.
 pub(crate) const MODEL: ModelInfo = ModelInfo {
@@ -79,6 +79,7 @@ impl Options for Config {
             interrupt_register: "EVENT".into(),
             reset_register: "RESET".into(),
             faults: FAULTS.into(),
+            halves: Halves::Off,
             lies,
         }
     }

@@ -5,7 +5,7 @@ use hwpool_devices::bus::BusError;
 use super::{Model, Posted, QUANTUM};
 use crate::config_space::COMMAND_MEMORY;
 use crate::faults::FaultKind;
-use crate::shape::Slot;
+use crate::shape::{Halves, Slot};
 use crate::timing;
 use crate::violation::ViolationKind;
 
@@ -165,11 +165,14 @@ impl Model {
         if !self.claims(bar, offset, 0) {
             return Ok(ones);
         }
+        if self.is_lost(bar, offset, width, 0) {
+            return Ok(ones);
+        }
         if bar == self.shape.msix_bar {
             let word = self.world.msix.read(offset, width);
             return Ok(word.unwrap_or_else(|| self.nothing_there(bar, offset, 0)));
         }
-        let Some(slot) = self.decode(bar, offset, width, 0) else {
+        let Some((slot, half)) = self.decode(bar, offset, width, 0) else {
             return Ok(0);
         };
         self.strike(slot);
@@ -189,13 +192,17 @@ impl Model {
             return Ok(ones);
         }
         if let Some(value) = faults.hit(FaultKind::Stuck, name, slot.index) {
-            return Ok(value & ones);
+            let high = half == Some(true);
+            return Ok(if high { value >> 32 } else { value } & ones);
         }
         if !self.exists(slot) {
             self.break_rule(ViolationKind::AbsentPart, slot, 0);
             return Ok(0);
         }
-        let value = self.logic.read(&mut self.world, slot) & ones;
+        let value = match half {
+            Some(high) => self.logic.read_half(&mut self.world, slot, high).into(),
+            None => self.logic.read(&mut self.world, slot) & ones,
+        };
         let (faults, name) = (&mut self.world.faults, &*self.decode.row(slot).name);
         let is_split =
             width == 8 && (faults.hit(FaultKind::LowHalfTwice, name, slot.index)).is_some();
@@ -237,13 +244,34 @@ impl Model {
         0
     }
 
-    /// Finds the register of an access, or records why there is none.
-    fn decode(&mut self, bar: u8, offset: u64, width: u8, value: u64) -> Option<Slot> {
+    /// Tells whether an access is too wide for the bridge before the device.
+    fn is_lost(&mut self, bar: u8, offset: u64, width: u8, value: u64) -> bool {
+        let is_lost = width == 8 && self.shape.halves == Halves::Only;
+        if is_lost {
+            let place = format!("BAR {bar} offset {offset:#x}");
+            self.world
+                .violation(ViolationKind::WrongWidth, place, value);
+        }
+        is_lost
+    }
+
+    /// Finds the register of an access, and where it is one half of it whether that is the high one; or records why there
+    /// is none.
+    fn decode(
+        &mut self,
+        bar: u8,
+        offset: u64,
+        width: u8,
+        value: u64,
+    ) -> Option<(Slot, Option<bool>)> {
         let Some(slot) = self.decode.find(bar, offset) else {
             // The upper half of a 64-bit register is a wrong width, not a hole.
             let below = self.decode.find(bar, offset & !7);
             let half = below.filter(|s| self.decode.row(*s).width == 8 && offset % 8 == 4);
             match half {
+                Some(slot) if width == 4 && self.shape.halves != Halves::Off => {
+                    return Some((slot, Some(true)));
+                }
                 Some(slot) => self.break_rule(ViolationKind::WrongWidth, slot, value),
                 None => {
                     self.nothing_there(bar, offset, value);
@@ -251,16 +279,23 @@ impl Model {
             }
             return None;
         };
-        if self.decode.row(slot).width != width {
+        let own = self.decode.row(slot).width;
+        if (own, width) == (8, 4) && self.shape.halves != Halves::Off {
+            return Some((slot, Some(false)));
+        }
+        if own != width {
             self.break_rule(ViolationKind::WrongWidth, slot, value);
             return None;
         }
-        Some(slot)
+        Some((slot, None))
     }
 
     /// A write has arrived at the device.
     pub(super) fn perform_write(&mut self, bar: u8, offset: u64, width: u8, value: u64) {
         if !self.claims(bar, offset, value) {
+            return;
+        }
+        if self.is_lost(bar, offset, width, value) {
             return;
         }
         if bar == self.shape.msix_bar {
@@ -269,7 +304,7 @@ impl Model {
             }
             return self.world.release_messages();
         }
-        let Some(slot) = self.decode(bar, offset, width, value) else {
+        let Some((slot, half)) = self.decode(bar, offset, width, value) else {
             return;
         };
         self.strike(slot);
@@ -283,9 +318,14 @@ impl Model {
         if !access.is_writable() {
             return self.break_rule(ViolationKind::ReadOnlyWrite, slot, value);
         }
+        let bits = if half == Some(true) { bits >> 32 } else { bits };
         if value & !bits != 0 {
             self.break_rule(ViolationKind::ReservedBits, slot, value);
         }
-        self.logic.write(&mut self.world, slot, value & bits);
+        let value = value & bits;
+        match half {
+            Some(high) => (self.logic).write_half(&mut self.world, slot, high, value as u32),
+            None => self.logic.write(&mut self.world, slot, value),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod faults;
+mod halves;
 mod interrupts;
 mod iommu;
 mod pools;

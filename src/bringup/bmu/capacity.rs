@@ -8,7 +8,7 @@ use hwpool_devices::bus::{Bar, Transport};
 use hwpool_devices::reg::{Field, Register};
 
 use super::device::{self, List};
-use super::states;
+use super::{halves, states};
 use crate::bringup::general::device::{OBJECTS, low_base, stride};
 use crate::bringup::general::lists::{Counted, counts, gave};
 use crate::bringup::rung::Board;
@@ -50,6 +50,10 @@ pub(super) fn capacity<T: Transport>(
     }
     if bmu.capabilities().injection && bmu.capabilities().is_settled() {
         lowest_first(bmu.control())?;
+    }
+    if bmu.capabilities().halves {
+        halves::interleaved(bmu)?;
+        evidence.text("halves", "apart for each page");
     }
     // The last list was not empty when its pool was disabled.
     let again = device::small_list(bmu)?;

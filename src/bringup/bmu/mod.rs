@@ -3,6 +3,7 @@
 mod capacity;
 mod device;
 mod function;
+mod halves;
 mod interrupts;
 mod portal;
 mod registers;

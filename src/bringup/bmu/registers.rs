@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use hwpool_devices::bmu::{self, regs};
+use hwpool_devices::bmu::{self, ABOUT, regs};
 use hwpool_devices::bus::{Bar, BusError, Transport};
 use hwpool_devices::reg::{Field, Register, Scope};
 use hwpool_devices::wait::TimedOut;
+use hwpool_devices::words::Words;
 
 use crate::bringup::general::registers::{self, Twins, by_table};
 use crate::bringup::rung::Board;
@@ -20,7 +21,7 @@ pub(super) fn access<T: Transport>(
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
     let transport = &**board.transport()?;
-    let bar = transport.bar(regs::CONTROL_BAR)?;
+    let bar = words(transport)?;
     let device = Shape::read(&bar)?;
     soft_reset(transport, &bar, device.timeout)?;
     let rows = || {
@@ -35,6 +36,12 @@ pub(super) fn access<T: Transport>(
     registers::reset_puts_back(&bar, rows, &device, &marks, reset)?;
     evidence.count("W1S/W1C pairs", pairs.len() as u64);
     Ok(())
+}
+
+/// Opens the control registers without a driver: 64-bit ones are accessed as CAP_FEATURES says (SPEC 2.1).
+pub(super) fn words<T: Transport>(transport: &T) -> Result<Words<T::Bar>, BusError> {
+    let bar = transport.bar(regs::CONTROL_BAR)?;
+    Ok(Words::new(bar, ABOUT.is_halved(transport)?))
 }
 
 /// What the register table can't say of one device.

@@ -3,6 +3,7 @@
 use hwpool_devices::bmu::regs;
 use hwpool_devices::bus::{Bar, Transport};
 
+use super::registers::words;
 use crate::bringup::general::scratch::walk;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
@@ -13,7 +14,7 @@ pub(super) fn scratch<T: Transport>(
     board: &mut Board<'_, T>,
     evidence: &mut Evidence,
 ) -> Result<(), Failure> {
-    let bar = board.transport()?.bar(regs::CONTROL_BAR)?;
+    let bar = words(&**board.transport()?)?;
     evidence.count("liveness patterns", answers(&bar)?);
     evidence.count("patterns", walk(&bar, regs::SCRATCH.row())?);
     evidence.count("bits", 64u32);

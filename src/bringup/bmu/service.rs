@@ -67,16 +67,25 @@ fn lines<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     }
     let mut given = objects.min(2);
     if objects > 2 {
-        // The first buffer is taken, so that acquire_head moves, and a third one is announced.
+        // A third buffer is announced, and then the first one is taken, so that acquire_head moves. One doorbell for both
+        // would be two where it has to be written as halves.
         hand.give(given)?;
         given += 1;
+        hand.ring(given, 0)?;
+        let third = Line {
+            release_head: given,
+            acquire_tail: 1,
+            available: 2,
+            ..Line::new(4, 0)
+        };
+        hand.expect("a third buffer was given", third)?;
         hand.ring(given, 1)?;
         let moved = Line {
             release_head: given,
             acquire_head: 1,
             acquire_tail: 2,
             available: 1,
-            ..Line::new(4, 0)
+            ..Line::new(5, 0)
         };
         hand.expect("a buffer was taken", moved)?;
     }

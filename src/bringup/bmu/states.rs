@@ -7,6 +7,7 @@ use hwpool_devices::bmu::{Bmu, ErrorBits, regs};
 use hwpool_devices::bus::{Bar, BusError, Transport};
 use hwpool_devices::family::{Limits, OpenReset};
 use hwpool_devices::reg::{Field, Register};
+use hwpool_devices::words::Words;
 
 use crate::bringup::Failure;
 use crate::bringup::general::device::{low_base, stride};
@@ -37,7 +38,7 @@ pub(super) fn portals<T: Transport>(bmu: &Bmu<T>) -> Result<u64, Failure> {
 /// Has something tried while nothing is served, and resets the device after.
 fn unserved<'a, T: Transport>(
     bmu: &'a Bmu<T>,
-    attempt: impl FnOnce(&States<'a, T::Bar>) -> Result<u64, Failure>,
+    attempt: impl FnOnce(&States<'a, Words<T::Bar>>) -> Result<u64, Failure>,
 ) -> Result<u64, Failure> {
     let can = bmu.capabilities();
     let states = States {

@@ -25,7 +25,12 @@ pub(super) fn access<T: Transport>(
     driver.reset(OpenReset::Soft)?;
     for &(bar, _) in board.about()?.bars {
         let rows = of_bar(board.about()?, bar);
-        by_table(&transport.bar(bar)?, rows, &device, evidence)?;
+        by_table(
+            &device.identity.bar(&**transport, bar)?,
+            rows,
+            &device,
+            evidence,
+        )?;
     }
     leaves_nothing(board, &*driver, OpenReset::Soft)
 }
@@ -42,13 +47,17 @@ pub(super) fn leaves_nothing<T: Transport>(
         identity: driver.identity(),
     };
     for &(bar, _) in about.bars {
-        mark(&transport.bar(bar)?, of_bar(about, bar), &device)?;
+        mark(
+            &device.identity.bar(&**transport, bar)?,
+            of_bar(about, bar),
+            &device,
+        )?;
     }
     driver.reset(kind)?;
     for &(bar, _) in about.bars {
         // Of those that were marked: what the others read is of other rungs.
         let marked = of_bar(about, bar).filter(|row| row.access == Access::ReadWrite);
-        have_reset_values(&transport.bar(bar)?, marked, &device)?;
+        have_reset_values(&device.identity.bar(&**transport, bar)?, marked, &device)?;
     }
     Ok(())
 }

@@ -25,7 +25,8 @@ pub(super) fn verified<T: Transport>(
 ) -> Result<(), Failure> {
     let session = board.open()?;
     let (transport, about) = (board.transport()?, board.about()?);
-    let read = |row: &Register| row.read_raw(&transport.bar(row.bar())?, 0);
+    let bar = |row: &Register| session.driver.identity().bar(&**transport, row.bar());
+    let read = |row: &Register| row.read_raw(&bar(row)?, 0);
     let count = |when, evidence: &mut Evidence| -> Result<(), BusError> {
         if let Some(row) = about.reset_count {
             evidence.count(format!("{} {when}", row.name), read(row)?);
@@ -42,7 +43,7 @@ pub(super) fn verified<T: Transport>(
         registers::leaves_nothing(board, &*session.driver, kind)?;
         for _ in 1..TIMES {
             if let Some(row) = about.scratch {
-                row.poke(&transport.bar(row.bar())?, 0, MARK & row.bits)?;
+                row.poke(&bar(row)?, 0, MARK & row.bits)?;
             }
             let before = about.reset_count.map(read).transpose()?;
             session.driver.reset(kind)?;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::bmu::claims::PortalId;
 use crate::bmu::device::Bmu;
 use crate::bmu::rings::{Layout, Rings};
-use crate::bus::{Bar, DmaBuffer, Transport};
+use crate::bus::{DmaBuffer, Transport};
+use crate::words::WordsDoorbell;
 
-type DoorbellOf<T> = <<T as Transport>::Bar as Bar>::Doorbell;
+type DoorbellOf<T> = WordsDoorbell<<T as Transport>::Bar>;
 
 /// How a portal is to work.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]

@@ -34,7 +34,7 @@ impl Bmu {
     /// Takes over a doorbell that is in bounds and new; one out of bounds halts the portal.
     pub(super) fn judge(&mut self, world: &mut World, portal_id: usize, value: u64) -> bool {
         let portal = &mut self.portals[portal_id];
-        if portal.rung == Some(value) {
+        if portal.rung == value {
             return false; // a state, not an event
         }
         let (tail, head) = (value as u32, (value >> 32) as u32);
@@ -48,7 +48,7 @@ impl Bmu {
             self.bad_doorbell(world, portal_id, value, Source::AcquireRing);
             return false;
         }
-        portal.rung = Some(value);
+        portal.rung = value;
         portal.seen_head = head;
         // What was asked for already can't be taken back.
         if tail.wrapping_sub(portal.asked) <= entries {
