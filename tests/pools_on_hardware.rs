@@ -53,6 +53,18 @@ fn closes_clean(pool: &Pool) {
     assert_eq!(report.returned, pool.objects());
 }
 
+#[test]
+fn a_device_that_takes_powers_of_two_alone_gets_them() {
+    let (any, powers) = (device("seed=1"), device("power-of-two=on"));
+    for backend in BACKENDS {
+        let stride = |device| {
+            let pool = builder(device, backend, 8).size(1500).build();
+            pool.expect("a pool is made").stride()
+        };
+        assert_eq!((stride(&any), stride(&powers)), (1536, 2048));
+    }
+}
+
 /// The driver of a model, as what it is.
 fn bmu(device: &Device) -> Arc<Bmu<InProcess>> {
     let Device::Sim(session) = device else {

@@ -308,6 +308,15 @@ impl PoolBuilder {
             true => stride.checked_add(self.align)?,
             false => stride,
         };
+        // Larger than asked for, on a device that takes nothing else.
+        let is_power = self
+            .device
+            .as_ref()
+            .is_some_and(|device| device.limits().power_of_two);
+        let stride = match is_power {
+            true => stride.checked_next_power_of_two()?,
+            false => stride,
+        };
         let len = stride.checked_mul(self.objects as usize)?;
         (len <= isize::MAX as usize).then_some(stride)
     }

@@ -48,6 +48,8 @@ pub struct Capabilities {
     pub halves: bool,
     /// 64-bit registers may be accessed as two halves only: the driver does so then, and only then.
     pub halves_only: bool,
+    /// Strides are powers of two only.
+    pub power_of_two: bool,
     /// CAP_FEATURES as it reads: what a later minor version adds may be in it.
     pub features: u32,
 }
@@ -66,6 +68,7 @@ impl Capabilities {
                 vectors: self.vectors,
                 objects: self.buffers,
                 stride: self.stride.0..=self.stride.1,
+                power_of_two: self.power_of_two,
                 address_width: self.address_width,
                 timeout: self.timeout,
                 ways: self.ways(),
@@ -108,6 +111,7 @@ impl Capabilities {
             ("injection", Fact::Flag(self.injection)),
             ("halves", Fact::Flag(self.halves)),
             ("halves_only", Fact::Flag(self.halves_only)),
+            ("power_of_two", Fact::Flag(self.power_of_two)),
         ]
     }
 
@@ -161,6 +165,7 @@ impl Capabilities {
                 "halves of 64-bit registers",
             ),
             (self.halves_only, "halves of 64-bit registers alone"),
+            (self.power_of_two, "strides that are powers of two"),
         ];
         all.iter()
             .filter(|(has, _)| *has)
@@ -244,6 +249,7 @@ fn capabilities(control: &impl Bar, minor: u32) -> Result<Capabilities, OpenErro
         injection: has(regs::cap_features::INJECTION),
         halves: has(regs::cap_features::HALVES),
         halves_only,
+        power_of_two: has(regs::cap_features::POWER_OF_TWO),
         features: features as u32,
     };
     check_capabilities(&capabilities, counts, rings, address)?;

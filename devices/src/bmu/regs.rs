@@ -138,6 +138,8 @@ registers! {
             HALVES = 5..=5,
             /// 64-bit registers may be accessed as two halves only.
             HALVES_ONLY = 6..=6,
+            /// Strides are powers of two only.
+            POWER_OF_TWO = 7..=7,
         };
         /// Buffers that one pool can hold.
         CAP_BUFFERS @ 0x0030, Ro u64, reset varies, "4.2";

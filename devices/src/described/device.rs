@@ -535,6 +535,7 @@ fn identity(description: &'static Description, depth: u32, vectors: u16) -> Iden
             vectors,
             objects: depth.into(),
             stride: least.max(Geometry::GRANULE)..=1 << (address_width - 1).min(62),
+            power_of_two: false,
             address_width,
             timeout: within,
             ways: vec!["register"],

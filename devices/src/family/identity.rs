@@ -32,6 +32,8 @@ pub struct Limits {
     pub objects: u64,
     /// Bytes from one object to the next; multiples of 64.
     pub stride: RangeInclusive<u64>,
+    /// Only strides that are powers of two.
+    pub power_of_two: bool,
     /// Bits of an address that the device keeps.
     pub address_width: u32,
     /// Longest time that the device may take for anything.
@@ -53,6 +55,13 @@ impl Limits {
                 what: "stride",
                 value: stride,
                 allowed: format!("{min} to {max} bytes in steps of 64"),
+            });
+        }
+        if self.power_of_two && !stride.is_power_of_two() {
+            return Err(SetupError::Invalid {
+                what: "stride",
+                value: stride,
+                allowed: "powers of two on this device".into(),
             });
         }
         let most = self.objects.min(u32::MAX.into());

@@ -217,6 +217,7 @@ fn describe(minor: u32, depth: u32) -> Identity {
             objects: depth.into(),
             // Addresses never pass through the device: any will do.
             stride: 64..=1 << 62,
+            power_of_two: false,
             address_width: 64,
             timeout: TIMEOUT,
             ways: vec![REGISTER.name],

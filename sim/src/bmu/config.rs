@@ -45,6 +45,7 @@ pub(super) struct Config {
     pub(super) natural_align: bool,
     pub(super) injection: bool,
     pub(super) halves: Halves,
+    pub(super) power_of_two: bool,
 }
 
 impl Default for Config {
@@ -64,6 +65,7 @@ impl Default for Config {
             natural_align: true,
             injection: true,
             halves: Halves::Off,
+            power_of_two: false,
         }
     }
 }
@@ -92,6 +94,7 @@ impl Config {
             self.injection,
             self.halves != Halves::Off,
             self.halves == Halves::Only,
+            self.power_of_two,
         ];
         let set = |(bit, has): (usize, &bool)| u64::from(*has) << bit;
         bits.iter().enumerate().map(set).sum()
@@ -113,6 +116,7 @@ impl Config {
         PoolLimits {
             width: self.address_width,
             stride_log2: (*self.stride_log2.start(), *self.stride_log2.end()),
+            power_of_two: self.power_of_two,
             buffers: self.buffers,
         }
     }

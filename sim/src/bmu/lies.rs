@@ -97,6 +97,8 @@ lies! {
     HighReadsLow = "high-reads-low";
     /// A write of one half of a register clears the other.
     HalfClears = "half-clears";
+    /// A stride that is no power of two is taken where only those are.
+    AnyStride = "any-stride";
     /// Acquire entries have a reserved bit set.
     DirtyEntries = "dirty-entries";
     /// A status line is 64 bytes long.

@@ -45,6 +45,10 @@ pub(crate) const MODEL: ModelInfo = ModelInfo {
             "halves",
             "off, on or only: 64-bit registers may, or must, be accessed as two of 32 bits",
         ),
+        (
+            "power-of-two",
+            "on or off: only strides that are powers of two",
+        ),
     ],
     faults: faults::OFFERS,
     lies: Lie::ALL,
@@ -75,6 +79,7 @@ impl Options for Config {
             "thresholds" => text.switch().map(|on| self.thresholds = on),
             "natural-align" => text.switch().map(|on| self.natural_align = on),
             "injection" => text.switch().map(|on| self.injection = on),
+            "power-of-two" => text.switch().map(|on| self.power_of_two = on),
             "halves" => halves(text).map(|halves| self.halves = halves),
             _ => return None,
         };

@@ -48,6 +48,7 @@ pub(crate) struct Pool {
 pub(crate) struct PoolLimits {
     pub(crate) width: u8,
     pub(crate) stride_log2: (u8, u8),
+    pub(crate) power_of_two: bool,
     pub(crate) buffers: u64,
 }
 
@@ -93,6 +94,9 @@ impl Pool {
         let top = 1u128 << limits.width;
         let aligned = self.base != 0 && self.base.is_multiple_of(64) && stride.is_multiple_of(64);
         if !aligned || !strides.contains(&stride) || u128::from(self.end) > top {
+            return None;
+        }
+        if limits.power_of_two && !stride.is_power_of_two() {
             return None;
         }
         let len = self.end.checked_sub(self.base).filter(|len| *len > 0)?;
@@ -417,6 +421,7 @@ mod tests {
     const LIMITS: PoolLimits = PoolLimits {
         width: 48,
         stride_log2: (6, 20),
+        power_of_two: false,
         buffers: 1 << 24,
     };
 
@@ -515,6 +520,11 @@ mod tests {
             assert!(!pool.enable(LIMITS) && !pool.enabled, "change {i}");
         }
         assert!(pool().enable(LIMITS));
+        let powers = PoolLimits {
+            power_of_two: true,
+            ..LIMITS
+        };
+        assert!(!pool().enable(powers), "192 is no power of two");
         let top = Pool {
             base: (1 << 48) - 192,
             end: 1 << 48,

@@ -349,7 +349,8 @@ impl Bmu {
 
     /// Enables a pool whose NATURAL_ALIGN was another one `before`.
     fn enable_pool(&mut self, world: &mut World, pool_id: usize, value: u32, before: bool) {
-        let limits = self.config.pool_limits();
+        let mut limits = self.config.pool_limits();
+        limits.power_of_two &= !self.lies.tell(Lie::AnyStride);
         let pool = &mut self.pools[pool_id];
         if pool.enable(limits) {
             pool.armed = pool.low > 0 || !self.lies.tell(Lie::ArmedAtLow);

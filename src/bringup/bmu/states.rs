@@ -157,7 +157,29 @@ impl<B: Bar> States<'_, B> {
             row.poke(self.control, self.pool, right)?;
             tried += 1;
         }
-        Ok(tried + self.natural_of_refused()?)
+        Ok(tried + self.odd_stride()? + self.natural_of_refused()?)
+    }
+
+    /// A stride of one and a half times a power of two, on a device that takes powers only.
+    fn odd_stride(&self) -> Result<u64, Failure> {
+        let [base, _, stride, _] = self.pool_registers();
+        let odd = stride.1 + stride.1 / 2;
+        let is_else_valid = odd.is_multiple_of(64) && self.limits.stride.contains(&odd);
+        if !self.limits.power_of_two || !is_else_valid {
+            return Ok(0);
+        }
+        regs::POOL_END.write_at(self.control, self.pool, base.1 + odd)?;
+        regs::POOL_STRIDE.write_at(self.control, self.pool, odd as u32)?;
+        regs::POOL_CONTROL.write_at(self.control, self.pool, ENABLE)?;
+        let found = regs::POOL_CONTROL.read_at(self.control, self.pool)?;
+        let (row, value) = (stride.0, odd);
+        let what = Invalid { row, value }.to_string();
+        let of = Accepted::new(regs::POOL_CONTROL.row(), found, what.clone());
+        ensure!(found == 0, StateSymptom::Accepted(of));
+        let errors = regs::POOL_ERROR.row();
+        self.expect(errors, self.pool, what, regs::error::CONFIG)?;
+        self.write_all(&self.pool_registers(), self.pool)?;
+        Ok(1)
     }
 
     /// A disabled pool keeps NATURAL_ALIGN of an enable that is refused (SPEC 4.6).
