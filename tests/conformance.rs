@@ -1,25 +1,29 @@
-//! One suite, run over every kind of device and every transport: the model stepped, the model threaded, the model behind a
-//! vfio-user socket, and whatever `HWPOOL_DEVICE` names.
+//! One suite, run over every kind of device, those that a file describes too, and every transport: the model stepped, the
+//! model threaded, the model behind a vfio-user socket, and whatever `HWPOOL_DEVICE` names.
 
+#[cfg(feature = "describe")]
+#[path = "rig/descriptions.rs"]
+mod descriptions;
 mod suite;
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use hwpool::device::{AnyTransport, recognition};
+use hwpool::device::{AnyTransport, Attached, recognition};
 use hwpool::devices::bus::Transport;
 use hwpool::devices::family::{Choice, Recognition};
 use hwpool::devices::modules;
-use hwpool::sim::SimConfig;
+use hwpool::kinds;
 use hwpool::user::{Client, ClientError, PATIENCE, SimDevice, SimMonitor, server};
 
-/// Runs all cases, each on a transport of its own, and looks at it afterwards.
-fn conforms<T: Transport>(open: impl Fn() -> Arc<T>, look: impl Fn(&T)) {
-    let kind = match recognition(&*open(), &Choice::Recognised).expect("it answers") {
+/// Runs all cases, each on a transport of its own, with the driver that is chosen, and looks at it afterwards.
+fn conforms<T: Transport>(choice: Choice, open: impl Fn() -> Arc<T>, look: impl Fn(&T)) {
+    let kind = match recognition(&*open(), &choice).expect("it answers") {
         Recognition::Known(module) => module.about().name,
         Recognition::Unknown(rejected) => panic!("no module knows it: {rejected:?}"),
     };
+    suite::family::choose(choice);
     for (name, case) in suite::cases(kind) {
         eprintln!("{kind} {name}");
         let transport = open();
@@ -29,8 +33,11 @@ fn conforms<T: Transport>(open: impl Fn() -> Arc<T>, look: impl Fn(&T)) {
 }
 
 fn conforms_at(address: &str) {
-    match AnyTransport::open(address).expect("the address opens") {
+    let attached = Attached::open(address).expect("the address opens");
+    let choice = attached.choice;
+    match attached.transport {
         AnyTransport::Sim(_) => conforms(
+            choice,
             || match AnyTransport::open(address) {
                 Ok(AnyTransport::Sim(model)) => model,
                 other => panic!("{address} opened as a model: {:?}", other.err()),
@@ -38,42 +45,44 @@ fn conforms_at(address: &str) {
             |model| assert_eq!(model.violations(), [], "the driver broke a rule"),
         ),
         // A function belongs to one opener, and a case may leave its transport open for ever: they share one.
-        AnyTransport::Vfio(function) => conforms(|| function.clone(), |_| {}),
+        AnyTransport::Vfio(function) => conforms(choice, || function.clone(), |_| {}),
         AnyTransport::User(client) => {
             drop(client);
             let open = || match AnyTransport::open(address) {
                 Ok(AnyTransport::User(client)) => client,
                 other => panic!("{address} opened as a client: {:?}", other.err()),
             };
-            conforms(open, |_| ());
+            conforms(choice, open, |_| ());
         }
     }
 }
 
-/// Runs the suite over a socket: each case has a server of its own, in a thread, with its own model.
-fn conforms_over_a_socket(model: &'static str, options: &[(&str, &str)]) {
+/// Runs the suite over a socket: each case has a server of its own, in a thread, with its own model, by name or by file.
+fn conforms_over_a_socket(model: &str, options: &[(&str, &str)]) {
     conforms_over(model, options, Ok);
 }
 
 fn conforms_over(
-    model: &'static str,
+    model: &str,
     options: &[(&str, &str)],
     adapt: impl Fn(Client) -> Result<Client, ClientError>,
 ) {
     let monitor: Mutex<Option<SimMonitor>> = Mutex::default();
+    let (_, choice) = kinds::model(model).expect("a model");
     let open = || {
-        let mut config = SimConfig::new(model).expect("a model");
+        let (mut config, _) = kinds::model(model).expect("a model");
         for (key, value) in options {
             config.set(key, value).expect("an option");
         }
-        let mut device = SimDevice::new(model, config).expect("a model");
+        let name = config.name().to_owned();
+        let mut device = SimDevice::new(&name, config).expect("a model");
         *monitor.lock().unwrap() = Some(device.monitor());
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         thread::spawn(move || server::serve_stream(theirs, &mut device));
         let client = Client::from_stream(ours, "user:pair", PATIENCE).and_then(&adapt);
         Arc::new(client.expect("the client opens"))
     };
-    conforms(open, |_| {
+    conforms(choice.unwrap_or_default(), open, |_| {
         let violations = monitor
             .lock()
             .unwrap()
@@ -85,7 +94,7 @@ fn conforms_over(
 }
 
 /// Names of all kinds of device. Each has a model of the same name.
-fn kinds() -> impl Iterator<Item = &'static str> {
+fn names() -> impl Iterator<Item = &'static str> {
     modules::kinds().into_iter().map(|kind| kind.name)
 }
 
@@ -99,7 +108,7 @@ fn patient(kind: &str) -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn stepped_models() {
-    for kind in kinds() {
+    for kind in names() {
         for seed in 0..8 {
             conforms_at(&format!("sim:{kind}?seed={seed}"));
         }
@@ -108,7 +117,7 @@ fn stepped_models() {
 
 #[test]
 fn threaded_models() {
-    for kind in kinds() {
+    for kind in names() {
         let options = patient(kind)
             .into_iter()
             .map(|(key, value)| format!("&{key}={value}"));
@@ -119,7 +128,7 @@ fn threaded_models() {
 
 #[test]
 fn models_behind_a_socket() {
-    for kind in kinds() {
+    for kind in names() {
         let threaded = [patient(kind), vec![("mode", "threaded")]].concat();
         conforms_over_a_socket(kind, &threaded);
         let stepped = [patient(kind), vec![("mode", "stepped"), ("seed", "5")]].concat();
@@ -130,7 +139,7 @@ fn models_behind_a_socket() {
 /// As a client that shares no memory sees them: every word of theirs is asked for.
 #[test]
 fn models_behind_a_socket_that_reach_memory_by_messages() {
-    for kind in kinds() {
+    for kind in names() {
         for mode in [("mode", "threaded"), ("mode", "stepped")] {
             let options = [patient(kind), vec![mode]].concat();
             conforms_over(kind, &options, Client::without_files);
@@ -163,6 +172,26 @@ fn bmus_of_each_version_and_feature() {
             .filter_map(|option| option.split_once('='));
         let threaded = [patient("bmu"), vec![("mode", "threaded")]].concat();
         conforms_over_a_socket("bmu", &threaded.into_iter().chain(own).collect::<Vec<_>>());
+    }
+}
+
+#[cfg(feature = "describe")]
+#[test]
+fn models_of_described_devices() {
+    for file in descriptions::files() {
+        for options in ["seed=1", "mode=threaded"] {
+            conforms_at(&format!("sim:{}?{options}", file.display()));
+        }
+    }
+}
+
+#[cfg(feature = "describe")]
+#[test]
+fn models_of_described_devices_behind_a_socket() {
+    for file in descriptions::files() {
+        let file = file.display().to_string();
+        conforms_over_a_socket(&file, &[("mode", "threaded")]);
+        conforms_over_a_socket(&file, &[("mode", "stepped"), ("seed", "5")]);
     }
 }
 

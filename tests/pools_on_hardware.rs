@@ -1,5 +1,9 @@
 //! Pools whose free lists lie in a device: shared by threads and pools, lost under load, and asked for wrongly.
 
+#[cfg(feature = "describe")]
+#[path = "rig/descriptions.rs"]
+mod descriptions;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::Write;
@@ -153,15 +157,9 @@ fn an_address_is_a_backend() {
 #[cfg(feature = "describe")]
 #[test]
 fn a_device_that_a_file_describes_is_a_backend() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("describe/devices");
-    for name in [
-        "axi-mailbox",
-        "axis-fifo",
-        "litex",
-        "pulp-mailbox",
-        "small-fifo",
-    ] {
-        let address = format!("sim:{}.toml", folder.join(name).display());
+    for file in descriptions::files() {
+        let name = &file.display().to_string();
+        let address = format!("sim:{name}");
         let device = Device::open(&address).expect("the device opens");
         let given = pool(&device, "described", 16);
         let take = || given.take().expect("a device in order");
@@ -169,7 +167,10 @@ fn a_device_that_a_file_describes_is_a_backend() {
         assert!(take().is_none(), "{name}");
         drop(all);
         closes_clean(&given);
-        let named = Pool::builder(name).objects(16).size(256).backend(&address);
+        let named = Pool::builder("named")
+            .objects(16)
+            .size(256)
+            .backend(&address);
         closes_clean(&named.build().expect("a pool is made"));
     }
 }

@@ -2,7 +2,6 @@
 //! device with its key named.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hwpool::bringup::{self, Check, Options, Progress, Report, Status};
@@ -16,25 +15,7 @@ use hwpool::devices::reg::Access;
 use hwpool::sim::{InProcess, SimConfig};
 
 use super::brief;
-
-/// The folders of descriptions: those that are shipped, and those of tests alone.
-const FOLDERS: [&str; 2] = ["describe/devices", "tests/data/described"];
-
-/// Returns every description's file.
-fn files() -> Vec<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = FOLDERS
-        .iter()
-        .map(|folder| std::fs::read_dir(here.join(folder)).expect("a folder"));
-    let entries = folders
-        .flatten()
-        .map(|entry| entry.expect("an entry").path());
-    let is_one = |path: &PathBuf| {
-        path.extension()
-            .is_some_and(|extension| extension == "toml")
-    };
-    entries.filter(is_one).collect()
-}
+use super::descriptions::files;
 
 fn read(name: &str) -> Description {
     let path = files()
@@ -72,9 +53,7 @@ fn climb(device: &'static Described, driver: &'static Described) -> Report {
 
 #[test]
 fn every_description_passes_on_its_model() {
-    let files = files();
-    assert!(files.len() >= 7, "{files:?}");
-    for path in files {
+    for path in files() {
         let device = keep(describe::read(&path).unwrap_or_else(|error| panic!("{error}")));
         let report = climb(device, device);
         assert_eq!(bad(&report), "", "{}", path.display());

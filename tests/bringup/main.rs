@@ -2,6 +2,9 @@
 
 #[cfg(feature = "describe")]
 mod described;
+#[cfg(feature = "describe")]
+#[path = "../rig/descriptions.rs"]
+mod descriptions;
 mod fifo;
 mod grid;
 mod ladder;
