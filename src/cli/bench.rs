@@ -38,7 +38,7 @@ const BULKS: [usize; 4] = [1, 8, 32, 256];
 const THREADS: [usize; 2] = [1, 2];
 /// Slices that a line's median is taken of.
 const SLICES: u32 = 5;
-/// Pairs between two looks at the clock.
+/// Most pairs between two looks at the clock; fewer at first, as a pair may take a device long.
 const LOOK: usize = 4096;
 /// Pairs over which transactions are counted.
 const COUNTED: usize = 64 * 1024;
@@ -352,9 +352,10 @@ fn time(
     for _ in 0..SLICES {
         let work = |mut mover: Mover<'_>| {
             let started = Instant::now();
-            let mut pairs = 0;
+            let (mut pairs, mut look) = (0, bulk);
             while started.elapsed() < slice {
-                pairs += mover.rounds(LOOK)?;
+                pairs += mover.rounds(look)?;
+                look = LOOK.min(2 * look);
             }
             Ok((pairs, started.elapsed()))
         };
