@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_void};
 
-use hwpool::address::Address;
+use hwpool::address::{Address, AddressError, shown};
 use hwpool::pool::Order;
 
 /// The variable that names a backend for mempools that say nothing themselves.
@@ -19,8 +19,8 @@ const DEFAULT: &str = "sim:bmu";
 pub(crate) enum Choice {
     /// A list in software.
     Software(Order),
-    /// A device, by address.
-    Device(String),
+    /// A list in the first of these devices that has room for it, by their addresses, as they were given.
+    Devices(Vec<String>),
 }
 
 /// Chooses by the mempool's configuration, a string or null, and by the environment.
@@ -49,13 +49,29 @@ fn parse(text: &str) -> Result<Choice, String> {
     match text {
         "ring" => Ok(Choice::Software(Order::Ring)),
         "stack" => Ok(Choice::Software(Order::Stack)),
-        _ => match text.parse::<Address>() {
-            Ok(address) => Ok(Choice::Device(address.to_string())),
-            Err(error) => Err(format!(
-                "`{text}` is neither ring nor stack nor the address of a device, such as sim:bmu or vfio:0000:01:00.0 ({error})"
-            )),
-        },
+        _ => addresses(text).map(Choice::Devices).map_err(|error| {
+            format!(
+                "`{}` is neither ring nor stack nor the address of a device, such as sim:bmu or vfio:0000:01:00.0, nor several with blanks between ({error})",
+                shown(text)
+            )
+        }),
     }
+}
+
+/// Returns the addresses in a text, with blanks between. A word that is none goes on the one before: paths have blanks, too.
+fn addresses(text: &str) -> Result<Vec<String>, AddressError> {
+    let mut found: Vec<String> = Vec::new();
+    for word in text.trim().split(' ') {
+        match found.last_mut() {
+            Some(path) if word.parse::<Address>().is_err() => *path = format!("{path} {word}"),
+            _ => found.push(word.into()),
+        }
+    }
+    for address in &mut found {
+        address.truncate(address.trim_end().len());
+        address.parse::<Address>()?;
+    }
+    Ok(found)
 }
 
 /// Tells whether a variable is set to something that does not mean no.
@@ -70,15 +86,32 @@ mod tests {
     #[test]
     fn texts_become_choices() {
         assert_eq!(parse("ring"), Ok(Choice::Software(Order::Ring)));
-        assert_eq!(
-            parse("sim:bmu?seed=3"),
-            Ok(Choice::Device("sim:bmu?seed=3".into()))
-        );
-        for wrong in ["", "rong", "vfoi:0000:01:00.0"] {
-            assert!(
-                parse(wrong).is_err_and(|text| text.contains("neither ring nor stack")),
-                "{wrong}"
-            );
+        let devices = |addresses: &[&str]| {
+            Ok(Choice::Devices(
+                addresses.iter().map(|&address| address.into()).collect(),
+            ))
+        };
+        for (text, addresses) in [
+            ("sim:bmu?seed=3", &["sim:bmu?seed=3"][..]),
+            (
+                " vfio:0000:01:00.0  user:/a ",
+                &["vfio:0000:01:00.0", "user:/a"],
+            ),
+            (
+                "user:/my dir/a:b  c sim:bmu",
+                &["user:/my dir/a:b  c", "sim:bmu"],
+            ),
+            (
+                "vfio:0000:01:00.0?token=secret",
+                &["vfio:0000:01:00.0?token=secret"],
+            ),
+        ] {
+            assert_eq!(parse(text), devices(addresses));
+        }
+        for wrong in ["", "rong", "vfoi:0000:01:00.0", "0000:01:00.0?token=secret"] {
+            let told =
+                |text: String| text.contains("neither ring nor stack") && !text.contains("secret");
+            assert!(parse(wrong).is_err_and(told), "{wrong}");
         }
     }
 

@@ -42,28 +42,45 @@ pub(crate) struct NotMade {
     pub(crate) text: String,
 }
 
-/// Opens a device, allocates the memory and makes an empty pool; with it comes a share in the device.
-pub(crate) fn pool(request: &Request, address: &str) -> Result<(RawPool, Share), NotMade> {
-    let (share, device) = Share::of(address).map_err(|error| NotMade::no_device(&error))?;
-    let pool = on_device(request, &device)?;
-    for warning in pool.memory().warnings() {
-        log::line(Level::Notice, &request.name, warning);
-    }
-    Ok((pool, share))
+/// Why a device has no pool.
+enum Refusal {
+    /// It has no room for this one, and another device may have.
+    NoRoom(String),
+    Other(NotMade),
 }
 
-fn on_device(request: &Request, device: &Device) -> Result<RawPool, NotMade> {
+/// Allocates the memory and makes an empty pool on the first of these devices that has room for it; with it comes a share in
+/// the device.
+pub(crate) fn pool(request: &Request, addresses: &[String]) -> Result<(RawPool, Share), NotMade> {
+    let mut full = Vec::new();
+    for address in addresses {
+        let (share, device) = Share::of(address).map_err(|error| NotMade::no_device(&error))?;
+        match on_device(request, &device) {
+            Ok(pool) => {
+                for warning in pool.memory().warnings() {
+                    log::line(Level::Notice, &request.name, warning);
+                }
+                return Ok((pool, share));
+            }
+            Err(Refusal::NoRoom(why)) => full.push((device, why)),
+            Err(Refusal::Other(error)) => return Err(error),
+        }
+    }
+    Err(NotMade::no_room(&full))
+}
+
+fn on_device(request: &Request, device: &Device) -> Result<RawPool, Refusal> {
     let backend = backend(device)?;
     let pool = |pool: PoolBuilder| pool.backend(backend).device(device);
     if !request.iova_is_address {
         return build(request, pool);
     }
     // As the application has it, if the IOMMU can; nothing here needs it, since the list is kept by number.
-    build(request, |builder| pool(builder).iova_is_address(true)).or_else(|error| {
+    build(request, |builder| pool(builder).iova_is_address(true)).or_else(|refusal| {
         let made = build(request, pool)?;
         let text = format!(
             "the device knows the objects by other addresses than the application: {}",
-            error.text
+            refusal.text()
         );
         log::line(Level::Notice, &request.name, &text);
         Ok(made)
@@ -83,7 +100,7 @@ fn backend(device: &Device) -> Result<&'static str, NotMade> {
 fn build(
     request: &Request,
     with: impl FnOnce(PoolBuilder) -> PoolBuilder,
-) -> Result<RawPool, NotMade> {
+) -> Result<RawPool, Refusal> {
     let pool = Pool::builder(&request.name)
         .node(request.node)
         .checked(config::is_on(config::CHECKED));
@@ -100,7 +117,7 @@ fn build(
     };
     with(pool)
         .build_raw()
-        .map_err(|error| NotMade::no_pool(request, &error))
+        .map_err(|error| Refusal::of(request, &error))
 }
 
 /// Objects of which as many as are wanted lie on one page each.
@@ -159,7 +176,42 @@ impl OnPages {
     }
 }
 
+impl Refusal {
+    fn of(request: &Request, error: &CreateError) -> Refusal {
+        match causes(error).find_map(|cause| cause.downcast_ref::<SetupError>()) {
+            Some(why) if why.is_want_of_room() => Refusal::NoRoom(chain(error)),
+            _ => Refusal::Other(NotMade::no_pool(request, error)),
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Refusal::NoRoom(text) | Refusal::Other(NotMade { text, .. }) => text,
+        }
+    }
+}
+
+impl From<NotMade> for Refusal {
+    fn from(error: NotMade) -> Refusal {
+        Refusal::Other(error)
+    }
+}
+
 impl NotMade {
+    /// Tells what each device lacks, and what helps.
+    fn no_room(full: &[(Device, String)]) -> NotMade {
+        let each = |(device, why): &(Device, String)| format!("{}: {why}", device.name());
+        let full: Vec<String> = full.iter().map(each).collect();
+        NotMade {
+            errno: EINVAL,
+            text: format!(
+                "{}; a mempool takes a list of its own: {} may name more devices, with blanks between",
+                full.join("; "),
+                config::BACKEND
+            ),
+        }
+    }
+
     fn no_device(error: &DeviceError) -> NotMade {
         NotMade {
             errno: if error.is_usage() { EINVAL } else { ENODEV },

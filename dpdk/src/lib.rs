@@ -2,7 +2,8 @@
 //!
 //! An application that is started with `-d librte_mempool_hwpool.so --mbuf-pool-ops-name=hwpool` has its packet buffers
 //! in a hardware free list, unchanged. What is behind the name is said by the mempool's configuration string, else by
-//! the environment variable `HWPOOL_BACKEND`: `ring`, `stack`, or the address of a device; else it is the model.
+//! the environment variable `HWPOOL_BACKEND`: `ring`, `stack`, or the address of a device, or several with blanks between;
+//! else it is the model. A mempool has a list of a device to itself, in the first device that has one left that holds it.
 //!
 //! ```text
 //!                                                                  ┌ shared.rs ──► hwpool::pool::FreeList (ring, stack)

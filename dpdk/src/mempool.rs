@@ -94,8 +94,8 @@ impl Mempool {
     pub(crate) fn new(request: &Request) -> Result<NonNull<Mempool>, NotMade> {
         let made = match &request.choice {
             Choice::Software(order) => Mempool::shared(request, *order)?,
-            Choice::Device(address) => {
-                let on_device = OnDevice::new(request, address)?;
+            Choice::Devices(addresses) => {
+                let on_device = OnDevice::new(request, addresses)?;
                 let place = allocate(request, Layout::new::<Mempool>())?.cast();
                 owner::become_owner_of_device();
                 // SAFETY: the place was allocated for it just now.

@@ -29,9 +29,9 @@ pub(crate) struct OnDevice {
 }
 
 impl OnDevice {
-    /// Allocates the memory, opens the device and makes an empty list.
-    pub(crate) fn new(request: &Request, address: &str) -> Result<OnDevice, NotMade> {
-        let (pool, device) = create::pool(request, address)?;
+    /// Allocates the memory, and makes an empty list on the first of these devices that has room for it.
+    pub(crate) fn new(request: &Request, addresses: &[String]) -> Result<OnDevice, NotMade> {
+        let (pool, device) = create::pool(request, addresses)?;
         let first = pool.memory().as_ptr().expose_provenance().get() + request.header;
         let objects = Objects::new(first, pool.stride(), pool.objects());
         let too_large = || NotMade {

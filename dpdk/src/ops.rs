@@ -46,7 +46,7 @@ pub(crate) extern "C" fn alloc(mempool: *mut RteMempool) -> c_int {
 
 /// Makes a mempool; one on a device in a primary process only.
 fn make(request: &Request) -> Result<NonNull<Mempool>, NotMade> {
-    let is_on_device = matches!(request.choice, Choice::Device(_));
+    let is_on_device = matches!(request.choice, Choice::Devices(_));
     if is_on_device && !dpdk::is_primary() {
         let text = "a secondary process can't have this mempool: a device, its list and the memory are the primary's alone; use ring or stack";
         return Err(NotMade {

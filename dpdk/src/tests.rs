@@ -278,7 +278,7 @@ fn a_child_is_refused(mut dpdk: Dpdk) {
 
 #[test]
 fn memory_from_outside_of_dpdk_is_refused_for_a_device_and_the_mempool_stays_usable() {
-    for backend in [c"sim:bmu", own_fifo()] {
+    for backend in [c"sim:bmu", own("fifo")] {
         let mut dpdk = Dpdk::new(64, backend);
         assert_eq!(dpdk.alloc(), 0);
         let mut chunk = vec![0u8; 1 << 20];
@@ -464,16 +464,23 @@ fn each_kind_of_mistake_is_told_once() {
     );
 }
 
-fn backends() -> [&'static CStr; 4] {
-    [c"ring", c"stack", c"sim:bmu", own_fifo()]
+fn backends() -> [&'static CStr; 5] {
+    let banks = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/data/described/banks.toml"
+    );
+    [c"ring", c"stack", c"sim:bmu", own("fifo"), own(banks)]
 }
 
-/// A FIFO for one mempool: it has one queue, and other tests run at the same time.
-fn own_fifo() -> &'static CStr {
+/// A device for one mempool: it has few lists, and other tests run at the same time.
+fn own(model: &str) -> &'static CStr {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let seed = NEXT.fetch_add(1, Ordering::Relaxed);
-    let address = CString::new(format!("sim:fifo?seed={seed}")).expect("no NUL");
-    Box::leak(address.into_boxed_c_str())
+    leaked(format!("sim:{model}?seed={seed}"))
+}
+
+fn leaked(address: String) -> &'static CStr {
+    Box::leak(CString::new(address).expect("no NUL").into_boxed_c_str())
 }
 
 #[test]
@@ -610,6 +617,33 @@ fn mempools_on_one_address_share_the_device() {
     assert_eq!(first.get(&mut [null_mut(); 64]), 0);
 }
 
+/// A device has a list a mempool; the next device has those that find none, or that are too large.
+#[test]
+fn mempools_lie_on_the_first_device_that_has_room() {
+    let small = concat!(
+        "sim:",
+        env!("CARGO_MANIFEST_DIR"),
+        "/../describe/devices/pulp-mailbox.toml"
+    );
+    let both = leaked(format!("{small} {small}?seed=2"));
+    let made = [Dpdk::made(16, both), Dpdk::made(16, both)];
+    for (objects, says) in [(16, "lists of the device are in use"), (17, "`depth`")] {
+        assert_eq!(Dpdk::new(objects, both).alloc(), -EINVAL);
+        let lines = errors();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let each = lines[0].matches(says).count();
+        assert!(
+            each == 2 && lines[0].contains("HWPOOL_BACKEND"),
+            "{lines:?}"
+        );
+    }
+    for (mut dpdk, _) in made {
+        let mut all = [null_mut(); 16];
+        assert_eq!((dpdk.get(&mut all), dpdk.put(&all)), (0, 0));
+    }
+    Dpdk::made(16, both);
+}
+
 #[test]
 fn vectors_of_all_widths_move_the_same_objects_and_refuse_the_same_pointers() {
     const N: usize = 131;
@@ -708,7 +742,7 @@ fn on_pages(objects: u32, stride: usize) -> Result<OnPages, c_int> {
         node: None,
         page: 0,
         iova_is_address: false,
-        choice: config::Choice::Device("sim:bmu".into()),
+        choice: config::Choice::Devices(vec!["sim:bmu".into()]),
     };
     OnPages::of(&request).map_err(|error| error.errno)
 }

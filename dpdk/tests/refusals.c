@@ -236,6 +236,36 @@ memory_from_outside_is_refused(void)
 	says_nothing();
 }
 
+// Takes all objects of a mempool and gives them back, then frees it.
+static void
+goes_on(struct rte_mempool *pool, unsigned objects)
+{
+	void *all[63];
+	check(rte_mempool_get_bulk(pool, all, objects) == 0, "another mempool's get");
+	rte_mempool_put_bulk(pool, all, objects);
+	check(rte_mempool_avail_count(pool) == objects, "another mempool's put");
+	rte_mempool_free(pool);
+}
+
+// A device that a file describes has one list, of 16 objects: what is too large for it is told by the key of the file, and
+// what comes second goes to the next device that is named.
+static void
+a_described_device_that_is_small(void)
+{
+	static const char one[] = "sim:describe/devices/pulp-mailbox.toml";
+	static const char two[] = "sim:describe/devices/pulp-mailbox.toml sim:describe/devices/pulp-mailbox.toml?seed=2";
+	cannot_be_made(one, 17, 2048, EINVAL, "allowed is 1 to 16, which is what a list of the device holds by `depth` of its description");
+	configuration = one;
+	struct rte_mempool *first = make("first", 16, 0);
+	cannot_be_made(one, 16, 2048, EINVAL, "all 1 lists of the device are in use; a mempool takes a list of its own: HWPOOL_BACKEND");
+	configuration = two;
+	struct rte_mempool *second = make("second", 16, 0);
+	cannot_be_made(two, 16, 2048, EINVAL, "in use; sim:describe/devices/pulp-mailbox.toml?seed=2: pool bad:");
+	goes_on(second, 16);
+	goes_on(first, 16);
+	says_nothing();
+}
+
 // Two mempools take what the IOMMU holds: the third has an errno, the others go on.
 static void
 an_iommu_that_is_full(void)
@@ -349,16 +379,6 @@ is_broken(struct rte_mempool *pool, void *object)
 	says_nothing();
 }
 
-static void
-goes_on(struct rte_mempool *pool)
-{
-	void *objects[63];
-	check(rte_mempool_get_bulk(pool, objects, 63) == 0, "another mempool's get");
-	rte_mempool_put_bulk(pool, objects, 63);
-	check(rte_mempool_avail_count(pool) == 63, "another mempool's put");
-	rte_mempool_free(pool);
-}
-
 // Serves a device until it is killed, with the faults of a file, and an option of the model, if there is one; it
 // dies with this program too.
 static pid_t
@@ -423,7 +443,7 @@ a_device_that_fails(const char *fault)
 	for (unsigned at = 0; at < RTE_DIM(traffic.objects); at++)
 		check(traffic.objects[at] == MARK, "the array was written to");
 	is_broken(traffic.pool, object);
-	goes_on(other);
+	goes_on(other, 63);
 	says_nothing();
 	end(server, socket);
 }
@@ -485,12 +505,12 @@ a_server_that_is_gone(int signal, const char *words)
 	is_broken(traffic.pool, object);
 	rte_mempool_free(idle);
 	says_once("is out of use until the device is reset"); // by a get of DPDK's, or when it is emptied
-	goes_on(other);
+	goes_on(other, 63);
 	check(rte_get_timer_cycles() - begin < 10 * rte_get_timer_hz(), "it hangs");
 	end(server, socket);
 	cannot_be_made(address, 63, 2048, ENODEV, "is a server running there");
 	server = serve(socket, NULL, NULL);
-	goes_on(make("anew", 63, 0));
+	goes_on(make("anew", 63, 0), 63);
 	end(server, socket);
 	says_nothing();
 }
@@ -498,7 +518,7 @@ a_server_that_is_gone(int signal, const char *words)
 int
 main(int argc, char **argv)
 {
-	static const char *const backends[] = {"ring", "stack", "sim:bmu"};
+	static const char *const backends[] = {"ring", "stack", "sim:bmu", "sim:tests/data/described/banks.toml"};
 	listen_to_log();
 	const int used = rte_eal_init(argc, argv);
 	check(used >= 0 && used + 2 < argc, "rte_eal_init, and two arguments");
@@ -517,7 +537,7 @@ main(int argc, char **argv)
 		a_get_that_fails_leaves_the_array_alone();
 		wrong_frees();
 		a_child_is_refused();
-		if (strcmp(configuration, "sim:bmu") == 0)
+		if (strncmp(configuration, "sim:", 4) == 0)
 			memory_from_outside_is_refused();
 		else {
 			memory_from_outside_is_taken();
@@ -525,6 +545,7 @@ main(int argc, char **argv)
 		}
 	}
 	an_iommu_that_is_full();
+	a_described_device_that_is_small();
 	objects_by_physical_address();
 	a_device_that_fails("kind = \"gone\"\nnth = 400");
 	a_device_that_fails("kind = \"duplicate-buffer\"\nnth = 9");

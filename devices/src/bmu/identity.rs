@@ -67,6 +67,7 @@ impl Capabilities {
                 lists: self.pools,
                 vectors: self.vectors,
                 objects: self.buffers,
+                objects_by: "CAP_BUFFERS".into(),
                 stride: self.stride.0..=self.stride.1,
                 power_of_two: self.power_of_two,
                 address_width: self.address_width,

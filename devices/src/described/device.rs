@@ -529,11 +529,16 @@ fn identity(description: &'static Description, depth: u32, vectors: u16) -> Iden
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
     };
+    let by = match description.source.as_str() {
+        "" => String::new(),
+        source => format!(", by {source}"),
+    };
     Identity {
         limits: Limits {
             lists,
             vectors,
             objects: depth.into(),
+            objects_by: "`depth` of its description".into(),
             stride: least.max(Geometry::GRANULE)..=1 << (address_width - 1).min(62),
             power_of_two: false,
             address_width,
@@ -552,10 +557,7 @@ fn identity(description: &'static Description, depth: u32, vectors: u16) -> Iden
             ("timeout_ms", Fact::Number(within.as_millis() as u64)),
         ],
         rows: vec![
-            (
-                "described",
-                format!("{}, by {}", description.title, description.source),
-            ),
+            ("described", format!("{}{by}", description.title)),
             (
                 "has",
                 format!("{}, {}", count(lists, "list"), count(vectors, "vector")),

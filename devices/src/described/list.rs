@@ -178,7 +178,7 @@ pub(super) fn check_none(
         Meaning::Index { first } => {
             let number = code.checked_sub(first.into());
             let is_object = number.is_some_and(|number| number < config.objects.into());
-            ("number of objects", config.objects.into(), is_object)
+            (SetupError::OBJECTS, config.objects.into(), is_object)
         }
         Meaning::Address { shift } => {
             let is_object = geometry.index(code << shift).is_ok();

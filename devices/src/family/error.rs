@@ -262,6 +262,21 @@ pub enum SetupError {
     },
 }
 
+impl SetupError {
+    /// What [`Invalid`](Self::Invalid) calls how many objects a list shall have.
+    pub const OBJECTS: &str = "number of objects";
+
+    /// Tells whether it is room alone that the device lacks, which another one may have: no list is free, or none holds so
+    /// many objects.
+    pub fn is_want_of_room(&self) -> bool {
+        match self {
+            SetupError::AllInUse { .. } => true,
+            SetupError::Invalid { what, value, .. } => *what == Self::OBJECTS && *value > 0,
+            _ => false,
+        }
+    }
+}
+
 /// What broke the trust in a free list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -30,6 +30,8 @@ pub struct Limits {
     pub vectors: u16,
     /// Objects that one list can hold.
     pub objects: u64,
+    /// What tells that, for messages: the name of a register, or a key of a description.
+    pub objects_by: Cow<'static, str>,
     /// Bytes from one object to the next; multiples of 64.
     pub stride: RangeInclusive<u64>,
     /// Only strides that are powers of two.
@@ -67,9 +69,12 @@ impl Limits {
         let most = self.objects.min(u32::MAX.into());
         if objects == 0 || u64::from(objects) > most {
             return Err(SetupError::Invalid {
-                what: "number of objects",
+                what: SetupError::OBJECTS,
                 value: objects.into(),
-                allowed: format!("1 to {most}"),
+                allowed: format!(
+                    "1 to {most}, which is what a list of the device holds by {}: make the pool smaller",
+                    self.objects_by
+                ),
             });
         }
         Ok(())

@@ -215,6 +215,7 @@ fn describe(minor: u32, depth: u32) -> Identity {
             lists: QUEUES,
             vectors: 1,
             objects: depth.into(),
+            objects_by: "DEPTH".into(),
             // Addresses never pass through the device: any will do.
             stride: 64..=1 << 62,
             power_of_two: false,
