@@ -492,6 +492,7 @@ const VERBS: &[&[&str]] = &[
     &["describe", "check", "/dev/null"],
     &["describe", "show", "describe/devices/litex.toml"],
     &["describe", "import", "describe/devices/litex/csr.json"],
+    &["describe", "schema"],
     &["sim", "list"],
     &["generate", "completions", "bash"],
     &["generate", "man", "/dev/full"],
@@ -1180,4 +1181,16 @@ fn a_first_description_tells_its_format_and_what_is_open() {
         let message = refused(&[&["describe"], arguments].concat(), USAGE);
         assert!(message.contains(part), "{arguments:?}: {message}");
     }
+}
+
+#[test]
+fn the_schema_is_printed_as_it_is_kept() {
+    let kept = std::fs::read("describe/hwpool.device-1.schema.json").expect("it is kept");
+    let printed = hwpool(&["describe", "schema"]);
+    assert_eq!((printed.status.code(), printed.stdout), (Some(OK), kept));
+    let (code, schema) = json(&["describe", "schema"]);
+    assert_eq!(
+        (code, &schema["additionalProperties"]),
+        (OK, &Value::from(false))
+    );
 }

@@ -38,6 +38,9 @@ pub use keys::{Absent, Key, Kind, Named, REGISTER, SCHEMA, TABLES, Table, Ways};
 
 use node::Text;
 
+/// The JSON schema of descriptions, for editors: draft 7, with `x-taplo` for what words say.
+pub const JSON_SCHEMA: &str = include_str!("../hwpool.device-1.schema.json");
+
 /// Most bytes of a description.
 const LONGEST: u64 = 1 << 20;
 /// Most bytes of a register file.

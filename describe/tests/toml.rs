@@ -252,3 +252,42 @@ fn without_something_that_never_reads_all_ones_it_is_refused() {
     };
     assert_eq!((wrong.key.as_str(), wrong.place), ("alive", Some((5, 9))));
 }
+
+/// Who makes a description by hand has no line to look at: the mistake has the register.
+#[test]
+fn a_mistake_names_the_register_that_it_is_about() {
+    let good = read(EVERYTHING);
+    let at = |name: &str| Some(place(&good, name));
+    let mistake = |change: fn(&mut Description)| {
+        let mut wrong = good.clone();
+        change(&mut wrong);
+        let mistake = wrong.check().expect_err("it is wrong");
+        (mistake.key, mistake.register)
+    };
+    assert_eq!(
+        mistake(|d| {
+            let at = place(d, "THRESHOLD");
+            d.registers[at].width = 2;
+        }),
+        ("at.width", at("THRESHOLD"))
+    );
+    assert_eq!(
+        mistake(|d| {
+            let at = place(d, "THRESHOLD");
+            d.registers[at].within = 0x20;
+        }),
+        ("registers", at("THRESHOLD"))
+    );
+    assert_eq!(
+        mistake(|d| {
+            let at = place(d, "ECC");
+            d.registers[at].within = 0x10_0000;
+        }),
+        ("at.size", at("ECC"))
+    );
+    assert_eq!(
+        mistake(|d| d.scratch = Some(place(d, "COMMIT"))),
+        ("scratch", at("COMMIT"))
+    );
+    assert_eq!(mistake(|d| d.name = "No".into()), ("name", None));
+}

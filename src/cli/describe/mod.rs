@@ -18,7 +18,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::output::Output;
+use hwpool::describe;
+
+use super::output::{self, Output};
 
 /// Check, show or begin the description of a device.
 #[derive(Debug, Args)]
@@ -54,6 +56,12 @@ enum Action {
         after_help = "Example: hwpool describe import csr.json --block buffers --output mine.toml"
     )]
     Import(import::Import),
+    /// Print the JSON schema of descriptions, by which editors complete, explain and check.
+    ///
+    /// Editors with taplo, such as VS Code with Even Better TOML, take it from the first line of a description:
+    /// #:schema ./hwpool.device-1.schema.json
+    #[command(after_help = "Example: hwpool describe schema >hwpool.device-1.schema.json")]
+    Schema,
 }
 
 pub(crate) fn run(args: &Describe, output: Output) -> anyhow::Result<()> {
@@ -61,5 +69,7 @@ pub(crate) fn run(args: &Describe, output: Output) -> anyhow::Result<()> {
         Action::Check { file } => check::run(file, output),
         Action::Show { file } => show::run(file, output),
         Action::Import(args) => import::run(args, output),
+        // It is a document, whoever reads it.
+        Action::Schema => output::write(describe::JSON_SCHEMA),
     }
 }
