@@ -1030,7 +1030,7 @@ fn what_is_no_description_is_refused_with_the_same_words_everywhere() {
         ),
         (
             file("json.toml", b"{ \"csr_bases\": {} }"),
-            "json.toml:1:1: ",
+            "json.toml:1:1: it begins with {, and a description is TOML: `hwpool describe import`",
         ),
         (
             file("other.toml", b"schema = \"hwpool.device/9\""),

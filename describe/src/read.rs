@@ -25,6 +25,13 @@ type Read<T> = Result<T, Wrong>;
 
 /// Reads a description; of a wrong one it tells what can be told at once, at least one mistake.
 pub(crate) fn description(text: Text<'_>, loader: Loader<'_>) -> Result<Description, Mistakes> {
+    let begin = text.text.trim_start_matches('\u{feff}').trim_start();
+    if let Some(sign) = begin.chars().next().filter(|c| matches!(c, '{' | '<')) {
+        let why = format!(
+            "it begins with {sign}, and a description is TOML: `hwpool describe import` makes a first one of a register file"
+        );
+        return Err(text.wrong(text.text.len() - begin.len(), "", why).into());
+    }
     let root = DeTable::parse(text.text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         text.wrong(

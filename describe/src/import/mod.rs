@@ -44,8 +44,8 @@ pub(crate) fn parse(text: &str, block: Option<&str>) -> Result<(Format, Register
         Some('{') => (Format::CsrJson, csr::read(text)?),
         Some('<') => of_xml(text)?,
         _ => {
-            let why =
-                "it begins with neither { nor <: a register file is csr.json, CMSIS-SVD or IP-XACT";
+            let why = "it begins with neither { nor <: a register file is csr.json, CMSIS-SVD or IP-XACT, which `peakrdl ip-xact` makes of \
+                 SystemRDL";
             return Err(Refused::new(Some((1, 1)), why));
         }
     };

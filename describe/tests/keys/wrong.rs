@@ -189,6 +189,7 @@ const CHANGES: &[Change] = &[
     change("[registers]\n", "[registers]\nblock = \"a\"\n", "\"a\"", &["`registers.block` needs `registers.file`, which is missing"]),
     change("[registers]\n", "[registers]\nfile = \"no.json\"\n", "\"no.json\"", &["`registers.file`: no.json can't be read"]),
     // What is no TOML.
+    change("schema = ", "<device>\nschema = ", "<device>", &["it begins with <, and a description is TOML"]),
     change("name = \"all-keys\"", "name = \"all-keys", "\ntitle", &["invalid basic string"]),
     change("name = \"all-keys\"", "name = all-keys", "all-keys", &[]),
     change("name = \"all-keys\"", "name \"all-keys\"", "\"all-keys\"", &[]),

@@ -60,7 +60,8 @@ fn head(description: &Description) -> String {
 fn registers(description: &Description) -> String {
     let mut rows: Vec<&Register> = description.registers.iter().collect();
     rows.sort_by_key(|row| row.offset());
-    let lines = rows.into_iter().map(|row| row_text(row) + &fields(row));
+    let line = |row: &Register| format!("{}\n{}", row_text(row).trim_end(), fields(row));
+    let lines = rows.into_iter().map(line);
     let lines: String = lines.collect();
     format!(
         "registers: BAR, offset, bits, access, value after a reset; at least {:#x} bytes\n{lines}",
