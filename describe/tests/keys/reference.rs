@@ -15,7 +15,7 @@ fn reference() -> String {
     let mut page = format!(
         "# Descriptions of devices: every key\n\n\
          Made of the table of keys in `src/keys.rs`, as `hwpool.device-1.schema.json` is; the test `keys` holds both. A description\n\
-         is a file of TOML whose `schema` is `{SCHEMA}`.\n\n\
+         is a file of TOML whose `schema` is `{SCHEMA}`. [TUTORIAL.md](TUTORIAL.md) makes one in ten minutes.\n\n\
          Registers are named as `[registers]` or its file names them: `\"PUSH\"`. Bits are a register (all that it has), a field\n\
          `\"STATUS.EMPTY\"`, one bit `\"STATUS.0\"` or a run `\"STATUS.23:0\"`. Numbers are decimal, or `0x20`, `0o40`, `0b100000`. A key whose value is\n\
          `\"?\"` is an open question, as `hwpool describe import` leaves them: `hwpool describe check` names each.\n"
