@@ -124,8 +124,10 @@ impl<'f> Writer<'f> {
         (self.lines.join("\n") + "\n", self.guesses)
     }
 
-    fn line(&mut self, line: impl Into<String>) {
-        self.lines.push(line.into());
+    /// Adds a line, whatever names of files and blocks are in it.
+    fn line(&mut self, line: impl AsRef<str>) {
+        self.lines
+            .push(line.as_ref().replace(char::is_control, " "));
     }
 
     /// Begins a table.

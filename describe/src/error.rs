@@ -73,8 +73,14 @@ pub(crate) fn or<S: AsRef<str>>(names: &[S]) -> String {
     }
 }
 
+/// Longest text that is held against names: comparing takes the product of both lengths.
+const LONGEST: usize = 64;
+
 /// Returns ` (nearest: NAME)` where one of the names is near the wrong one.
 pub(crate) fn nearest<S: AsRef<str>>(wrong: &str, names: &[S]) -> String {
+    if wrong.len() > LONGEST {
+        return String::new();
+    }
     let wrong = wrong.to_lowercase();
     let near = names.iter().map(|name| {
         let name = name.as_ref();

@@ -1,5 +1,6 @@
 //! Registers as files name them, before a description makes rows of them.
 
+use std::collections::HashSet;
 use std::io;
 
 use hwpool_devices::reg::{Access, Field};
@@ -53,11 +54,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 /// Sorts fields, and leaves out those of a name that is there.
 pub(crate) fn settled(mut fields: Vec<Field>) -> Vec<Field> {
     fields.sort_by_key(|field| field.low);
-    let mut settled: Vec<Field> = Vec::new();
-    for field in fields {
-        if settled.iter().all(|other| other.name != field.name) {
-            settled.push(field);
-        }
-    }
-    settled
+    let mut names = HashSet::new();
+    fields.retain(|field| names.insert(field.name.clone()));
+    fields
 }

@@ -1,5 +1,7 @@
 //! The table `[registers]`, with the places that `[at]` and `[instances]` give.
 
+use std::collections::HashMap;
+
 use hwpool_devices::description::Sharing;
 use hwpool_devices::reg::{Bank, Field, Scope, find_overlap, mask};
 use toml::Spanned;
@@ -261,12 +263,12 @@ fn merged(
 ) -> Result<Merged, Wrong> {
     let found = file.registers.into_iter();
     let mut registers: Vec<_> = found.map(|found| (found, file_at, false)).collect();
+    let names = registers.iter().map(|(found, ..)| found.name.clone());
+    let places: HashMap<String, usize> = names.zip(0..).collect();
     for said in said {
-        let known = registers
-            .iter_mut()
-            .find(|(found, ..)| found.name == said.name);
-        match known {
-            Some((found, at, shared)) => {
+        match places.get(said.name) {
+            Some(&place) => {
+                let (found, at, shared) = &mut registers[place];
                 said.over(found);
                 (*at, *shared) = (said.key_at, said.shared);
             }

@@ -1,16 +1,52 @@
 //! What all formats have in common: blocks of registers, of which one or all are taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+
+use roxmltree::Node;
 
 use super::refused::Refused;
+use super::xml::wrong;
 use crate::error::{nearest, or};
 use crate::found::{Found, RegisterFile, is_name};
 use crate::keys::First;
 
-/// Most registers of a file, arrays expanded.
+/// Most registers of a file, and most fields of all, arrays expanded.
 pub(crate) const MOST: usize = 1 << 16;
+const MOST_FIELDS: usize = 1 << 19;
 /// Most names that an error lists.
 const LISTED: usize = 12;
+
+/// What may still come of a file, arrays expanded.
+#[derive(Debug, Copy, Clone)]
+pub(crate) struct Room {
+    registers: usize,
+    fields: usize,
+}
+
+impl Room {
+    /// As much as a file may have.
+    pub(crate) const ALL: Room = Room {
+        registers: MOST,
+        fields: MOST_FIELDS,
+    };
+
+    /// Refuses a node of which there are more copies than may still come.
+    pub(crate) fn has(self, node: Node<'_, '_>, copies: u64) -> Result<(), Refused> {
+        let fits = copies <= self.registers as u64;
+        fits.then_some(())
+            .ok_or_else(|| wrong(node, format!("there are more than {MOST} registers")))
+    }
+
+    /// Counts a register with so many fields, or what holds registers, so that arrays of arrays end.
+    pub(crate) fn take(&mut self, node: Node<'_, '_>, fields: usize) -> Result<(), Refused> {
+        self.has(node, 1)?;
+        self.registers -= 1;
+        let fields = self.fields.checked_sub(fields);
+        self.fields = fields
+            .ok_or_else(|| wrong(node, format!("there are more than {MOST_FIELDS} fields")))?;
+        Ok(())
+    }
+}
 
 /// The blocks of a file.
 #[derive(Debug, Default)]
@@ -38,12 +74,9 @@ pub(crate) struct Block {
 impl Blocks {
     /// Takes the registers of one block, or of all.
     pub(crate) fn select(self, block: Option<&str>) -> Result<RegisterFile, Refused> {
-        let mut names: Vec<String> = Vec::new();
-        for name in self.blocks.iter().flat_map(|block| &block.names) {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
+        let mut seen = HashSet::new();
+        let names = self.blocks.iter().flat_map(|block| &block.names);
+        let names: Vec<String> = names.filter(|name| seen.insert(*name)).cloned().collect();
         let has = |taken: &Block| block.is_none_or(|name| taken.names.iter().any(|n| n == name));
         let taken: Vec<Block> = self.blocks.into_iter().filter(has).collect();
         if taken.is_empty() {
@@ -119,7 +152,7 @@ pub(crate) fn capitals(name: &str) -> String {
 /// Leaves out what nobody can access: a description need not name it.
 fn cleaned(mut file: RegisterFile) -> RegisterFile {
     let mut ends: BTreeMap<u64, (u64, String)> = BTreeMap::new();
-    let mut names = std::collections::BTreeSet::new();
+    let mut names = HashSet::new();
     let mut kept = Vec::new();
     for found in std::mem::take(&mut file.registers) {
         let bytes = u64::from(found.width.unwrap_or(32)) / 8;

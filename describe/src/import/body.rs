@@ -3,7 +3,7 @@
 use hwpool_devices::reg::{Field, mask};
 use roxmltree::Node;
 
-use super::blocks::{Block, MOST, capitals};
+use super::blocks::{Block, Room, capitals};
 use super::effects::Effects;
 use super::refused::Refused;
 use super::xml::{line, wrong};
@@ -75,24 +75,10 @@ pub(crate) fn field(
 /// The registers of one block as they come, and how many of a file's may still come.
 pub(crate) struct Filling {
     pub(crate) block: Block,
-    pub(crate) room: usize,
+    pub(crate) room: Room,
 }
 
 impl Filling {
-    /// Counts what a file says, so that arrays of arrays end.
-    pub(crate) fn count(&mut self, node: Node<'_, '_>) -> Result<(), Refused> {
-        self.has_room(node, 1)?;
-        self.room -= 1;
-        Ok(())
-    }
-
-    /// Refuses a node of which there are more copies than may still come.
-    pub(crate) fn has_room(&self, node: Node<'_, '_>, copies: u64) -> Result<(), Refused> {
-        let fits = copies <= self.room as u64;
-        fits.then_some(())
-            .ok_or_else(|| wrong(node, format!("there are more than {MOST} registers")))
-    }
-
     /// Adds the copies of a register.
     pub(crate) fn add(
         &mut self,
@@ -102,8 +88,9 @@ impl Filling {
         copies: Vec<Copy>,
         told: &Told,
     ) -> Result<(), Refused> {
+        let fields = told.as_ref().map_or(0, |found| found.fields.len());
         for (name, at) in copies {
-            self.count(node)?;
+            self.room.take(node, fields)?;
             let name = format!("{prefix}{name}");
             match told {
                 Ok(found) => self.block.registers.push(Found {

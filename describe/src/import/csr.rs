@@ -1,5 +1,7 @@
 //! `csr.json` of LiteX: names, places, sizes in words, and whether the host may write. It tells no fields and no effects.
 
+use std::collections::HashMap;
+
 use hwpool_devices::reg::Access;
 use serde_json::{Map, Value};
 
@@ -75,6 +77,8 @@ impl<'t> File<'t> {
                 ..Block::default()
             })
             .collect();
+        let names = blocks.iter().map(|block| block.names[0].clone());
+        let places: HashMap<String, usize> = names.zip(0..).collect();
         let registers = self.object("csr_registers")?;
         if registers.len() > MOST {
             return Err(self.wrong(
@@ -83,7 +87,11 @@ impl<'t> File<'t> {
             ));
         }
         for (name, register) in registers {
-            self.add(&mut blocks, name, register, region, step)?;
+            let block = block_of(name, &places);
+            let (place, own) = block.ok_or_else(|| {
+                self.wrong(name, format!("`{name}` belongs to no block of csr_bases"))
+            })?;
+            self.add(&mut blocks[place], (name, own), register, region, step)?;
         }
         for block in &mut blocks {
             block.registers.sort_by_key(|register| register.at);
@@ -117,8 +125,8 @@ impl<'t> File<'t> {
 
     fn add(
         &self,
-        blocks: &mut [Block],
-        name: &str,
+        block: &mut Block,
+        (name, own): (&str, &str),
         register: &Value,
         region: u64,
         step: u64,
@@ -141,27 +149,25 @@ impl<'t> File<'t> {
                 return Err(self.wrong(name, why));
             }
         };
-        // The longest name of a block with which the register's begins.
-        let of = |block: &Block| name.strip_prefix(&block.names[0])?.strip_prefix('_');
-        let block = (blocks.iter_mut().filter(|block| of(block).is_some()))
-            .max_by_key(|block| block.names[0].len());
-        let Some(block) = block else {
-            return Err(self.wrong(name, format!("`{name}` belongs to no block of csr_bases")));
-        };
-        let own = of(block).unwrap_or(name).to_string();
         match words {
-            1 => block.registers.push(found(own, at, words, access)),
-            2 if step == WORD => block.registers.push(found(own, at, words, access)),
+            1 => block.registers.push(found(own.into(), at, words, access)),
+            2 if step == WORD => block.registers.push(found(own.into(), at, words, access)),
             2..=MOST_WORDS => (0..words).for_each(|word| {
                 let at = at.saturating_add(step.saturating_mul(words - 1 - word));
                 block
                     .registers
                     .push(found(format!("{own}_{word}"), at, 1, access));
             }),
-            _ => (block.left_out).push((own, format!("it has {words} words"))),
+            _ => (block.left_out).push((own.into(), format!("it has {words} words"))),
         }
         Ok(())
     }
+}
+
+/// Finds the block with the longest name with which a register's begins; returns its place, and the rest of the name.
+fn block_of<'n>(name: &'n str, places: &HashMap<String, usize>) -> Option<(usize, &'n str)> {
+    let mut ends = name.rmatch_indices('_');
+    ends.find_map(|(end, _)| Some((*places.get(&name[..end])?, &name[end + 1..])))
 }
 
 fn found(name: String, at: u64, words: u64, access: Access) -> Found {

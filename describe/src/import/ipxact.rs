@@ -6,7 +6,7 @@
 use hwpool_devices::reg::{Field, mask};
 use roxmltree::Node;
 
-use super::blocks::{Block, Blocks, MOST};
+use super::blocks::{Block, Blocks, Room};
 use super::body::{Body, Copy, DEEPEST, Filling, Told, field, unfit};
 use super::effects::{Direction, Effects};
 use super::numbers::{Parameters, evaluate};
@@ -22,7 +22,7 @@ pub(crate) fn read(component: Node<'_, '_>) -> Result<Blocks, Refused> {
         keeps_base: true,
         ..Blocks::default()
     };
-    let mut room = MOST;
+    let mut room = Room::ALL;
     for map in file.present(maps)? {
         let unit = file.number(map, "addressUnitBits")?.unwrap_or(8);
         if unit == 0 || !unit.is_multiple_of(8) || unit > 64 {
@@ -179,7 +179,7 @@ impl Reader<'_> {
         let start = around.base;
         let mut end = start.saturating_add(range);
         for (name, base) in self.copies(node, start, range)? {
-            self.filling.count(node)?;
+            self.filling.room.take(node, 0)?;
             self.filling.block = Block {
                 names: [&[name], around.names.as_slice()].concat(),
                 base,
@@ -209,7 +209,7 @@ impl Reader<'_> {
                     let at = self.bytes(node, "addressOffset")?.unwrap_or(0);
                     let range = self.bytes(node, "range")?.unwrap_or(0);
                     for (name, at) in self.copies(node, at, range)? {
-                        self.filling.count(node)?;
+                        self.filling.room.take(node, 0)?;
                         let inner = Around {
                             prefix: format!("{}{name}_", around.prefix),
                             base: around.base.saturating_add(at),
@@ -237,7 +237,7 @@ impl Reader<'_> {
             .iter()
             .flat_map(|all| children(*all, "alternateRegister"))
         {
-            self.filling.count(other)?;
+            self.filling.room.take(other, 0)?;
             let other = format!("{}{}", around.prefix, name_of(other)?);
             let why = format!("it is another view of {name}");
             self.filling.leave_out(other, why);
@@ -327,7 +327,7 @@ impl Reader<'_> {
         for dim in dims {
             count = count.saturating_mul(self.file.value(dim)?);
         }
-        self.filling.has_room(node, count)?;
+        self.filling.room.has(node, count)?;
         // Fields count in bits.
         let stride = match self.file.number(array, "bitStride")? {
             Some(stride) => Some(stride),

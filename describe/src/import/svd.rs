@@ -1,11 +1,11 @@
 //! CMSIS-SVD: peripherals with registers, clusters, arrays, fields and side effects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use hwpool_devices::reg::{Field, mask};
-use roxmltree::Node;
+use roxmltree::{Node, NodeId};
 
-use super::blocks::{Block, Blocks, MOST};
+use super::blocks::{Block, Blocks, MOST, Room};
 use super::body::{Body, Copy, DEEPEST, Filling, Told, field, unfit};
 use super::effects::{Direction, Effects};
 use super::numbers::scaled;
@@ -19,7 +19,7 @@ pub(crate) fn read(device: Node<'_, '_>) -> Result<Blocks, Refused> {
     let file = File::new(device);
     let defaults = Defaults::default().of(&Chain(vec![device]))?;
     let mut blocks = Blocks::default();
-    let mut room = MOST;
+    let mut room = Room::ALL;
     for node in children(peripherals, "peripheral") {
         let chain = file.chain(node)?;
         let base = chain.number("baseAddress")?.unwrap_or(0);
@@ -39,7 +39,7 @@ pub(crate) fn read(device: Node<'_, '_>) -> Result<Blocks, Refused> {
                 defaults: defaults.of(&chain)?,
             };
             let inner: Vec<_> = chain.all("registers").collect();
-            filling.count(node)?;
+            filling.room.take(node, 0)?;
             file.registers(node, &inner, &around, &mut filling, DEEPEST)?;
             let block = std::mem::take(&mut filling.block);
             if !block.registers.is_empty() || !block.left_out.is_empty() {
@@ -126,18 +126,47 @@ struct Around {
 /// What may be derived from another of its kind.
 const DERIVED: [&str; 4] = ["peripheral", "cluster", "register", "field"];
 
-/// A file, in which nodes are found by their names.
+/// Most nodes of which each is derived from the next, or lies in the next.
+const LONGEST: usize = 16;
+
+/// How near a node is to one that is derived from it.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
+enum Near {
+    /// In the same node.
+    Beside(Option<NodeId>),
+    /// In the same peripheral.
+    Within(Option<NodeId>),
+    Anywhere,
+}
+
+impl Near {
+    /// Returns all, the nearest first.
+    fn all(node: Node<'_, '_>) -> [Near; 3] {
+        let id = |node: Node<'_, '_>| node.id();
+        [
+            Near::Beside(node.parent().map(id)),
+            Near::Within(peripheral(node).map(id)),
+            Near::Anywhere,
+        ]
+    }
+}
+
+/// A file, in which nodes are found by their kinds and paths: the first two of each, of which one may be asking.
 struct File<'a, 'i> {
-    named: BTreeMap<(&'static str, &'a str), Vec<Node<'a, 'i>>>,
+    named: HashMap<(Near, &'static str, String), Vec<Node<'a, 'i>>>,
 }
 
 impl<'a, 'i> File<'a, 'i> {
     fn new(device: Node<'a, 'i>) -> File<'a, 'i> {
-        let mut named: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut named: HashMap<_, Vec<_>> = HashMap::new();
         for node in device.descendants() {
-            let kind = DERIVED.iter().find(|kind| node.tag_name().name() == **kind);
-            if let (Some(kind), Some(name)) = (kind, text(node, "name")) {
-                named.entry((*kind, name)).or_default().push(node);
+            for path in paths(node) {
+                for near in Near::all(node) {
+                    let known = named.entry((near, kind(node), path.clone())).or_default();
+                    if known.len() < 2 {
+                        known.push(node);
+                    }
+                }
             }
         }
         File { named }
@@ -157,6 +186,12 @@ impl<'a, 'i> File<'a, 'i> {
             if chain.contains(&from) {
                 return Err(wrong(node, "it is derived from itself"));
             }
+            if chain.len() == LONGEST {
+                return Err(wrong(
+                    node,
+                    format!("it is derived over more than {LONGEST} others"),
+                ));
+            }
             chain.push(from);
             last = from;
         }
@@ -165,18 +200,10 @@ impl<'a, 'i> File<'a, 'i> {
 
     /// Finds what a path names, nearest to a node: beside it, in its peripheral, or anywhere.
     fn find(&self, node: Node<'a, 'i>, path: &str) -> Option<Node<'a, 'i>> {
-        let kind = DERIVED
-            .iter()
-            .find(|kind| node.tag_name().name() == **kind)?;
-        let parts: Vec<&str> = path.split('.').collect();
-        let all = self.named.get(&(*kind, *parts.last()?))?;
-        let fits = |other: &&Node<'a, 'i>| **other != node && ends_with(**other, &parts);
-        let distance = |other: &&Node<'a, 'i>| match other {
-            other if other.parent() == node.parent() => 0,
-            other if peripheral(**other) == peripheral(node) => 1,
-            _ => 2,
-        };
-        all.iter().filter(fits).min_by_key(distance).copied()
+        Near::all(node).into_iter().find_map(|near| {
+            let known = self.named.get(&(near, kind(node), path.to_string()))?;
+            known.iter().copied().find(|other| *other != node)
+        })
     }
 
     /// Returns the nodes of a kind in nodes of which each is derived from the next; a name counts once.
@@ -224,7 +251,7 @@ impl<'a, 'i> File<'a, 'i> {
                 continue;
             }
             for (name, at) in copies {
-                filling.count(node)?;
+                filling.room.take(node, 0)?;
                 let inner = Around {
                     prefix: format!("{}{name}_", around.prefix),
                     base: around.base.saturating_add(at),
@@ -283,11 +310,28 @@ impl<'a, 'i> File<'a, 'i> {
     }
 }
 
-/// Tells whether a node's name, behind those of what it lies in, ends so.
-fn ends_with(node: Node<'_, '_>, parts: &[&str]) -> bool {
-    let mut named = node.ancestors().filter_map(|node| text(node, "name"));
-    let mut parts = parts.iter().rev();
-    parts.all(|part| named.next() == Some(part))
+/// Returns the kind of a node, of those that may be derived from another; else nothing.
+fn kind(node: Node<'_, '_>) -> &'static str {
+    let name = node.tag_name().name();
+    let kind = DERIVED.iter().find(|kind| **kind == name);
+    kind.copied().unwrap_or("")
+}
+
+/// Returns what a node is called: its name, and the same behind the names of what it lies in.
+fn paths(node: Node<'_, '_>) -> Vec<String> {
+    let mut paths: Vec<String> = Vec::new();
+    if kind(node).is_empty() {
+        return paths;
+    }
+    // Others have no names, and so many nodes in them that looking for one takes long.
+    let above = node.ancestors().filter(|node| !kind(*node).is_empty());
+    for name in above.take(LONGEST).map_while(|node| name_of(node).ok()) {
+        paths.push(match paths.last() {
+            Some(path) => format!("{name}.{path}"),
+            None => name.into(),
+        });
+    }
+    paths
 }
 
 fn peripheral<'a, 'i>(node: Node<'a, 'i>) -> Option<Node<'a, 'i>> {
@@ -319,7 +363,7 @@ fn run(node: Node<'_, '_>, chain: &Chain<'_, '_>) -> Result<(u64, u64), Refused>
 
 /// Returns the names and places of a node that holds registers: one, or those of its array.
 fn copies(node: Node<'_, '_>, at: u64, filling: &Filling) -> Result<Vec<Copy>, Refused> {
-    filling.has_room(node, number(node, "dim")?.unwrap_or(1))?;
+    filling.room.has(node, number(node, "dim")?.unwrap_or(1))?;
     copies_of(node, at, MOST as u64)
 }
 

@@ -42,9 +42,16 @@ pub(crate) fn text<'a>(node: Node<'a, '_>, name: &'static str) -> Option<&'a str
     child(node, name)?.text().map(str::trim)
 }
 
+/// Longest name: those of arrays are there for each element.
+const LONGEST: usize = 256;
+
 /// Returns the name that a node must have.
 pub(crate) fn name_of<'a>(node: Node<'a, '_>) -> Result<&'a str, Refused> {
-    text(node, "name").ok_or_else(|| wrong(node, "it has no <name>"))
+    let name = text(node, "name").ok_or_else(|| wrong(node, "it has no <name>"))?;
+    let why = || format!("its <name> has more than {LONGEST} bytes");
+    (name.len() <= LONGEST)
+        .then_some(name)
+        .ok_or_else(|| wrong(node, why()))
 }
 
 /// Returns the number that stands in a node, as `read` reads it, or says why not.
