@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hwpool_devices::bus::Transport;
-use hwpool_devices::family::{About, Choice as DriverChoice, Described, Rejected};
+use hwpool_devices::family::{About, Choice as DriverChoice, Described, OpenReset, Rejected};
+use hwpool_devices::pci;
+use hwpool_devices::reg::Register;
 
 use super::choice::Named;
 use super::symptom::{Blame, Symptom};
@@ -114,6 +116,18 @@ impl<T: Transport> Board<'_, T> {
             DriverChoice::Described(described) => Some(described),
             _ => None,
         }
+    }
+
+    /// Tells whether a reset puts a register back. Of a described device one may leave what its lists share, and one that
+    /// nothing resets is emptied by pops.
+    pub(super) fn is_reset(&self, row: &Register, kind: OpenReset) -> Result<bool, Failure> {
+        let Some(described) = self.described() else {
+            return Ok(true);
+        };
+        let description = described.description;
+        let is_best = kind == OpenReset::Best || description.reset.writes.is_empty();
+        let by_function = is_best && pci::has_flr(&**self.transport()?)?;
+        Ok(description.is_reset(row, by_function))
     }
 
     /// Opens the device anew with its driver.

@@ -8,10 +8,10 @@ use hwpool::bringup::{self, Check, Options, Progress, Report, Status};
 use hwpool::describe;
 use hwpool::devices::description::{
     Clear, Depth, Description, Empty, Fill, Interrupt, Meaning, Order, Passage, Pop, Port, Room,
-    Test, When,
+    Sharing, Test, When,
 };
 use hwpool::devices::family::{Choice, Described};
-use hwpool::devices::reg::Access;
+use hwpool::devices::reg::{Access, Register, Scope};
 use hwpool::sim::{InProcess, SimConfig};
 
 use super::brief;
@@ -29,17 +29,27 @@ fn keep(description: Description) -> &'static Described {
     Described::keep(description).unwrap_or_else(|mistake| panic!("{mistake}"))
 }
 
-/// Climbs the model of one description with the driver of another.
-fn climb(device: &'static Described, driver: &'static Described) -> Report {
+/// Configures the model of a description, from the description.
+fn model(device: &Described) -> SimConfig {
     let mut config = SimConfig::described(device.description.clone()).expect("a model");
     if let Depth::Register(_) = device.description.depth {
         config.set("depth", "256").expect("a depth");
     }
+    config
+}
+
+/// Climbs the model of one description with the driver of another.
+fn climb(device: &'static Described, driver: &'static Described) -> Report {
+    let mut config = model(device);
     // The device that it describes has a model of its own, written from its specification.
     if device.about.name == "small-fifo" {
         config = SimConfig::new("fifo").expect("a model");
         config.set("depth", "256").expect("a depth");
     }
+    climb_model(config, driver)
+}
+
+fn climb_model(config: SimConfig, driver: &'static Described) -> Report {
     let name = config.name().to_owned();
     let model = InProcess::open(&name, &format!("sim:{name}"), config).expect("opens");
     let options = Options {
@@ -65,6 +75,59 @@ fn bad(report: &Report) -> String {
     let bad = |check: &&Check| !matches!(check.status, Status::Pass | Status::Skip);
     let text = |check: &Check| format!("{}: {:?} {:?}\n", check.id, check.message, check.causes);
     report.checks.iter().filter(bad).map(text).collect()
+}
+
+/// Makes the lists of a device two, which share what identifies it, what counts resets and what keeps what is written.
+fn two_lists(description: &mut Description) {
+    description.sharing = Sharing::Lists(2);
+    let shared = ["IDENTITY", "VERSION", "SCRATCH", "RESET_COUNT"];
+    for row in &mut description.registers {
+        if !shared.contains(&&*row.name) {
+            row.bank.scope = Scope::Pool;
+            (row.bank.count, row.bank.stride) = (2, 0x100);
+        }
+    }
+}
+
+/// Leaves nothing that resets the device.
+fn never_reset(description: &mut Description) {
+    let reset = &mut description.reset;
+    reset.writes.clear();
+    (reset.until, reset.flr, reset.keeps_entries) = (None, false, true);
+}
+
+fn scratch(description: &mut Description) -> &mut Register {
+    let place = description.scratch.expect("a scratch register");
+    &mut description.registers[place]
+}
+
+#[rustfmt::skip] // a table: one kind of device, one line
+const RIGHT: &[(&str, fn(&mut Description))] = &[
+    ("nothing is known of the scratch register after a reset", |d| scratch(d).reset = None),
+    ("the scratch register is reset to something", |d| scratch(d).reset = Some(0x1234_5678)),
+    ("only the function's reset", |d| d.reset.writes.clear()),
+    ("only the device's reset", |d| d.reset.flr = false),
+    ("nothing resets it", never_reset),
+    ("nothing resets it, and nothing counts that", |d| { never_reset(d); d.reset.count = None }),
+    ("nothing resets it, and the scratch register began as something", |d| { never_reset(d); scratch(d).reset = Some(0x1234_5678) }),
+    ("lists with a reset each", two_lists),
+    ("lists with a reset each, and no count", |d| { two_lists(d); d.reset.count = None }),
+    ("lists with a reset each, and none of the function", |d| { two_lists(d); d.reset.flr = false; d.reset.count = None }),
+];
+
+#[test]
+fn no_device_that_is_as_described_is_accused() {
+    let mut accused = String::new();
+    for (what, how) in RIGHT {
+        let mut description = read("small-fifo");
+        how(&mut description);
+        let device = keep(description);
+        let bad = bad(&climb_model(model(device), device));
+        if !bad.is_empty() {
+            accused += &format!("{what}: {bad}\n");
+        }
+    }
+    assert_eq!(accused, "");
 }
 
 /// A way to describe a device wrongly, and the key that says it.

@@ -284,7 +284,7 @@ impl<T: Transport> Device<T> {
         };
         let has_flr = reset.flr && pci::has_flr(&*self.transport)?;
         if has_flr || !reset.writes.is_empty() {
-            let mark = self.mark()?;
+            let mark = self.mark(has_flr && kind == OpenReset::Best)?;
             let steps = ResetSteps {
                 soft: || self.write_reset(all.clone()),
                 flr: reset.flr,
@@ -314,7 +314,7 @@ impl<T: Transport> Device<T> {
     }
 
     /// Returns the bits that a reset must change: the count of resets, else a mark that is left in the scratch register.
-    fn mark(&self) -> Result<Option<Bits>, BusError> {
+    fn mark(&self, by_function: bool) -> Result<Option<Bits>, BusError> {
         let description = self.description();
         let scratch = description
             .scratch
@@ -323,7 +323,8 @@ impl<T: Transport> Device<T> {
             return Ok(description.reset.count);
         };
         let cell = self.cell(register, 0);
-        let Some(after) = cell.row.reset else {
+        let is_reset = description.is_reset(cell.row, by_function);
+        let Some(after) = cell.row.reset.filter(|_| is_reset) else {
             return Ok(None);
         };
         let mark = !after & cell.row.bits & u64::from(u32::MAX);

@@ -536,7 +536,12 @@ fn what_a_short_take_gives_back_leaves_in_the_same_order() {
 #[test]
 fn a_drain_that_comes_up_short_says_whether_the_device_dropped_something() {
     let nothing = Some(0x8000_0000);
-    let sticky = || with(|d| d.full.sticky = Some(flag(STATUS, 3)));
+    let sticky = || {
+        with(|d| {
+            d.full.sticky = Some(flag(STATUS, 3));
+            d.registers[STATUS].access = Access::WriteOneToClear;
+        })
+    };
     let dropped = Breach::Dropped {
         held: 1,
         register: "STATUS",
@@ -645,4 +650,46 @@ fn no_object_is_what_stands_for_none() {
 fn a_list_of_no_length_is_refused_by_its_key() {
     let mistake = with(|d| d.depth = Depth::Fixed(0)).check();
     assert_eq!(mistake.map_err(|mistake| mistake.key), Err("depth"));
+}
+
+#[test]
+fn what_is_written_has_no_bits_that_its_register_has_not() {
+    let key = |description: Description| description.check().map_err(|mistake| mistake.key);
+    let sticky = |register| {
+        with(|d| {
+            d.full.sticky = Some(flag(register, 0));
+            d.registers[ACT].bits = 0xff;
+        })
+    };
+    // Ones are written to clear it.
+    assert_eq!(key(sticky(STATUS)), Err("full.sticky"));
+    let reset = |value| {
+        with(|d| {
+            d.registers[ACT].bits = 0xff;
+            let register = ACT;
+            d.reset.writes = vec![Write { register, value }];
+        })
+    };
+    assert_eq!(key(reset(0xff)), Ok(()));
+    assert_eq!(key(reset(0x100)), Err("reset.write"));
+}
+
+#[test]
+fn a_reset_of_one_list_leaves_what_all_share() {
+    let mut description = with(|d| {
+        d.sharing = Sharing::Lists(2);
+        let (register, value) = (ACT, 1);
+        d.reset.writes = vec![Write { register, value }];
+        d.reset.flr = true;
+    });
+    let is_reset = |d: &Description, row, by_function| d.is_reset(d.row(row), by_function);
+    description.registers[ID].bank.scope = Scope::Device;
+    description.registers[ACT].bank.scope = Scope::Pool;
+    description.registers[LEVEL].bank.scope = Scope::Pool;
+    assert!(is_reset(&description, LEVEL, false) && !is_reset(&description, ID, false));
+    assert!(is_reset(&description, ID, true), "a reset of the function");
+    description.registers[ACT].bank.scope = Scope::Device;
+    assert!(is_reset(&description, ID, false), "a reset of all lists");
+    description.reset.writes.clear();
+    assert!(!is_reset(&description, ID, false), "none");
 }

@@ -97,6 +97,19 @@ impl Description {
         }
     }
 
+    /// Tells whether a reset puts a register back, the device's own or one of the function.
+    pub fn is_reset(&self, row: &Register, by_function: bool) -> bool {
+        if by_function && self.reset.flr {
+            return true;
+        }
+        let Some(last) = self.reset.writes.last() else {
+            return false;
+        };
+        // One that is written for each list resets that list, and what all lists share stays.
+        let is_of_one = self.lists() > 1 && self.row(last.register).scope() == Scope::Pool;
+        !is_of_one || row.scope() == Scope::Pool
+    }
+
     /// Returns the width of what is popped and pushed, in bits.
     pub fn width(&self) -> u8 {
         match self.pop.from() {
@@ -460,9 +473,11 @@ impl Description {
                 "there is no `level` to compare with `depth`".into()
             })?,
         }
-        self.full
-            .sticky
-            .map_or(Ok(()), |test| self.check_test(&test, "full.sticky"))
+        self.full.sticky.map_or(Ok(()), |test| {
+            self.check_test(&test, "full.sticky")?;
+            // A write of ones clears it.
+            self.written(test.bits.register, test.bits.mask(), "full.sticky")
+        })
     }
 
     fn check_depth(&self) -> Checked {
@@ -530,12 +545,12 @@ impl Description {
                 || format!("{} is said to be {}", row.name, row.access.mnemonic()),
             )?;
             if matches!(irq.clear, Clear::WriteOne | Clear::WriteZero) {
-                self.writable(bits.register, "interrupt.clear")?;
+                self.written(bits.register, bits.mask(), "interrupt.clear")?;
             }
         }
         if let Some(bits) = irq.raise {
             self.in_register(&bits, "interrupt.raise")?;
-            self.writable(bits.register, "interrupt.raise")?;
+            self.written(bits.register, bits.mask(), "interrupt.raise")?;
         }
         let waits = matches!(irq.when, When::Below | When::Above);
         ensure(
@@ -548,7 +563,7 @@ impl Description {
         )?;
         irq.threshold.map_or(Ok(()), |bits| {
             self.in_register(&bits, "interrupt.threshold")?;
-            self.writable(bits.register, "interrupt.threshold")
+            self.written(bits.register, bits.mask(), "interrupt.threshold")
         })
     }
 
@@ -591,12 +606,11 @@ impl Description {
 
     fn check_set(&self, set: &Set, key: &'static str) -> Checked {
         self.in_register(&set.bits, key)?;
-        self.writable(set.bits.register, key)?;
+        self.written(set.bits.register, set.bits.mask(), key)?;
         self.fits(set.to, &set.bits, key)
     }
 
     fn check_write(&self, write: &Write, key: &'static str) -> Checked {
-        self.exists(write.register, key)?;
         self.writable(write.register, key)?;
         let width = 8 * u32::from(self.row(write.register).width);
         ensure(
@@ -609,7 +623,20 @@ impl Description {
                     self.row(write.register).name
                 )
             },
-        )
+        )?;
+        self.written(write.register, write.value, key)
+    }
+
+    /// What is written has no bits but those of its register: the others are written 0.
+    fn written(&self, register: usize, value: u64, key: &'static str) -> Checked {
+        self.writable(register, key)?;
+        let row = self.row(register);
+        ensure(value & !row.bits == 0, (key, register), || {
+            format!(
+                "{value:#x} has bits that {} has not: there are {:#x}",
+                row.name, row.bits
+            )
+        })
     }
 
     fn in_register(&self, bits: &Bits, key: &'static str) -> Checked {

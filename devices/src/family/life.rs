@@ -55,13 +55,15 @@ pub(crate) fn still_there(
     })
 }
 
-/// Proves that writes reach a device: its scratch register keeps them. It is left 0.
+/// Proves that writes reach a device: its scratch register keeps them. It is left as a reset leaves it, 0 where that is not
+/// known.
 pub(crate) fn keeps_writes(
     bar: &impl Bar,
     scratch: &'static Register,
     witness: &Register,
 ) -> Result<(), OpenError> {
-    for pattern in [0x5555_5555, 0x2aaa_aaaa, 0x1234_5678, 0] {
+    let after = scratch.reset.unwrap_or(0);
+    for pattern in [0x5555_5555, 0x2aaa_aaaa, 0x1234_5678, after] {
         let written = pattern & scratch.bits;
         scratch.poke(bar, 0, written)?;
         let found = scratch.read_raw(bar, 0)?;

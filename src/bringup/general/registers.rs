@@ -1,7 +1,7 @@
 //! Registers by their table: reset values, and that writes change what they may and nothing else.
 
 use hwpool_devices::bus::{Bar, Transport};
-use hwpool_devices::family::{About, Identity, Kind, OpenReset};
+use hwpool_devices::family::{Identity, Kind, OpenReset};
 use hwpool_devices::reg::{Access, Register};
 
 use super::scratch::{SPLIT, twice};
@@ -24,7 +24,8 @@ pub(super) fn access<T: Transport>(
     };
     driver.reset(OpenReset::Soft)?;
     for &(bar, _) in board.about()?.bars {
-        let rows = of_bar(board.about()?, bar);
+        // Of what no reset puts back nothing is known.
+        let rows = reset_rows(board, bar, OpenReset::Soft)?.into_iter();
         by_table(
             &device.identity.bar(&**transport, bar)?,
             rows,
@@ -47,24 +48,37 @@ pub(super) fn leaves_nothing<T: Transport>(
         identity: driver.identity(),
     };
     for &(bar, _) in about.bars {
-        mark(
-            &device.identity.bar(&**transport, bar)?,
-            of_bar(about, bar),
-            &device,
-        )?;
+        let rows = reset_rows(board, bar, kind)?.into_iter();
+        mark(&device.identity.bar(&**transport, bar)?, rows, &device)?;
     }
     driver.reset(kind)?;
     for &(bar, _) in about.bars {
         // Of those that were marked: what the others read is of other rungs.
-        let marked = of_bar(about, bar).filter(|row| row.access == Access::ReadWrite);
+        let rows = reset_rows(board, bar, kind)?.into_iter();
+        let marked = rows.filter(|row| row.access == Access::ReadWrite);
         have_reset_values(&device.identity.bar(&**transport, bar)?, marked, &device)?;
     }
     Ok(())
 }
 
-/// Returns the registers of a BAR.
-fn of_bar(about: &About, bar: u8) -> impl Iterator<Item = &'static Register> + Clone {
-    about.registers.iter().filter(move |row| row.bar() == bar)
+/// Returns the registers of a BAR that a reset puts back, and those of which no reset value is known.
+fn reset_rows<T: Transport>(
+    board: &Board<'_, T>,
+    bar: u8,
+    kind: OpenReset,
+) -> Result<Vec<&'static Register>, Failure> {
+    let mut rows = Vec::new();
+    for row in board
+        .about()?
+        .registers
+        .iter()
+        .filter(|row| row.bar() == bar)
+    {
+        if row.reset.is_none() || board.is_reset(row, kind)? {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
 }
 
 /// What the module says of its registers.

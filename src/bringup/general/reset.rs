@@ -14,7 +14,7 @@ use crate::bringup::{Evidence, Failure};
 /// How often each kind of reset is tried.
 const TIMES: u32 = 10;
 
-/// What is left in a register that a reset must clear.
+/// Bits that are changed in a register that a reset must put back.
 const MARK: u64 = 0x00c0_ffee;
 
 /// Opens the driver, then resets ten times each way. What was left in any register must be gone after the first one, a mark
@@ -40,14 +40,22 @@ pub(super) fn verified<T: Transport>(
         false => &[OpenReset::Soft],
     };
     for &kind in kinds {
+        let reached = |row: Option<&'static Register>| match row {
+            Some(row) if board.is_reset(row, kind)? => Ok::<_, Failure>(Some(row)),
+            _ => Ok(None),
+        };
+        // What a reset leaves in it, where that is known.
+        let scratch = reached(about.scratch)?.and_then(|row| Some((row, row.reset?)));
+        // Where each list has a reset of its own, one of all is counted as often.
+        let counter = reached(about.reset_count)?;
         registers::leaves_nothing(board, &*session.driver, kind)?;
         for _ in 1..TIMES {
-            if let Some(row) = about.scratch {
-                row.poke(&bar(row)?, 0, MARK & row.bits)?;
+            if let Some((row, after)) = scratch {
+                row.poke(&bar(row)?, 0, (after ^ MARK) & row.bits)?;
             }
-            let before = about.reset_count.map(read).transpose()?;
+            let before = counter.map(read).transpose()?;
             session.driver.reset(kind)?;
-            if let (Some(row), Some(before)) = (about.reset_count, before) {
+            if let (Some(row), Some(before)) = (counter, before) {
                 let (register, after) = (device::name(row), read(row)?);
                 // It wraps to 0.
                 let is_one = after == before + 1 || after == 0;
@@ -61,14 +69,14 @@ pub(super) fn verified<T: Transport>(
                     }
                 );
             }
-            if let Some(row) = about.scratch {
+            if let Some((row, after)) = scratch {
                 let (register, found) = (device::name(row), read(row)?);
                 let mark = Marked {
                     register,
                     found,
                     kind,
                 };
-                ensure!(found == 0, mark);
+                ensure!(found == after, mark);
             }
         }
     }
