@@ -169,6 +169,11 @@ impl SimConfig {
         self.keys
     }
 
+    /// Returns the rules of its own that this model can break, by name, and what each lie does.
+    pub fn lies(&self) -> &'static [(&'static str, &'static str)] {
+        self.own_lies
+    }
+
     /// Returns the faults that only this model and its like can have.
     pub fn offers(&self) -> Vec<Offer> {
         self.shape().faults.into_owned()

@@ -73,7 +73,7 @@ pub(crate) trait Logic: fmt::Debug + Send {
     fn write_half(&mut self, _world: &mut World, _slot: Slot, _high: bool, _value: u32) {}
 
     /// A function level reset; the 100 ms after it are the function's.
-    fn reset(&mut self);
+    fn reset(&mut self, world: &mut World);
     /// The function has vanished: nothing goes on in it.
     fn vanish(&mut self);
 

@@ -162,7 +162,7 @@ impl Model {
         }
         self.world.space.reset();
         self.world.msix = crate::msix::Msix::new(self.shape.vectors, self.shape.msix_pba);
-        self.logic.reset();
+        self.logic.reset(&mut self.world);
         self.world.running = 0;
         if !self.world.instant {
             self.alive_at = Some(self.world.now + FLR_TIME);

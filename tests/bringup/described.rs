@@ -7,8 +7,8 @@ use std::sync::Arc;
 use hwpool::bringup::{self, Check, Options, Progress, Report, Status};
 use hwpool::describe;
 use hwpool::devices::description::{
-    Clear, Depth, Description, Empty, Fill, Interrupt, Meaning, Order, Passage, Pop, Port, Room,
-    Sharing, Test, When,
+    Bits, Clear, Depth, Description, Empty, Fill, Interrupt, Meaning, Order, Passage, Pop, Port,
+    Room, Sharing, Test, When,
 };
 use hwpool::devices::family::{Choice, Described};
 use hwpool::devices::reg::{Access, Register, Scope};
@@ -169,6 +169,17 @@ fn beside(test: &mut Test) {
     test.bits.high ^= 1;
 }
 
+/// Returns the test that a bit of a register is so.
+fn bit(description: &Description, register: &str, bit: u8, is: u64) -> Test {
+    let register = at(description, register);
+    let bits = Bits {
+        register,
+        low: bit,
+        high: bit,
+    };
+    Test { bits, is }
+}
+
 fn empty_flag(description: &mut Description) -> &mut Test {
     match &mut description.empty {
         Empty::Flag(test) | Empty::Mark(test) => test,
@@ -225,6 +236,10 @@ const WRONG: &[Wrong] = &[
     wrong("small-fifo", "full.is", |d| full_flag(d).is ^= 1),
     wrong("small-fifo", "full.sticky", |d| beside(d.full.sticky.as_mut().unwrap())),
     wrong("small-fifo", "reset.until", |d| d.reset.until.as_mut().unwrap().is ^= 1),
+    wrong("small-fifo", "reset.until", |d| d.reset.until = None),
+    wrong("small-fifo", "reset.until", |d| *d.reset.until.as_mut().unwrap() = bit(d, "STATUS", 1, 1)),
+    wrong("axis-fifo", "reset.until", |d| d.reset.until = None),
+    wrong("axis-fifo", "reset.until", |d| *d.reset.until.as_mut().unwrap() = bit(d, "TDFV", 0, 0)),
     wrong("small-fifo", "reset.write", |d| d.reset.writes[0].value ^= 1),
     wrong("small-fifo", "reset.count", |d| { let other = at(d, "THRESHOLD"); d.reset.count.as_mut().unwrap().register = other }),
     wrong("small-fifo", "enable", |d| d.enable.clear()),
@@ -282,4 +297,69 @@ fn first_failure(report: &Report) -> String {
     failed.map_or("nothing failed".into(), |check| {
         format!("{}: {:?} {:?}", check.id, check.message, check.causes)
     })
+}
+
+/// A rule that a device breaks: which description is its own, and which rung finds that, with words of what it says and of a
+/// cause.
+type Broken = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+#[rustfmt::skip] // a table: one lie, one line
+const LIES: &[Broken] = &[
+    ("other-order", "small-fifo", "lists.capacity", "left the list at place 0", "`order` is another"),
+    ("holds-half", "small-fifo", "lists.capacity", "the list says that it is full with 128 of 256 values", "`depth` is too large"),
+    ("holds-half", "axis-fifo", "lists.capacity", "the count is 254 after 255 pushes", "`depth` is too large"),
+    ("pop-keeps", "small-fifo", "lists.single", "the count is 1 after the only value was popped", "not advanced by a pop"),
+    ("level-more", "small-fifo", "lists.single", "the count is 2 after one push", "not kept with the list"),
+    ("never-empty", "small-fifo", "lists.stale", "which the description takes for a value", "`empty.flag`"),
+    ("never-empty", "pulp-mailbox", "regs.access", "STATUS_1 reads 0x0 after a reset instead of 0x1", "`empty.flag`"),
+    ("never-empty", "axis-fifo", "regs.access", "RDFO reads 0x1 after a reset instead of 0x0", "`level`"),
+    ("never-full", "small-fifo", "lists.capacity", "does not say that it is full", "a constant in this bitstream"),
+    ("takes-more", "small-fifo", "lists.capacity", "took more than 256 values", "`depth` is too small"),
+    ("sticky-stays", "small-fifo", "lists.capacity", "stays set after a one was written", "cleared otherwise"),
+    ("until-early", "axis-fifo", "lists.single", "right after a reset", "`reset.until`"),
+    ("until-early", "small-fifo", "regs.access", "RESET_COUNT reads 0 before and after", "`reset.until`"),
+    ("reset-keeps-entries", "axis-fifo", "lists.stale", "RDFO reads 0x4 after a reset instead of 0x0", "`reset`"),
+    ("reset-keeps-registers", "small-fifo", "regs.access", "after reset instead of 0x0", "does not reach"),
+    ("reset-counts-5", "small-fifo", "reset.verified", "over one reset", "goes on at each clock"),
+    ("flr-does-nothing", "small-fifo", "reset.verified", "the function level reset did nothing", "`reset.flr`"),
+    ("ignores-irq-enable", "small-fifo", "lists.exhaustion", "while `interrupt.enable` was off", "not looked at"),
+    ("threshold-late", "small-fifo", "lists.exhaustion", "the interrupt came 0 times instead of once", "`interrupt.threshold`"),
+    ("pending-stays", "small-fifo", "lists.exhaustion", "the pending bits stay set", "`interrupt.clear`"),
+];
+
+#[test]
+fn whoever_breaks_what_is_described_is_found_by_its_rung() {
+    let mut wrong = String::new();
+    for (lie, file, rung, says, cause) in LIES {
+        let device = keep(read(file));
+        let mut config = model(device);
+        config.set("lies", lie).expect("a lie");
+        let report = climb_model(config, device);
+        let failed = (report.checks.iter()).find(|check| check.status == Status::Fail);
+        let is_right = failed.is_some_and(|check| {
+            let message = check.message.as_deref().unwrap_or_default();
+            let is_blamed = check.causes.iter().any(|known| known.contains(cause));
+            check.id == *rung && message.contains(says) && is_blamed
+        });
+        if !is_right {
+            wrong += &format!("{lie} of {file}: {}\n", first_failure(&report));
+        }
+    }
+    assert_eq!(wrong, "");
+}
+
+/// A lie that is not in the table would be one that nobody looks for.
+#[test]
+fn every_lie_of_a_described_device_is_told() {
+    let known = model(keep(read("small-fifo"))).lies();
+    assert!(known.len() >= 16, "{known:?}");
+    let is_told = |name: &str| LIES.iter().any(|(lie, ..)| *lie == name);
+    let untold = known.iter().filter(|(name, _)| !is_told(name));
+    assert_eq!(untold.collect::<Vec<_>>(), Vec::<&(&str, &str)>::new());
 }

@@ -31,7 +31,7 @@ impl Logic for Bmu {
         }
     }
 
-    fn reset(&mut self) {
+    fn reset(&mut self, _world: &mut World) {
         self.wipe();
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use hwpool_devices::description::{Bits, Depth, Description, Empty, Meaning};
 
 use super::device::Device;
+use super::lies::Lie;
 use super::offers::offers;
+use super::reset;
 use crate::config::SimConfig;
 use crate::lies::Lies;
 use crate::logic::{Logic, Options};
@@ -52,7 +54,10 @@ impl SimConfig {
             Depth::Register(_) => KEYS,
         };
         let options = Box::new(Config { description, depth });
-        Ok(SimConfig::with(name.into(), keys, options))
+        Ok(SimConfig {
+            own_lies: Lie::ALL,
+            ..SimConfig::with(name.into(), keys, options)
+        })
     }
 }
 
@@ -75,7 +80,6 @@ impl Options for Config {
         let mut bars = vec![(description.bar, size), (msix_bar, MSIX_BAR_SIZE)];
         bars.sort_unstable();
         let irq = description.interrupt.as_ref();
-        let reset = description.reset.writes.last();
         let pending = irq.and_then(|irq| irq.pending.or(irq.threshold));
         let name = |register: Option<usize>| {
             let row = description.row(register.unwrap_or(description.alive));
@@ -95,15 +99,16 @@ impl Options for Config {
             lacks: Vec::new(),
             doorbells: None,
             interrupt_register: name(pending.map(|bits| bits.register)),
-            reset_register: name(reset.map(|write| write.register)),
+            reset_register: name(Some(reset::register(description))),
             faults: offers(description).into(),
             halves: Halves::Off,
             lies,
         }
     }
 
-    fn make(&self, _lies: Lies) -> Box<dyn Logic> {
-        Box::new(Device::new(Arc::clone(&self.description), self.depth))
+    fn make(&self, lies: Lies) -> Box<dyn Logic> {
+        let description = Arc::clone(&self.description);
+        Box::new(Device::new(description, self.depth, lies))
     }
 
     fn boxed(&self) -> Box<dyn Options> {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use hwpool_devices::description::{Bits, Description, Meaning, Set, Sharing};
 use hwpool_devices::reg::Scope;
 
+use super::lies::Lie;
 use super::queue::Queue;
 use super::roles::Roles;
 use crate::agenda::Agenda;
+use crate::lies::Lies;
 use crate::shape::Slot;
 
 /// The reset of a list is over.
@@ -32,6 +34,7 @@ pub(super) struct Device {
     /// Resets of any kind, of the device or of one list.
     pub(super) resets: u64,
     pub(super) agenda: Agenda<Ready>,
+    pub(super) lies: Lies,
 }
 
 /// One list, with what the device knows of it.
@@ -80,7 +83,7 @@ pub(super) struct Copy {
 }
 
 impl Device {
-    pub(super) fn new(description: Arc<Description>, depth: u32) -> Device {
+    pub(super) fn new(description: Arc<Description>, depth: u32, lies: Lies) -> Device {
         let mut device = Device {
             roles: Roles::new(&description),
             depth,
@@ -89,6 +92,7 @@ impl Device {
             kept: Vec::new(),
             resets: 0,
             agenda: Agenda::new(),
+            lies,
             description,
         };
         device.kept = (device.description.registers.iter())
@@ -156,7 +160,11 @@ impl Device {
     }
 
     pub(super) fn is_full(&self, list: usize) -> bool {
-        self.lists[list].queue.level() >= u64::from(self.depth)
+        let holds = match self.lies.tell(Lie::HoldsHalf) {
+            true => self.depth / 2,
+            false => self.depth,
+        };
+        self.lists[list].queue.level() >= u64::from(holds)
     }
 
     /// Returns the register's name with its index, for messages.

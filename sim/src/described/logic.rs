@@ -4,6 +4,7 @@ use hwpool_devices::description::{Pop, Write};
 use hwpool_devices::reg::{Access, Scope};
 
 use super::device::{Device, Ready};
+use super::lies::Lie;
 use crate::agenda::Agenda;
 use crate::logic::Logic;
 use crate::shape::Slot;
@@ -55,8 +56,8 @@ impl Logic for Device {
         self.write_bits(world, slot, value);
     }
 
-    fn reset(&mut self) {
-        self.reset_function();
+    fn reset(&mut self, world: &mut World) {
+        self.reset_function(world);
     }
 
     fn vanish(&mut self) {
@@ -131,6 +132,7 @@ impl Device {
         let sticky = self.description.full.sticky.map(|test| test.bits);
         if sticky
             .is_some_and(|bits| bits.register == usize::from(slot.place) && bits.of(value) != 0)
+            && !self.lies.tell(Lie::StickyStays)
         {
             for list in &mut self.lists[lists] {
                 list.overflowed = false;

@@ -7,6 +7,7 @@
 
 mod config;
 mod device;
+mod lies;
 mod logic;
 mod offers;
 mod pop;

@@ -36,7 +36,7 @@ const SWAPPED: Offer = Offer::new(
 );
 const KEEPS: Offer = Offer::new(
     FaultKind::ResetKeepsEntries,
-    "a reset by registers leaves the list as it is",
+    "a reset leaves the list as it is",
 );
 const STUCK: Offer = Offer::new(
     FaultKind::StuckInterrupt,
@@ -55,7 +55,10 @@ pub(super) fn offers(description: &Description) -> Vec<Offer> {
             MISALIGNED,
         ),
         (description.width() == 64, SWAPPED),
-        (!reset.writes.is_empty() && !reset.keeps_entries, KEEPS),
+        (
+            (!reset.writes.is_empty() || reset.flr) && !reset.keeps_entries,
+            KEEPS,
+        ),
         (pending.is_some(), STUCK),
     ];
     let some = some.into_iter().filter(|(has, _)| *has);

@@ -3,6 +3,7 @@
 use hwpool_devices::description::{Empty, Meaning, Pop};
 
 use super::device::Device;
+use super::lies::Lie;
 use super::roles::{Part, part};
 use crate::faults::FaultKind;
 use crate::shape::Slot;
@@ -97,6 +98,10 @@ impl Device {
                 None => untrue(last_out.unwrap_or(lowest)),
             };
         }
+        if next.is_none() && tells_by_pop(self.description.empty) && self.lies.tell(Lie::NeverEmpty)
+        {
+            return untrue(last_out.unwrap_or(lowest));
+        }
         let value = next?;
         if takes && hit(FaultKind::DuplicateBuffer).is_some() && last_out.is_some() {
             return untrue(last_out?);
@@ -119,7 +124,11 @@ impl Device {
     /// Takes the value that leaves next from a list.
     fn take(&mut self, world: &mut World, list: usize) {
         let before = self.lists[list].queue.level();
-        if let Some(value) = self.lists[list].queue.take(&mut world.rng) {
+        let taken = match self.lies.tell(Lie::PopKeeps) {
+            true => self.lists[list].queue.next(&mut world.rng),
+            false => self.lists[list].queue.take(&mut world.rng),
+        };
+        if let Some(value) = taken {
             self.lists[list].last_out = Some(value);
             self.level_changed(world, list, before);
         }

@@ -1,6 +1,7 @@
 //! How values come: writes of the push port, and the write that commits what was written.
 
 use super::device::Device;
+use super::lies::Lie;
 use super::roles::{Part, part};
 use crate::faults::FaultKind;
 use crate::shape::Slot;
@@ -86,6 +87,9 @@ impl Device {
     /// the device says that it drops. Tells whether the push is over.
     fn overflows(&mut self, world: &mut World, slot: Slot, word: u64) -> bool {
         let list = self.list_of(slot.index.into());
+        if self.lies.tell(Lie::TakesMore) {
+            return false;
+        }
         let full = &self.description.full;
         let (look, says) = (full.look, full.sticky.is_some());
         self.lists[list].overflowed |= says;

@@ -4,6 +4,7 @@ use hwpool_devices::description::{Clear, Interrupt, When};
 use hwpool_devices::reg::Scope;
 
 use super::device::Device;
+use super::lies::Lie;
 use crate::faults::FaultKind;
 use crate::shape::Slot;
 use crate::world::World;
@@ -16,6 +17,11 @@ impl Device {
         };
         let after = self.lists[list].queue.level();
         let threshold = irq.threshold.map_or(0, |bits| self.bits_of(&bits, list));
+        let threshold = match (self.lies.tell(Lie::ThresholdLate), irq.when) {
+            (true, When::Below) => threshold.saturating_sub(1),
+            (true, When::Above) => threshold + 1,
+            _ => threshold,
+        };
         if irq.clear == Clear::Itself && !lasts(irq.when, after, threshold) {
             let home = self.home(&irq, list);
             self.lists[home].pending = 0;
@@ -48,7 +54,9 @@ impl Device {
 
     /// Tells whether the interrupt of a list is let through.
     fn sends(&self, irq: &Interrupt, list: usize) -> bool {
-        irq.enable.is_none_or(|set| self.is_set(&set, list))
+        let ignores = self.lies.tell(Lie::IgnoresIrqEnable);
+        irq.enable
+            .is_none_or(|set| ignores || self.is_set(&set, list))
     }
 
     /// A write of the interrupt's registers, but for those that are kept as they are.
@@ -91,7 +99,7 @@ impl Device {
                 .iter()
                 .any(|list| list.pending & bits != 0)
         };
-        if !is_pending(self) {
+        if !is_pending(self) || self.lies.tell(Lie::PendingStays) {
             return;
         }
         let name = &self.description.row(slot.place.into()).name;

@@ -1,9 +1,10 @@
 //! Resets: by the writes of the description, and by the function's.
 
-use hwpool_devices::description::Fill;
+use hwpool_devices::description::{Description, Fill, Order};
 use hwpool_devices::reg::Scope;
 
 use super::device::{Copy, Device, List, Ready};
+use super::lies::Lie;
 use super::queue::Queue;
 use crate::agenda::Agenda;
 use crate::faults::FaultKind;
@@ -12,6 +13,13 @@ use crate::world::World;
 
 /// Longest time that a reset takes, in picoseconds: of the time that it may take, a quarter.
 const RESET_TIME: u64 = 1_000_000_000;
+
+/// Returns the register at which faults of resets strike: the one that is written last, else, of function level resets, the
+/// one that is always there.
+pub(super) fn register(description: &Description) -> usize {
+    let last = description.reset.writes.last();
+    last.map_or(description.alive, |write| write.register)
+}
 
 impl Device {
     /// A write of a register that resets are made of; tells whether one has begun with it.
@@ -76,14 +84,15 @@ impl Device {
 
     /// Puts a list to what it is after a reset.
     fn reset_list(&mut self, list: usize, keeps: bool) {
-        let keeps = keeps || self.description.reset.keeps_entries;
-        let fresh = self.fresh();
+        let lies = self.lies.tell(Lie::ResetKeepsEntries);
+        let keeps = keeps || lies || self.description.reset.keeps_entries;
+        let (fresh, counted) = (self.fresh(), self.counted());
         let old = &mut self.lists[list];
         let queue = match keeps {
             true => std::mem::replace(&mut old.queue, fresh),
             false => fresh,
         };
-        let (resets, last_out) = (old.resets + 1, old.last_out.filter(|_| keeps));
+        let (resets, last_out) = (old.resets + counted, old.last_out.filter(|_| keeps));
         *old = List {
             resets,
             last_out,
@@ -93,8 +102,10 @@ impl Device {
 
     /// Puts registers to their reset values: those of one list, or all.
     fn wipe(&mut self, only: Option<usize>) {
-        self.resets += 1;
-        for (row, kept) in self.description.registers.iter().zip(&mut self.kept) {
+        self.resets += self.counted();
+        let keeps = self.lies.tell(Lie::ResetKeepsRegisters);
+        let rows = (self.description.registers.iter()).filter(|_| !keeps);
+        for (row, kept) in rows.zip(&mut self.kept) {
             let reset = row.reset.unwrap_or(0) & row.bits;
             match only {
                 None => kept.fill(reset),
@@ -108,21 +119,36 @@ impl Device {
         }
     }
 
+    /// Returns what one reset adds to its count.
+    fn counted(&self) -> u64 {
+        match self.lies.tell(Lie::ResetCountsFive) {
+            true => 5,
+            false => 1,
+        }
+    }
+
     /// The function is reset.
-    pub(super) fn reset_function(&mut self) {
-        if !self.description.reset.flr {
+    pub(super) fn reset_function(&mut self, world: &mut World) {
+        if !self.description.reset.flr || self.lies.tell(Lie::FlrDoesNothing) {
             return;
         }
+        let name = &self.description.row(register(&self.description)).name;
+        let keeps = (world.faults.hit(FaultKind::ResetKeepsEntries, name, 0)).is_some();
         self.agenda = Agenda::new();
         for list in 0..self.lists.len() {
-            self.reset_list(list, false);
+            self.reset_list(list, keeps);
         }
         self.wipe(None);
     }
 
     /// Returns a list as a reset leaves it.
     pub(super) fn fresh(&self) -> Queue {
-        let mut queue = Queue::new(self.description.order, self.numbers());
+        let order = match (self.description.order, self.lies.tell(Lie::OtherOrder)) {
+            (Order::Fifo, true) => Order::Lifo,
+            (Order::Lifo, true) => Order::Fifo,
+            (order, _) => order,
+        };
+        let mut queue = Queue::new(order, self.numbers());
         if self.description.fill == Fill::Reset {
             for number in self.numbers().into_iter().flatten() {
                 queue.give(number);

@@ -3,6 +3,7 @@
 use hwpool_devices::description::{Bits, Depth, Empty, Pop, Room, Test};
 
 use super::device::Device;
+use super::lies::Lie;
 use crate::faults::FaultKind;
 use crate::shape::Slot;
 use crate::world::World;
@@ -41,17 +42,17 @@ impl Device {
             && test.bits.register == place
         {
             let wrong = self.is_wrong(world, FaultKind::WrongEmpty, slot).is_some();
-            tests.push((
-                test,
-                lists.iter().all(|list| list.queue.level() == 0) != wrong,
-            ));
+            let is_empty = lists.iter().all(|list| list.queue.level() == 0);
+            let is_said = is_empty && !self.lies.tell(Lie::NeverEmpty);
+            tests.push((test, is_said != wrong));
         }
         if let Room::Flag(test) = full.shown {
-            tests.push((test, range.clone().all(|list| self.is_full(list))));
+            let is_full = range.clone().all(|list| self.is_full(list));
+            tests.push((test, is_full && !self.lies.tell(Lie::NeverFull)));
         }
         let overflowed = lists.iter().any(|list| list.overflowed);
         tests.extend(full.sticky.map(|test| (test, overflowed)));
-        let ready = lists.iter().all(|list| list.ready);
+        let ready = lists.iter().all(|list| list.ready) || self.lies.tell(Lie::UntilEarly);
         tests.extend(self.description.reset.until.map(|test| (test, ready)));
         tests.retain(|(test, _)| test.bits.register == place);
         tests
@@ -64,19 +65,24 @@ impl Device {
         let list = &self.lists[lists.start];
         let is_shared = lists.len() > 1;
         let description = &self.description;
-        let level = list.queue.level();
+        let level = match list.queue.level() {
+            0 => u64::from(description.empty == Empty::Level && self.lies.tell(Lie::NeverEmpty)),
+            level => level + u64::from(self.lies.tell(Lie::LevelMore)),
+        };
         let depth = u64::from(self.depth);
+        let room = depth.saturating_sub(list.queue.level());
+        let room = room.max(self.lies.tell(Lie::NeverFull).into());
         let irq = description.interrupt.as_ref();
         let mut counts = Vec::new();
         if let Depth::Register(bits) = description.depth {
             counts.push((bits, depth));
         }
         if let Room::Vacancy(bits) = description.full.shown {
-            counts.push((bits, depth.saturating_sub(level)));
+            counts.push((bits, room));
         }
         counts.extend(description.level.map(|bits| (bits, level)));
         if let Pop::LengthFirst { length, expect, .. } = description.pop {
-            counts.push((length, if level > 0 { expect } else { 0 }));
+            counts.push((length, if list.queue.level() > 0 { expect } else { 0 }));
         }
         let resets = if is_shared { self.resets } else { list.resets };
         counts.extend(description.reset.count.map(|bits| (bits, resets)));

@@ -387,7 +387,7 @@ impl Logic for Fifo {
         }
     }
 
-    fn reset(&mut self) {
+    fn reset(&mut self, _world: &mut World) {
         if self.lies.tell(Lie::FlrDoesNothing) {
             return;
         }

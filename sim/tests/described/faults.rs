@@ -120,6 +120,11 @@ fn resets_do_nothing_or_leave_entries() {
     bench.until("READY", || bench.get(STATUS) & READY != 0);
     bench.set(CONTROL, 1);
     assert_eq!((bench.get(RESETS), bench.drain()), (1, vec![4, 5, 6]));
+    // One of the function as well.
+    let bench = with(Fault::new(FaultKind::ResetKeepsEntries));
+    bench.sim.reset().unwrap();
+    bench.set(CONTROL, 1);
+    assert_eq!((bench.get(RESETS), bench.drain()), (1, vec![4, 5, 6]));
 }
 
 #[test]

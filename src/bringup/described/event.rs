@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hwpool_devices::bus::{Irq, Transport};
-use hwpool_devices::description::{Clear, Interrupt, When};
+use hwpool_devices::description::{Clear, Interrupt, Set, When};
+use hwpool_devices::reg::Access;
 
 use super::hand::{Hand, emptied, reset};
 use crate::bringup::general::device::INTERRUPT;
@@ -40,8 +41,31 @@ pub(super) fn event<T: Transport>(
     for _ in 0..TIMES {
         once(&hand, interrupt, &irq, low)?;
     }
+    disabled(&hand, interrupt, &irq, low)?;
     evidence.count("interrupts", TIMES);
     reset(board)
+}
+
+/// Fills a list and empties it with the device's own enable off, and sees nothing sent.
+fn disabled<T: Transport>(
+    hand: &Hand<T>,
+    interrupt: &Interrupt,
+    irq: &T::Irq,
+    low: u32,
+) -> Result<(), Failure> {
+    let is_switch = |set: &Set| {
+        let access = hand.description.row(set.bits.register).access;
+        set.bits.low == set.bits.high && access == Access::ReadWrite
+    };
+    let Some(enable) = interrupt.enable.filter(is_switch) else {
+        return Ok(());
+    };
+    hand.set(enable.bits, enable.to ^ 1)?;
+    (0..low + 1).try_for_each(|index| hand.push(hand.raw(index)))?;
+    hand.drain()?;
+    let fired = irq.wait(Duration::ZERO)?;
+    ensure!(fired == 0, EventSymptom::Disabled);
+    Ok(())
 }
 
 /// Clears what came about by enabling, and what is left of a round.
@@ -133,6 +157,8 @@ fn quiet(irq: &impl Irq, when: When) -> Result<(), Failure> {
 /// What is wrong with the interrupt.
 #[derive(Debug, thiserror::Error)]
 enum EventSymptom {
+    #[error("the interrupt came while `interrupt.enable` was off")]
+    Disabled,
     #[error("the interrupt came before what it is sent for ({when:?})")]
     Early { when: When },
     #[error("the interrupt came {fired} times instead of once")]
@@ -146,6 +172,10 @@ enum EventSymptom {
 impl Symptom for EventSymptom {
     fn blame(&self) -> Blame {
         Blame::Device(match self {
+            EventSymptom::Disabled => &[
+                "description: `interrupt.enable` names another register or field",
+                "the enable bit is not looked at",
+            ],
             EventSymptom::Early { .. } => &[
                 "description: `interrupt.when` or `interrupt.threshold` is another",
                 "the level is compared one too early",

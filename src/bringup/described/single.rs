@@ -1,9 +1,12 @@
 //! Rung 7: one value in, the same out, by hand and bit by bit, before the driver tries.
 
+use std::time::Duration;
+
 use hwpool_devices::bus::Transport;
 use hwpool_devices::description::{Meaning, Passage};
+use hwpool_devices::wait::Deadline;
 
-use super::hand::{Hand, Popped, emptied, reset};
+use super::hand::{Hand, Popped, emptied, hand, reset};
 use crate::bringup::general::lists;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure};
@@ -16,8 +19,14 @@ pub(super) fn single<T: Transport>(
 ) -> Result<(), Failure> {
     let hand = emptied(board)?;
     let values = patterns(&hand);
-    for &gave in &values {
-        one(&hand, gave)?;
+    if let Err(failure) = all(&hand, &values) {
+        return Err(match works_later(board, &values)? {
+            true => {
+                let within = hand.description.reset.within;
+                SingleSymptom::TooEarly { within }.into()
+            }
+            false => failure,
+        });
     }
     evidence.count("values by hand", values.len() as u64);
     // The driver expects what a reset leaves.
@@ -46,6 +55,24 @@ fn patterns<T: Transport>(hand: &Hand<T>) -> Vec<u64> {
                 .collect()
         }
     }
+}
+
+/// Tells whether what failed works once the time is over that a reset may take: then it came too early.
+fn works_later<T: Transport>(board: &Board<'_, T>, values: &[u64]) -> Result<bool, Failure> {
+    let hand = hand(board)?;
+    let transport = &**board.transport()?;
+    let what = "the end of the time that a reset may take";
+    let mut deadline = Deadline::new(transport, what, hand.description.reset.within);
+    while deadline.relax(transport).is_ok() {}
+    board.session()?.driver.start()?;
+    if hand.is_preloaded() {
+        hand.drain()?;
+    }
+    Ok(all(&hand, values).is_ok())
+}
+
+fn all<T: Transport>(hand: &Hand<T>, values: &[u64]) -> Result<(), Failure> {
+    values.iter().try_for_each(|&gave| one(hand, gave))
 }
 
 fn one<T: Transport>(hand: &Hand<T>, gave: u64) -> Result<(), Failure> {
@@ -113,6 +140,8 @@ fn not_given<T: Transport>(hand: &Hand<T>, gave: u64) -> Result<Failure, Failure
 /// What is wrong with a value that went through the list.
 #[derive(Debug, thiserror::Error)]
 enum SingleSymptom {
+    #[error("nothing passes right after a reset, and all does {within:?} later")]
+    TooEarly { within: Duration },
     #[error("{gave:#x} was pushed, and the list has nothing")]
     NotGiven { gave: u64 },
     #[error("{gave:#x} was pushed and popped again, and neither the count nor the flag showed it")]
@@ -175,6 +204,10 @@ impl SingleSymptom {
 impl Symptom for SingleSymptom {
     fn blame(&self) -> Blame {
         Blame::Device(match self {
+            SingleSymptom::TooEarly { .. } => &[
+                "description: `reset.until` is missing, or is so before the reset is over",
+                "the device says that its reset is over while it still empties the list",
+            ],
             SingleSymptom::NotGiven { .. } => &[
                 "description: `push.write` names another register, or `push.then` is missing or writes another value",
                 "description: `enable` leaves out what lets the list work",
