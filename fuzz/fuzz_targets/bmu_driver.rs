@@ -2,169 +2,22 @@
 //! driver's feet. No panic, no object that is out already, none that does not exist.
 #![no_main]
 
+mod liar;
+
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use hwpool::devices::bmu::{Bmu, Layout, List, PortalConfig};
-use hwpool::devices::bus::{Bar, BusError, DmaError, DmaLimits, DmaSource, Iova, Transport};
+use hwpool::devices::bus::Iova;
 use hwpool::devices::family::{FreeList, ListConfig, OpenReset};
 use hwpool::dma::{Domain, Memory, MemoryRequest, Placement, Slice};
-use hwpool::sim::{InProcess, SimBar, SimConfig, SimDoorbell, SimIrq};
+use hwpool::sim::SimConfig;
+use liar::{Liar, Lies};
 use libfuzzer_sys::fuzz_target;
 
 const OBJECTS: u32 = 64;
 const STRIDE: u64 = 2048;
 const BASE: u64 = 1 << 36;
-
-/// Where the lies come from, and the memory that the device may write.
-struct Lies {
-    input: Vec<u8>,
-    at: usize,
-    /// Reads that are true before the first that may be a lie.
-    truths: u16,
-    memory: Vec<(File, u64, u64)>,
-}
-
-impl Lies {
-    fn byte(&mut self) -> Option<u8> {
-        let byte = self.input.get(self.at).copied();
-        self.at += 1;
-        byte
-    }
-
-    fn word(&mut self) -> u64 {
-        (0..8).fold(0, |word, _| word << 8 | u64::from(self.byte().unwrap_or(0)))
-    }
-
-    /// Makes something of what a register reads.
-    fn instead(&mut self, truth: u64) -> u64 {
-        if self.truths > 0 {
-            self.truths -= 1;
-            return truth;
-        }
-        match self.byte().unwrap_or(0) % 16 {
-            12 => u64::MAX,
-            13 => truth ^ 1 << (self.byte().unwrap_or(0) % 64),
-            14 => self.word(),
-            15 => {
-                self.scribble();
-                truth
-            }
-            _ => truth,
-        }
-    }
-
-    /// Writes a word somewhere into the driver's memory: what is there with a bit changed, or anything.
-    fn scribble(&mut self) {
-        let (which, place) = (self.word(), self.word());
-        let value = self.word();
-        let Some((file, offset, len)) = self.memory.get(which as usize % self.memory.len().max(1))
-        else {
-            return;
-        };
-        let at = (offset + place % len) as i64 & !7;
-        let _ = nix::sys::uio::pwrite(file, &value.to_le_bytes(), at);
-    }
-}
-
-/// The model, with lies about what it says.
-#[derive(Clone)]
-struct Liar {
-    model: InProcess,
-    lies: Arc<Mutex<Lies>>,
-}
-
-impl Liar {
-    fn lies(&self) -> MutexGuard<'_, Lies> {
-        self.lies.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Clone)]
-struct LiarBar {
-    bar: SimBar,
-    liar: Liar,
-}
-
-impl Bar for LiarBar {
-    type Doorbell = SimDoorbell;
-
-    fn size(&self) -> u64 {
-        self.bar.size()
-    }
-    fn read32(&self, offset: u64) -> Result<u32, BusError> {
-        let truth = self.bar.read32(offset)?;
-        Ok(self.liar.lies().instead(truth.into()) as u32)
-    }
-    fn read64(&self, offset: u64) -> Result<u64, BusError> {
-        let truth = self.bar.read64(offset)?;
-        Ok(self.liar.lies().instead(truth))
-    }
-    fn write32(&self, offset: u64, value: u32) -> Result<(), BusError> {
-        self.bar.write32(offset, value)
-    }
-    fn write64(&self, offset: u64, value: u64) -> Result<(), BusError> {
-        self.bar.write64(offset, value)
-    }
-    fn doorbell(&self, offset: u64) -> Result<SimDoorbell, BusError> {
-        self.bar.doorbell(offset)
-    }
-}
-
-impl Transport for Liar {
-    type Bar = LiarBar;
-    type Irq = SimIrq;
-
-    fn name(&self) -> &str {
-        "fuzz:bmu"
-    }
-    fn bar(&self, index: u8) -> Result<LiarBar, BusError> {
-        let (bar, liar) = (self.model.bar(index)?, self.clone());
-        Ok(LiarBar { bar, liar })
-    }
-    fn config_read32(&self, offset: u16) -> Result<u32, BusError> {
-        let truth = self.model.config_read32(offset)?;
-        Ok(self.lies().instead(truth.into()) as u32)
-    }
-    fn config_write32(&self, offset: u16, value: u32) -> Result<(), BusError> {
-        self.model.config_write32(offset, value)
-    }
-    fn config_write16(&self, offset: u16, value: u16) -> Result<(), BusError> {
-        self.model.config_write16(offset, value)
-    }
-    fn irq_count(&self) -> Result<u16, BusError> {
-        self.model.irq_count()
-    }
-    fn irq(&self, vector: u16) -> Result<SimIrq, BusError> {
-        self.model.irq(vector)
-    }
-    fn reset(&self) -> Result<(), BusError> {
-        self.model.reset()
-    }
-    fn dma_limits(&self) -> Result<DmaLimits, DmaError> {
-        self.model.dma_limits()
-    }
-    fn dma_map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
-        self.model.dma_map(iova, source)?;
-        if let Ok(file) = source.file.try_clone_to_owned() {
-            self.lies()
-                .memory
-                .push((file.into(), source.offset, source.len));
-        }
-        Ok(())
-    }
-    fn dma_unmap(&self, iova: Iova, len: u64) -> Result<(), DmaError> {
-        self.model.dma_unmap(iova, len)
-    }
-    fn now(&self) -> Duration {
-        self.model.now()
-    }
-    fn relax(&self) {
-        self.model.relax();
-    }
-}
 
 /// The driver, as far as it could be opened.
 struct Host {
@@ -247,16 +100,7 @@ fuzz_target!(|input: &[u8]| {
     let mut config = SimConfig::default();
     config.set("seed", &seed.to_string()).expect("an option");
     config.set("timeout-ms", "2").expect("an option");
-    let lies = Lies {
-        input: input.to_vec(),
-        at: 0,
-        truths: u16::from(*truths),
-        memory: Vec::new(),
-    };
-    let liar = Liar {
-        model: InProcess::open("bmu", "fuzz:bmu", config).expect("a model"),
-        lies: Arc::new(Mutex::new(lies)),
-    };
+    let liar = Liar::open(config, Lies::new(input, *truths));
     let Some(mut host) = Host::open(&liar) else {
         return;
     };
