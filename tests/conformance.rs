@@ -160,7 +160,13 @@ fn the_smallest_bmu_behind_a_socket() {
 }
 
 /// Devices of 1.0, and those that lack or have what 1.1 adds.
-const VERSIONS: &[&str] = &["minor=0", "halves=on", "halves=only", "power-of-two=on"];
+const VERSIONS: &[&str] = &[
+    "minor=0",
+    "halves=on",
+    "halves=only",
+    "power-of-two=on",
+    "emptying-ms=40",
+];
 
 #[test]
 fn bmus_of_each_version_and_feature() {

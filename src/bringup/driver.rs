@@ -130,6 +130,10 @@ impl Symptom for SetupError {
                 "the bit that enables the list or the portal is a constant, or writes to it are lost",
                 "the device takes a correct configuration for a wrong one: its error bit says which part",
             ]),
+            SetupError::TimedOut(_) => Blame::Device(&[
+                "the list is never done with being emptied: its counter stops, or POOL_STATUS.BUSY is a constant",
+                "CAP_EMPTYING is too short for the list, or counts another clock",
+            ]),
             // The caller's mistake: the driver refuses before it writes anything.
             _ => Blame::UNKNOWN,
         }

@@ -28,6 +28,7 @@ const GRID: &[&str] = &[
     "register-path=off", "thresholds=off", "natural-align=off", "injection=off",
     "halves=on", "halves=only", "halves=only&address-width=64", "halves=only&pools=1&portals=1", "halves=only&portals=0",
     "halves=only&register-path=off&minor=9",
+    "emptying-ms=100", "emptying-ms=100&pools=1", "emptying-ms=100&pools=1&halves=only&power-of-two=on",
     "power-of-two=on", "power-of-two=on&stride-max=64", "power-of-two=on&halves=only&natural-align=off",
     "memory-space=off",
     "pools=1&portals=0", "pools=1&register-path=off", "pools=1&portals=1&vectors=1&buffers=1",
@@ -133,7 +134,7 @@ const CLIMB: &[&str] = &[
 const POOLS: &[&str] = &[
     "pools=1&register-path=off",
     "portals=1&thresholds=off&injection=off",
-    "portals=2&stride-max=64&memory-space=off", "halves=only&portals=2", "power-of-two=on&portals=2",
+    "portals=2&stride-max=64&memory-space=off", "halves=only&portals=2", "power-of-two=on&portals=2", "emptying-ms=100&portals=2&pools=3",
     "portals=0&stride-min=2097152",
     "buffers=1",
     "buffers=33&register-path=off&vectors=1&natural-align=off&minor=7",

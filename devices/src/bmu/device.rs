@@ -282,6 +282,22 @@ impl<T: Transport> Bmu<T> {
         wait_for(&*self.transport, what, self.capabilities.timeout, look)
     }
 
+    /// Waits until the list of a pool that was disabled is empty, at most for the time that the device says (SPEC 5.3).
+    ///
+    /// # Errors
+    ///
+    /// That it is not, or that the device can't be asked.
+    pub fn await_emptied(&self, pool: u16) -> Result<(), SetupError> {
+        let Some(limit) = self.capabilities.emptying else {
+            return Ok(());
+        };
+        let what = "end of POOL_STATUS.BUSY after a pool was disabled";
+        wait_for(&*self.transport, what, limit, || {
+            let status = self.read_at(regs::POOL_STATUS, pool)?;
+            Ok::<_, SetupError>((regs::pool_status::BUSY.of(status.into()) == 0).then_some(()))
+        })
+    }
+
     fn claims(&self) -> MutexGuard<'_, Claims> {
         // Two bit maps are never half changed.
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)

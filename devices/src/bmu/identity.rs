@@ -50,6 +50,8 @@ pub struct Capabilities {
     pub halves_only: bool,
     /// Strides are powers of two only.
     pub power_of_two: bool,
+    /// Longest time in which the list of a pool that was disabled is emptied; `None` where that takes none.
+    pub emptying: Option<Duration>,
     /// CAP_FEATURES as it reads: what a later minor version adds may be in it.
     pub features: u32,
 }
@@ -113,6 +115,10 @@ impl Capabilities {
             ("halves", Fact::Flag(self.halves)),
             ("halves_only", Fact::Flag(self.halves_only)),
             ("power_of_two", Fact::Flag(self.power_of_two)),
+            (
+                "emptying_ms",
+                number(self.emptying.unwrap_or_default().as_millis() as u64),
+            ),
         ]
     }
 
@@ -167,6 +173,7 @@ impl Capabilities {
             ),
             (self.halves_only, "halves of 64-bit registers alone"),
             (self.power_of_two, "strides that are powers of two"),
+            (self.emptying.is_some(), "emptying that takes time"),
         ];
         all.iter()
             .filter(|(has, _)| *has)
@@ -251,11 +258,22 @@ fn capabilities(control: &impl Bar, minor: u32) -> Result<Capabilities, OpenErro
         halves: has(regs::cap_features::HALVES),
         halves_only,
         power_of_two: has(regs::cap_features::POWER_OF_TWO),
+        emptying: match has(regs::cap_features::BUSY) {
+            true => Some(emptying(control)?),
+            false => None,
+        },
         features: features as u32,
     };
     check_capabilities(&capabilities, counts, rings, address)?;
     check_features(&capabilities)?;
     Ok(capabilities)
+}
+
+fn emptying(control: &impl Bar) -> Result<Duration, BusError> {
+    let value = read_at(control, regs::CAP_EMPTYING, 0)?.into();
+    Ok(Duration::from_millis(
+        regs::cap_emptying::MILLISECONDS.of(value),
+    ))
 }
 
 /// Refuses capabilities outside of SPEC 4.2: everything later is computed from them.
@@ -311,7 +329,9 @@ fn check_capabilities(
         "strides of 2^6 to 2^30",
     )?;
     rule(c.buffers > 0, "CAP_BUFFERS", c.buffers, "at least 1 buffer")?;
-    rule(!c.timeout.is_zero(), "CAP_TIMEOUT", 0, "at least 1 ms")
+    rule(!c.timeout.is_zero(), "CAP_TIMEOUT", 0, "at least 1 ms")?;
+    let is_zero = c.emptying.is_some_and(|time| time.is_zero());
+    rule(!is_zero, "CAP_EMPTYING", 0, "at least 1 ms")
 }
 
 /// Refuses features that contradict each other.

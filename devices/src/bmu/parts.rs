@@ -4,7 +4,7 @@ use crate::bmu::regs::{self, cap_features};
 use crate::reg::{Field, Register};
 
 /// The features of CAP_FEATURES that have registers of their own, apart from the banks of portals.
-const PARTS: [(Field, &[&Register]); 3] = [
+const PARTS: [(Field, &[&Register]); 4] = [
     (
         cap_features::REGISTER_PATH,
         &[regs::POOL_ALLOC.row(), regs::POOL_FREE.row()],
@@ -30,6 +30,7 @@ const PARTS: [(Field, &[&Register]); 3] = [
             regs::PORTAL_ERROR_SET.row(),
         ],
     ),
+    (cap_features::BUSY, &[regs::CAP_EMPTYING.row()]),
 ];
 
 /// Returns the names of the registers that a device with these CAP_FEATURES does not have, whatever pools and portals it

@@ -252,6 +252,7 @@ impl<T: Transport> Pool<T> {
         // SPEC 5.1: a free must not overtake the range, and a device that drops address bits shows here.
         self.read_back(regs::POOL_BASE, config.base.0)?;
         self.read_back(regs::POOL_END, end)?;
+        self.bmu.await_emptied(self.id.0)?;
         // By 1.0 it may be that only a pool with a threshold is armed when it is enabled (SPEC 5.2).
         let arms = self.bmu.capabilities().thresholds && !self.bmu.capabilities().is_settled();
         if arms {

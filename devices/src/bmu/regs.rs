@@ -140,12 +140,19 @@ registers! {
             HALVES_ONLY = 6..=6,
             /// Strides are powers of two only.
             POWER_OF_TWO = 7..=7,
+            /// A list may take time to be emptied.
+            BUSY = 8..=8,
         };
         /// Buffers that one pool can hold.
         CAP_BUFFERS @ 0x0030, Ro u64, reset varies, "4.2";
         /// Time that the device may take.
         CAP_TIMEOUT @ 0x0038, Ro u32, reset varies, "4.2" => cap_timeout {
             /// Longest time for a reset, a quiesce or the stop of a portal, in milliseconds, at least 1.
+            MILLISECONDS = 0..=15,
+        };
+        /// Time that a list may take to be emptied.
+        CAP_EMPTYING @ 0x003c, Ro u32, reset varies, "4.2" => cap_emptying {
+            /// Longest time in which the list of a pool that was disabled is emptied, in milliseconds, at least 1.
             MILLISECONDS = 0..=15,
         };
 
@@ -262,6 +269,8 @@ registers! {
             EMPTY = 1..=1,
             /// 1: POOL_AVAILABLE is below POOL_LOW.
             LOW = 2..=2,
+            /// 1: disabled, and the list is being emptied.
+            BUSY = 3..=3,
         };
         /// IOVA of the first buffer, a multiple of 64.
         POOL_BASE @ 0x08, Rw u64, reset 0, "4.6";

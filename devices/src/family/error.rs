@@ -260,6 +260,15 @@ pub enum SetupError {
         /// The offending value, as far as it tells.
         value: u64,
     },
+    /// The device was not ready for it in the time that it says it takes.
+    #[error(transparent)]
+    TimedOut(TimedOut),
+}
+
+impl From<TimedOut> for SetupError {
+    fn from(wait: TimedOut) -> SetupError {
+        SetupError::TimedOut(wait)
+    }
 }
 
 impl SetupError {

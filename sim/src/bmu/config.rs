@@ -46,6 +46,8 @@ pub(super) struct Config {
     pub(super) injection: bool,
     pub(super) halves: Halves,
     pub(super) power_of_two: bool,
+    /// CAP_EMPTYING; 0 where emptying a list takes no time.
+    pub(super) emptying_ms: u16,
 }
 
 impl Default for Config {
@@ -66,6 +68,7 @@ impl Default for Config {
             injection: true,
             halves: Halves::Off,
             power_of_two: false,
+            emptying_ms: 0,
         }
     }
 }
@@ -95,6 +98,7 @@ impl Config {
             self.halves != Halves::Off,
             self.halves == Halves::Only,
             self.power_of_two,
+            self.emptying_ms > 0,
         ];
         let set = |(bit, has): (usize, &bool)| u64::from(*has) << bit;
         bits.iter().enumerate().map(set).sum()
@@ -102,10 +106,11 @@ impl Config {
 
     /// Returns the names of the registers whose part this device does not have, apart from whole pools and portals.
     pub(super) fn lacks(&self) -> Vec<&'static str> {
-        let parts: [(bool, &[&str]); 3] = [
+        let parts: [(bool, &[&str]); 4] = [
             (self.register_path, &REGISTER_PATH),
             (self.thresholds, &THRESHOLDS),
             (self.injection, &INJECTION),
+            (self.emptying_ms > 0, &["CAP_EMPTYING"]),
         ];
         let absent = parts.iter().filter(|(has, _)| !has);
         absent.flat_map(|(_, names)| *names).copied().collect()

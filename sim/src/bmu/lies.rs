@@ -99,6 +99,10 @@ lies! {
     HalfClears = "half-clears";
     /// A stride that is no power of two is taken where only those are.
     AnyStride = "any-stride";
+    /// A list is never done with being emptied.
+    BusyForEver = "busy-for-ever";
+    /// A pool is enabled while its list is being emptied.
+    EnablesWhileBusy = "enables-while-busy";
     /// Acquire entries have a reserved bit set.
     DirtyEntries = "dirty-entries";
     /// A status line is 64 bytes long.

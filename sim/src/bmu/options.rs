@@ -49,6 +49,10 @@ pub(crate) const MODEL: ModelInfo = ModelInfo {
             "power-of-two",
             "on or off: only strides that are powers of two",
         ),
+        (
+            "emptying-ms",
+            "most milliseconds in which a list is emptied, half of which it takes; 0: none",
+        ),
     ],
     faults: faults::OFFERS,
     lies: Lie::ALL,
@@ -80,6 +84,7 @@ impl Options for Config {
             "natural-align" => text.switch().map(|on| self.natural_align = on),
             "injection" => text.switch().map(|on| self.injection = on),
             "power-of-two" => text.switch().map(|on| self.power_of_two = on),
+            "emptying-ms" => number(0..=65535, "0 to 65535").map(|n| self.emptying_ms = n as u16),
             "halves" => halves(text).map(|halves| self.halves = halves),
             _ => return None,
         };

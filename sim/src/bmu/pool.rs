@@ -39,6 +39,8 @@ pub(crate) struct Pool {
     /// Halves that wait for the other one: the high one of the last allocation, the low one of the next free (SPEC 2.1).
     pub(super) alloc_high: u32,
     pub(super) free_low: u32,
+    /// When the list is empty after the pool was disabled, in picoseconds.
+    pub(super) busy_until: u64,
     /// Buffers by number that a reset has kept, where that is a lie of the device's.
     kept: Vec<u64>,
 }
@@ -135,12 +137,18 @@ impl Pool {
         clear_errors(&mut self.error, &mut self.error_address, bits);
     }
 
-    pub(super) fn status(&self, lies: Lies) -> u32 {
+    /// Tells whether the list is being emptied still.
+    pub(super) fn is_busy(&self, now: u64) -> bool {
+        now < self.busy_until
+    }
+
+    pub(super) fn status(&self, lies: Lies, now: u64) -> u32 {
         let available = self.list.len();
         let tells = self.enabled || lies.tell(Lie::EmptyWhenDisabled);
         u32::from(self.enabled)
             | u32::from(tells && available == 0) << 1
             | u32::from(available < self.low) << 2
+            | u32::from(self.is_busy(now)) << 3
     }
 
     /// Puts one buffer into the list, through every check but DISABLED.

@@ -34,6 +34,7 @@ impl Bmu {
             Id::CAP_FEATURES => self.config.features(),
             Id::CAP_BUFFERS => self.config.buffers,
             Id::CAP_TIMEOUT => self.config.timeout_ms.into(),
+            Id::CAP_EMPTYING => self.config.emptying_ms.into(),
             Id::CONTROL => self.control.into(),
             Id::STATUS => self.status(world),
             Id::RESET_COUNT => self.reset_count.into(),
@@ -46,7 +47,7 @@ impl Bmu {
             Id::IRQ_PENDING => self.irqs.pending.into(),
             Id::IRQ_ENABLE_SET | Id::IRQ_ENABLE_CLEAR => self.irqs.enable.into(),
             Id::POOL_CONTROL => self.pools[i].control(),
-            Id::POOL_STATUS => self.pools[i].status(self.lies).into(),
+            Id::POOL_STATUS => self.pools[i].status(self.lies, world.now).into(),
             Id::POOL_BASE => self.pools[i].base,
             Id::POOL_END => self.pools[i].end,
             Id::POOL_STRIDE => self.pools[i].stride.into(),
@@ -160,6 +161,7 @@ impl Bmu {
             | Id::CAP_FEATURES
             | Id::CAP_BUFFERS
             | Id::CAP_TIMEOUT
+            | Id::CAP_EMPTYING
             | Id::STATUS
             | Id::RESET_COUNT
             | Id::ERR_RECORD
@@ -330,6 +332,12 @@ impl Bmu {
             let pool = &mut self.pools[pool_id];
             let falls = pool.low > 0 && pool.list.len() >= pool.low;
             pool.disable(keeps);
+            // Half of what it may, in picoseconds.
+            let takes = u64::from(self.config.emptying_ms) * 500_000_000;
+            pool.busy_until = match takes > 0 && self.lies.tell(Lie::BusyForEver) {
+                true => u64::MAX,
+                false => world.now + takes,
+            };
             if falls && self.lies.tell(Lie::EmptyingDepletes) {
                 self.pool_events(world, pool_id, DEPLETED);
             }
@@ -352,6 +360,9 @@ impl Bmu {
         let mut limits = self.config.pool_limits();
         limits.power_of_two &= !self.lies.tell(Lie::AnyStride);
         let pool = &mut self.pools[pool_id];
+        if pool.is_busy(world.now) && !self.lies.tell(Lie::EnablesWhileBusy) {
+            return self.refuse_pool(world, pool_id, value.into());
+        }
         if pool.enable(limits) {
             pool.armed = pool.low > 0 || !self.lies.tell(Lie::ArmedAtLow);
             return;

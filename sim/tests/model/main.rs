@@ -1,6 +1,7 @@
 //! The model against its specification, seen through the transport alone.
 
 mod bench;
+mod emptying;
 mod faults;
 mod halves;
 mod interrupts;

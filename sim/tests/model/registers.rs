@@ -21,9 +21,10 @@ const GOLDEN: &[(&str, u8, u64, u8, &str, u64)] = &[
     ("CAP_COUNTS", 0, 0x0020, 32, "RO", 0x0020_4040),
     ("CAP_RINGS", 0, 0x0024, 32, "RO", 0x1003),
     ("CAP_ADDRESS", 0, 0x0028, 32, "RO", 0x0014_0630),
-    ("CAP_FEATURES", 0, 0x002c, 32, "RO", 0x1f),
+    ("CAP_FEATURES", 0, 0x002c, 32, "RO", 0x11f),
     ("CAP_BUFFERS", 0, 0x0030, 64, "RO", 0x100_0000),
     ("CAP_TIMEOUT", 0, 0x0038, 32, "RO", 100),
+    ("CAP_EMPTYING", 0, 0x003c, 32, "RO", 5),
     ("CONTROL", 0, 0x0040, 32, "RW", 0),
     ("STATUS", 0, 0x0044, 32, "RO", 1),
     ("RESET", 0, 0x0048, 32, "WO", 0),
@@ -138,7 +139,7 @@ fn the_table_is_the_specification() {
 
 #[test]
 fn every_register_of_every_array_has_its_reset_value() {
-    let bench = Bench::closed(config(&[]));
+    let bench = Bench::closed(config(&[("emptying-ms", "5")]));
     for (row, golden) in TABLE.iter().zip(GOLDEN) {
         for index in 0..row.count() {
             let value = read(&bench, row.bar(), row.offset_of(index), row.width * 8);

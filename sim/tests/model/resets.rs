@@ -9,7 +9,8 @@ use crate::bench::{BASE, Bench, STRIDE, config, pool, portal};
 
 /// Uses everything that a reset must undo.
 fn busy() -> Bench {
-    let bench = Bench::stepped();
+    // One that has every register.
+    let bench = Bench::new(config(&[("emptying-ms", "5")]));
     bench.sim.irq(1).unwrap();
     bench.set(0x104, 2);
     bench.set(0x10c, 5);

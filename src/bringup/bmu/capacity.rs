@@ -120,6 +120,7 @@ fn natural<T: Transport>(bmu: &Arc<Bmu<T>>) -> Result<(), Failure> {
     let (control, pool) = (bmu.control(), bmu.capabilities().pools - 1);
     let stride = stride(&bmu.identity().limits);
     let base = low_base(&bmu.identity().limits).0.next_multiple_of(stride);
+    bmu.await_emptied(pool)?;
     regs::POOL_BASE.write_at(control, pool, base)?;
     regs::POOL_END.write_at(control, pool, base + stride)?;
     regs::POOL_STRIDE.write_at(control, pool, stride as u32)?;

@@ -76,6 +76,7 @@ impl<'a, T: Transport> Page<'a, T> {
         let (control, pool) = (self.bmu.control(), self.pool);
         let stride = stride(&self.bmu.identity().limits);
         let objects = self.bmu.capabilities().buffers.min(2);
+        self.bmu.await_emptied(pool)?;
         regs::POOL_BASE.write_at(control, pool, self.base)?;
         regs::POOL_END.write_at(control, pool, self.base + 2 * stride)?;
         regs::POOL_STRIDE.write_at(control, pool, stride as u32)?;

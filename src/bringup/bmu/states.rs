@@ -21,7 +21,7 @@ const STOPPING: u32 = 2;
 
 /// Tries what a pool must refuse; returns how much that was.
 pub(super) fn pools<T: Transport>(bmu: &Bmu<T>) -> Result<u64, Failure> {
-    unserved(bmu, States::try_pools)
+    Ok(unserved(bmu, States::try_pools)? + busy(bmu)?)
 }
 
 /// Tries what a portal must refuse; returns how much that was.
@@ -32,6 +32,21 @@ pub(super) fn pools<T: Transport>(bmu: &Bmu<T>) -> Result<u64, Failure> {
 pub(super) fn portals<T: Transport>(bmu: &Bmu<T>) -> Result<u64, Failure> {
     unserved(bmu, |states| {
         states.try_portals(bmu.capabilities().portals - 1)
+    })
+}
+
+/// Enables a pool at once after it was disabled, where its list takes time: that is refused until BUSY is 0 (SPEC 5.3).
+fn busy<T: Transport>(bmu: &Bmu<T>) -> Result<u64, Failure> {
+    if bmu.capabilities().emptying.is_none() {
+        return Ok(0);
+    }
+    unserved(bmu, |states| {
+        states.write_all(&states.pool_registers(), states.pool)?;
+        states.enable_pool()?;
+        let tried = states.enables_busy()?;
+        bmu.await_emptied(states.pool)?;
+        states.enable_pool()?;
+        Ok(tried)
     })
 }
 
@@ -51,6 +66,7 @@ fn unserved<'a, T: Transport>(
         is_settled: can.is_settled(),
         pool: can.pools - 1,
     };
+    bmu.await_emptied(states.pool)?;
     regs::CONTROL.write(bmu.control(), 0)?;
     let tried = attempt(&states);
     // Whatever happened, what follows finds a device in order.
@@ -158,6 +174,27 @@ impl<B: Bar> States<'_, B> {
             tried += 1;
         }
         Ok(tried + self.odd_stride()? + self.natural_of_refused()?)
+    }
+
+    /// Enables the pool while its list is being emptied; it may be done already.
+    fn enables_busy(&self) -> Result<u64, Failure> {
+        let is_busy = || -> Result<bool, BusError> {
+            let status = regs::POOL_STATUS.read_at(self.control, self.pool)?;
+            Ok(regs::pool_status::BUSY.of(status.into()) != 0)
+        };
+        regs::POOL_CONTROL.write_at(self.control, self.pool, 0)?;
+        regs::POOL_CONTROL.write_at(self.control, self.pool, ENABLE)?;
+        let found = regs::POOL_CONTROL.read_at(self.control, self.pool)?;
+        if !is_busy()? {
+            regs::POOL_CONTROL.write_at(self.control, self.pool, 0)?;
+            return Ok(0);
+        }
+        let what = "a pool whose list is being emptied";
+        let of = Accepted::new(regs::POOL_CONTROL.row(), found, what.into());
+        ensure!(found == 0, StateSymptom::Accepted(of));
+        let errors = regs::POOL_ERROR.row();
+        self.expect(errors, self.pool, what.into(), regs::error::CONFIG)?;
+        Ok(1)
     }
 
     /// A stride of one and a half times a power of two, on a device that takes powers only.
