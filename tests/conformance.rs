@@ -166,6 +166,8 @@ const VERSIONS: &[&str] = &[
     "halves=only",
     "power-of-two=on",
     "emptying-ms=40",
+    "write-faults=off",
+    "halves=only&power-of-two=on&emptying-ms=40&write-faults=off",
 ];
 
 #[test]

@@ -29,6 +29,7 @@ const GRID: &[&str] = &[
     "halves=on", "halves=only", "halves=only&address-width=64", "halves=only&pools=1&portals=1", "halves=only&portals=0",
     "halves=only&register-path=off&minor=9",
     "emptying-ms=100", "emptying-ms=100&pools=1", "emptying-ms=100&pools=1&halves=only&power-of-two=on",
+    "write-faults=off", "write-faults=off&minor=0", "write-faults=off&halves=only&emptying-ms=100&power-of-two=on",
     "power-of-two=on", "power-of-two=on&stride-max=64", "power-of-two=on&halves=only&natural-align=off",
     "memory-space=off",
     "pools=1&portals=0", "pools=1&register-path=off", "pools=1&portals=1&vectors=1&buffers=1",

@@ -52,6 +52,8 @@ pub struct Capabilities {
     pub power_of_two: bool,
     /// Longest time in which the list of a pool that was disabled is emptied; `None` where that takes none.
     pub emptying: Option<Duration>,
+    /// Refused DMA writes are seen, and reported as DMA_FAULT.
+    pub write_faults: bool,
     /// CAP_FEATURES as it reads: what a later minor version adds may be in it.
     pub features: u32,
 }
@@ -115,6 +117,7 @@ impl Capabilities {
             ("halves", Fact::Flag(self.halves)),
             ("halves_only", Fact::Flag(self.halves_only)),
             ("power_of_two", Fact::Flag(self.power_of_two)),
+            ("write_faults", Fact::Flag(self.write_faults)),
             (
                 "emptying_ms",
                 number(self.emptying.unwrap_or_default().as_millis() as u64),
@@ -174,6 +177,7 @@ impl Capabilities {
             (self.halves_only, "halves of 64-bit registers alone"),
             (self.power_of_two, "strides that are powers of two"),
             (self.emptying.is_some(), "emptying that takes time"),
+            (self.write_faults, "faults of DMA writes"),
         ];
         all.iter()
             .filter(|(has, _)| *has)
@@ -258,6 +262,7 @@ fn capabilities(control: &impl Bar, minor: u32) -> Result<Capabilities, OpenErro
         halves: has(regs::cap_features::HALVES),
         halves_only,
         power_of_two: has(regs::cap_features::POWER_OF_TWO),
+        write_faults: has(regs::cap_features::WRITE_FAULTS),
         emptying: match has(regs::cap_features::BUSY) {
             true => Some(emptying(control)?),
             false => None,

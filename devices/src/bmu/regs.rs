@@ -142,6 +142,8 @@ registers! {
             POWER_OF_TWO = 7..=7,
             /// A list may take time to be emptied.
             BUSY = 8..=8,
+            /// DMA writes that were refused are seen.
+            WRITE_FAULTS = 9..=9,
         };
         /// Buffers that one pool can hold.
         CAP_BUFFERS @ 0x0030, Ro u64, reset varies, "4.2";
@@ -189,7 +191,7 @@ registers! {
             DISABLED = 4..=4,
             /// A configuration that can't be enabled, or a write to configuration in use.
             CONFIG = 5..=5,
-            /// A DMA access was refused; the portal halts.
+            /// A DMA read was refused, or a write that is known to have been; the portal halts.
             DMA_FAULT = 6..=6,
             /// A doorbell beyond the ring; the portal halts.
             BAD_DOORBELL = 7..=7,

@@ -48,6 +48,8 @@ pub(super) struct Config {
     pub(super) power_of_two: bool,
     /// CAP_EMPTYING; 0 where emptying a list takes no time.
     pub(super) emptying_ms: u16,
+    /// Refused DMA writes are seen.
+    pub(super) write_faults: bool,
 }
 
 impl Default for Config {
@@ -69,6 +71,7 @@ impl Default for Config {
             halves: Halves::Off,
             power_of_two: false,
             emptying_ms: 0,
+            write_faults: true,
         }
     }
 }
@@ -99,6 +102,8 @@ impl Config {
             self.halves == Halves::Only,
             self.power_of_two,
             self.emptying_ms > 0,
+            // A device of 1.0 may see them, and has no way to say so.
+            self.write_faults && self.minor > 0,
         ];
         let set = |(bit, has): (usize, &bool)| u64::from(*has) << bit;
         bits.iter().enumerate().map(set).sum()

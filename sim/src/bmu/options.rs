@@ -50,6 +50,10 @@ pub(crate) const MODEL: ModelInfo = ModelInfo {
             "on or off: only strides that are powers of two",
         ),
         (
+            "write-faults",
+            "on or off: whether DMA writes that are refused are seen, or lost without a word",
+        ),
+        (
             "emptying-ms",
             "most milliseconds in which a list is emptied, half of which it takes; 0: none",
         ),
@@ -85,6 +89,7 @@ impl Options for Config {
             "injection" => text.switch().map(|on| self.injection = on),
             "power-of-two" => text.switch().map(|on| self.power_of_two = on),
             "emptying-ms" => number(0..=65535, "0 to 65535").map(|n| self.emptying_ms = n as u16),
+            "write-faults" => text.switch().map(|on| self.write_faults = on),
             "halves" => halves(text).map(|halves| self.halves = halves),
             _ => return None,
         };

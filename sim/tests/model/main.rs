@@ -8,6 +8,7 @@ mod interrupts;
 mod iommu;
 mod pools;
 mod portals;
+mod posted;
 mod registers;
 mod resets;
 mod settled;

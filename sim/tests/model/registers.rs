@@ -21,7 +21,7 @@ const GOLDEN: &[(&str, u8, u64, u8, &str, u64)] = &[
     ("CAP_COUNTS", 0, 0x0020, 32, "RO", 0x0020_4040),
     ("CAP_RINGS", 0, 0x0024, 32, "RO", 0x1003),
     ("CAP_ADDRESS", 0, 0x0028, 32, "RO", 0x0014_0630),
-    ("CAP_FEATURES", 0, 0x002c, 32, "RO", 0x11f),
+    ("CAP_FEATURES", 0, 0x002c, 32, "RO", 0x31f),
     ("CAP_BUFFERS", 0, 0x0030, 64, "RO", 0x100_0000),
     ("CAP_TIMEOUT", 0, 0x0038, 32, "RO", 100),
     ("CAP_EMPTYING", 0, 0x003c, 32, "RO", 5),
@@ -242,6 +242,7 @@ fn absent_parts_read_0_and_ignore_writes() {
         ("pools", "2"),
         ("portals", "0"),
         ("vectors", "5"),
+        ("write-faults", "off"),
     ]));
     assert_eq!(bench.get(0x20), 0x0005_0002);
     assert_eq!(bench.get(0x2c), 0x1d, "no PORTALS");
@@ -277,6 +278,7 @@ fn features_can_be_left_out() {
         ("register-path", "off"),
         ("injection", "off"),
         ("natural-align", "off"),
+        ("write-faults", "off"),
         ("minor", "7"),
     ]));
     assert_eq!((bench.get(0x04), bench.get(0x2c)), (0x0001_0007, 2));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hwpool_devices::bmu::{Layout, List, PortalConfig, regs};
+use hwpool_devices::bmu::{Bmu, Layout, List, PortalConfig, regs};
 use hwpool_devices::bus::{DmaBuffer, Iova, Transport};
 use hwpool_devices::family::{FreeList, OpenReset};
 use hwpool_devices::wait::TimedOut;
@@ -72,15 +72,16 @@ fn provoke<T: Transport>(
     let mut list = List::open(bmu, &small_list_config(bmu))?;
     let rings = Nowhere::new(iova, config.layout);
     list.open_portal(rings, &config)?;
+    // The first that a portal does is to write its status line.
+    if bmu.capabilities().write_faults {
+        let what = "DMA_FAULT in ERR_STATUS after a DMA write to where nothing is mapped";
+        reports(bmu, what, UnmappedSymptom::WriteNotReported)?;
+        evidence.text("refused writes", "seen");
+    }
     // The driver may notice as well; what counts is what the device says.
     let _ = list.give(&[0]).and_then(|()| list.flush());
-    let fault = regs::error::DMA_FAULT.mask();
     let what = "DMA_FAULT in ERR_STATUS after DMA to where nothing is mapped";
-    let late = UnmappedSymptom::NotReported;
-    wait_for(&**bmu.transport(), what, REPORT, late, || {
-        let errors = bmu.errors()?;
-        Ok((u64::from(errors.0) & fault != 0).then_some(()))
-    })?;
+    reports(bmu, what, UnmappedSymptom::NotReported)?;
     let (start, end) = (iova.0, iova.0 + config.layout.size() as u64);
     if let Some(record) = bmu.take_error_record()? {
         evidence.hex("reported address", record.address);
@@ -95,11 +96,26 @@ fn provoke<T: Transport>(
     Ok(())
 }
 
+/// Waits until the device reports a fault.
+fn reports<T: Transport>(
+    bmu: &Bmu<T>,
+    what: &'static str,
+    late: impl FnOnce(TimedOut) -> UnmappedSymptom,
+) -> Result<(), Failure> {
+    let fault = regs::error::DMA_FAULT.mask();
+    wait_for(&**bmu.transport(), what, REPORT, late, || {
+        let errors = bmu.errors()?;
+        Ok((u64::from(errors.0) & fault != 0).then_some(()))
+    })
+}
+
 /// What is wrong with DMA to nowhere.
 #[derive(Debug, thiserror::Error)]
 enum UnmappedSymptom {
     #[error(transparent)]
     NotReported(TimedOut),
+    #[error(transparent)]
+    WriteNotReported(TimedOut),
     #[error("the fault at {start:#x} to {end:#x} was reported at {at:#x}")]
     Elsewhere { start: u64, end: u64, at: u64 },
     #[error(
@@ -113,6 +129,11 @@ impl Symptom for UnmappedSymptom {
         Blame::Device(match self {
             UnmappedSymptom::NotReported(_) => &[
                 "the device ignores completions with an error status",
+                "it never got to its DMA: bus mastering is off",
+            ],
+            UnmappedSymptom::WriteNotReported(_) => &[
+                "refused writes are not seen, as on PCIe, where nobody answers them: CAP_FEATURES.WRITE_FAULTS says otherwise",
+                "the device ignores completions with an error status, or the response to a write",
                 "it never got to its DMA: bus mastering is off",
             ],
             UnmappedSymptom::Elsewhere { .. } => {

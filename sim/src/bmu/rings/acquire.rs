@@ -1,7 +1,7 @@
 //! The acquire ring (SPEC 6.3, 6.4, 6.6).
 
 use super::super::lies::Lie;
-use super::sent::{Kind, may_dma};
+use super::sent::{Kind, lose, may_dma};
 use crate::bmu::device::{Bmu, Task};
 use crate::bmu::errors::Source;
 use crate::bmu::portal::{State, phase};
@@ -37,6 +37,7 @@ impl Bmu {
 
     /// Writes entries up to the ring's or the mapping's end; false if the bus refused.
     fn fill_run(&mut self, world: &mut World, portal_id: usize) -> bool {
+        let sees = self.sees_refusal(world);
         let portal = &mut self.portals[portal_id];
         let log2 = portal.acquire_log2();
         let first = portal.acquire_tail;
@@ -48,9 +49,14 @@ impl Bmu {
         } else {
             None
         };
-        let Some(len) = view.map(|view| view.len) else {
-            self.dma_fault(world, portal_id, Source::AcquireRing, iova);
-            return false;
+        let is_lost = view.is_none();
+        let len = match view.map(|view| view.len) {
+            Some(len) => len,
+            None if sees => {
+                self.dma_fault(world, portal_id, Source::AcquireRing, iova);
+                return false;
+            }
+            None => 8 << log2,
         };
         let count = (portal.room().min((1 << log2) - index)).min((len / 8) as u32);
         let news = portal.starved && portal.acquire_tail == portal.acquire_head;
@@ -71,6 +77,7 @@ impl Bmu {
         };
         // At once in real time.
         match world.instant {
+            _ if is_lost => lose(world, portal_id, sent),
             true => self.land(world, sent),
             false => world.send(at, Upstream::Write(sent)),
         }
@@ -137,8 +144,9 @@ impl Bmu {
         first: u32,
         words: &[u64],
     ) {
+        let sees = self.config.write_faults;
         let portal = &mut self.portals[portal_id];
-        if portal.landed != first {
+        if portal.landed != first && sees {
             return self.take_back(world, portal_id, words); // one before it was refused
         }
         let index = first & ((1 << portal.acquire_log2()) - 1);
@@ -147,7 +155,7 @@ impl Bmu {
         let view = view.filter(|view| view.len >= words.len() * 8);
         let faults = &mut world.faults;
         let stored = view.is_some_and(|view| store_entries(&view, faults, portal_id, words));
-        if !stored {
+        if !stored && sees {
             let iova = portal.acquire.iova(offset);
             portal.acquire_tail = first;
             self.take_back(world, portal_id, words);

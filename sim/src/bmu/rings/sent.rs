@@ -50,6 +50,11 @@ impl Bmu {
         }
     }
 
+    /// Tells whether the device knows of a write that is refused now (SPEC 6.7).
+    pub(super) fn sees_refusal(&self, world: &World) -> bool {
+        self.config.write_faults || !world.is_master()
+    }
+
     /// Something that a portal has sent arrives in host memory, or can't.
     pub(in crate::bmu) fn land(&mut self, world: &mut World, sent: Sent) {
         let Sent {
@@ -69,6 +74,13 @@ impl Bmu {
         }
         world.recycle(words);
     }
+}
+
+/// A write is refused and nobody tells the device: the bench alone knows.
+pub(super) fn lose(world: &mut World, portal: usize, sent: Sent) {
+    let place = format!("IOVA {:#x} of portal {portal}", sent.iova);
+    world.violation(ViolationKind::DmaRefused, place, sent.iova);
+    world.recycle(sent.words);
 }
 
 /// Tells whether the device may use the bus for a portal now.

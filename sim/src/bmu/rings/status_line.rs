@@ -2,7 +2,7 @@
 
 use super::super::lies::Lie;
 use super::life::{HALTED, STOPPED};
-use super::sent::{Kind, may_dma, store};
+use super::sent::{Kind, lose, may_dma, store};
 use crate::bmu::device::Bmu;
 use crate::bmu::errors::Source;
 use crate::bmu::portal::{Portal, State};
@@ -17,12 +17,12 @@ const EMPTY: u64 = 1 << 32;
 impl Bmu {
     /// Writes the status line.
     pub(super) fn report(&mut self, world: &mut World, portal_id: usize, flags: u64) {
-        if !may_dma(world, portal_id as u16)
+        let is_refused = !may_dma(world, portal_id as u16)
             || self.portals[portal_id]
                 .line
                 .at(&world.iommu, 0)
-                .is_none_or(|v| v.len < 32)
-        {
+                .is_none_or(|v| v.len < 32);
+        if is_refused && self.sees_refusal(world) {
             let iova = self.portals[portal_id].status_base;
             if self.portals[portal_id].state != State::Halted {
                 self.dma_fault(world, portal_id, Source::AcquireRing, iova);
@@ -37,6 +37,22 @@ impl Bmu {
         portal.reported_acquire = portal.acquire_head;
         let (iova, epoch) = (portal.status_base, portal.epoch);
         let last = flags & STOPPED != 0;
+        if is_refused {
+            let (words, ticket) = (
+                world.words(),
+                Kind::Status { last }.ticket(portal_id, epoch),
+            );
+            lose(
+                world,
+                portal_id,
+                Sent {
+                    iova,
+                    words,
+                    ticket,
+                },
+            );
+            return self.line_is_out(world, portal_id, last);
+        }
         if world.instant {
             return self.land_status(world, portal_id, iova, &line, last);
         }
@@ -89,9 +105,14 @@ impl Bmu {
         if self.lies.tell(Lie::LongLine) {
             let _ = store(&mut Span::new(iova + 32, 32), world, &[0; 4]);
         }
-        if stored.is_none() && self.portals[portal_id].is_alive() {
+        if stored.is_none() && self.config.write_faults && self.portals[portal_id].is_alive() {
             return self.dma_fault(world, portal_id, Source::AcquireRing, iova);
         }
+        self.line_is_out(world, portal_id, last);
+    }
+
+    /// A portal that stops is disabled when its last line is out.
+    fn line_is_out(&mut self, world: &mut World, portal_id: usize, last: bool) {
         if last && self.portals[portal_id].state == State::Stopping {
             self.end_portal(world, portal_id);
         }
