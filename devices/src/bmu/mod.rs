@@ -42,6 +42,12 @@
 //! | close a portal | any time; its acquire ring's objects come back | |
 //! | drop a list | any time: its portals go first, which [`List`] keeps with it | a pool that the device keeps enabled is not used again before a reset |
 //!
+//! # What a device may be
+//!
+//! The driver goes by CAP_FEATURES, never by the version: registers by halves ([`Words`](crate::words::Words), where
+//! HALVES_ONLY says so), strides that are powers of two, lists that take time to be emptied, writes whose refusal nobody sees.
+//! Where 1.1 of the specification settles what 1.0 left open, it takes either from a device of 1.0 (SPEC 11).
+//!
 //! After the first breach of trust a list is poisoned: an access with effect that failed, or a device that lied, leaves
 //! the device's list in a state that nobody knows.
 
