@@ -19,6 +19,18 @@ const OBJECTS: u32 = 64;
 const STRIDE: u64 = 2048;
 const BASE: u64 = 1 << 36;
 
+/// What the input's features byte makes of the device, a bit each; of two of the same key the last one counts.
+const FEATURES: [(&str, &str); 8] = [
+    ("minor", "0"),
+    ("halves", "on"),
+    ("halves", "only"),
+    ("power-of-two", "on"),
+    ("emptying-ms", "2"),
+    ("write-faults", "off"),
+    ("register-path", "off"),
+    ("thresholds", "off"),
+];
+
 /// The driver, as far as it could be opened.
 struct Host {
     list: List<Liar, Slice<Liar>>,
@@ -94,12 +106,17 @@ fn taken(all: bool, out: Vec<u32>) -> Vec<u32> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some(([truths, seed, steps], input)) = input.split_first_chunk() else {
+    let Some(([truths, seed, steps, features], input)) = input.split_first_chunk() else {
         return;
     };
     let mut config = SimConfig::default();
     config.set("seed", &seed.to_string()).expect("an option");
     config.set("timeout-ms", "2").expect("an option");
+    for (bit, (key, value)) in FEATURES.iter().enumerate() {
+        if features >> bit & 1 != 0 {
+            config.set(key, value).expect("an option");
+        }
+    }
     let liar = Liar::open(config, Lies::new(input, *truths));
     let Some(mut host) = Host::open(&liar) else {
         return;
