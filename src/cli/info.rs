@@ -73,7 +73,7 @@ const VALUE_COLUMN: usize = 13;
 
 /// What a device is, as a module sees it, or why none knows it.
 enum Who {
-    Known(&'static str, Identity),
+    Known(&'static str, Box<Identity>),
     Unknown(Vec<Rejected>),
 }
 
@@ -81,7 +81,8 @@ impl Who {
     fn of<T: Transport>(transport: &T, choice: &Choice) -> Result<Who, OpenError> {
         Ok(match recognition(transport, choice)? {
             Recognition::Known(module) => {
-                Who::Known(module.about().name, module.identify(transport)?)
+                let identity = Box::new(module.identify(transport)?);
+                Who::Known(module.about().name, identity)
             }
             Recognition::Unknown(rejected) => Who::Unknown(rejected),
         })
