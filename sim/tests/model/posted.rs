@@ -30,7 +30,16 @@ fn a_lost_entry_is_counted_and_the_portal_goes_on() {
     assert_eq!((bench.state(0), bench.get(portal(0) + 0x54)), (1, 1));
     assert_eq!(bench.available(0), 0, "not back in the list");
     assert_eq!(bench.get(0xc0 + 4 * DMA_FAULT), 0);
-    assert_eq!(bench.memory.load(ACQUIRE), 0);
+    let memory = bench.memory.source(0, DMA_LEN);
+    bench.sim.dma_map(Iova(RELEASE), memory).unwrap();
+    bench.free(0, BASE + STRIDE);
+    bench.settle();
+    let entries = [0, 8].map(|at| bench.memory.load(ACQUIRE + at));
+    assert_eq!(
+        entries,
+        [0, (BASE + STRIDE) | 1],
+        "the next one comes behind it"
+    );
     drop(client);
     bench.violated(&[ViolationKind::DmaRefused]);
 }
