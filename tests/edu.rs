@@ -230,8 +230,8 @@ fn mistakes_with_mappings_have_names() {
     );
     assert_eq!(limits.page(), 4096);
     let at = Iova(0x100_0000);
-    function.dma_map(at, memory.source()).unwrap();
-    let again = function.dma_map(at, memory.source());
+    function.dma_map(at, memory.sources()[0]).unwrap();
+    let again = function.dma_map(at, memory.sources()[0]);
     assert!(matches!(again, Err(DmaError::Exists { .. })), "{again:?}");
     let part = function.dma_unmap(at, 4096);
     assert!(matches!(part, Err(DmaError::NotMapped { .. })), "{part:?}");
@@ -241,12 +241,12 @@ fn mistakes_with_mappings_have_names() {
         matches!(twice, Err(DmaError::NotMapped { .. })),
         "{twice:?}"
     );
-    let msi = function.dma_map(Iova(0xfee0_0000), memory.source());
+    let msi = function.dma_map(Iova(0xfee0_0000), memory.sources()[0]);
     assert!(
         matches!(msi, Err(DmaError::OutOfAperture { .. })),
         "{msi:?}"
     );
-    let odd = function.dma_map(Iova(0x100_0800), memory.source());
+    let odd = function.dma_map(Iova(0x100_0800), memory.sources()[0]);
     assert!(matches!(odd, Err(DmaError::Misaligned { .. })), "{odd:?}");
 }
 

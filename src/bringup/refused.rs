@@ -35,9 +35,10 @@ impl Symptom for MemoryError {
                 Blame::Machine(MEMORY)
             }
             // The caller's mistake.
-            MemoryError::Empty | MemoryError::TooLong { .. } | MemoryError::Label { .. } => {
-                Blame::UNKNOWN
-            }
+            MemoryError::Empty
+            | MemoryError::TooLong { .. }
+            | MemoryError::Label { .. }
+            | MemoryError::Segments { .. } => Blame::UNKNOWN,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hwpool_devices::bus::{DmaError, Iova, Transport};
+use hwpool_devices::bus::{DmaError, DmaSource, Iova, Transport};
 
 use super::iova::{IovaAllocator, IovaError};
 use super::memory::Memory;
@@ -105,6 +105,35 @@ pub enum MapError {
     },
 }
 
+/// Where the pages of a memory are, for a device.
+struct Span<'a> {
+    memory: &'a Arc<Memory>,
+    /// The address of the first page, and the length of all.
+    first: Iova,
+    len: u64,
+}
+
+impl<'a> Span<'a> {
+    /// Of memory whose first byte is at `iova`.
+    fn of(memory: &'a Arc<Memory>, iova: Iova) -> Span<'a> {
+        Span {
+            memory,
+            first: Iova(iova.0 - memory.before() as u64),
+            len: memory.sources().iter().map(|source| source.len).sum(),
+        }
+    }
+
+    /// Returns each file's piece, and its address.
+    fn pieces(&self) -> impl Iterator<Item = (Iova, DmaSource<'a>)> {
+        let mut next = self.first.0;
+        self.memory.sources().into_iter().map(move |source| {
+            let iova = Iova(next);
+            next += source.len;
+            (iova, source)
+        })
+    }
+}
+
 /// The addresses of one device and what is mapped there.
 ///
 /// A child of `fork` can neither map nor unmap: the device's mappings are its parent's.
@@ -161,21 +190,23 @@ impl<T: Transport> Domain<T> {
         self.quarantined.load(Ordering::Relaxed)
     }
 
-    /// Maps all of `memory` and tells where; [`Domain::map`] makes the mapping's handle of it.
+    /// Maps all of `memory`, one mapping for each of its files, side by side, and tells where its first byte is;
+    /// [`Domain::map`] makes the mapping's handle of it.
     pub(super) fn map_at(&self, memory: &Arc<Memory>, at: Placement) -> Result<Iova, MapError> {
         if !self.is_here() {
             let device = self.transport.name().to_owned();
             return Err(MapError::OtherProcess { device });
         }
         let at = self.prescribed(memory, at)?;
-        let iova = self.place(memory, at)?;
-        match self.transport.dma_map(iova, memory.source()) {
-            Ok(()) => Ok(iova),
-            Err(source) => {
-                self.settle(iova, memory, at, &source);
-                Err(self.refused(memory, iova, source))
+        let first = self.place(memory, at)?;
+        let span = Span::of(memory, first);
+        for (index, (iova, source)) in span.pieces().enumerate() {
+            if let Err(source) = self.transport.dma_map(iova, source) {
+                self.settle(&span, index, at, &source);
+                return Err(self.refused(memory, first, source));
             }
         }
+        Ok(first)
     }
 
     /// Returns the pages that mappings can be made of, for a [`MemoryRequest`](super::MemoryRequest).
@@ -188,10 +219,8 @@ impl<T: Transport> Domain<T> {
 
     /// Turns the wish for a place into the only one there is, where nothing translates the device's addresses.
     fn prescribed(&self, memory: &Memory, at: Placement) -> Result<Placement, MapError> {
-        let iova = match self.transport.dma_address(memory.source()) {
-            Ok(None) => return Ok(at),
-            Ok(Some(iova)) => iova,
-            Err(source) => return Err(self.refused(memory, Iova(0), source)),
+        let Some(iova) = self.prescribed_address(memory)? else {
+            return Ok(at);
         };
         let (wanted, suits) = match at {
             Placement::Fixed(wanted) => (wanted, wanted == iova),
@@ -200,9 +229,31 @@ impl<T: Transport> Domain<T> {
         if suits {
             return Ok(Placement::Fixed(iova));
         }
+        Err(self.elsewhere(memory, wanted))
+    }
+
+    /// Returns where the device finds the first byte, whatever is mapped, if it finds it by itself.
+    fn prescribed_address(&self, memory: &Memory) -> Result<Option<Iova>, MapError> {
+        let mut first = None;
+        let mut next = None;
+        for source in memory.sources() {
+            let found = self.transport.dma_address(source);
+            let Some(iova) = found.map_err(|error| self.refused(memory, Iova(0), error))? else {
+                return Ok(None);
+            };
+            // One range of addresses, in pieces of several files.
+            if next.is_some_and(|next| next != Some(iova)) {
+                return Err(self.elsewhere(memory, iova));
+            }
+            next = Some(iova.checked_add(source.len));
+            first = first.or_else(|| iova.checked_add(memory.before() as u64));
+        }
+        Ok(first)
+    }
+
+    fn elsewhere(&self, memory: &Memory, iova: Iova) -> MapError {
         let len = memory.len() as u64;
-        let source = DmaError::Elsewhere { iova: wanted, len };
-        Err(self.refused(memory, wanted, source))
+        self.refused(memory, iova, DmaError::Elsewhere { iova, len })
     }
 
     fn refused(&self, memory: &Memory, iova: Iova, source: DmaError) -> MapError {
@@ -215,24 +266,34 @@ impl<T: Transport> Domain<T> {
         }
     }
 
-    /// Takes addresses for `memory`.
+    /// Takes addresses for the pages of `memory`, and returns that of its first byte.
     fn place(&self, memory: &Memory, at: Placement) -> Result<Iova, MapError> {
-        let len = memory.len() as u64;
+        let before = memory.before() as u64;
         let mut iovas = self.iovas();
-        if !len.is_multiple_of(iovas.page()) {
-            return Err(MapError::Granularity {
-                device: self.transport.name().to_owned(),
-                len,
-                page: iovas.page(),
-            });
+        let page = iovas.page();
+        for len in memory.sources().iter().map(|source| source.len) {
+            if !len.is_multiple_of(page) {
+                return Err(MapError::Granularity {
+                    device: self.transport.name().to_owned(),
+                    len,
+                    page,
+                });
+            }
         }
+        let len = memory.sources().iter().map(|source| source.len).sum();
         let placed = match at {
-            Placement::Fixed(iova) => iovas.reserve(iova, len).map(|()| iova),
-            Placement::Anywhere { align } if !align.is_power_of_two() => {
+            Placement::Fixed(iova) => match iova.0.checked_sub(before) {
+                Some(first) => iovas.reserve(Iova(first), len).map(|()| iova),
+                None => Err(IovaError::Misaligned { iova, page }),
+            },
+            Placement::Anywhere { align }
+                if !align.is_power_of_two() || !before.is_multiple_of(align) =>
+            {
                 Err(IovaError::Alignment { align })
             }
             Placement::Anywhere { align } => {
-                iovas.allocate(len, align.max(memory.page_size().bytes() as u64))
+                let first = iovas.allocate(len, align.max(memory.page_size().bytes() as u64));
+                first.map(|first| Iova(first.0 + before))
             }
         };
         placed.map_err(|source| MapError::Address {
@@ -242,27 +303,32 @@ impl<T: Transport> Domain<T> {
         })
     }
 
-    /// Decides what becomes of the addresses after `dma_map` failed.
-    fn settle(&self, iova: Iova, memory: &Arc<Memory>, at: Placement, error: &DmaError) {
-        match error {
+    /// Decides what becomes of the addresses after `dma_map` failed for the piece at `index`. Those before it were mapped.
+    fn settle(&self, span: &Span<'_>, index: usize, at: Placement, error: &DmaError) {
+        let removed = self.remove(span.pieces().take(index));
+        let removed = match error {
             // Refused before anything was mapped.
             DmaError::OutOfAperture { .. }
             | DmaError::Misaligned { .. }
             | DmaError::NoEntries { .. }
             | DmaError::Elsewhere { .. }
-            | DmaError::NotMapped { .. } => self.free(iova, memory),
+            | DmaError::NotMapped { .. } => removed,
             // Somebody else's mapping is there, and not ours to remove. Addresses that we chose stay taken, or the
             // next search would find them again; those that the caller chose he may try again.
-            DmaError::Exists { .. } => {
-                if let Placement::Fixed(_) = at {
-                    self.free(iova, memory);
-                }
+            DmaError::Exists { .. } if removed.is_ok() && !matches!(at, Placement::Fixed(_)) => {
+                return;
             }
+            DmaError::Exists { .. } => removed,
             // The mapping may exist all the same.
-            _ => match self.transport.dma_unmap(iova, memory.len() as u64) {
-                Ok(()) | Err(DmaError::NotMapped { .. }) => self.free(iova, memory),
-                Err(error) => self.quarantine(iova, memory, &error),
-            },
+            _ => removed.and(self.remove_if_there(span, index)),
+        };
+        self.give_back(span, removed);
+    }
+
+    fn remove_if_there(&self, span: &Span<'_>, index: usize) -> Result<(), DmaError> {
+        match self.remove(span.pieces().skip(index).take(1)) {
+            Err(DmaError::NotMapped { .. }) => Ok(()),
+            result => result,
         }
     }
 
@@ -272,30 +338,43 @@ impl<T: Transport> Domain<T> {
         if !self.is_here() {
             return;
         }
-        match self.transport.dma_unmap(iova, memory.len() as u64) {
-            Ok(()) => self.free(iova, memory),
-            Err(error) => self.quarantine(iova, memory, &error),
+        let span = Span::of(memory, iova);
+        self.give_back(&span, self.remove(span.pieces()));
+    }
+
+    /// Removes the mappings of all pieces, whatever becomes of some; returns the first failure.
+    fn remove<'a>(
+        &self,
+        pieces: impl Iterator<Item = (Iova, DmaSource<'a>)>,
+    ) -> Result<(), DmaError> {
+        let removed = pieces.map(|(iova, source)| self.transport.dma_unmap(iova, source.len));
+        removed.fold(Ok(()), Result::and)
+    }
+
+    /// Gives the addresses back, or, where the device may still reach something there, gives them up.
+    fn give_back(&self, span: &Span<'_>, removed: Result<(), DmaError>) {
+        match removed {
+            Ok(()) => {
+                if let Err(error) = self.iovas().free(span.first, span.len) {
+                    tracing::error!("{}: freeing IOVA failed: {error}", self.transport.name());
+                }
+            }
+            Err(error) => self.quarantine(span, &error),
         }
     }
 
-    /// Gives the addresses back. The device can't reach anything there any more.
-    fn free(&self, iova: Iova, memory: &Memory) {
-        if let Err(error) = self.iovas().free(iova, memory.len() as u64) {
-            tracing::error!("{}: freeing IOVA failed: {error}", self.transport.name());
-        }
-    }
-
-    /// Gives up memory that the device may still reach: it is never freed, and its addresses are never used again.
-    fn quarantine(&self, iova: Iova, memory: &Arc<Memory>, error: &DmaError) {
-        let len = memory.len() as u64;
+    /// Gives up memory that the device may still reach: it is never freed, and its addresses are never used again. Of
+    /// somebody else's memory the files stay open; its owner is not kept from using their pages again.
+    fn quarantine(&self, span: &Span<'_>, error: &DmaError) {
+        let (iova, len) = (span.first, span.len);
         // A count that nobody gives back keeps the memory for ever.
-        std::mem::forget(Arc::clone(memory));
+        std::mem::forget(Arc::clone(span.memory));
         let total = self.quarantined.fetch_add(len, Ordering::Relaxed) + len;
         tracing::error!(
             "{}: unmapping the memory of {} at {iova}+{len:#x} failed: {error}; the device may still reach it, \
              so its {len} bytes are given up ({total} in all)",
             self.transport.name(),
-            memory.label(),
+            span.memory.label(),
         );
     }
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use hwpool_devices::bus::{Bar, BusError, DmaBuffer, DmaLimits, DmaSource, Doorbell, Irq};
@@ -7,7 +8,7 @@ use hwpool_devices::bus::{Bar, BusError, DmaBuffer, DmaLimits, DmaSource, Doorbe
 use super::*;
 use crate::dma::mapping::Mapping;
 use crate::dma::testing::skip;
-use crate::dma::{MemoryRequest, PageSize, Pages};
+use crate::dma::{MemoryRequest, PageSize, Pages, Segment};
 
 const MIB: u64 = 1 << 20;
 /// 16 MiB from 1 MiB on.
@@ -75,6 +76,8 @@ struct State {
     unmaps: Calls,
     /// Whether a map that fails with [`DmaError::Os`] takes place all the same.
     lost_reply: bool,
+    /// Where the device finds what it is asked for next, last first, if it finds it by itself.
+    physical: Vec<Iova>,
 }
 
 /// A transport with an IOMMU and nothing else.
@@ -134,6 +137,9 @@ impl Transport for Fake {
             entries_left: 8,
         })
     }
+    fn dma_address(&self, _: DmaSource<'_>) -> Result<Option<Iova>, DmaError> {
+        Ok(self.state().physical.pop())
+    }
     fn dma_map(&self, iova: Iova, source: DmaSource<'_>) -> Result<(), DmaError> {
         let mut state = self.state();
         let result = state.maps.next();
@@ -184,6 +190,102 @@ fn memory(pages: usize) -> Arc<Memory> {
 }
 
 const ANYWHERE: Placement = Placement::Anywhere { align: 1 };
+
+/// Memory of somebody else's in as many files as there are lengths, in pages, from this far into the first page on. The
+/// address is none that anybody reads.
+fn foreign(before: usize, lengths: &[usize]) -> Arc<Memory> {
+    let page = PageSize::Base.bytes();
+    let all = lengths.iter().sum::<usize>() * page;
+    let segment = |pages: &usize| Segment {
+        file: tempfile::tempfile().unwrap().into(),
+        offset: 0,
+        len: pages * page,
+    };
+    let first = std::ptr::without_provenance_mut::<u8>(16 * page + before);
+    let bytes = NonNull::slice_from_raw_parts(NonNull::new(first).unwrap(), all - before);
+    let segments = lengths.iter().map(segment).collect();
+    // SAFETY: nobody accesses the bytes.
+    Arc::new(unsafe { Memory::foreign("foreign", bytes, PageSize::Base, segments) }.unwrap())
+}
+
+#[test]
+fn memory_of_several_files_is_one_range_of_addresses() {
+    let (transport, domain) = domain();
+    let page = PageSize::Base.bytes() as u64;
+    let free = domain.iovas().available();
+    let memory = foreign(64, &[1, 3, 2]);
+    let mapping = domain.map(Arc::clone(&memory), ANYWHERE).unwrap();
+    assert_eq!(mapping.iova(), Iova(START.0 + 64));
+    assert_eq!(mapping.size() as u64, 6 * page - 64);
+    let at = |pages| Iova(START.0 + pages * page);
+    let expected = BTreeMap::from([(at(0), page), (at(1), 3 * page), (at(4), 2 * page)]);
+    assert_eq!(transport.state().mapped, expected);
+    drop(mapping);
+    assert!(transport.state().mapped.is_empty());
+    assert_eq!(domain.iovas().available(), free);
+    let wanted = Iova(8 * MIB + 64);
+    let mapping = domain.map(Arc::clone(&memory), Placement::Fixed(wanted));
+    assert_eq!(mapping.unwrap().iova(), wanted);
+    for at in [
+        Placement::Fixed(Iova(8 * MIB)),
+        Placement::Fixed(Iova(8)),
+        Placement::Anywhere { align: 128 },
+    ] {
+        let refused = domain.map(Arc::clone(&memory), at);
+        assert!(matches!(refused, Err(MapError::Address { .. })), "{at:?}");
+    }
+    assert_eq!(domain.iovas().available(), free);
+}
+
+#[test]
+fn where_one_file_can_not_be_mapped_none_is() {
+    for (error, unmaps) in [
+        (DmaError::NoEntries { limit: 8 }, 2),
+        (os_error(), 3), // it may be mapped all the same
+    ] {
+        let (transport, domain) = domain();
+        let free = domain.iovas().available();
+        transport.fail_map(3, error.clone());
+        let memory = foreign(0, &[1, 1, 1, 1]);
+        let refused = domain.map(Arc::clone(&memory), ANYWHERE);
+        assert!(matches!(refused, Err(MapError::Refused { source, .. }) if source == error));
+        assert_eq!(transport.state().unmaps.made, unmaps);
+        assert!(transport.state().mapped.is_empty());
+        assert_eq!(domain.iovas().available(), free);
+        assert_eq!((domain.quarantined(), Arc::strong_count(&memory)), (0, 1));
+    }
+}
+
+#[test]
+fn a_file_that_stays_mapped_keeps_all_addresses() {
+    let page = PageSize::Base.bytes() as u64;
+    for failing in 1..=3 {
+        let (transport, domain) = domain();
+        transport.fail_unmap(failing, os_error());
+        drop(domain.map(foreign(0, &[1, 1, 1]), ANYWHERE).unwrap());
+        assert_eq!(transport.state().unmaps.made, 3, "the others are removed");
+        assert_eq!(domain.quarantined(), 3 * page);
+        let next = domain.map(memory(1), ANYWHERE).unwrap();
+        assert_eq!(next.iova(), Iova(START.0 + 3 * page));
+    }
+}
+
+#[test]
+fn without_an_iommu_several_files_must_follow_each_other() {
+    let page = PageSize::Base.bytes() as u64;
+    let found = |pages: u64| Iova(2 * MIB + pages * page);
+    let (transport, domain) = domain();
+    transport.state().physical = vec![found(1), found(0)];
+    let mapping = domain.map(foreign(64, &[1, 1]), ANYWHERE).unwrap();
+    assert_eq!(mapping.iova(), Iova(2 * MIB + 64));
+    transport.state().physical = vec![found(5), found(3)];
+    let refused = domain.map(foreign(64, &[1, 1]), ANYWHERE);
+    let source = DmaError::Elsewhere {
+        iova: found(5),
+        len: 2 * page - 64,
+    };
+    assert!(matches!(refused, Err(MapError::Refused { source: told, .. }) if told == source));
+}
 
 #[test]
 fn a_mapping_lives_as_long_as_its_value() {

@@ -114,6 +114,20 @@ pub enum MemoryError {
         /// What the kernel says is available, in bytes.
         available: u64,
     },
+    /// The segments of somebody else's memory are not its pages.
+    #[error(
+        "the memory of {label}, {len} bytes at {address:#x}, is not in the segments that were named: whole pages of {page_size}, as many as it takes, from a multiple of 8"
+    )]
+    Segments {
+        /// Whose memory.
+        label: String,
+        /// Where it begins.
+        address: usize,
+        /// Its length in bytes.
+        len: usize,
+        /// The size of the pages.
+        page_size: PageSize,
+    },
     /// A call of the operating system failed.
     #[error("{call} for {len} bytes of DMA memory for {label} failed with errno {errno}: {hint}")]
     Os {

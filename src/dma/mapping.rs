@@ -30,7 +30,7 @@ pub struct Mapping<T: Transport> {
 }
 
 impl<T: Transport> Domain<T> {
-    /// Lets the device reach all of `memory`, as one mapping, until the result is dropped.
+    /// Lets the device reach all of `memory`, as one mapping for each of its files, side by side, until the result is dropped.
     ///
     /// Blocks while the kernel pins the pages.
     ///

@@ -14,7 +14,7 @@ use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::error::{MemoryError, Shortage, Warning};
-use super::memory::Memory;
+use super::memory::{Held, Memory};
 use super::numa;
 use super::request::MemoryRequest;
 use crate::machine::{PageSize, Tree};
@@ -68,8 +68,7 @@ impl<'a> Memfd<'a> {
         let warnings = Vec::from_iter(self.bind(&map));
         self.populate(&file, &map)?;
         Ok(Memory {
-            map,
-            file,
+            pages: Held::Own { map, file },
             page_size: self.size,
             label: self.label.to_owned(),
             warnings,

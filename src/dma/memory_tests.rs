@@ -1,10 +1,14 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::ptr::NonNull;
 
+use hwpool_devices::bus::DmaSource;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 
 use super::*;
+use crate::dma::Segment;
 use crate::dma::error::Shortage;
+use crate::dma::memory::Held;
 use crate::dma::request::LABEL_MAX;
 use crate::dma::testing::skip;
 use crate::machine::testing::FakeMachine;
@@ -15,6 +19,13 @@ const ABSURD: usize = 1 << 50;
 
 fn base(len: usize) -> MemoryRequest {
     MemoryRequest::new(len).pages(Pages::Exactly(PageSize::Base))
+}
+
+fn file(memory: &Memory) -> &fs::File {
+    match &memory.pages {
+        Held::Own { file, .. } => file,
+        Held::Foreign(_) => panic!("it was allocated here"),
+    }
 }
 
 /// Returns a value in KiB of the mapping with this label, from `/proc/self/smaps`.
@@ -38,7 +49,7 @@ fn base_pages_are_whole_zeroed_and_populated() {
     assert!(memory.as_ptr().addr().get().is_multiple_of(page));
     // st_blocks counts the pages that exist.
     assert_eq!(
-        memory.file.metadata().unwrap().blocks() * 512,
+        file(&memory).metadata().unwrap().blocks() * 512,
         memory.len() as u64
     );
     assert_eq!(smaps("hwpool-test-base", "Rss:"), memory.len() / 1024);
@@ -55,19 +66,19 @@ fn the_file_is_what_is_mapped() {
     let mut byte = [0];
     // SAFETY: offset 5 is below len, and nobody else has this memory.
     unsafe { memory.as_ptr().add(5).write_volatile(0xa5) };
-    memory.file.read_exact_at(&mut byte, 5).unwrap();
+    file(&memory).read_exact_at(&mut byte, 5).unwrap();
     assert_eq!(byte, [0xa5]);
 }
 
 #[test]
 fn nobody_can_shorten_or_lengthen_the_file() {
     let memory = Memory::allocate(&base(1)).unwrap();
-    assert!(memory.file.set_len(0).is_err());
-    assert!(memory.file.set_len(1 << 30).is_err());
+    assert!(file(&memory).set_len(0).is_err());
+    assert!(file(&memory).set_len(1 << 30).is_err());
     let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-    let found = fcntl(&memory.file, FcntlArg::F_GET_SEALS).unwrap();
+    let found = fcntl(file(&memory), FcntlArg::F_GET_SEALS).unwrap();
     assert_eq!(found, seals.bits());
-    let flags = fcntl(&memory.file, FcntlArg::F_GETFD).unwrap();
+    let flags = fcntl(file(&memory), FcntlArg::F_GETFD).unwrap();
     assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
 }
 
@@ -76,7 +87,7 @@ fn sources_stay_inside() {
     let memory = Memory::allocate(&base(1)).unwrap();
     let len = memory.len();
     assert_eq!(
-        (memory.source().offset, memory.source().len),
+        (memory.sources()[0].offset, memory.sources()[0].len),
         (0, len as u64)
     );
     let half = memory.source_range(len / 2, len / 2).unwrap();
@@ -237,7 +248,7 @@ fn hugepage_memory_is_taken_where_it_is_free() {
     assert_eq!(smaps("hwpool-test-huge", "KernelPageSize:"), 2048);
     // Hugepages have a count of their own, and only those that exist are in it.
     assert_eq!(smaps("hwpool-test-huge", "Private_Hugetlb:"), 4096);
-    assert!(memory.file.set_len(0).is_err());
+    assert!(file(&memory).set_len(0).is_err());
     // SAFETY: the last byte is inside, and nobody else has this memory.
     let last = unsafe { memory.as_ptr().add(4 * MIB - 1).read_volatile() };
     assert_eq!(last, 0);
@@ -247,4 +258,70 @@ fn hugepage_memory_is_taken_where_it_is_free() {
 fn memory_crosses_threads() {
     fn check<T: Send + Sync + 'static>() {}
     check::<Memory>();
+}
+
+fn segments(lengths: &[usize]) -> Vec<Segment> {
+    let segment = |len: &usize| Segment {
+        file: tempfile::tempfile().unwrap().into(),
+        offset: 3 * PageSize::Base.bytes() as u64,
+        len: *len,
+    };
+    lengths.iter().map(segment).collect()
+}
+
+/// Takes `len` bytes at an address that nobody reads.
+fn foreign(at: usize, len: usize, segments: Vec<Segment>) -> Result<Memory, MemoryError> {
+    let first = NonNull::new(std::ptr::without_provenance_mut::<u8>(at)).unwrap();
+    let bytes = NonNull::slice_from_raw_parts(first, len);
+    // SAFETY: nobody accesses the bytes.
+    unsafe { Memory::foreign("theirs", bytes, PageSize::Base, segments) }
+}
+
+#[test]
+fn somebody_elses_memory_is_where_it_is_and_in_his_files() {
+    let page = PageSize::Base.bytes();
+    let first = 16 * page + 64;
+    let memory = foreign(first, 3 * page - 128, segments(&[2 * page, page])).unwrap();
+    assert_eq!(memory.as_ptr().addr().get(), first);
+    assert_eq!((memory.len(), memory.before()), (3 * page - 128, 64));
+    assert_eq!(memory.label(), "theirs");
+    let sources = memory.sources();
+    let shape = |source: &DmaSource<'_>| (source.offset, source.len);
+    let (offset, len) = (3 * page as u64, page as u64);
+    let shapes: Vec<_> = sources.iter().map(shape).collect();
+    assert_eq!(shapes, [(offset, 2 * len), (offset, len)]);
+    let range = |offset, len| memory.source_range(offset, len).as_ref().map(shape);
+    assert_eq!(range(0, 2 * page - 64), Some((offset + 64, 2 * len - 64)));
+    assert_eq!(range(2 * page - 64, 64), Some((offset, 64)));
+    assert_eq!(range(2 * page - 64, page - 64), Some((offset, len - 64)));
+    for (from, len) in [(0, 2 * page), (2 * page - 64, page), (usize::MAX, 2)] {
+        assert_eq!(range(from, len), None, "{from} {len}");
+    }
+}
+
+#[test]
+fn segments_that_are_not_the_pages_of_the_bytes_are_refused() {
+    let page = PageSize::Base.bytes();
+    for (at, len, lengths) in [
+        (16 * page, 2 * page, &[page][..]),
+        (16 * page, 2 * page, &[3 * page]),
+        (16 * page + 64, 2 * page, &[2 * page]),
+        (16 * page, page, &[page / 2, page / 2]),
+        (16 * page, page, &[page, 0]),
+        (16 * page, page, &[]),
+        (16 * page + 4, page / 2, &[page]),
+        (usize::MAX - 63, page, &[page]),
+        (16 * page, page, &[usize::MAX / page * page, 2 * page]),
+    ] {
+        let refused = foreign(at, len, segments(lengths));
+        let is_told = matches!(refused, Err(MemoryError::Segments { .. }));
+        assert!(is_told, "{at:#x} {len} {lengths:?}");
+    }
+    assert_eq!(
+        foreign(page, 0, Vec::new()).unwrap_err(),
+        MemoryError::Empty
+    );
+    let mut odd = segments(&[page]);
+    odd[0].offset = 64;
+    assert!(foreign(page, page, odd).is_err());
 }

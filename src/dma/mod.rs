@@ -1,7 +1,7 @@
 //! Memory that a device reaches by DMA.
 //!
 //! ```text
-//!   Memory ── pages of a memfd, populated, on a NUMA node
+//!   Memory ── pages of a memfd, populated, on a NUMA node; or somebody else's
 //!      │ Domain::map             IovaAllocator: which addresses are free
 //!      ▼                                ▲
 //!   Mapping ── the device reaches them ─┘ until it is dropped
@@ -22,6 +22,7 @@
 //! | `request.rs` | what memory is asked for |
 //! | `allocate.rs`, `memfd.rs` | which pages are taken, and how pages of one size are |
 //! | `memory.rs` | memory that is there |
+//! | `foreign.rs` | pages of somebody else's |
 //! | `numa.rs` | the calls that place it |
 //! | `iova.rs` | addresses that are free |
 //! | `domain.rs`, `mapping.rs` | the mappings of a device, and one of them |
@@ -30,6 +31,7 @@
 mod allocate;
 mod domain;
 mod error;
+mod foreign;
 mod iova;
 mod mapping;
 mod memfd;
@@ -41,6 +43,7 @@ mod testing;
 
 pub use domain::{Domain, DomainError, MapError, Placement};
 pub use error::{MemoryError, Shortage, Warning};
+pub use foreign::Segment;
 pub use iova::{IovaAllocator, IovaError, IovaRanges};
 pub use mapping::{Mapping, Slice};
 pub use memory::Memory;

@@ -183,6 +183,7 @@ impl PoolBuilder {
             pool: self.name.clone(),
         })?;
         let memory = self.allocate(stride)?;
+        self.check_memory(&memory, stride)?;
         let store = self.make_store(&maker, &memory, stride, self.objects)?;
         let iova = self.check_iova(&store, stride)?;
         let ledger = (!maker.trusted).then(|| Ledger::new(self.objects));
@@ -216,10 +217,27 @@ impl PoolBuilder {
     ///
     /// # Errors
     /// As [`build`](Self::build).
-    pub fn build_raw(mut self) -> Result<RawPool, CreateError> {
+    pub fn build_raw(self) -> Result<RawPool, CreateError> {
+        self.build_raw_with(PoolBuilder::allocate)
+    }
+
+    /// Makes a raw pool as [`build_raw`](Self::build_raw), whose objects lie in memory that is there already, object 0 first.
+    /// Its pages and its node are as they are. The pool touches no byte of it, so others may, and pools may overlap.
+    ///
+    /// # Errors
+    /// As `build_raw`; and where the memory is too small, or does not begin at a multiple of the alignment.
+    pub fn build_raw_in(self, memory: &Arc<Memory>) -> Result<RawPool, CreateError> {
+        self.build_raw_with(|_, _| Ok(Arc::clone(memory)))
+    }
+
+    fn build_raw_with(
+        mut self,
+        memory: impl FnOnce(&PoolBuilder, usize) -> Result<Arc<Memory>, CreateError>,
+    ) -> Result<RawPool, CreateError> {
         let stride = self.check()?;
         let maker = self.find_maker(stride)?;
-        let memory = self.allocate(stride)?;
+        let memory = memory(&self, stride)?;
+        self.check_memory(&memory, stride)?;
         let capacity = self.capacity.unwrap_or(self.objects).clamp(1, self.objects);
         let store = self.make_store(&maker, &memory, stride, capacity)?;
         self.check_iova(&store, stride)?;
@@ -346,8 +364,7 @@ impl PoolBuilder {
     }
 
     fn allocate(&self, stride: usize) -> Result<Arc<Memory>, CreateError> {
-        let len = stride * self.objects as usize;
-        let request = MemoryRequest::new(len)
+        let request = MemoryRequest::new(stride * self.objects as usize)
             .pages(self.memory_pages())
             .node(self.memory_node())
             .label(&self.name);
@@ -355,17 +372,28 @@ impl PoolBuilder {
             pool: self.name.clone(),
             cause,
         })?;
+        Ok(Arc::new(memory))
+    }
+
+    /// The pool's arithmetic rests on it.
+    fn check_memory(&self, memory: &Memory, stride: usize) -> Result<(), CreateError> {
         let address = memory.as_ptr().addr().get();
-        if address % self.align != 0 {
+        if !address.is_multiple_of(self.align) {
             return Err(CreateError::MemoryMisaligned {
                 pool: self.name.clone(),
                 address,
                 align: self.align,
             });
         }
-        // The pool's arithmetic rests on it.
-        assert!(memory.len() >= len, "memory is shorter than asked for");
-        Ok(Arc::new(memory))
+        let needed = stride * self.objects as usize;
+        if memory.len() < needed {
+            return Err(CreateError::MemoryTooSmall {
+                pool: self.name.clone(),
+                len: memory.len(),
+                needed,
+            });
+        }
+        Ok(())
     }
 
     fn make_store(

@@ -72,6 +72,16 @@ pub enum CreateError {
         /// What was asked for.
         align: usize,
     },
+    /// The memory that was brought has no room for all objects.
+    #[error("pool {pool}: memory of {len} bytes is too small for the objects, which take {needed}")]
+    MemoryTooSmall {
+        /// Name of the pool.
+        pool: String,
+        /// Bytes of the memory.
+        len: usize,
+        /// Bytes that the objects take.
+        needed: usize,
+    },
     /// The device finds object 0 at an address that objects may not have.
     #[error(
         "pool {pool}: object 0 at IOVA {iova:#x} is misaligned to {align} bytes, or its memory wraps at the end"

@@ -270,7 +270,7 @@ mod tests {
         let memory = Memory::allocate(&base(1)).unwrap();
         let held = || Held {
             len: 0x2000,
-            _view: view(memory.source()).unwrap().0,
+            _view: view(memory.sources()[0]).unwrap().0,
         };
         let table = Table::from([(0x4000, held()), (0x8000, held())]);
         for (iova, len) in [
@@ -306,7 +306,7 @@ mod tests {
     fn what_the_kernel_refused_is_not_mapped() {
         let memory = Memory::allocate(&base(4096)).unwrap();
         let mappings = deaf();
-        let refused = mappings.map(Iova(0x1000), memory.source());
+        let refused = mappings.map(Iova(0x1000), memory.sources()[0]);
         assert!(
             matches!(
                 &refused,
@@ -333,7 +333,7 @@ mod tests {
         let mappings = deaf();
         let held = Held {
             len: 4096,
-            _view: view(memory.source()).unwrap().0,
+            _view: view(memory.sources()[0]).unwrap().0,
         };
         mappings.table().insert(0x1000, held);
         assert!(matches!(
@@ -345,7 +345,7 @@ mod tests {
             Err(DmaError::Os { .. })
         ));
         assert_eq!(mappings.table().len(), 1, "the device may still reach it");
-        let again = mappings.map(Iova(0x1000), memory.source());
+        let again = mappings.map(Iova(0x1000), memory.sources()[0]);
         assert!(matches!(again, Err(DmaError::Exists { .. })));
     }
 

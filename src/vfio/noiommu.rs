@@ -106,7 +106,7 @@ mod tests {
     fn pages_that_move_are_refused() {
         let request = MemoryRequest::new(4096).pages(Pages::Exactly(PageSize::Base));
         let memory = Memory::allocate(&request).unwrap();
-        let refused = physical(memory.source()).unwrap_err().to_string();
+        let refused = physical(memory.sources()[0]).unwrap_err().to_string();
         assert!(refused.contains("must be hugepages"), "{refused}");
         assert_eq!(limits().page(), SMALLEST);
     }

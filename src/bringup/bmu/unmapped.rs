@@ -34,7 +34,7 @@ pub(super) fn reported<T: Transport>(
     if session
         .domain
         .transport()
-        .dma_address(memory.source())?
+        .dma_address(memory.sources()[0])?
         .is_some()
     {
         return Err(Failure::Skip(

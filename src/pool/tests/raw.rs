@@ -1,12 +1,14 @@
 //! Raw pools: objects by index, and what is found at run time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::unique;
+use crate::dma::{Memory, MemoryRequest};
 use crate::pool::{
-    Backend, BackendError, Pool, PoolBuilder, PoolError, RawError, RawPool, register,
+    Backend, BackendError, CreateError, Pool, PoolBuilder, PoolError, RawError, RawPool, register,
 };
 
 fn builder(objects: u32) -> PoolBuilder {
@@ -35,6 +37,27 @@ fn begins_with_everything_out_and_ends_with_a_count() {
         let report = pool.close().unwrap();
         assert_eq!((report.returned, report.invented), (2, 0), "{backend}");
     }
+}
+
+#[test]
+fn lies_in_memory_that_was_brought_if_there_is_room() {
+    let request = MemoryRequest::new(64 * 64);
+    let memory = Arc::new(Memory::allocate(&request).unwrap());
+    for backend in ["ring", "bmu"] {
+        let fits = (memory.len() / 64) as u32;
+        let pool = builder(fits).backend(backend).build_raw_in(&memory);
+        let pool = pool.unwrap();
+        assert!(Arc::ptr_eq(pool.memory(), &memory));
+        pool.enqueue(&[fits - 1]).unwrap();
+        assert_eq!(pool.close().unwrap().returned, 1);
+        let refused = builder(fits + 1).backend(backend).build_raw_in(&memory);
+        let needed = memory.len() + 64;
+        assert!(
+            matches!(refused, Err(CreateError::MemoryTooSmall { needed: told, .. }) if told == needed),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(Arc::strong_count(&memory), 1);
 }
 
 #[test]
