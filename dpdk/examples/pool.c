@@ -63,8 +63,9 @@ for_ports(dma_call *call, const char *name, void *begin, rte_iova_t iova, size_t
 	return 0;
 }
 
-// The objects of a device lie in memory of hwpool's, which DPDK has not seen. Devices other than the pool's own that shall
-// reach it need these calls, before the first packet and after the last. Those of ring and stack lie in DPDK's own.
+// Objects lie in DPDK's own memory, which its devices reach; those of a device that can't have it lie in memory of hwpool's, which
+// DPDK has not seen. Devices other than the pool's own that shall reach that need these calls, before the first packet and
+// after the last.
 static int
 lend_memory(struct rte_mempool *pool)
 {

@@ -30,6 +30,25 @@ pub(crate) struct RteMempool {
     pub(crate) populated_size: u32,
 }
 
+/// `struct rte_memseg`, as far as a driver looks at it: one page of DPDK's memory.
+#[repr(C)]
+pub(crate) struct RteMemseg {
+    pub(crate) iova: u64,
+    pub(crate) address: *mut c_void,
+    pub(crate) len: usize,
+    pub(crate) page_size: u64,
+}
+
+/// A page of DPDK's memory.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) address: usize,
+    pub(crate) len: usize,
+    /// The file that it is a page of, which stays open as long as the page is DPDK's, and where in it; `None` where it is of
+    /// none.
+    pub(crate) file: Option<(c_int, u64)>,
+}
+
 /// `rte_mempool_populate_obj_cb_t`.
 pub(crate) type ObjectCallback = extern "C" fn(*mut RteMempool, *mut c_void, *mut c_void, u64);
 
@@ -94,6 +113,9 @@ const _: () = assert!(offset_of!(RteMempool, trailer_size) == 80);
 const _: () = assert!(offset_of!(RteMempool, private_data_size) == 84);
 const _: () = assert!(offset_of!(RteMempool, ops_index) == 88);
 const _: () = assert!(offset_of!(RteMempool, populated_size) == 104);
+const _: () = assert!(offset_of!(RteMemseg, address) == 8);
+const _: () = assert!(offset_of!(RteMemseg, len) == 16);
+const _: () = assert!(offset_of!(RteMemseg, page_size) == 24);
 const _: () = assert!(size_of::<RteMempoolInfo>() == 64);
 const _: () = assert!(size_of::<RteMempoolOps>() == 128);
 const _: () = assert!(align_of::<RteMempoolOps>() == 64);

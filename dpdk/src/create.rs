@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::ffi::c_int;
+use std::sync::Arc;
 
 use hwpool::device::{Device, DeviceError};
 use hwpool::devices::bus::{BusError, DmaError};
 use hwpool::devices::family::SetupError;
-use hwpool::dma::{MapError, MemoryError, PageSize};
-use hwpool::pool::{CreateError, Pool, PoolBuilder, RawPool};
+use hwpool::dma::{MapError, Memory, MemoryError, PageSize};
+use hwpool::pool::{CreateError, MIN_ALIGN, Pool, PoolBuilder, RawPool};
 use libc::{EINVAL, ENODEV, ENOMEM, ENOTCONN};
 
 use crate::config::{self, Choice};
@@ -30,6 +31,8 @@ pub(crate) struct Request {
     pub(crate) page: usize,
     /// Devices see virtual addresses in this application; else physical ones.
     pub(crate) iova_is_address: bool,
+    /// Why a device can't have objects in DPDK's memory, if it can't.
+    pub(crate) beside: Option<String>,
     pub(crate) choice: Choice,
 }
 
@@ -49,35 +52,79 @@ enum Refusal {
     Other(NotMade),
 }
 
-/// Allocates the memory and makes an empty pool on the first of these devices that has room for it; with it comes a share in
-/// the device.
-pub(crate) fn pool(request: &Request, addresses: &[String]) -> Result<(RawPool, Share), NotMade> {
-    let mut full = Vec::new();
-    for address in addresses {
-        let (share, device) = Share::of(address).map_err(|error| NotMade::no_device(&error))?;
-        match on_device(request, &device) {
-            Ok(pool) => {
-                for warning in pool.memory().warnings() {
-                    log::line(Level::Notice, &request.name, warning);
-                }
-                return Ok((pool, share));
-            }
-            Err(Refusal::NoRoom(why)) => full.push((device, why)),
-            Err(Refusal::Other(error)) => return Err(error),
-        }
+impl Request {
+    /// Bytes from one object of a device to the next, in chunks of DPDK's.
+    pub(crate) fn spacing(&self) -> usize {
+        self.stride.next_multiple_of(MIN_ALIGN)
     }
-    Err(NotMade::no_room(&full))
 }
 
-fn on_device(request: &Request, device: &Device) -> Result<RawPool, Refusal> {
+/// Devices of which one shall have the objects of a mempool, opened as they are asked.
+pub(crate) struct Devices {
+    addresses: Vec<String>,
+    /// Those that were asked, in this order. A share is dropped after its device.
+    open: Vec<(Device, Share)>,
+}
+
+impl Devices {
+    /// Opens the first.
+    pub(crate) fn new(addresses: &[String]) -> Result<Devices, NotMade> {
+        let mut devices = Devices {
+            addresses: addresses.to_vec(),
+            open: Vec::new(),
+        };
+        devices.get(0)?;
+        Ok(devices)
+    }
+
+    /// Returns a device, if there are as many, which is opened if it is not; or has a share in one that is open.
+    fn get(&mut self, at: usize) -> Result<Option<&Device>, NotMade> {
+        if let Some(address) = self.addresses.get(at)
+            && at == self.open.len()
+        {
+            let (share, device) = Share::of(address).map_err(|error| NotMade::no_device(&error))?;
+            self.open.push((device, share));
+        }
+        Ok(self.open.get(at).map(|(device, _)| device))
+    }
+
+    /// Makes an empty pool on the first device that has room for it, in memory that is there or that is allocated for it.
+    pub(crate) fn pool(
+        &mut self,
+        request: &Request,
+        memory: Option<&Arc<Memory>>,
+    ) -> Result<RawPool, NotMade> {
+        let mut full = Vec::new();
+        while let Some(device) = self.get(full.len())? {
+            match on_device(request, device, memory) {
+                Ok(pool) => {
+                    for warning in pool.memory().warnings() {
+                        log::line(Level::Notice, &request.name, warning);
+                    }
+                    return Ok(pool);
+                }
+                Err(Refusal::NoRoom(why)) => full.push((device.clone(), why)),
+                Err(Refusal::Other(error)) => return Err(error),
+            }
+        }
+        Err(NotMade::no_room(&full))
+    }
+}
+
+fn on_device(
+    request: &Request,
+    device: &Device,
+    memory: Option<&Arc<Memory>>,
+) -> Result<RawPool, Refusal> {
     let backend = backend(device)?;
     let pool = |pool: PoolBuilder| pool.backend(backend).device(device);
     if !request.iova_is_address {
-        return build(request, pool);
+        return build(request, memory, pool);
     }
     // As the application has it, if the IOMMU can; nothing here needs it, since the list is kept by number.
-    build(request, |builder| pool(builder).iova_is_address(true)).or_else(|refusal| {
-        let made = build(request, pool)?;
+    let as_address = |builder| pool(builder).iova_is_address(true);
+    build(request, memory, as_address).or_else(|refusal| {
+        let made = build(request, memory, pool)?;
         let text = format!(
             "the device knows the objects by other addresses than the application: {}",
             refusal.text()
@@ -99,6 +146,7 @@ fn backend(device: &Device) -> Result<&'static str, NotMade> {
 
 fn build(
     request: &Request,
+    memory: Option<&Arc<Memory>>,
     with: impl FnOnce(PoolBuilder) -> PoolBuilder,
 ) -> Result<RawPool, Refusal> {
     let pool = Pool::builder(&request.name)
@@ -115,9 +163,11 @@ fn build(
                 .pages(hwpool::dma::Pages::Exactly(PageSize::Huge2M))
         }
     };
-    with(pool)
-        .build_raw()
-        .map_err(|error| Refusal::of(request, &error))
+    let made = match memory {
+        Some(memory) => with(pool).build_raw_in(memory),
+        None => with(pool).build_raw(),
+    };
+    made.map_err(|error| Refusal::of(request, &error))
 }
 
 /// Objects of which as many as are wanted lie on one page each.

@@ -2,11 +2,11 @@
 
 use std::alloc::Layout;
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
-use std::ptr::{NonNull, null_mut};
+use std::ptr::{NonNull, null, null_mut};
 
 use hwpool::dma::Memory;
 
-use crate::abi::{Level, RteMempool, RteMempoolOps};
+use crate::abi::{Level, Page, RteMempool, RteMempoolOps, RteMemseg};
 
 /// `RTE_LOGTYPE_USER1`: the types of DPDK's own parts change their numbers between releases.
 const LOGTYPE: u32 = 24;
@@ -23,6 +23,9 @@ unsafe extern "C" {
     safe fn rte_eal_iova_mode() -> c_int;
     fn rte_mempool_avail_count(mempool: *const RteMempool) -> c_uint;
     safe fn rte_mem_virt2memseg_list(address: *const c_void) -> *const c_void;
+    safe fn rte_mem_virt2memseg(address: *const c_void, list: *const c_void) -> *const RteMemseg;
+    fn rte_memseg_get_fd(page: *const RteMemseg) -> c_int;
+    fn rte_memseg_get_fd_offset(page: *const RteMemseg, offset: *mut usize) -> c_int;
     fn rte_mempool_populate_virt(
         mempool: *mut RteMempool,
         address: *mut c_char,
@@ -101,6 +104,31 @@ pub(crate) fn available(mempool: *const RteMempool) -> u32 {
 /// Tells whether memory is DPDK's, or was registered with it.
 pub(crate) fn knows(address: *const c_void) -> bool {
     !rte_mem_virt2memseg_list(address).is_null()
+}
+
+/// Returns the page that an address lies in, if DPDK knows one. Waits while another thread has DPDK take or give back pages.
+pub(crate) fn page(address: *const c_void) -> Option<Page> {
+    let found = rte_mem_virt2memseg(address, null());
+    // SAFETY: null, or DPDK's own, which stays as long as the page, in which something of the caller's lies.
+    let page = unsafe { found.as_ref() }?;
+    let mut offset = 0;
+    // SAFETY: as above, and there is a place for the answer.
+    let (file, located) = unsafe {
+        (
+            rte_memseg_get_fd(found),
+            rte_memseg_get_fd_offset(found, &mut offset),
+        )
+    };
+    Some(Page {
+        address: page.address.addr(),
+        len: page.len,
+        file: (file >= 0 && located == 0).then_some((file, offset as u64)),
+    })
+}
+
+/// Returns a page that a mempool itself lies in.
+pub(crate) fn page_of(mempool: *const RteMempool) -> Option<Page> {
+    page(mempool.cast())
 }
 
 /// Writes a line to DPDK's log.

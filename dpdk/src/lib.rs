@@ -10,6 +10,7 @@
 //!  rte_mempool ── table.rs ──► hot.rs ──► ops.rs ──► mempool.rs ────┤   places.rs: pointers ◄─► words
 //!                 "hwpool"                            per mempool  └ on_device.rs ──► hwpool::pool::RawPool ──► device
 //!                                                                      create.rs: how it is made
+//!                                                                      segments.rs: in DPDK's memory
 //!                                                                      objects.rs: pointers ◄─► numbers
 //! ```
 //!
@@ -17,9 +18,10 @@
 //! of them has it, and whoever looks for packets in EAL's segments. DPDK gives chunks back before it calls `free`, which
 //! looks into none.
 //!
-//! Objects of a device lie in memory that hwpool allocates and maps for it, so that memory and mapping outlive every object.
-//! The chunk that DPDK offers is a token of 64 bytes then, unused; the memory becomes a chunk of the mempool beside it,
-//! where drivers look for what they map for their devices.
+//! Objects of a device lie in a chunk of DPDK's as well, where its pages are those of files that the device can have mapped
+//! (`segments.rs`). Else they lie in memory that hwpool allocates and maps for it, so that memory and mapping outlive every
+//! object. The chunk that DPDK offers is a token of 64 bytes then, unused; the memory becomes a chunk of the mempool beside
+//! it, where drivers look for what they map for their devices.
 //!
 //! One name is registered, at load, because DPDK's table has 16 places for all drivers of a program. Nothing of DPDK is
 //! needed to build; see `abi.rs`. A panic ends at the boundary as an error; a mistake of the application's is an errno
@@ -44,6 +46,7 @@ mod on_device;
 mod ops;
 mod owner;
 mod places;
+mod segments;
 mod shared;
 mod table;
 mod totals;

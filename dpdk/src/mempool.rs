@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use hwpool::pool::{FreeList, Order};
+use hwpool::pool::{CloseError, FreeList, Order, RawCloseReport};
 use libc::{EINVAL, ENOMEM};
 
 use crate::abi::RteMempool;
@@ -275,6 +275,11 @@ impl Mempool {
         self.told.fetch_or(kind, Ordering::Relaxed) & kind != 0
     }
 
+    /// Tells whether it was told that a device broke.
+    fn is_broken(&self) -> bool {
+        self.told.load(Ordering::Relaxed) & NotDone::BROKEN != 0
+    }
+
     /// Returns what remembers the gets that failed while DPDK frees the mempool.
     pub(crate) fn drain(&self) -> &Drain {
         &self.drain
@@ -296,24 +301,30 @@ impl Mempool {
         let state = unsafe { this.read() };
         // SAFETY: as above; it begins the block that was allocated.
         unsafe { dpdk::free(this.cast()) };
-        let is_broken = state.is_told(NotDone::BROKEN);
         if let Some(drained) = drained {
             if state.counts {
                 totals::drained(drained);
             }
             // What broke keeps what it has.
-            if !is_broken {
+            if !state.is_broken() {
                 tell_out(name, drained.missing.saturating_sub(cached));
             }
         }
-        if let Keeper::Device(device) = state.keeper {
-            close(*device, name, is_broken);
+        if let Keeper::Device(device) = &state.keeper {
+            state.leave(device, name);
+        }
+    }
+
+    /// Ends the pool on a device of a mempool of this name, if there is one, and tells the log what is wrong with it.
+    pub(crate) fn leave(&self, device: &OnDevice, name: &str) {
+        if let Some(closed) = device.leave() {
+            tell_closed(closed, name, self.is_broken());
         }
     }
 }
 
-fn close(device: OnDevice, name: &str, is_broken: bool) {
-    match device.close() {
+fn tell_closed(closed: Result<RawCloseReport, CloseError>, name: &str, is_broken: bool) {
+    match closed {
         // What broke it also keeps it from being emptied.
         Err(_) if is_broken => {}
         Ok(report) if report.invented == 0 => {}

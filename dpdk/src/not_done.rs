@@ -74,7 +74,7 @@ impl fmt::Display for NotDone {
             NotDone::Chunk { chunk, len, why } => {
                 write!(f, "the objects can't lie in the {len} bytes at {chunk:?}, ")?;
                 f.write_str(match why {
-                    None => "which DPDK does not know: hwpool has those of a device in memory that it maps for it itself; use rte_mempool_populate_default",
+                    None => "which DPDK does not know, and which has no file that a device's are mapped by; use rte_mempool_populate_default",
                     Some(NoPlace::Far) => "which are more than 128 GiB from the others: bring memory that lies together",
                     Some(NoPlace::Pieces) => "the 1025th piece of memory apart from the others: bring fewer and larger ones",
                     Some(NoPlace::Taken) => "where objects of this mempool lie already: it was populated with that memory before",

@@ -3,7 +3,6 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::sync::Once;
 
 use hwpool::machine::Tree;
 use libc::{EFAULT, EINVAL, ENOTSUP};
@@ -17,6 +16,7 @@ use crate::mempool::{Keeper, Mempool};
 use crate::not_done::NotDone;
 use crate::on_device::OnDevice;
 use crate::owner;
+use crate::segments;
 
 /// DPDK wants a chunk of memory to hand us, and has a minimum for one.
 const TOKEN: usize = 64;
@@ -48,27 +48,13 @@ pub(crate) extern "C" fn alloc(mempool: *mut RteMempool) -> c_int {
 fn make(request: &Request) -> Result<NonNull<Mempool>, NotMade> {
     let is_on_device = matches!(request.choice, Choice::Devices(_));
     if is_on_device && !dpdk::is_primary() {
-        let text = "a secondary process can't have this mempool: a device, its list and the memory are the primary's alone; use ring or stack";
+        let text = "a secondary process can't have this mempool: a device and its list are the primary's alone; use ring or stack";
         return Err(NotMade {
             errno: ENOTSUP,
             text: text.into(),
         });
     }
-    let made = Mempool::new(request)?;
-    if is_on_device {
-        tell_who_cannot_share(&request.name);
-    }
-    Ok(made)
-}
-
-/// Tells the log, once, who can't reach the objects of a device: they look into DPDK's memory, and none of them asks a
-/// mempool.
-fn tell_who_cannot_share(name: &str) {
-    static TOLD: Once = Once::new();
-    TOLD.call_once(|| {
-        let text = "the objects are in memory of hwpool's own, not in DPDK's segments: net_memif with zero-copy=yes, virtio_user and secondary processes can't reach them; those need ring, stack or a mempool of DPDK's own";
-        log::line(Level::Notice, name, &text);
-    });
+    Mempool::new(request)
 }
 
 /// Frees the pool. DPDK also frees what it never had made.
@@ -132,7 +118,7 @@ pub(crate) extern "C" fn dequeue(
         }
         // SAFETY: DPDK's table has room for `n` pointers, which may be anything: they are written only.
         let pointers = unsafe { std::slice::from_raw_parts_mut(objects, n as usize) };
-        match state.get(pointers) {
+        let answer = match state.get(pointers) {
             Ok(()) => 0,
             Err(error) => {
                 if n == 1 {
@@ -141,15 +127,34 @@ pub(crate) extern "C" fn dequeue(
                 }
                 not_done(mempool, state, "get", &error)
             }
+        };
+        if n == 1 {
+            leave_chunk(mempool, state);
         }
+        answer
     })
+}
+
+/// Has a device let go of DPDK's chunk with the last object that DPDK takes off its list, which it does before it takes the
+/// chunk back. Mempools in a chunk have more than one object, all of which DPDK was shown at once, so it is no application's
+/// get that finds one on the list.
+fn leave_chunk(mempool: *const RteMempool, state: &Mempool) {
+    if let Keeper::Device(device) = state.keeper()
+        // SAFETY: DPDK hands out its own mempool.
+        && unsafe { (*mempool).populated_size } == 1
+        && device.is_in_chunk()
+    {
+        // SAFETY: as above.
+        state.leave(device, &unsafe { &*mempool }.name());
+    }
 }
 
 pub(crate) extern "C" fn get_count(mempool: *const RteMempool) -> c_uint {
     guarded(0, || Mempool::of(mempool).map_or(0, Mempool::count))
 }
 
-/// Asks for the memory of the objects; for those of a device, which lie in memory of our own, for a token.
+/// Asks for the memory of the objects; for those of a device that can't lie in DPDK's, for a token. Of a device all lie in one
+/// chunk; if DPDK has none so large, it brings what it has, and they lie elsewhere.
 pub(crate) extern "C" fn calc_mem_size(
     mempool: *const RteMempool,
     objects: u32,
@@ -158,26 +163,31 @@ pub(crate) extern "C" fn calc_mem_size(
     align: *mut usize,
 ) -> isize {
     let keeper = Mempool::of(mempool).map(Mempool::keeper);
-    let (least, all) = match keeper {
+    let page = 1u64.checked_shl(page_shift).unwrap_or(0);
+    let (least, all, aligned) = match keeper {
         Some(Keeper::Shared(shared)) => {
             if has_none(mempool) {
                 shared.clear();
             }
             // Memory comes in pieces of these pages, smaller ones than DPDK's own with `rte_mempool_populate_anon`.
-            shared.expect_pages(1u64.checked_shl(page_shift).unwrap_or(0));
-            (shared.room_for(1), shared.room_for(objects))
+            shared.expect_pages(page);
+            (shared.room_for(1), shared.room_for(objects), TOKEN)
         }
-        Some(Keeper::Device(_)) | None => (TOKEN, TOKEN),
+        Some(Keeper::Device(device)) => {
+            let room = device.room(page as usize);
+            room.map_or((TOKEN, TOKEN, TOKEN), |(all, align)| (TOKEN, all, align))
+        }
+        None => (TOKEN, TOKEN, TOKEN),
     };
     // SAFETY: DPDK has a place for both.
     unsafe {
         *min_chunk = least;
-        *align = TOKEN;
+        *align = aligned;
     }
     all as isize
 }
 
-/// Shows DPDK the objects that lie in a chunk, and puts them into the list. Those of a device lie in memory of ours:
+/// Shows DPDK the objects that lie in a chunk, and puts them into the list. Where those of a device can't lie in it:
 /// [`populate_beside`].
 pub(crate) extern "C" fn populate(
     mempool: *mut RteMempool,
@@ -193,9 +203,9 @@ pub(crate) extern "C" fn populate(
             return -EINVAL;
         };
         if let Keeper::Device(device) = state.keeper()
-            && !device.has(chunk)
+            && let Some(answer) = populate_device(mempool, state, device, chunk, len)
         {
-            return populate_beside(mempool, state, device, chunk, len);
+            return answer;
         }
         let populated = state.populate(chunk, len, most, has_none(mempool), |object| {
             let offset = (object.addr() - chunk.addr()) as u64;
@@ -209,36 +219,61 @@ pub(crate) extern "C" fn populate(
         });
         match populated {
             Ok(count) => count as c_int,
-            Err(error) => not_done(mempool, state, "populate", &error),
+            Err(error) => {
+                let answer = not_done(mempool, state, "populate", &error);
+                if let Keeper::Device(device) = state.keeper()
+                    && device.is_in_chunk()
+                {
+                    // DPDK takes the chunk back.
+                    // SAFETY: DPDK hands out its own mempool.
+                    state.leave(device, &unsafe { &*mempool }.name());
+                }
+                answer
+            }
         }
     })
 }
 
-/// The chunk that DPDK allocated, the token, has it populate the mempool with memory of ours, so that its list of chunks has
-/// what drivers map for their devices. A chunk that the application brings from outside of DPDK is refused: it has a reason
-/// to want the objects there. Of DPDK's own it seldom has.
-fn populate_beside(
+/// Sees to it that it is known where the objects of a device lie; `None` where that is the chunk. A chunk that the application
+/// brings from outside of DPDK is refused: it has a reason to want the objects there. One that is as long as was asked for DPDK
+/// may have taken there itself, as `rte_mempool_populate_anon` does; it is left unused.
+fn populate_device(
     mempool: *mut RteMempool,
     state: &Mempool,
     device: &OnDevice,
     chunk: *mut c_void,
     len: usize,
-) -> c_int {
-    if len > TOKEN {
-        if !dpdk::knows(chunk) {
-            let why = NotDone::Chunk {
-                chunk,
-                len,
-                why: None,
-            };
-            return not_done(mempool, state, "populate", &why);
+) -> Option<c_int> {
+    if device.has(chunk) {
+        return None;
+    }
+    if len > TOKEN && !dpdk::knows(chunk) && !device.asked_for(len) {
+        let why = NotDone::Chunk {
+            chunk,
+            len,
+            why: None,
+        };
+        return Some(not_done(mempool, state, "populate", &why));
+    }
+    // SAFETY: DPDK hands out its own mempool.
+    let name = || unsafe { &*mempool }.name();
+    if device.placed().is_none() {
+        if let Err(error) = device.settle(chunk, len) {
+            log::line(Level::Error, &name(), &error.text);
+            return Some(-error.errno);
         }
+    } else if len > TOKEN {
         let text = format_args!(
             "populate: the objects are in memory that hwpool maps for devices itself, not in the {len} bytes at {chunk:?}"
         );
-        // SAFETY: DPDK hands out its own mempool.
-        log::line(Level::Notice, &unsafe { &*mempool }.name(), &text);
+        log::line(Level::Notice, &name(), &text);
     }
+    (!device.has(chunk)).then(|| populate_beside(mempool, device))
+}
+
+/// The chunk that DPDK allocated has it populate the mempool with memory of ours, so that its list of chunks has what drivers
+/// map for their devices.
+fn populate_beside(mempool: *mut RteMempool, device: &OnDevice) -> c_int {
     // All at once: DPDK asks for what is missing, and then nothing is.
     let memory = device.memory();
     memory.map_or(0, |memory| dpdk::populate(mempool, memory))
@@ -286,6 +321,10 @@ impl RteMempool {
             errno: EINVAL,
             text,
         })?;
+        let beside = match choice {
+            Choice::Devices(_) => self.beside(),
+            Choice::Software(_) => None,
+        };
         let sizes = [self.header_size, self.elt_size, self.trailer_size];
         Ok(Request {
             name,
@@ -296,8 +335,20 @@ impl RteMempool {
             node: node(self.socket_id),
             page: dpdk::page_size(self),
             iova_is_address: dpdk::iova_is_address(),
+            beside,
             choice,
         })
+    }
+
+    /// Why a device can't have the objects in DPDK's memory, if it is known before that memory comes.
+    fn beside(&self) -> Option<String> {
+        if !dpdk::iova_is_address() {
+            return Some("devices see physical addresses: run with --iova-mode=va".into());
+        }
+        if self.size < 2 {
+            return Some("of one object DPDK does not tell when it takes the memory back".into());
+        }
+        segments::why_not(self)
     }
 }
 

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use hwpool::dma::Memory;
 
-use crate::abi::{Level, ObjectCallback, Populate, RteMempool};
+use crate::abi::{Level, ObjectCallback, Page, Populate, RteMempool};
 
 thread_local! {
     pub(crate) static PRIMARY: Cell<bool> = const { Cell::new(true) };
@@ -17,6 +17,8 @@ thread_local! {
     /// The size of this DPDK's pages; 0 where it does not matter.
     pub(crate) static PAGE: Cell<usize> = const { Cell::new(0) };
     pub(crate) static KNOWN: Cell<bool> = const { Cell::new(false) };
+    /// The pages of this DPDK's that have files. Where there are some, its mempools' own memory has.
+    pub(crate) static PAGES: RefCell<Vec<Page>> = const { RefCell::new(Vec::new()) };
     /// The driver's `populate`, and what this DPDK does with each object.
     pub(crate) static SHOW: Cell<Option<(Populate, ObjectCallback, *mut c_void)>> = const { Cell::new(None) };
     static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
@@ -96,6 +98,16 @@ pub(crate) fn available(mempool: *const RteMempool) -> u32 {
 
 pub(crate) fn knows(_: *const c_void) -> bool {
     KNOWN.get()
+}
+
+pub(crate) fn page(address: *const c_void) -> Option<Page> {
+    let has = |page: &&Page| (page.address..page.address + page.len).contains(&address.addr());
+    PAGES.with_borrow(|pages| pages.iter().find(has).copied())
+}
+
+/// Mempools of tests are in no page: as if they were in the first.
+pub(crate) fn page_of(_: *const RteMempool) -> Option<Page> {
+    PAGES.with_borrow(|pages| pages.first().copied())
 }
 
 pub(crate) fn log(level: Level, line: &str) {

@@ -16,6 +16,9 @@ use crate::mempool::{Keeper, Mempool};
 
 use crate::{config, hot, ops, table, totals};
 
+#[path = "chunk_tests.rs"]
+mod chunks;
+
 /// A mempool as DPDK makes it, and the memory that it allocated for it.
 struct Dpdk(Box<RteMempool>, Vec<Box<[Line]>>);
 
@@ -149,7 +152,7 @@ impl Dpdk {
     fn pointer(&self, index: u32) -> *mut c_void {
         // SAFETY: made by `alloc`, and not yet freed.
         match unsafe { &*self.0.pool_data.cast::<Mempool>() }.keeper() {
-            Keeper::Device(device) => device.pointer(index),
+            Keeper::Device(device) => device.placed().expect("a pool").pointer(index),
             Keeper::Shared(_) => panic!("it is on no device"),
         }
     }
@@ -742,6 +745,7 @@ fn on_pages(objects: u32, stride: usize) -> Result<OnPages, c_int> {
         node: None,
         page: 0,
         iova_is_address: false,
+        beside: None,
         choice: config::Choice::Devices(vec!["sim:bmu".into()]),
     };
     OnPages::of(&request).map_err(|error| error.errno)

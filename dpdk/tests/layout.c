@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include <rte_memory.h>
 #include <rte_mempool.h>
 
 #define AT(type, member, offset) _Static_assert(offsetof(struct type, member) == (offset), #type "." #member)
@@ -21,6 +22,11 @@ AT(rte_mempool, trailer_size, 80);
 AT(rte_mempool, private_data_size, 84);
 AT(rte_mempool, ops_index, 88);
 AT(rte_mempool, populated_size, 104);
+
+AT(rte_memseg, iova, 0);
+AT(rte_memseg, addr, 8);
+AT(rte_memseg, len, 16);
+AT(rte_memseg, hugepage_sz, 24);
 
 AT(rte_mempool_ops, name, 0);
 AT(rte_mempool_ops, alloc, 32);

@@ -222,12 +222,15 @@ memory_from_outside_is_refused(void)
 	rte_mempool_free(pool);
 	check(freed >= 1, "DPDK gave the chunks back");
 
-	// Memory of DPDK's own stands for the driver's: DPDK's tests populate by it.
+	// Memory of DPDK's own that is too small stands for the driver's: DPDK's tests populate by it. One line tells: that which
+	// names who can't reach the memory, or one more where that was known before.
+	const unsigned named = named_who_cannot_share, known = rte_eal_iova_mode() != RTE_IOVA_VA;
 	const struct rte_memzone *zone = rte_memzone_reserve("zone", 1 << 16, SOCKET_ID_ANY, 0);
 	check(zone != NULL, "a memzone");
 	pool = empty("zone", 63, 2048, 0);
 	check(rte_mempool_populate_iova(pool, zone->addr, zone->iova, zone->len, NULL, NULL) == 63, "all objects");
-	says_once("not in the 65536 bytes at");
+	check(said("not in the 65536 bytes at") == known, "one line");
+	check(named_who_cannot_share == named + 1, "one line names who can't reach the memory");
 	rte_mempool_free(pool);
 	rte_memzone_free(zone);
 	check(rte_mempool_avail_count(other) == 63, "another mempool");
@@ -280,6 +283,35 @@ an_iommu_that_is_full(void)
 	second = make("again", 63, 0);
 	rte_mempool_free(second);
 	rte_mempool_free(first);
+	says_nothing();
+}
+
+static void
+is_elsewhere(struct rte_mempool *pool, void *argument, void *object, unsigned index)
+{
+	check((rte_mem_virt2memseg_list(object) == NULL) == *(const bool *)argument, "where an object lies");
+	(void)pool, (void)index;
+}
+
+// Each hugepage of DPDK's is a file of its own, which takes a mapping: where the IOMMU has too few, the objects lie in memory of
+// hwpool's, and one line says so. Without hugepages all is one file.
+static void
+an_iommu_with_too_few_mappings_for_dpdks_pages(void)
+{
+	void *objects[4095];
+	const bool elsewhere = rte_eal_has_hugepages();
+	if (rte_eal_iova_mode() != RTE_IOVA_VA)
+		return;
+	configuration = "sim:bmu?iommu-entries=3";
+	said("");
+	const unsigned before = named_who_cannot_share;
+	struct rte_mempool *pool = make("pieces", 4095, 0);
+	said("pages"); // also that memory of hwpool's own has small ones, if no hugepages are left
+	check(named_who_cannot_share - before == elsewhere, "one line, where there is something to say");
+	check(rte_mempool_obj_iter(pool, is_elsewhere, (void *)(uintptr_t)&elsewhere) == 4095, "obj_iter");
+	check(rte_mempool_get_bulk(pool, objects, 4095) == 0, "get");
+	rte_mempool_put_bulk(pool, objects, 4095);
+	rte_mempool_free(pool);
 	says_nothing();
 }
 
@@ -546,6 +578,7 @@ main(int argc, char **argv)
 	}
 	an_iommu_that_is_full();
 	a_described_device_that_is_small();
+	an_iommu_with_too_few_mappings_for_dpdks_pages();
 	objects_by_physical_address();
 	a_device_that_fails("kind = \"gone\"\nnth = 400");
 	a_device_that_fails("kind = \"duplicate-buffer\"\nnth = 9");

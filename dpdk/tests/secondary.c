@@ -1,5 +1,5 @@
-// A secondary process of DPDK's has the primary's mempools in software, and makes some; those on a device it is refused. Prints
-// `Test OK`. Needs hugepages: processes share memory through them.
+// A secondary process of DPDK's has the primary's mempools in software, and makes some; of those on a device it reads and writes
+// the objects that it is handed, and is refused all else. Prints `Test OK`. Needs hugepages: processes share memory through them.
 //
 //   secondary [EAL arguments] -d librte_mempool_hwpool.so
 
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
+#include <rte_memory.h>
 #include <rte_ring.h>
 
 #include "check.h"
@@ -78,17 +79,33 @@ shares(struct rte_mempool *pool)
 	rte_mempool_put_bulk(pool, objects, OBJECTS);
 }
 
+// Objects of a device, which the primary handed over a ring, are read, written to, and handed back: what is in DPDK's memory
+// this process has too. Taking and freeing are the primary's.
+static void
+reads_and_writes(struct rte_ring *ring)
+{
+	void *objects[HANDED];
+	check(rte_ring_dequeue_bulk(ring, objects, HANDED, NULL) == HANDED, "what was handed");
+	has(objects, HANDED, 1);
+	fill(objects, HANDED, 100);
+	check(rte_ring_enqueue_bulk(ring, objects, HANDED, NULL) == HANDED, "handed back");
+}
+
 static int
 secondary(void)
 {
 	struct rte_mempool *pool = rte_mempool_lookup("primary");
+	struct rte_ring *of_device = rte_ring_lookup("of a device");
 	check(pool != NULL, "the primary's mempool");
-	// What the primary has on a device it hands to nobody.
-	configuration = rte_ring_lookup("handed") == NULL ? "sim:bmu" : "ring";
-	if (strcmp(configuration, "ring") == 0)
+	configuration = of_device != NULL ? "sim:bmu" : "ring";
+	if (of_device == NULL)
 		shares(pool);
-	else
+	else {
+		// Where addresses are physical nothing was handed: the objects are in memory of the primary's alone.
+		if (rte_ring_count(of_device) > 0)
+			reads_and_writes(of_device);
 		is_refused(pool);
+	}
 	says_nothing();
 	return 0;
 }
@@ -149,16 +166,31 @@ shared(const char *backend, int argc, char **argv)
 }
 
 static void
-refused(int argc, char **argv)
+on_device(int argc, char **argv)
 {
 	void *objects[OBJECTS];
 	configuration = "sim:bmu";
 	struct rte_mempool *pool = make("primary", OBJECTS, 0);
+	struct rte_ring *ring = rte_ring_create("of a device", 64, SOCKET_ID_ANY, 0);
+	check(ring != NULL, "a ring");
+	check(rte_mempool_get_bulk(pool, objects, HANDED) == 0, "get");
+	const bool is_shared = rte_mem_virt2memseg_list(objects[0]) != NULL;
+	check(is_shared == (rte_eal_iova_mode() == RTE_IOVA_VA), "where the objects lie");
+	if (is_shared) {
+		fill(objects, HANDED, 1);
+		check(rte_ring_enqueue_bulk(ring, objects, HANDED, NULL) == HANDED, "hand over");
+	}
 	run(argc, argv);
+	if (is_shared) {
+		check(rte_ring_dequeue_bulk(ring, objects, HANDED, NULL) == HANDED, "what came back");
+		has(objects, HANDED, 100);
+	}
+	rte_mempool_put_bulk(pool, objects, HANDED);
 	check(rte_mempool_get_bulk(pool, objects, OBJECTS) == 0, "the primary goes on");
 	rte_mempool_put_bulk(pool, objects, OBJECTS);
 	check(rte_mempool_avail_count(pool) == OBJECTS, "with all that it had");
 	rte_mempool_free(pool);
+	rte_ring_free(ring);
 	says_nothing();
 }
 
@@ -173,7 +205,7 @@ main(int argc, char **argv)
 		return secondary();
 	shared("ring", argc, arguments);
 	shared("stack", argc, arguments);
-	refused(argc, arguments);
+	on_device(argc, arguments);
 	printf("Test OK\n");
 	return 0;
 }
