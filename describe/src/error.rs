@@ -64,7 +64,7 @@ pub(crate) fn line_and_column(text: &str, byte: usize) -> (usize, usize) {
 }
 
 /// Joins names as a sentence does: `fifo, lifo or any`.
-pub(crate) fn or<S: AsRef<str>>(names: &[S]) -> String {
+pub fn or<S: AsRef<str>>(names: &[S]) -> String {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     match names.split_last() {
         None => "nothing".into(),
@@ -77,7 +77,7 @@ pub(crate) fn or<S: AsRef<str>>(names: &[S]) -> String {
 const LONGEST: usize = 64;
 
 /// Returns ` (nearest: NAME)` where one of the names is near the wrong one.
-pub(crate) fn nearest<S: AsRef<str>>(wrong: &str, names: &[S]) -> String {
+pub fn nearest<S: AsRef<str>>(wrong: &str, names: &[S]) -> String {
     if wrong.len() > LONGEST {
         return String::new();
     }

@@ -86,6 +86,8 @@ pub enum Kind {
     Text,
     /// A name: 1 to 32 small letters, digits and dashes, a letter first.
     Name,
+    /// A list of texts.
+    Texts,
     /// A whole number within a range.
     Number {
         /// The least.
@@ -137,6 +139,7 @@ impl Kind {
         match self {
             Kind::Schema => SCHEMA.into(),
             Kind::Text => "text in quotes".into(),
+            Kind::Texts => "a list of texts in quotes".into(),
             Kind::Name => "a name of small letters, digits and dashes in quotes".into(),
             Kind::Number { least, most } => {
                 format!("a whole number, {} to {}", plain(*least), plain(*most))
@@ -181,18 +184,23 @@ pub struct Named {
     pub doc: &'static str,
 }
 
-/// A word, and what it is for the driver.
-pub(crate) struct Word<T> {
-    pub(crate) name: &'static str,
-    pub(crate) is: T,
+/// A word, and what it is for who reads the file.
+#[derive(Debug)]
+pub struct Word<T> {
+    /// The word.
+    pub name: &'static str,
+    /// What it is.
+    pub is: T,
     doc: &'static str,
 }
 
-const fn word<T>(name: &'static str, is: T, doc: &'static str) -> Word<T> {
+/// Makes a word; `doc` is what it says.
+pub const fn word<T>(name: &'static str, is: T, doc: &'static str) -> Word<T> {
     Word { name, is, doc }
 }
 
-const fn named<T, const N: usize>(words: &[Word<T>; N]) -> [Named; N] {
+/// Returns words without what they are, for [`Kind::Word`].
+pub const fn named<T, const N: usize>(words: &[Word<T>; N]) -> [Named; N] {
     let mut named = [Named { name: "", doc: "" }; N];
     let mut at = 0;
     while at < N {

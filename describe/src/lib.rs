@@ -41,6 +41,31 @@ use node::Text;
 /// The JSON schema of descriptions, for editors: draft 7, with `x-taplo` for what words say.
 pub const JSON_SCHEMA: &str = include_str!("../hwpool.device-1.schema.json");
 
+/// Other files of TOML, read as descriptions are: keys that are listed and no others, and errors that name place and
+/// nearest name.
+///
+/// ```
+/// use hwpool_describe::{Absent, Key, Kind, tables::{Node, Text}};
+///
+/// const KEYS: &[Key] = &[Key {
+///     name: "depth",
+///     kind: Kind::Number { least: 1, most: 8 },
+///     absent: Absent::Refused,
+///     doc: "How many.",
+///     example: "4",
+/// }];
+/// let text = Text { file: "mine.toml", text: "depth = 9" };
+/// let table = text.parse()?;
+/// let error = Node::new(text, "", table.get_ref(), 0, KEYS, &[])?.must("depth")?.number().unwrap_err();
+/// assert_eq!(error.to_string(), "mine.toml:1:9: `depth` is 9: write a whole number, 1 to 8, as in depth = 4");
+/// # Ok::<(), hwpool_describe::Wrong>(())
+/// ```
+pub mod tables {
+    pub use crate::error::{nearest, or};
+    pub use crate::keys::{Word, named, word};
+    pub use crate::node::{Entry, Node, Text};
+}
+
 /// Most bytes of a description.
 const LONGEST: u64 = 1 << 20;
 /// Most bytes of a register file.

@@ -10,14 +10,28 @@ use crate::keys::{Key, Kind, RUN, Ways, Word, plain};
 
 /// A text and the name of its file.
 #[derive(Debug, Copy, Clone)]
-pub(crate) struct Text<'t> {
-    pub(crate) file: &'t str,
-    pub(crate) text: &'t str,
+pub struct Text<'t> {
+    /// What errors call it.
+    pub file: &'t str,
+    /// What it holds.
+    pub text: &'t str,
 }
 
-impl Text<'_> {
+impl<'t> Text<'t> {
+    /// Reads it as TOML.
+    ///
+    /// # Errors
+    ///
+    /// It is no TOML.
+    pub fn parse(&self) -> Result<Spanned<DeTable<'t>>, Wrong> {
+        DeTable::parse(self.text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            self.wrong(at, "", error.message().lines().next().unwrap_or(""))
+        })
+    }
+
     /// Makes an error of what stands at a byte.
-    pub(crate) fn wrong(&self, at: usize, key: &str, why: impl Into<String>) -> Wrong {
+    pub fn wrong(&self, at: usize, key: &str, why: impl Into<String>) -> Wrong {
         Wrong {
             file: self.file.into(),
             place: Some(line_and_column(self.text, at)),
@@ -29,7 +43,7 @@ impl Text<'_> {
 
 /// A table that is there, with the keys that it may hold.
 #[derive(Debug, Copy, Clone)]
-pub(crate) struct Node<'t> {
+pub struct Node<'t> {
     pub(crate) text: Text<'t>,
     /// Its name with those above; empty for the root.
     path: &'t str,
@@ -41,7 +55,7 @@ pub(crate) struct Node<'t> {
 
 /// What stands behind a key.
 #[derive(Debug, Copy, Clone)]
-pub(crate) struct Entry<'t> {
+pub struct Entry<'t> {
     text: Text<'t>,
     table: &'t str,
     key: &'static Key,
@@ -96,8 +110,13 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// Makes a table that holds none but the keys, and the names of `others`.
-    pub(crate) fn new(
+    /// Makes a table that holds none but the keys, and the names of `others`; `path` is its name with those above, empty for
+    /// the root, and `at` where it begins.
+    ///
+    /// # Errors
+    ///
+    /// A key that it may not hold.
+    pub fn new(
         text: Text<'t>,
         path: &'t str,
         table: &'t DeTable<'t>,
@@ -134,7 +153,7 @@ impl<'t> Node<'t> {
     }
 
     /// Returns the entry of a key that may be left out.
-    pub(crate) fn may(&self, name: &str) -> Option<Entry<'t>> {
+    pub fn may(&self, name: &str) -> Option<Entry<'t>> {
         let key = self.key(name)?;
         let (_, value) = find(self.table, name)?;
         Some(Entry {
@@ -146,7 +165,11 @@ impl<'t> Node<'t> {
     }
 
     /// Returns the entry of a key that is needed.
-    pub(crate) fn must(&self, name: &str) -> Result<Entry<'t>, Wrong> {
+    ///
+    /// # Errors
+    ///
+    /// It is not there.
+    pub fn must(&self, name: &str) -> Result<Entry<'t>, Wrong> {
         self.may(name).ok_or_else(|| {
             let key = self.key(name);
             let doc = key.map_or(("", ""), |key| (key.doc, key.example));
@@ -209,8 +232,16 @@ impl<'t> Node<'t> {
     }
 
     /// Makes an error of what the table lacks.
-    pub(crate) fn wrong(&self, name: &str, why: impl Into<String>) -> Wrong {
+    pub fn wrong(&self, name: &str, why: impl Into<String>) -> Wrong {
         self.text.wrong(self.at, &dotted(self.path, name), why)
+    }
+
+    /// Makes an error of a key, at its value or, where it is left out, at the table.
+    pub fn wrong_at(&self, name: &str, why: impl Into<String>) -> Wrong {
+        match self.may(name) {
+            Some(entry) => entry.wrong(why),
+            None => self.wrong(name, why),
+        }
     }
 }
 
@@ -221,12 +252,12 @@ impl<'t> Entry<'t> {
     }
 
     /// Makes an error of what stands there.
-    pub(crate) fn wrong(&self, why: impl Into<String>) -> Wrong {
+    pub fn wrong(&self, why: impl Into<String>) -> Wrong {
         self.text.wrong(self.value.span().start, &self.path(), why)
     }
 
     /// Makes an error of a part of what stands there.
-    pub(crate) fn wrong_in(&self, at: usize, why: impl Into<String>) -> Wrong {
+    pub fn wrong_in(&self, at: usize, why: impl Into<String>) -> Wrong {
         self.text.wrong(at, &self.path(), why)
     }
 
@@ -242,17 +273,32 @@ impl<'t> Entry<'t> {
         ))
     }
 
-    pub(crate) fn text(&self) -> Result<&'t str, Wrong> {
+    /// Takes a text.
+    ///
+    /// # Errors
+    ///
+    /// Something else stands there.
+    pub fn text(&self) -> Result<&'t str, Wrong> {
         let text = self.value.get_ref().as_str();
         text.ok_or_else(|| self.other())
     }
 
-    pub(crate) fn bool(&self) -> Result<bool, Wrong> {
+    /// Takes `true` or `false`.
+    ///
+    /// # Errors
+    ///
+    /// Something else stands there.
+    pub fn bool(&self) -> Result<bool, Wrong> {
         let bool = self.value.get_ref().as_bool();
         bool.ok_or_else(|| self.other())
     }
 
-    pub(crate) fn number(&self) -> Result<u64, Wrong> {
+    /// Takes a whole number of the range of its key.
+    ///
+    /// # Errors
+    ///
+    /// Something else stands there.
+    pub fn number(&self) -> Result<u64, Wrong> {
         let (least, most) = match self.key.kind {
             Kind::Number { least, most } | Kind::NumberOrBits { least, most } => (least, most),
             _ => (0, u64::MAX),
@@ -267,7 +313,11 @@ impl<'t> Entry<'t> {
     }
 
     /// Takes one of the numbers that may stand there.
-    pub(crate) fn one_of(&self) -> Result<u64, Wrong> {
+    ///
+    /// # Errors
+    ///
+    /// Something else stands there.
+    pub fn one_of(&self) -> Result<u64, Wrong> {
         let Kind::OneOf(numbers) = self.key.kind else {
             return self.number();
         };
@@ -276,7 +326,11 @@ impl<'t> Entry<'t> {
     }
 
     /// Takes one of the words that may stand there.
-    pub(crate) fn word<T: Copy>(&self, words: &[Word<T>]) -> Result<T, Wrong> {
+    ///
+    /// # Errors
+    ///
+    /// Something else stands there.
+    pub fn word<T: Copy>(&self, words: &[Word<T>]) -> Result<T, Wrong> {
         let names: Vec<&str> = words.iter().map(|word| word.name).collect();
         let there = (self.value.get_ref().as_str()).ok_or_else(|| self.other())?;
         let word = words.iter().find(|word| word.name == there);
@@ -296,7 +350,11 @@ impl<'t> Entry<'t> {
     }
 
     /// Takes a table in braces. `path` is its name with those above.
-    pub(crate) fn part(&self, path: &'t str) -> Result<Node<'t>, Wrong> {
+    ///
+    /// # Errors
+    ///
+    /// Something else stands there.
+    pub fn part(&self, path: &'t str) -> Result<Node<'t>, Wrong> {
         let Kind::Part(keys) = self.key.kind else {
             return Err(self.other());
         };
@@ -304,7 +362,11 @@ impl<'t> Entry<'t> {
     }
 
     /// Takes a list of tables in braces.
-    pub(crate) fn parts(&self, path: &'t str) -> Result<Vec<Node<'t>>, Wrong> {
+    ///
+    /// # Errors
+    ///
+    /// Something else stands there.
+    pub fn parts(&self, path: &'t str) -> Result<Vec<Node<'t>>, Wrong> {
         let Kind::Parts(keys) = self.key.kind else {
             return Err(self.other());
         };
@@ -324,7 +386,11 @@ impl<'t> Entry<'t> {
     }
 
     /// Takes a list of texts, with the place of each.
-    pub(crate) fn texts(&self) -> Result<Vec<(&'t str, usize)>, Wrong> {
+    ///
+    /// # Errors
+    ///
+    /// Something else stands there.
+    pub fn texts(&self) -> Result<Vec<(&'t str, usize)>, Wrong> {
         let items = self.items()?.iter();
         let texts = items.map(|item| {
             let text = item.get_ref().as_str();

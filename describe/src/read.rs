@@ -32,14 +32,7 @@ pub(crate) fn description(text: Text<'_>, loader: Loader<'_>) -> Result<Descript
         );
         return Err(text.wrong(text.text.len() - begin.len(), "", why).into());
     }
-    let root = DeTable::parse(text.text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start);
-        text.wrong(
-            at,
-            "",
-            error.message().lines().next().unwrap_or("").to_string(),
-        )
-    })?;
+    let root = text.parse()?;
     let tables = Tables::new(text, root.get_ref())?;
     tables.check_schema()?;
     // An answer that is missing would make mistakes of others.

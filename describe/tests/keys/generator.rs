@@ -229,7 +229,9 @@ impl Place {
                 ("true", "true"),
             ],
             Kind::NumberOrBits { .. } => &[("true", "true"), ("1.5", "1.5, which is not whole")],
-            Kind::Registers | Kind::Ids => &[("\"A\"", "the text \"A\""), ("[5]", "a list")],
+            Kind::Registers | Kind::Ids | Kind::Texts => {
+                &[("\"A\"", "the text \"A\""), ("[5]", "a list")]
+            }
             Kind::Parts(_) => &[("5", "5"), ("[5]", "a list"), ("{}", "a table")],
             Kind::Fields | Kind::Part(_) => &[("5", "5"), ("[]", "a list")],
             Kind::Schema

@@ -109,6 +109,7 @@ fn value(kind: &Kind) -> Value {
     match kind {
         Kind::Schema => json!({ "const": SCHEMA }),
         Kind::Text => json!({ "type": "string" }),
+        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Name => pattern("[a-z][a-z0-9-]{0,31}"),
         Kind::Number { least, most } => number(*least, *most),
         Kind::Bool => json!({ "type": "boolean" }),
