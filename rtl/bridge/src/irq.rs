@@ -75,8 +75,8 @@ impl Line {
             // What has fallen before it could be sent asks for nothing any more.
             Request::Level => self.pending = now && (self.pending || !self.was),
             Request::Pulse => self.pending |= now,
-            // In the cycle of the acknowledgement it is the one that was sent.
-            Request::Handshake => self.pending = now && self.tells != Tells::Now,
+            // Until the acknowledgement has been there it is the one that was sent.
+            Request::Handshake => self.pending = now && self.tells == Tells::Nothing,
         }
         let changed = now != self.was;
         self.was = now;
