@@ -1,7 +1,7 @@
 //! A Verilated design in this process: the only unsafe code of this crate.
 //!
 //! The library was made by this program from a shim of its own (`build/shim.cpp`); its calls are declared here a second
-//! time, and [`ABI`] keeps the two from drifting apart. A port is memory of the design's, reached by its place and width.
+//! time, and `ABI` keeps the two from drifting apart. A port is memory of the design's, reached by its place and width.
 
 #![expect(
     unsafe_code,
