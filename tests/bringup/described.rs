@@ -101,8 +101,11 @@ fn scratch(description: &mut Description) -> &mut Register {
     &mut description.registers[place]
 }
 
+/// Makes another device of one.
+type Edit = fn(&mut Description);
+
 #[rustfmt::skip] // a table: one kind of device, one line
-const RIGHT: &[(&str, fn(&mut Description))] = &[
+const RIGHT: &[(&str, Edit)] = &[
     ("nothing is known of the scratch register after a reset", |d| scratch(d).reset = None),
     ("the scratch register is reset to something", |d| scratch(d).reset = Some(0x1234_5678)),
     ("only the function's reset", |d| d.reset.writes.clear()),
@@ -134,10 +137,10 @@ fn no_device_that_is_as_described_is_accused() {
 struct Wrong {
     file: &'static str,
     key: &'static str,
-    how: fn(&mut Description),
+    how: Edit,
 }
 
-const fn wrong(file: &'static str, key: &'static str, how: fn(&mut Description)) -> Wrong {
+const fn wrong(file: &'static str, key: &'static str, how: Edit) -> Wrong {
     Wrong { file, key, how }
 }
 
