@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::moves::by;
 use super::plan::{Cell, Plan};
@@ -175,13 +174,8 @@ impl<T: Transport> Device<T> {
         read(&self.bar, self.described, bits, number)
     }
 
-    /// Returns what accesses to a list are made of.
-    pub(super) fn list(&self, number: u16) -> (&T, &T::Bar, &Plan, Duration) {
-        let patience = self.description().reset.within;
-        (&self.transport, &self.bar, self.plan(number), patience)
-    }
-
-    fn plan(&self, number: u16) -> &Plan {
+    /// Returns what is done to a list.
+    pub(super) fn plan(&self, number: u16) -> &Plan {
         &self.plans[usize::from(number)]
     }
 
@@ -404,12 +398,14 @@ impl<T: Transport> Device<T> {
 
     /// Takes whatever is in a list.
     fn pop_all(&self, number: u16) -> Result<(), ResetError> {
-        by!(self.list(number), by => by.empty()).map_err(|breach| match breach {
-            Breach::Bus(error) => error.into(),
-            breach => ResetError::NotEmptied {
-                of: self.name(number),
-                breach: Box::new(breach),
-            },
+        by!((&*self.transport, &self.bar, self.plan(number)), by => by.empty()).map_err(|breach| {
+            match breach {
+                Breach::Bus(error) => error.into(),
+                breach => ResetError::NotEmptied {
+                    of: self.name(number),
+                    breach: Box::new(breach),
+                },
+            }
         })
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::device::Device;
 use super::moves::by;
+use super::plan::Plan;
 use crate::bus::{BusError, Transport};
 use crate::description::{Description, Empty, Meaning};
 use crate::family::plain::{self, Plain};
@@ -16,6 +17,9 @@ use crate::family::{Breach, FreeList, Geometry, Ledger, ListConfig, PathError, S
 pub struct List<T: Transport> {
     device: Arc<Device<T>>,
     number: u16,
+    /// The registers and what is done with them, here too: a hop less for each call.
+    bar: T::Bar,
+    plan: Plan,
     /// It may hold what the ledger does not know.
     is_unknown: bool,
     list: Plain,
@@ -30,11 +34,14 @@ impl<T: Transport> List<T> {
         let mut list = List {
             device: device.clone(),
             number,
+            bar: device.bar().clone(),
+            plan: *device.plan(number),
             is_unknown: true,
             list: Plain::new(device.name(number), geometry),
         };
         if is_filled {
-            let taken = by!(device.list(number), by => by.take_numbers());
+            let taken =
+                by!((&**device.transport(), &list.bar, &list.plan), by => by.take_numbers());
             taken.map_err(|breach| list.contents(breach))?;
         }
         device.forget(number)?;
@@ -58,7 +65,8 @@ impl<T: Transport> List<T> {
         let found = match self.available()? {
             Some(count) => count,
             None => {
-                let is_empty = by!(self.device.list(self.number), by => by.is_empty());
+                let is_empty =
+                    by!((&**self.device.transport(), &self.bar, &self.plan), by => by.is_empty());
                 u32::from(!is_empty.map_err(|breach| self.contents(breach))?)
             }
         };
@@ -97,11 +105,11 @@ impl<T: Transport> FreeList for List<T> {
     }
 
     fn give(&mut self, objects: &[u32]) -> Result<(), PathError> {
-        by!(self.device.list(self.number), by => self.list.give(by, objects))
+        by!((&**self.device.transport(), &self.bar, &self.plan), by => self.list.give(by, objects))
     }
 
     fn take(&mut self, objects: &mut [u32]) -> Result<bool, PathError> {
-        by!(self.device.list(self.number), by => self.list.take(by, objects))
+        by!((&**self.device.transport(), &self.bar, &self.plan), by => self.list.take(by, objects))
     }
 
     /// Does nothing: every write is the device's at once.
@@ -116,7 +124,7 @@ impl<T: Transport> FreeList for List<T> {
     }
 
     fn drain(&mut self) -> Result<Vec<u32>, PathError> {
-        by!(self.device.list(self.number), by => self.list.drain(by))
+        by!((&**self.device.transport(), &self.bar, &self.plan), by => self.list.drain(by))
     }
 }
 

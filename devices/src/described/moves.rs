@@ -1,8 +1,6 @@
 //! The accesses that move objects.
 
-use std::time::Duration;
-
-use super::plan::{Cell, Passes, Plan, Space};
+use super::plan::{Cell, Each, Passes, Plan, Space};
 use crate::bus::{BusError, Iova, Transport};
 use crate::description::Meaning;
 use crate::family::life::still_there;
@@ -16,22 +14,22 @@ pub(super) struct By<'a, T: Transport, P> {
     bar: &'a T::Bar,
     plan: &'a Plan,
     port: P,
-    /// How long the device may take to make room.
-    patience: Duration,
+    /// In place, so that nobody who writes elsewhere can have changed it, and loops need not read it again.
+    each: Each,
 }
 
-/// What moves the objects of a list, but for its port: transport, BAR, plan, and how long the device may take to make room.
-pub(super) type Parts<'a, T> = (&'a T, &'a <T as Transport>::Bar, &'a Plan, Duration);
+/// What moves the objects of a list, but for its port: transport, BAR, and plan.
+pub(super) type Parts<'a, T> = (&'a T, &'a <T as Transport>::Bar, &'a Plan);
 
 impl<'a, T: Transport, P> By<'a, T, P> {
     #[inline]
-    pub(super) fn new((transport, bar, plan, patience): Parts<'a, T>, port: P) -> Self {
+    pub(super) fn new((transport, bar, plan): Parts<'a, T>, port: P) -> Self {
         By {
             transport,
             bar,
             plan,
             port,
-            patience,
+            each: plan.each,
         }
     }
 }
@@ -63,7 +61,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     #[inline]
     fn pop_raw(&self) -> Result<Option<u64>, Breach> {
         let plan = self.plan;
-        if plan.looks && !self.has_entry()? {
+        if self.each.looks && !self.has_entry()? {
             return Ok(None);
         }
         let raw = match self.port.read(self.bar) {
@@ -79,10 +77,12 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
                 return Ok(None);
             }
         }
-        if plan.nothing.holds(raw) {
+        if self.each.nothing.holds(raw) {
             return Ok(None);
         }
-        if let Some((cell, value)) = &plan.acknowledge {
+        if self.each.acknowledges
+            && let Some((cell, value)) = &plan.acknowledge
+        {
             cell.write(self.bar, *value)?;
         }
         Ok(Some(raw))
@@ -141,7 +141,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     /// Returns what is pushed for an object.
     #[inline]
     fn encode(&self, geometry: &Geometry, index: u32) -> u64 {
-        let code = &self.plan.code;
+        let code = &self.each.code;
         let value = match code.is {
             Meaning::Index { first } => u64::from(index) + u64::from(first),
             Meaning::Address { shift } => geometry.address(index) >> shift,
@@ -152,7 +152,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     /// Returns the object that was popped, which is the host's now.
     #[inline]
     fn decode(&self, ledger: &mut Ledger, raw: u64) -> Result<u32, Breach> {
-        let code = &self.plan.code;
+        let code = &self.each.code;
         let value = (raw >> code.low) & code.mask;
         match code.is {
             Meaning::Address { shift } => ledger.take(value << shift),
@@ -170,8 +170,8 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     fn push_raw(&self, value: u64) -> Result<(), BusError> {
         self.port.write(self.bar, value)?;
         match &self.plan.commit {
-            None => Ok(()),
-            Some((cell, value)) => cell.write(self.bar, *value),
+            Some((cell, value)) if self.each.commits => cell.write(self.bar, *value),
+            _ => Ok(()),
         }
     }
 
@@ -217,7 +217,7 @@ impl<T: Transport, P: Passes> Moves for By<'_, T, P> {
         };
         // One for all of them: a call may take no longer than the device for anything.
         let what = "room in the list (`full`)";
-        let mut deadline = Deadline::new(self.transport, what, self.patience);
+        let mut deadline = Deadline::new(self.transport, what, self.plan.patience);
         let mut left = 0;
         for &index in objects {
             while left == 0 {

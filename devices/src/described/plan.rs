@@ -1,5 +1,7 @@
 //! What is done to one list, made of its description: offsets, masks and values, in place.
 
+use std::time::Duration;
+
 use crate::bus::{Bar, BusError};
 use crate::description::Port as From;
 use crate::description::{
@@ -220,8 +222,22 @@ pub(super) enum Space {
     Level(Bits),
 }
 
+/// What is asked for each object.
+#[derive(Debug, Copy, Clone)]
+pub(super) struct Each {
+    /// Something is read before a pop.
+    pub(super) looks: bool,
+    /// Something is written after a pop.
+    pub(super) acknowledges: bool,
+    /// Something is written after a push.
+    pub(super) commits: bool,
+    /// What was popped is no value where it holds.
+    pub(super) nothing: Match,
+    pub(super) code: Code,
+}
+
 /// What is done to one list.
-#[derive(Debug)]
+#[derive(Debug, Copy, Clone)]
 pub(super) struct Plan {
     pub(super) alive: &'static Register,
     pub(super) port: Port,
@@ -231,15 +247,11 @@ pub(super) struct Plan {
     pub(super) empty: Option<Look>,
     /// Read before a pop: how long the entry is, and how long it must be.
     pub(super) length: Option<(Cell, Bits, u64)>,
-    /// Something is read before a pop.
-    pub(super) looks: bool,
-    /// What was popped is no value where it holds.
-    pub(super) nothing: Match,
+    pub(super) each: Each,
     /// A pop that is answered with an error found no value.
     pub(super) is_error_empty: bool,
     /// Written after a pop.
     pub(super) acknowledge: Option<(Cell, u64)>,
-    pub(super) code: Code,
     /// Read before pushes.
     pub(super) room: Option<(Cell, Space)>,
     /// Written after a push.
@@ -249,6 +261,8 @@ pub(super) struct Plan {
     pub(super) is_newest_first: bool,
     /// Values that the list holds.
     pub(super) depth: u32,
+    /// How long the device may take to make room.
+    pub(super) patience: Duration,
 }
 
 impl Plan {
@@ -270,13 +284,15 @@ impl Plan {
             Pop::Read { .. } | Pop::Acknowledge { .. } => None,
         };
         let first = description.pop.from().registers().next();
-        Plan {
-            alive: description.row(description.alive),
-            port: port(description, number),
-            popped: &description.row(first.unwrap_or(description.alive)).name,
+        let acknowledge = match &description.pop {
+            Pop::Acknowledge { then, .. } => Some(write(then)),
+            Pop::Read { .. } | Pop::LengthFirst { .. } => None,
+        };
+        let commit = description.push.then.as_ref().map(write);
+        let each = Each {
             looks: empty.is_some() || length.is_some(),
-            empty,
-            length,
+            acknowledges: acknowledge.is_some(),
+            commits: commit.is_some(),
             nothing: match &description.empty {
                 Empty::Value(value) => Match {
                     mask: u64::MAX,
@@ -285,16 +301,21 @@ impl Plan {
                 Empty::Mark(test) => Match::new(test),
                 Empty::Flag(_) | Empty::Level | Empty::BusError => Match::NEVER,
             },
-            is_error_empty: description.empty == Empty::BusError,
-            acknowledge: match &description.pop {
-                Pop::Acknowledge { then, .. } => Some(write(then)),
-                Pop::Read { .. } | Pop::LengthFirst { .. } => None,
-            },
             code: Code {
                 low: description.value.low,
                 mask: description.value.mask() >> description.value.low,
                 is: description.value.is,
             },
+        };
+        Plan {
+            alive: description.row(description.alive),
+            port: port(description, number),
+            popped: &description.row(first.unwrap_or(description.alive)).name,
+            each,
+            empty,
+            length,
+            is_error_empty: description.empty == Empty::BusError,
+            acknowledge,
             room: match (description.full.look, &description.full.shown) {
                 (false, _) | (_, Room::Counted) => None,
                 (true, Room::Flag(test)) => {
@@ -303,10 +324,11 @@ impl Plan {
                 (true, Room::Vacancy(bits)) => Some((cell(bits.register), Space::Left(*bits))),
                 (true, Room::Level) => level.map(|bits| (cell(bits.register), Space::Level(bits))),
             },
-            commit: description.push.then.as_ref().map(write),
+            commit,
             dropped: (description.full.sticky).map(|test| (cell(test.bits.register), test)),
             is_newest_first: description.order == Order::Lifo,
             depth,
+            patience: description.reset.within,
         }
     }
 }

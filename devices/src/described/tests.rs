@@ -353,24 +353,20 @@ impl Bench {
     fn holding(mut self, objects: &[u32]) -> Bench {
         let quiet = Script::new(&[]);
         let plan = Plan::new(Box::leak(Box::new(plain())), 0, OBJECTS);
-        let limit = Duration::ZERO;
-        by!((&quiet, &quiet, &plan, limit), by => self.list.give(by, objects)).unwrap();
+        by!((&quiet, &quiet, &plan), by => self.list.give(by, objects)).unwrap();
         self
     }
 
     fn give(&mut self, objects: &[u32]) -> Result<(), PathError> {
-        let limit = Duration::from_millis(10);
-        by!((&self.script, &self.script, &self.plan, limit), by => self.list.give(by, objects))
+        by!((&self.script, &self.script, &self.plan), by => self.list.give(by, objects))
     }
 
     fn take(&mut self, objects: &mut [u32]) -> Result<bool, PathError> {
-        let limit = Duration::from_millis(10);
-        by!((&self.script, &self.script, &self.plan, limit), by => self.list.take(by, objects))
+        by!((&self.script, &self.script, &self.plan), by => self.list.take(by, objects))
     }
 
     fn drain(&mut self) -> Result<Vec<u32>, PathError> {
-        let limit = Duration::from_millis(10);
-        by!((&self.script, &self.script, &self.plan, limit), by => self.list.drain(by))
+        by!((&self.script, &self.script, &self.plan), by => self.list.drain(by))
     }
 }
 
