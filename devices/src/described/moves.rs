@@ -1,6 +1,6 @@
 //! The accesses that move objects.
 
-use super::plan::{Cell, Each, Passes, Plan, Space};
+use super::plan::{Cell, Code, Each, Passes, Plan, Space};
 use crate::bus::{BusError, Iova, Transport};
 use crate::description::Meaning;
 use crate::family::life::still_there;
@@ -14,8 +14,6 @@ pub(super) struct By<'a, T: Transport, P> {
     bar: &'a T::Bar,
     plan: &'a Plan,
     port: P,
-    /// In place, so that nobody who writes elsewhere can have changed it, and loops need not read it again.
-    each: Each,
 }
 
 /// What moves the objects of a list, but for its port: transport, BAR, and plan.
@@ -29,7 +27,6 @@ impl<'a, T: Transport, P> By<'a, T, P> {
             bar,
             plan,
             port,
-            each: plan.each,
         }
     }
 }
@@ -59,9 +56,9 @@ pub(super) use by;
 impl<T: Transport, P: Passes> By<'_, T, P> {
     /// Takes all that a pop gives: `None` where the device has nothing.
     #[inline]
-    fn pop_raw(&self) -> Result<Option<u64>, Breach> {
+    fn pop_raw(&self, each: &Each) -> Result<Option<u64>, Breach> {
         let plan = self.plan;
-        if self.each.looks && !self.has_entry()? {
+        if each.looks && !self.has_entry()? {
             return Ok(None);
         }
         let raw = match self.port.read(self.bar) {
@@ -77,10 +74,10 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
                 return Ok(None);
             }
         }
-        if self.each.nothing.holds(raw) {
+        if each.nothing.holds(raw) {
             return Ok(None);
         }
-        if self.each.acknowledges
+        if each.acknowledges
             && let Some((cell, value)) = &plan.acknowledge
         {
             cell.write(self.bar, *value)?;
@@ -140,8 +137,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
 
     /// Returns what is pushed for an object.
     #[inline]
-    fn encode(&self, geometry: &Geometry, index: u32) -> u64 {
-        let code = &self.each.code;
+    fn encode(code: &Code, geometry: &Geometry, index: u32) -> u64 {
         let value = match code.is {
             Meaning::Index { first } => u64::from(index) + u64::from(first),
             Meaning::Address { shift } => geometry.address(index) >> shift,
@@ -151,8 +147,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
 
     /// Returns the object that was popped, which is the host's now.
     #[inline]
-    fn decode(&self, ledger: &mut Ledger, raw: u64) -> Result<u32, Breach> {
-        let code = &self.each.code;
+    fn decode(code: &Code, ledger: &mut Ledger, raw: u64) -> Result<u32, Breach> {
         let value = (raw >> code.low) & code.mask;
         match code.is {
             Meaning::Address { shift } => ledger.take(value << shift),
@@ -167,17 +162,17 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     }
 
     #[inline]
-    fn push_raw(&self, value: u64) -> Result<(), BusError> {
+    fn push_raw(&self, each: &Each, value: u64) -> Result<(), BusError> {
         self.port.write(self.bar, value)?;
         match &self.plan.commit {
-            Some((cell, value)) if self.each.commits => cell.write(self.bar, *value),
+            Some((cell, value)) if each.commits => cell.write(self.bar, *value),
             _ => Ok(()),
         }
     }
 
     /// Looks whether the list has nothing, by a pop.
     pub(super) fn is_empty(&self) -> Result<bool, Breach> {
-        Ok(self.pop_raw()?.is_none())
+        Ok(self.pop_raw(&self.plan.each)?.is_none())
     }
 
     /// Takes what a reset filled in: each number once.
@@ -187,7 +182,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
         let all = Geometry::new(Iova(Geometry::GRANULE), Geometry::GRANULE, depth);
         let mut ledger = Ledger::new(all.ok_or(Breach::Lost { held: depth })?);
         ledger.put_back(&(0..depth).collect::<Vec<u32>>());
-        while self.pop(&mut ledger)?.is_some() {}
+        self.pop(&mut ledger, &mut Vec::new(), usize::MAX)?;
         match ledger.held() {
             0 => Ok(()),
             held => Err(Breach::Lost { held }),
@@ -197,7 +192,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     /// Takes what is in the list, whatever it is; more than it can hold is none.
     pub(super) fn empty(&self) -> Result<(), Breach> {
         let mut taken = 0;
-        while self.pop_raw()?.is_some() {
+        while self.pop_raw(&self.plan.each)?.is_some() {
             taken += 1;
             if taken > self.plan.depth {
                 return Err(Breach::Endless { taken });
@@ -209,9 +204,11 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
 
 impl<T: Transport, P: Passes> Moves for By<'_, T, P> {
     fn push(&mut self, geometry: &Geometry, objects: &[u32]) -> Result<(), Breach> {
+        // A copy, so that no write can have changed it for all that the compiler knows: loops need not read it again.
+        let each = self.plan.each;
         let Some((cell, space)) = &self.plan.room else {
             for &index in objects {
-                self.push_raw(self.encode(geometry, index))?;
+                self.push_raw(&each, Self::encode(&each.code, geometry, index))?;
             }
             return Ok(());
         };
@@ -226,18 +223,25 @@ impl<T: Transport, P: Passes> Moves for By<'_, T, P> {
                     deadline.relax(self.transport)?;
                 }
             }
-            self.push_raw(self.encode(geometry, index))?;
+            self.push_raw(&each, Self::encode(&each.code, geometry, index))?;
             left -= 1;
         }
         Ok(())
     }
 
-    #[inline]
-    fn pop(&mut self, ledger: &mut Ledger) -> Result<Option<u32>, Breach> {
-        match self.pop_raw()? {
-            None => Ok(None),
-            Some(raw) => self.decode(ledger, raw).map(Some),
+    fn pop(
+        &mut self,
+        ledger: &mut Ledger,
+        taken: &mut Vec<u32>,
+        most: usize,
+    ) -> Result<(), Breach> {
+        let each = self.plan.each; // as above
+        while taken.len() < most
+            && let Some(raw) = self.pop_raw(&each)?
+        {
+            taken.push(Self::decode(&each.code, ledger, raw)?);
         }
+        Ok(())
     }
 
     /// Tells a device that drops what it was given from one that loses it.

@@ -7,8 +7,9 @@ pub(crate) trait Moves {
     /// Gives `objects` to the device.
     fn push(&mut self, geometry: &Geometry, objects: &[u32]) -> Result<(), Breach>;
 
-    /// Takes one object: `None` where the device has none.
-    fn pop(&mut self, ledger: &mut Ledger) -> Result<Option<u32>, Breach>;
+    /// Takes objects into `taken` until it has `most`, or the device has none.
+    fn pop(&mut self, ledger: &mut Ledger, taken: &mut Vec<u32>, most: usize)
+    -> Result<(), Breach>;
 
     /// Tells why the device has no more while it should hold `held` objects.
     fn lost(&self, held: u32) -> Breach {
@@ -113,18 +114,14 @@ impl Plain {
         taken: &mut Vec<u32>,
         count: usize,
     ) -> Result<bool, PathError> {
-        while taken.len() < count {
-            match moves.pop(&mut self.ledger) {
-                Ok(Some(index)) => taken.push(index),
-                Ok(None) => {
-                    if moves.is_newest_first() {
-                        taken.reverse();
-                    }
-                    self.give(moves, taken)?;
-                    return Ok(false);
-                }
-                Err(breach) => return Err(self.breach(breach)),
+        let popped = moves.pop(&mut self.ledger, taken, count);
+        popped.map_err(|breach| self.breach(breach))?;
+        if taken.len() < count {
+            if moves.is_newest_first() {
+                taken.reverse();
             }
+            self.give(moves, taken)?;
+            return Ok(false);
         }
         Ok(true)
     }
@@ -135,13 +132,8 @@ impl Plain {
     pub(crate) fn drain(&mut self, moves: &mut impl Moves) -> Result<Vec<u32>, PathError> {
         self.usable()?;
         let mut drained = Vec::with_capacity(self.ledger.held() as usize);
-        loop {
-            match moves.pop(&mut self.ledger) {
-                Ok(Some(index)) => drained.push(index),
-                Ok(None) => break,
-                Err(breach) => return Err(self.breach(breach)),
-            }
-        }
+        let popped = moves.pop(&mut self.ledger, &mut drained, usize::MAX);
+        popped.map_err(|breach| self.breach(breach))?;
         match self.ledger.held() {
             0 => Ok(drained),
             held => Err(self.breach(moves.lost(held))),

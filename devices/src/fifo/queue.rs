@@ -81,15 +81,9 @@ struct Registers<'a, B> {
     bar: &'a mut B,
 }
 
-impl<B: Bar> Moves for Registers<'_, B> {
-    fn push(&mut self, _geometry: &Geometry, objects: &[u32]) -> Result<(), Breach> {
-        for &index in objects {
-            regs::PUSH.write(self.bar, index)?;
-        }
-        Ok(())
-    }
-
-    fn pop(&mut self, ledger: &mut Ledger) -> Result<Option<u32>, Breach> {
+impl<B: Bar> Registers<'_, B> {
+    #[inline]
+    fn pop_one(&mut self, ledger: &mut Ledger) -> Result<Option<u32>, Breach> {
         let value = regs::POP.take_at(self.bar, 0)?;
         let number = regs::pop::NUMBER.of(value.into()) as u32;
         if value == u32::MAX {
@@ -102,6 +96,29 @@ impl<B: Bar> Moves for Registers<'_, B> {
             0 => Ok(None),
             _ => ledger.take_number(number).map(Some),
         }
+    }
+}
+
+impl<B: Bar> Moves for Registers<'_, B> {
+    fn push(&mut self, _geometry: &Geometry, objects: &[u32]) -> Result<(), Breach> {
+        for &index in objects {
+            regs::PUSH.write(self.bar, index)?;
+        }
+        Ok(())
+    }
+
+    fn pop(
+        &mut self,
+        ledger: &mut Ledger,
+        taken: &mut Vec<u32>,
+        most: usize,
+    ) -> Result<(), Breach> {
+        while taken.len() < most
+            && let Some(number) = self.pop_one(ledger)?
+        {
+            taken.push(number);
+        }
+        Ok(())
     }
 }
 

@@ -37,6 +37,7 @@ fn all_writes_of_a_sequence_come_in_order() {
     };
     description.reset.writes.insert(0, unlock);
     description.reset.until = None;
+    description.scratch = None; // it does something then
     let bench = Bench::new(description);
     bench.set(RESET, KEY);
     assert_eq!(bench.get(RESETS), 0);
