@@ -176,9 +176,9 @@ fn draft(registers: &str, loader: describe::Loader<'_>) {
         let Ok(draft) = describe::draft(registers, "a \"file\"\n\u{1b}", block) else {
             continue;
         };
-        match describe::parse(&draft, "draft.toml", loader) {
+        match describe::parse(&draft.text, "draft.toml", loader) {
             Err(DescribeError::Wrong(wrong)) => {
-                assert!(!wrong.key.is_empty(), "{wrong}\n{draft}");
+                assert!(!wrong.key.is_empty(), "{wrong}\n{}", draft.text);
             }
             other => _ = other.expect("the register file can be read"),
         }
