@@ -245,18 +245,25 @@ impl Model {
     }
 
     /// Tells whether an access is too wide for the bridge before the device.
+    #[inline]
     fn is_lost(&mut self, bar: u8, offset: u64, width: u8, value: u64) -> bool {
         let is_lost = width == 8 && self.shape.halves == Halves::Only;
         if is_lost {
-            let place = format!("BAR {bar} offset {offset:#x}");
-            self.world
-                .violation(ViolationKind::WrongWidth, place, value);
+            self.too_wide(bar, offset, value);
         }
         is_lost
     }
 
+    #[cold]
+    fn too_wide(&mut self, bar: u8, offset: u64, value: u64) {
+        let place = format!("BAR {bar} offset {offset:#x}");
+        self.world
+            .violation(ViolationKind::WrongWidth, place, value);
+    }
+
     /// Finds the register of an access, and where it is one half of it whether that is the high one; or records why there
     /// is none.
+    #[inline]
     fn decode(
         &mut self,
         bar: u8,
@@ -264,7 +271,21 @@ impl Model {
         width: u8,
         value: u64,
     ) -> Option<(Slot, Option<bool>)> {
-        let Some(slot) = self.decode.find(bar, offset) else {
+        match self.decode.find(bar, offset) {
+            Some(slot) if self.decode.row(slot).width == width => Some((slot, None)),
+            slot => self.decode_half(slot, (bar, offset, width), value),
+        }
+    }
+
+    /// As [`decode`](Self::decode), where no register of that width begins.
+    #[cold]
+    fn decode_half(
+        &mut self,
+        slot: Option<Slot>,
+        (bar, offset, width): (u8, u64, u8),
+        value: u64,
+    ) -> Option<(Slot, Option<bool>)> {
+        let Some(slot) = slot else {
             // The upper half of a 64-bit register is a wrong width, not a hole.
             let below = self.decode.find(bar, offset & !7);
             let half = below.filter(|s| self.decode.row(*s).width == 8 && offset % 8 == 4);
@@ -279,15 +300,11 @@ impl Model {
             }
             return None;
         };
-        let own = self.decode.row(slot).width;
-        if (own, width) == (8, 4) && self.shape.halves != Halves::Off {
+        if (self.decode.row(slot).width, width) == (8, 4) && self.shape.halves != Halves::Off {
             return Some((slot, Some(false)));
         }
-        if own != width {
-            self.break_rule(ViolationKind::WrongWidth, slot, value);
-            return None;
-        }
-        Some((slot, None))
+        self.break_rule(ViolationKind::WrongWidth, slot, value);
+        None
     }
 
     /// A write has arrived at the device.
