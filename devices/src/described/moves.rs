@@ -55,7 +55,7 @@ pub(super) use by;
 
 impl<T: Transport, P: Passes> By<'_, T, P> {
     /// Takes all that a pop gives: `None` where the device has nothing.
-    #[inline]
+    #[inline(always)]
     fn pop_raw(&self, each: &Each) -> Result<Option<u64>, Breach> {
         let plan = self.plan;
         if each.looks && !self.has_entry()? {
@@ -68,11 +68,8 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
             }
             Err(failed) => return Err(failed.error.into()),
         };
-        if P::has_all_ones(raw) {
-            still_there(self.bar, plan.popped, plan.alive)?;
-            if plan.is_error_empty && raw == P::ALL_ONES {
-                return Ok(None);
-            }
+        if P::has_all_ones(raw) && self.is_no_entry(raw)? {
+            return Ok(None);
         }
         if each.nothing.holds(raw) {
             return Ok(None);
@@ -85,6 +82,13 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
         Ok(Some(raw))
     }
 
+    /// All ones were popped: by an error, a value, or nobody who is there any more.
+    #[cold]
+    fn is_no_entry(&self, raw: u64) -> Result<bool, Breach> {
+        still_there(self.bar, self.plan.popped, self.plan.alive)?;
+        Ok(self.plan.is_error_empty && raw == P::ALL_ONES)
+    }
+
     /// A pop was answered with an error: there is no value, if the device is there.
     #[cold]
     fn after_error(&self, error: BusError) -> Result<Option<u64>, Breach> {
@@ -95,6 +99,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     }
 
     /// Looks whether there is a value, before one is popped.
+    #[inline(never)]
     fn has_entry(&self) -> Result<bool, Breach> {
         if let Some((cell, empty)) = &self.plan.empty
             && empty.holds(self.look(cell)?)
@@ -136,7 +141,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     }
 
     /// Returns what is pushed for an object.
-    #[inline]
+    #[inline(always)]
     fn encode(code: &Code, geometry: &Geometry, index: u32) -> u64 {
         let value = match code.is {
             Meaning::Index { first } => u64::from(index) + u64::from(first),
@@ -146,7 +151,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     }
 
     /// Returns the object that was popped, which is the host's now.
-    #[inline]
+    #[inline(always)]
     fn decode(code: &Code, ledger: &mut Ledger, raw: u64) -> Result<u32, Breach> {
         let value = (raw >> code.low) & code.mask;
         match code.is {
@@ -161,7 +166,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_raw(&self, each: &Each, value: u64) -> Result<(), BusError> {
         self.port.write(self.bar, value)?;
         match &self.plan.commit {
