@@ -2,7 +2,7 @@
 //! module in code that makes the same accesses. `cargo bench --bench described`.
 //!
 //! The two take turns, a fraction of a millisecond each; what counts is the median of the ratios of turns that ran next to
-//! each other. `benches/instructions` counts the same without a clock, and holds it.
+//! each other.
 
 #[allow(dead_code, reason = "what only the peers need")]
 #[path = "../peers/measure.rs"]
