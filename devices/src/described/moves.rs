@@ -74,9 +74,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
         if each.nothing.holds(raw) {
             return Ok(None);
         }
-        if each.acknowledges
-            && let Some((cell, value)) = &plan.acknowledge
-        {
+        if let Some((cell, value)) = &plan.acknowledge {
             cell.write(self.bar, *value)?;
         }
         Ok(Some(raw))
@@ -167,11 +165,11 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     }
 
     #[inline(always)]
-    fn push_raw(&self, each: &Each, value: u64) -> Result<(), BusError> {
+    fn push_raw(&self, value: u64) -> Result<(), BusError> {
         self.port.write(self.bar, value)?;
         match &self.plan.commit {
-            Some((cell, value)) if each.commits => cell.write(self.bar, *value),
-            _ => Ok(()),
+            None => Ok(()),
+            Some((cell, value)) => cell.write(self.bar, *value),
         }
     }
 
@@ -213,7 +211,7 @@ impl<T: Transport, P: Passes> Moves for By<'_, T, P> {
         let each = self.plan.each;
         let Some((cell, space)) = &self.plan.room else {
             for &index in objects {
-                self.push_raw(&each, Self::encode(&each.code, geometry, index))?;
+                self.push_raw(Self::encode(&each.code, geometry, index))?;
             }
             return Ok(());
         };
@@ -228,7 +226,7 @@ impl<T: Transport, P: Passes> Moves for By<'_, T, P> {
                     deadline.relax(self.transport)?;
                 }
             }
-            self.push_raw(&each, Self::encode(&each.code, geometry, index))?;
+            self.push_raw(Self::encode(&each.code, geometry, index))?;
             left -= 1;
         }
         Ok(())

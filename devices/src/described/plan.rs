@@ -227,10 +227,6 @@ pub(super) enum Space {
 pub(super) struct Each {
     /// Something is read before a pop.
     pub(super) looks: bool,
-    /// Something is written after a pop.
-    pub(super) acknowledges: bool,
-    /// Something is written after a push.
-    pub(super) commits: bool,
     /// What was popped is no value where it holds.
     pub(super) nothing: Match,
     pub(super) code: Code,
@@ -291,8 +287,6 @@ impl Plan {
         let commit = description.push.then.as_ref().map(write);
         let each = Each {
             looks: empty.is_some() || length.is_some(),
-            acknowledges: acknowledge.is_some(),
-            commits: commit.is_some(),
             nothing: match &description.empty {
                 Empty::Value(value) => Match {
                     mask: u64::MAX,
