@@ -1,6 +1,6 @@
 //! The accesses that move objects.
 
-use super::plan::{Cell, Code, Each, Passes, Plan, Space};
+use super::plan::{Cell, Code, Each, NotRead, Passes, Plan, Space};
 use crate::bus::{BusError, Iova, Transport};
 use crate::description::Meaning;
 use crate::family::life::still_there;
@@ -13,7 +13,7 @@ pub(super) struct By<'a, T: Transport, P> {
     transport: &'a T,
     bar: &'a T::Bar,
     plan: &'a Plan,
-    port: P,
+    port: &'a P,
 }
 
 /// What moves the objects of a list, but for its port: transport, BAR, and plan.
@@ -21,7 +21,7 @@ pub(super) type Parts<'a, T> = (&'a T, &'a <T as Transport>::Bar, &'a Plan);
 
 impl<'a, T: Transport, P> By<'a, T, P> {
     #[inline]
-    pub(super) fn new((transport, bar, plan): Parts<'a, T>, port: P) -> Self {
+    pub(super) fn new((transport, bar, plan): Parts<'a, T>, port: &'a P) -> Self {
         By {
             transport,
             bar,
@@ -31,16 +31,37 @@ impl<'a, T: Transport, P> By<'a, T, P> {
     }
 }
 
+/// Why a pop gave no value. It fits into a register: a pop that gives one passes through none of the memory that a breach
+/// takes.
+enum NoValue {
+    Empty,
+    Failed(Box<Breach>),
+}
+
+impl From<Breach> for NoValue {
+    #[cold]
+    fn from(breach: Breach) -> Self {
+        NoValue::Failed(Box::new(breach))
+    }
+}
+
+impl From<BusError> for NoValue {
+    #[cold]
+    fn from(error: BusError) -> Self {
+        Breach::from(error).into()
+    }
+}
+
 /// Does something with what moves the objects of a list, compiled for each kind of port and chosen once.
 macro_rules! by {
     ($list:expr, $by:ident => $do:expr) => {{
         let list = $list;
-        match list.2.port {
-            $crate::described::plan::Port::Word32(port) => {
+        match &list.2.port {
+            $crate::described::plan::Port::Alone(port) => {
                 let $by = &mut $crate::described::moves::By::new(list, port);
                 $do
             }
-            $crate::described::plan::Port::Word64(port) => {
+            $crate::described::plan::Port::Word(port) => {
                 let $by = &mut $crate::described::moves::By::new(list, port);
                 $do
             }
@@ -54,45 +75,55 @@ macro_rules! by {
 pub(super) use by;
 
 impl<T: Transport, P: Passes> By<'_, T, P> {
-    /// Takes all that a pop gives: `None` where the device has nothing.
+    /// Takes all that a pop gives.
     #[inline(always)]
-    fn pop_raw(&self, each: &Each) -> Result<Option<u64>, Breach> {
+    fn pop_raw(&self, each: &Each) -> Result<u64, NoValue> {
         let plan = self.plan;
-        if each.looks && !self.has_entry()? {
-            return Ok(None);
+        if !P::IS_ALONE && each.looks && !self.has_entry()? {
+            return Err(NoValue::Empty);
         }
         let raw = match self.port.read(self.bar) {
             Ok(raw) => raw,
-            Err(failed) if plan.is_error_empty && failed.is_first => {
-                return self.after_error(failed.error);
-            }
-            Err(failed) => return Err(failed.error.into()),
+            Err(failed) => return Err(self.after_error(failed)),
         };
-        if P::has_all_ones(raw) && self.is_no_entry(raw)? {
-            return Ok(None);
+        if self.port.has_all_ones(raw) && self.is_no_entry(raw)? || each.nothing.holds(raw) {
+            return Err(NoValue::Empty);
         }
-        if each.nothing.holds(raw) {
-            return Ok(None);
-        }
-        if let Some((cell, value)) = &plan.acknowledge {
+        if !P::IS_ALONE
+            && let Some((cell, value)) = &plan.acknowledge
+        {
             cell.write(self.bar, *value)?;
         }
-        Ok(Some(raw))
+        Ok(raw)
+    }
+
+    /// Takes one, if there is one.
+    fn pop_one(&self) -> Result<Option<u64>, Breach> {
+        match self.pop_raw(&self.plan.each) {
+            Ok(raw) => Ok(Some(raw)),
+            Err(NoValue::Empty) => Ok(None),
+            Err(NoValue::Failed(breach)) => Err(*breach),
+        }
     }
 
     /// All ones were popped: by an error, a value, or nobody who is there any more.
     #[cold]
-    fn is_no_entry(&self, raw: u64) -> Result<bool, Breach> {
+    fn is_no_entry(&self, raw: u64) -> Result<bool, NoValue> {
         still_there(self.bar, self.plan.popped, self.plan.alive)?;
-        Ok(self.plan.is_error_empty && raw == P::ALL_ONES)
+        Ok(self.plan.is_error_empty && raw == self.port.all_ones())
     }
 
-    /// A pop was answered with an error: there is no value, if the device is there.
+    /// A pop was answered with an error: there is no value, if errors say so and the device is there.
     #[cold]
-    fn after_error(&self, error: BusError) -> Result<Option<u64>, Breach> {
-        match error {
-            BusError::Gone { .. } => Err(error.into()),
-            _ => still_there(self.bar, self.plan.popped, self.plan.alive).map(|()| None),
+    fn after_error(&self, failed: NotRead) -> NoValue {
+        let says_empty = self.plan.is_error_empty && failed.is_first;
+        match failed.error {
+            error @ BusError::Gone { .. } => error.into(),
+            error if !says_empty => error.into(),
+            _ => match still_there(self.bar, self.plan.popped, self.plan.alive) {
+                Ok(()) => NoValue::Empty,
+                Err(error) => error.into(),
+            },
         }
     }
 
@@ -168,14 +199,14 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     fn push_raw(&self, value: u64) -> Result<(), BusError> {
         self.port.write(self.bar, value)?;
         match &self.plan.commit {
-            None => Ok(()),
-            Some((cell, value)) => cell.write(self.bar, *value),
+            Some((cell, value)) if !P::IS_ALONE => cell.write(self.bar, *value),
+            _ => Ok(()),
         }
     }
 
     /// Looks whether the list has nothing, by a pop.
     pub(super) fn is_empty(&self) -> Result<bool, Breach> {
-        Ok(self.pop_raw(&self.plan.each)?.is_none())
+        Ok(self.pop_one()?.is_none())
     }
 
     /// Takes what a reset filled in: each number once.
@@ -195,7 +226,7 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
     /// Takes what is in the list, whatever it is; more than it can hold is none.
     pub(super) fn empty(&self) -> Result<(), Breach> {
         let mut taken = 0;
-        while self.pop_raw(&self.plan.each)?.is_some() {
+        while self.pop_one()?.is_some() {
             taken += 1;
             if taken > self.plan.depth {
                 return Err(Breach::Endless { taken });
@@ -207,9 +238,8 @@ impl<T: Transport, P: Passes> By<'_, T, P> {
 
 impl<T: Transport, P: Passes> Moves for By<'_, T, P> {
     fn push(&mut self, geometry: &Geometry, objects: &[u32]) -> Result<(), Breach> {
-        // A copy, so that no write can have changed it for all that the compiler knows: loops need not read it again.
-        let each = self.plan.each;
-        let Some((cell, space)) = &self.plan.room else {
+        let each = &self.plan.each;
+        let Some((cell, space)) = self.plan.room.as_ref().filter(|_| !P::IS_ALONE) else {
             for &index in objects {
                 self.push_raw(Self::encode(&each.code, geometry, index))?;
             }
@@ -238,10 +268,13 @@ impl<T: Transport, P: Passes> Moves for By<'_, T, P> {
         taken: &mut Vec<u32>,
         most: usize,
     ) -> Result<(), Breach> {
-        let each = self.plan.each; // as above
-        while taken.len() < most
-            && let Some(raw) = self.pop_raw(&each)?
-        {
+        let each = &self.plan.each;
+        while taken.len() < most {
+            let raw = match self.pop_raw(each) {
+                Ok(raw) => raw,
+                Err(NoValue::Empty) => break,
+                Err(NoValue::Failed(breach)) => return Err(*breach),
+            };
             taken.push(Self::decode(&each.code, ledger, raw)?);
         }
         Ok(())

@@ -81,23 +81,23 @@ pub(super) type Look = (Cell, Match);
 /// How a value passes: what is accessed, in this order.
 #[derive(Debug, Copy, Clone)]
 pub(super) enum Port {
-    Word32(Word32),
-    Word64(Word64),
+    Alone(Alone),
+    Word(Word),
     Halves(Halves),
 }
 
-/// One access of 32 bits.
+/// One access and nothing beside it: no look before a pop or a push, no acknowledgement and no commit.
+///
+/// Most devices are like that, and the code for them asks for none of it.
 #[derive(Debug, Copy, Clone)]
-pub(super) struct Word32 {
-    pop: u64,
-    push: u64,
-}
+pub(super) struct Alone(Word);
 
-/// One access of 64 bits.
+/// One access of 32 or 64 bits.
 #[derive(Debug, Copy, Clone)]
-pub(super) struct Word64 {
+pub(super) struct Word {
     pop: u64,
     push: u64,
+    is_wide: bool,
 }
 
 /// Two accesses of 32 bits.
@@ -117,16 +117,19 @@ pub(super) struct NotRead {
 
 /// How a value is read and written.
 pub(super) trait Passes: Copy {
-    /// Returns what a read gives when nobody answers.
-    const ALL_ONES: u64;
+    /// Nothing is accessed beside it.
+    const IS_ALONE: bool = false;
 
     fn read(self, bar: &impl Bar) -> Result<u64, NotRead>;
 
     fn write(self, bar: &impl Bar, value: u64) -> Result<(), BusError>;
 
+    /// Returns what a read gives when nobody answers.
+    fn all_ones(self) -> u64;
+
     /// Tells whether an access of those that made up `value` read all ones.
-    fn has_all_ones(value: u64) -> bool {
-        value == Self::ALL_ONES
+    fn has_all_ones(self, value: u64) -> bool {
+        value == self.all_ones()
     }
 }
 
@@ -137,31 +140,49 @@ fn first(error: BusError) -> NotRead {
     }
 }
 
-impl Passes for Word32 {
-    const ALL_ONES: u64 = u32::MAX as u64;
-
+impl Passes for Word {
     #[inline]
     fn read(self, bar: &impl Bar) -> Result<u64, NotRead> {
-        bar.read32(self.pop).map(u64::from).map_err(first)
+        let read = match self.is_wide {
+            true => bar.read64(self.pop),
+            false => bar.read32(self.pop).map(u64::from),
+        };
+        read.map_err(first)
     }
 
     #[inline]
     fn write(self, bar: &impl Bar, value: u64) -> Result<(), BusError> {
-        bar.write32(self.push, value as u32)
+        match self.is_wide {
+            true => bar.write64(self.push, value),
+            false => bar.write32(self.push, value as u32),
+        }
+    }
+
+    #[inline]
+    fn all_ones(self) -> u64 {
+        match self.is_wide {
+            true => u64::MAX,
+            false => u32::MAX.into(),
+        }
     }
 }
 
-impl Passes for Word64 {
-    const ALL_ONES: u64 = u64::MAX;
+impl Passes for Alone {
+    const IS_ALONE: bool = true;
 
     #[inline]
     fn read(self, bar: &impl Bar) -> Result<u64, NotRead> {
-        bar.read64(self.pop).map_err(first)
+        self.0.read(bar)
     }
 
     #[inline]
     fn write(self, bar: &impl Bar, value: u64) -> Result<(), BusError> {
-        bar.write64(self.push, value)
+        self.0.write(bar, value)
+    }
+
+    #[inline]
+    fn all_ones(self) -> u64 {
+        self.0.all_ones()
     }
 }
 
@@ -177,8 +198,6 @@ impl Halves {
 }
 
 impl Passes for Halves {
-    const ALL_ONES: u64 = u64::MAX;
-
     #[inline]
     fn read(self, bar: &impl Bar) -> Result<u64, NotRead> {
         let one = bar.read32(self.pop[0]).map_err(first)?;
@@ -197,7 +216,11 @@ impl Passes for Halves {
         bar.write32(self.push[1], other)
     }
 
-    fn has_all_ones(value: u64) -> bool {
+    fn all_ones(self) -> u64 {
+        u64::MAX
+    }
+
+    fn has_all_ones(self, value: u64) -> bool {
         value as u32 == u32::MAX || (value >> 32) as u32 == u32::MAX
     }
 }
@@ -301,23 +324,25 @@ impl Plan {
                 is: description.value.is,
             },
         };
+        let room = match (description.full.look, &description.full.shown) {
+            (false, _) | (_, Room::Counted) => None,
+            (true, Room::Flag(test)) => {
+                Some((cell(test.bits.register), Space::Full(Match::new(test))))
+            }
+            (true, Room::Vacancy(bits)) => Some((cell(bits.register), Space::Left(*bits))),
+            (true, Room::Level) => level.map(|bits| (cell(bits.register), Space::Level(bits))),
+        };
+        let is_alone = !each.looks && acknowledge.is_none() && commit.is_none() && room.is_none();
         Plan {
             alive: description.row(description.alive),
-            port: port(description, number),
+            port: port(description, number, is_alone),
             popped: &description.row(first.unwrap_or(description.alive)).name,
             each,
             empty,
             length,
             is_error_empty: description.empty == Empty::BusError,
             acknowledge,
-            room: match (description.full.look, &description.full.shown) {
-                (false, _) | (_, Room::Counted) => None,
-                (true, Room::Flag(test)) => {
-                    Some((cell(test.bits.register), Space::Full(Match::new(test))))
-                }
-                (true, Room::Vacancy(bits)) => Some((cell(bits.register), Space::Left(*bits))),
-                (true, Room::Level) => level.map(|bits| (cell(bits.register), Space::Level(bits))),
-            },
+            room,
             commit,
             dropped: (description.full.sticky).map(|test| (cell(test.bits.register), test)),
             is_newest_first: description.order == Order::Lifo,
@@ -327,7 +352,7 @@ impl Plan {
     }
 }
 
-fn port(description: &'static Description, number: u16) -> Port {
+fn port(description: &'static Description, number: u16, is_alone: bool) -> Port {
     let at = |register| Cell::of(description, register, number).at;
     let is_low_first = description.passage != Passage::HighFirst;
     let halves = |low, high| match is_low_first {
@@ -351,10 +376,14 @@ fn port(description: &'static Description, number: u16) -> Port {
             From::Whole(pop) | From::Halves { low: pop, .. },
             From::Whole(push) | From::Halves { low: push, .. },
         ) => {
-            let (pop, push) = (at(pop), at(push));
-            match description.width() {
-                64 => Port::Word64(Word64 { pop, push }),
-                _ => Port::Word32(Word32 { pop, push }),
+            let word = Word {
+                pop: at(pop),
+                push: at(push),
+                is_wide: description.width() == 64,
+            };
+            match is_alone {
+                true => Port::Alone(Alone(word)),
+                false => Port::Word(word),
             }
         }
     }

@@ -305,6 +305,11 @@ fn acknowledged() -> Description {
             value: 1,
         };
         d.pop = Pop::Acknowledge { from, then };
+    })
+}
+
+fn committed() -> Description {
+    with(|d| {
         d.push.then = Some(Write {
             register: ACT,
             value: 2,
@@ -394,7 +399,8 @@ fn a_give_makes_these_accesses_and_no_others() {
         (plain(), &[][..], "w PUSH 0x3, w PUSH 0x5".into()),
         (with(|d| d.value.is = Meaning::Index { first: 1 }), &[], "w PUSH 0x4, w PUSH 0x6".into()),
         (with(|d| (d.value.low, d.value.high) = (4, 27)), &[], "w PUSH 0x30, w PUSH 0x50".into()),
-        (acknowledged(), &[], "w PUSH 0x3, w ACT 0x2, w PUSH 0x5, w ACT 0x2".into()),
+        (committed(), &[], "w PUSH 0x3, w ACT 0x2, w PUSH 0x5, w ACT 0x2".into()),
+        (acknowledged(), &[], "w PUSH 0x3, w PUSH 0x5".into()),
         (wide(), &[], format!("w64 PUSH {:#x}, w64 PUSH {:#x}", low(3) >> 6 << 4, low(5) >> 6 << 4)),
         (halves(Passage::LowFirst), &[], "w PUSH 0x1800, w PUSH_HIGH 0x12, w PUSH 0x2800, w PUSH_HIGH 0x12".into()),
         (halves(Passage::HighFirst), &[], "w PUSH_HIGH 0x12, w PUSH 0x1800, w PUSH_HIGH 0x12, w PUSH 0x2800".into()),
@@ -439,6 +445,7 @@ fn a_take_makes_these_accesses_and_no_others() {
         (measured(), vec![some(1), some(0)], None, "r LEVEL, r LENGTH"),
         (acknowledged(), vec![some(3)], Some(3), "r POP, w ACT 0x1"),
         (acknowledged(), vec![some(0x8000_0000)], None, "r POP"),
+        (committed(), vec![some(3)], Some(3), "r POP"),
         // All ones and errors may be a device that is gone: the witness tells.
         (by_ones(), vec![some(ONES), some(7)], None, "r POP, r ID"),
         (by_error(), vec![some(ONES), some(7)], None, "r POP, r ID"),

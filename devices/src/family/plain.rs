@@ -56,13 +56,19 @@ impl Plain {
     }
 
     /// Fails when the list is poisoned.
+    #[inline(always)]
     pub(crate) fn usable(&self) -> Result<(), PathError> {
         match &self.poison {
             None => Ok(()),
-            Some(breach) => Err(PathError::Poisoned {
-                list: self.name.clone(),
-                breach: breach.clone(),
-            }),
+            Some(breach) => Err(self.poisoned(breach)),
+        }
+    }
+
+    #[cold]
+    fn poisoned(&self, breach: &Breach) -> PathError {
+        PathError::Poisoned {
+            list: self.name.clone(),
+            breach: breach.clone(),
         }
     }
 
@@ -70,10 +76,7 @@ impl Plain {
     #[cold]
     pub(crate) fn breach(&mut self, breach: Breach) -> PathError {
         let breach = self.poison.get_or_insert(breach).clone();
-        PathError::Poisoned {
-            list: self.name.clone(),
-            breach,
-        }
+        self.poisoned(&breach)
     }
 
     /// As [`FreeList::give`](crate::family::FreeList::give).
@@ -98,12 +101,20 @@ impl Plain {
         self.usable()?;
         let mut taken = std::mem::take(&mut self.scratch);
         taken.clear();
-        let result = self.take_into(moves, &mut taken, objects.len());
-        if let Ok(true) = result {
-            objects.copy_from_slice(&taken);
+        // What went well is said anew: an error is large, and a result that is kept is copied with all the room for one.
+        match self.take_into(moves, &mut taken, objects.len()) {
+            Ok(is_enough) => {
+                if is_enough {
+                    objects.copy_from_slice(&taken);
+                }
+                self.scratch = taken;
+                Ok(is_enough)
+            }
+            Err(error) => {
+                self.scratch = taken;
+                Err(error)
+            }
         }
-        self.scratch = taken;
-        result
     }
 
     /// Takes `count` objects, or none where there are not as many: those that there were go back, so that they leave in
