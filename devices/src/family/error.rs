@@ -43,7 +43,7 @@ pub enum OpenError {
     /// The register that identifies the device has another value.
     #[error(
         "{register} reads {found:#010x} instead of {expected:#010x}: BAR {bar} is not a {device}'s, \
-         or the board's logic is not loaded"
+         or the board's logic is not loaded, or in a reset"
     )]
     Stranger {
         /// What the device should be.

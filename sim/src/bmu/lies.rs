@@ -127,6 +127,10 @@ lies! {
     LineStaysBehind = "line-stays-behind";
     /// Of the status lines that are due each fourth is written.
     LinesAreRare = "lines-are-rare";
+    /// A status line is written after each doorbell.
+    NeedlessLines = "needless-lines";
+    /// A status line with HALTED that is refused is one more DMA_FAULT.
+    HaltedLineFaults = "halted-line-faults";
     /// Each 20th release entry is consumed and its buffer dropped.
     DropsReleases = "drops-releases";
     /// The device writes into buffers that it holds: a word in the middle of each, when it gets it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hwpool_devices::bmu::regs::PortalState;
 use hwpool_devices::bmu::{Bmu, ErrorBits, Layout, regs};
-use hwpool_devices::bus::{BusError, DmaBuffer, Transport};
+use hwpool_devices::bus::{BusError, DmaBuffer, Iova, Transport};
 use hwpool_devices::reg::Field;
 use hwpool_devices::wait::TimedOut;
 
@@ -30,6 +30,7 @@ const STOPPED: u64 = 1 << 34;
 /// Runs a portal by hand through all of it; returns how many ways of halting it were tried.
 pub(super) fn by_hand<T: Transport>(session: &Session<T>) -> Result<u64, Failure> {
     lines(session)?;
+    no_others(session)?;
     quiesced(session)?;
     let halts = halts(session)?;
     match session.bmu.capabilities().is_settled() {
@@ -50,7 +51,7 @@ pub(super) fn wrong_line<T: Transport>(session: &Session<T>) -> Option<Failure> 
 
 /// Starts a portal, gives it buffers one by one, and stops it while one is announced: each status line as it must be.
 fn lines<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
-    let hand = Hand::start(session)?;
+    let hand = Hand::start(session, How::default())?;
     let (objects, ledger) = (hand.objects, "a portal was started");
     hand.expect(ledger, Line::new(1, EMPTY))?;
     for given in 1..=objects.min(2) {
@@ -98,9 +99,75 @@ fn lines<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
     hand.has_stopped(given)
 }
 
+/// Has a portal consume less than its hysteresis, for which no status line is due: the last one has the next number.
+fn no_others<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
+    let given = 3;
+    let how = How {
+        hysteresis: 2,
+        ..How::default()
+    };
+    let hand = Hand::start(session, how)?;
+    if hand.objects < given {
+        return Ok(());
+    }
+    hand.expect("a portal was started", Line::new(1, EMPTY))?;
+    (0..given).try_for_each(|index| hand.give(index))?;
+    // A line is due for the first two, and none for the third.
+    for (tail, after) in [(2, "two buffers were given"), (3, "a third one was given")] {
+        hand.ring(tail, 0)?;
+        let late = |timeout| ServiceSymptom::NotRead { after, timeout };
+        hand.wait("the release entries' end", late, || {
+            let head = hand.bmu.read_at(regs::PORTAL_RELEASE_HEAD, hand.portal)?;
+            Ok((head == tail).then_some(()))
+        })?;
+    }
+    hand.stop()?;
+    hand.has_stopped(given)?;
+    let (line, expected) = (hand.line(), 3);
+    let is_right = line.sequence == expected;
+    ensure!(is_right, ServiceSymptom::Needless { line, expected });
+    Ok(())
+}
+
+/// Takes the memory of a status line away and halts the portal: the line that is refused then is no error more (SPEC 6.1).
+///
+/// Only a device that sees refused writes could take it for one.
+pub(super) fn halts_unheard<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
+    let memory = map(&session.domain, regs::STATUS_LINE_SIZE, None)?;
+    (0..memory.size())
+        .step_by(8)
+        .for_each(|at| memory.store64(at, 0));
+    let how = How {
+        status: Some(memory.iova()),
+        ..How::default()
+    };
+    let hand = Hand::start(session, how)?;
+    let what = "an entry of the wrong phase without a status line";
+    let late = |timeout| ServiceSymptom::State {
+        after: "a portal was started",
+        state: PortalState::Running,
+        timeout,
+    };
+    hand.wait("the first status line", late, || {
+        Ok((memory.load64(24) != 0).then_some(()))
+    })?;
+    drop(memory);
+    hand.memory.store64(0, hand.list.geometry().address(0));
+    hand.ring(1, 0)?;
+    hand.becomes(PortalState::Halted, what)?;
+    // What is under way is done then.
+    hand.bmu.quiesce()?;
+    hand.bmu.resume()?;
+    let found = hand.bmu.errors()?;
+    let kind = regs::error::DMA_FAULT.low;
+    let faults = hand.bmu.read_at(regs::ERR_COUNT, kind.into())?;
+    ensure!(faults == 0, ServiceSymptom::Heard { found, faults });
+    Ok(())
+}
+
 /// Quiesces the device and announces a buffer: nothing may be read or written until it goes on.
 fn quiesced<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
-    let hand = Hand::start(session)?;
+    let hand = Hand::start(session, How::default())?;
     hand.expect("a portal was started", Line::new(1, EMPTY))?;
     let (bmu, transport) = (&hand.bmu, &**hand.bmu.transport());
     let (enable, quiesce) = (regs::control::ENABLE.mask(), regs::control::QUIESCE.mask());
@@ -134,7 +201,7 @@ fn quiesced<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
 
 /// Writes a doorbell out of bounds while portals are not served: it halts the portal when they are (SPEC 4.3).
 fn judged_late<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
-    let hand = Hand::start(session)?;
+    let hand = Hand::start(session, How::default())?;
     hand.expect("a portal was started", Line::new(1, EMPTY))?;
     let bmu = &hand.bmu;
     regs::CONTROL.write(bmu.control(), 0)?;
@@ -172,7 +239,7 @@ fn halts<T: Transport>(session: &Session<T>) -> Result<u64, Failure> {
         ),
     ];
     for (what, entry, doorbell, kind) in &cases {
-        let hand = Hand::start(session)?;
+        let hand = Hand::start(session, How::default())?;
         hand.expect("a portal was started", Line::new(1, EMPTY))?;
         let word = entry.map(|low| address(&hand) | low);
         if let Some(word) = word {
@@ -189,7 +256,23 @@ fn smallest<T: Transport>(session: &Session<T>) -> Layout {
     Layout::new(log2, log2)
 }
 
-/// A portal that is driven by hand: one credit, hysteresis 1, on a pool that is empty at first.
+/// How a portal is configured.
+struct How {
+    hysteresis: u32,
+    /// Where its status line is, if not behind its rings.
+    status: Option<Iova>,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        How {
+            hysteresis: 1,
+            status: None,
+        }
+    }
+}
+
+/// A portal that is driven by hand: one credit, on a pool that is empty at first.
 struct Hand<T: Transport> {
     // Field order is drop order: the pool goes before the memory of the rings.
     list: List<T>,
@@ -203,7 +286,7 @@ struct Hand<T: Transport> {
 }
 
 impl<T: Transport> Hand<T> {
-    fn start(session: &Session<T>) -> Result<Hand<T>, Failure> {
+    fn start(session: &Session<T>, how: How) -> Result<Hand<T>, Failure> {
         let (bmu, layout) = (session.bmu.clone(), smallest(session));
         let objects = objects(&bmu, 8);
         let hand = Hand {
@@ -221,7 +304,7 @@ impl<T: Transport> Hand<T> {
             hand.memory
                 .store64(offset, if is_behind { GUARD } else { 0 });
         }
-        hand.configure()?;
+        hand.configure(how)?;
         let (portal, control) = (
             hand.portal,
             hand.bmu.read_at(regs::PORTAL_CONTROL, hand.portal)?,
@@ -230,7 +313,7 @@ impl<T: Transport> Hand<T> {
         Ok(hand)
     }
 
-    fn configure(&self) -> Result<(), BusError> {
+    fn configure(&self, how: How) -> Result<(), BusError> {
         let (bar, portal) = (self.bmu.control(), self.portal);
         let (base, layout) = (self.memory.iova().0, self.layout);
         let (release, acquire) = layout.log2();
@@ -242,9 +325,10 @@ impl<T: Transport> Hand<T> {
         let acquire = base + layout.acquire_offset() as u64;
         regs::PORTAL_ACQUIRE_BASE.write_at(bar, portal, acquire)?;
         let line = base + layout.status_offset() as u64;
+        let line = how.status.map_or(line, |status| status.0);
         regs::PORTAL_STATUS_BASE.write_at(bar, portal, line)?;
         regs::PORTAL_CREDITS.write_at(bar, portal, 1)?;
-        regs::PORTAL_HYSTERESIS.write_at(bar, portal, 1)?;
+        regs::PORTAL_HYSTERESIS.write_at(bar, portal, how.hysteresis)?;
         fence(Ordering::Release); // the zeroed rings come before ENABLE (SPEC 7)
         regs::PORTAL_CONTROL.write_at(bar, portal, 1)
     }
@@ -564,6 +648,21 @@ enum ServiceSymptom {
         head: u32,
         tail: u32,
     },
+    #[error(
+        "{} status lines were written where {expected} were due: the last one says {}",
+        line.sequence, line.words()
+    )]
+    Needless { line: Line, expected: u64 },
+    #[error("not all that was announced was consumed after {after}")]
+    NotRead {
+        after: &'static str,
+        #[source]
+        timeout: TimedOut,
+    },
+    #[error(
+        "{faults} DMA_FAULT after a portal that had halted could not write its last status line: ERR_STATUS is {found}"
+    )]
+    Heard { found: ErrorBits, faults: u32 },
     #[error("the status line is longer than 32 bytes: {found:#x} was written at byte {byte}")]
     Long { found: u64, byte: usize },
     #[error("a portal became disabled without a status line with STOPPED: it says {}", line.words())]
@@ -649,6 +748,15 @@ impl Symptom for ServiceSymptom {
             ],
             ServiceSymptom::Rare { .. } => &[
                 "not every status line that SPEC 6.5 asks for is written: PORTAL_HYSTERESIS is counted wrong, or one that is due gets lost",
+            ],
+            ServiceSymptom::Needless { .. } => &[
+                "a status line is written after each doorbell, or PORTAL_HYSTERESIS is counted wrong",
+            ],
+            ServiceSymptom::NotRead { .. } => {
+                &["the device does not act on a doorbell, or PORTAL_RELEASE_HEAD stands still"]
+            }
+            ServiceSymptom::Heard { .. } => &[
+                "the refusal of the status line with HALTED is reported like any other: the portal is past that",
             ],
             ServiceSymptom::Long { .. } => &[
                 "the DMA write of the status line has the length of a cache line, not of SPEC 6.5",

@@ -10,6 +10,7 @@ use hwpool_devices::family::{FreeList, OpenReset};
 use hwpool_devices::wait::TimedOut;
 
 use super::device::{self, Session, small_list_config};
+use super::service;
 use crate::bringup::rung::Board;
 use crate::bringup::symptom::{Blame, Symptom, ensure, wait_for};
 use crate::bringup::{Evidence, Failure};
@@ -45,7 +46,7 @@ pub(super) fn reported<T: Transport>(
     fill(&mapping);
     let iova = mapping.iova();
     drop(mapping);
-    let result = provoke(session, iova, config, evidence);
+    let result = provoke(session, iova, config, evidence).and_then(|()| unheard(session));
     // Whatever happened, what follows finds a device in order.
     session.bmu.reset(OpenReset::Best)?;
     session.bmu.start()?;
@@ -94,6 +95,16 @@ fn provoke<T: Transport>(
     evidence.hex("unmapped address", iova.0);
     evidence.text("reported", "DMA_FAULT");
     Ok(())
+}
+
+/// Looks whether a device that sees refused writes takes the last line of a halted portal for a fault.
+fn unheard<T: Transport>(session: &Session<T>) -> Result<(), Failure> {
+    if !session.bmu.capabilities().write_faults {
+        return Ok(());
+    }
+    session.bmu.reset(OpenReset::Best)?;
+    session.bmu.start()?;
+    service::halts_unheard(session)
 }
 
 /// Waits until the device reports a fault.

@@ -262,6 +262,7 @@ impl Bmu {
         if starved
             || moved(portal.release_head, portal.reported_release)
             || moved(portal.acquire_head, portal.reported_acquire)
+            || self.lies.tell(Lie::NeedlessLines)
         {
             let portal = &mut self.portals[portal_id];
             let is_rare = self.lies.tell(Lie::LinesAreRare);

@@ -4,7 +4,7 @@ use super::super::lies::Lie;
 use super::life::{HALTED, STOPPED};
 use super::sent::{Kind, lose, may_dma, store};
 use crate::bmu::device::Bmu;
-use crate::bmu::errors::Source;
+use crate::bmu::errors::{ErrorKind, Owner, Source};
 use crate::bmu::portal::{Portal, State};
 use crate::faults::FaultKind;
 use crate::iommu::Span;
@@ -26,6 +26,9 @@ impl Bmu {
             let iova = self.portals[portal_id].status_base;
             if self.portals[portal_id].state != State::Halted {
                 self.dma_fault(world, portal_id, Source::AcquireRing, iova);
+            } else if self.lies.tell(Lie::HaltedLineFaults) {
+                let owner = Owner::Portal(portal_id as u16);
+                self.error(world, ErrorKind::DmaFault, Source::AcquireRing, owner, iova);
             }
             return;
         }
