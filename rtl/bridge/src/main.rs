@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use hwpool::user::server::Server;
 use hwpool_rtl::design::{self, Design};
-use hwpool_rtl::{Opened, Run, open};
+use hwpool_rtl::{Opened, Run, open_built, prepare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Serves Verilated designs with AXI ports as PCI functions, behind a vfio-user socket
@@ -69,14 +69,12 @@ fn main() -> ExitCode {
 /// Serves until a signal says stop, or the design breaks a rule.
 fn run_server(args: &Serve) -> anyhow::Result<()> {
     let design = design::read(&args.design)?;
-    let opened = open(
-        &design,
-        Run {
-            seed: args.seed,
-            trace: args.trace.as_deref(),
-            threads: args.threads,
-        },
-    )?;
+    let run = Run {
+        seed: args.seed,
+        trace: args.trace.as_deref(),
+        threads: args.threads,
+    };
+    let opened = open_beside(&args.design, &design, run)?;
     tell_loops(&opened);
     allow_many_descriptors();
     let server = Server::bind(&args.socket)?;
@@ -99,10 +97,30 @@ fn run_server(args: &Serve) -> anyhow::Result<()> {
     monitor.fault().map_or(Ok(()), |fault| Err(fault.into()))
 }
 
+/// Opens a design in the folder of its file: what `$readmemh` and its like name is read when a design starts, and lies there.
+fn open_beside(file: &Path, design: &Design, run: Run<'_>) -> anyhow::Result<Opened> {
+    let built = prepare(design, run)?;
+    let trace = run.trace.map(std::path::absolute).transpose()?;
+    let home = std::env::current_dir().context("can't tell where this runs")?;
+    let beside = file.parent().filter(|folder| *folder != Path::new(""));
+    work_in(beside.unwrap_or(&home))?;
+    let run = Run {
+        trace: trace.as_deref(),
+        ..run
+    };
+    let opened = open_built(design, &built, run);
+    work_in(&home)?;
+    Ok(opened?)
+}
+
+fn work_in(folder: &Path) -> anyhow::Result<()> {
+    std::env::set_current_dir(folder).with_context(|| format!("can't work in {}", folder.display()))
+}
+
 /// Shows what a design's file comes to.
 fn check(path: &Path) -> anyhow::Result<()> {
     let design = design::read(path)?;
-    let opened = open(&design, Run::default())?;
+    let opened = open_beside(path, &design, Run::default())?;
     tell_loops(&opened);
     let how = if opened.cached {
         "built before"

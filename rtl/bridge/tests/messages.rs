@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{can_build, path};
@@ -341,7 +341,7 @@ fn a_loop_is_warned_of_also_from_the_cache() {
 }
 
 /// Starts a server, and waits until it serves.
-fn server(folder: &Path, design: &str, more: &[&str]) -> (std::process::Child, String) {
+fn server(folder: &Path, design: &str, more: &[&str]) -> (Child, String) {
     let socket = folder.join("socket").display().to_string();
     let mut child = Command::new(env!("CARGO_BIN_EXE_hwpool-rtl"))
         .arg("serve")
@@ -352,12 +352,20 @@ fn server(folder: &Path, design: &str, more: &[&str]) -> (std::process::Child, S
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    wait_until_it_serves(&mut child);
+    (child, socket)
+}
+
+/// One that does not serve is ended, or what waits for its output would wait for ever.
+fn wait_until_it_serves(child: &mut Child) {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    assert!(line.starts_with("serving "), "{line:?}");
-    (child, socket)
+    if !line.starts_with("serving ") {
+        child.kill().unwrap();
+        panic!("{line:?}");
+    }
 }
 
 #[test]
@@ -414,4 +422,31 @@ fn a_broken_rule_ends_the_server_with_status_1() {
     ] {
         assert!(stderr.contains(part), "{stderr}");
     }
+}
+
+#[test]
+fn what_the_design_reads_lies_beside_its_file_and_the_socket_does_not() {
+    if !can_build() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hwpool-rtl"))
+        .current_dir(folder.path())
+        .arg("serve")
+        .arg(path("tests/designs/rom.toml"))
+        .args(["--socket", "socket", "--trace", "t.fst"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until_it_serves(&mut child);
+    let socket = folder.path().join("socket").display().to_string();
+    let client = Client::open(&socket, "rtl", Duration::from_secs(20)).unwrap();
+    let bar = client.bar(0).unwrap();
+    assert_eq!(
+        (bar.read32(0).unwrap(), bar.read32(4).unwrap()),
+        (0x1ace, 0x2bed)
+    );
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(folder.path().join("t.fst").is_file());
 }
