@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes csr.json and soc.svd of a design with a free list, with LiteX from PyPI: pip install litex==2024.12"""
+"""Makes csr.json and soc.svd of a design with a free list, with LiteX from PyPI: pip install litex==2024.12 migen==0.10.0"""
 
 from migen import *
 from migen.genlib.fifo import SyncFIFO
@@ -26,9 +26,10 @@ class Buffers(Module, AutoCSR):
         self.sync += If(self.push.re, self.pushes.status.eq(self.pushes.status + 1))
 
 
-soc = SoCMini(GenericPlatform("none", []), clk_freq=100e6, with_timer=False)
-soc.submodules.buffers = Buffers()
-soc.add_csr("buffers")
-soc.finalize()
-open("csr.json", "w").write(get_csr_json(soc.csr_regions, soc.constants, soc.mem_regions) + "\n")
-open("soc.svd", "w").write(get_csr_svd(soc, description="A design with a free list"))
+if __name__ == "__main__":
+    soc = SoCMini(GenericPlatform("none", []), clk_freq=100e6, with_timer=False)
+    soc.submodules.buffers = Buffers()
+    soc.add_csr("buffers")
+    soc.finalize()
+    open("csr.json", "w").write(get_csr_json(soc.csr_regions, soc.constants, soc.mem_regions) + "\n")
+    open("soc.svd", "w").write(get_csr_svd(soc, description="A design with a free list"))
