@@ -10,7 +10,7 @@ pub(crate) struct Line {
     bit: u32,
     is: Request,
     vector: u16,
-    acknowledge: Option<Pin>,
+    acknowledge: Option<(Pin, u32)>,
     /// What the line was in the cycle before.
     was: bool,
     /// A message is to be sent.
@@ -33,7 +33,7 @@ impl Line {
         bit: u32,
         is: Request,
         vector: u16,
-        acknowledge: Option<Pin>,
+        acknowledge: Option<(Pin, u32)>,
     ) -> Line {
         Line {
             pin,
@@ -44,6 +44,13 @@ impl Line {
             was: false,
             pending: false,
             tells: Tells::Nothing,
+        }
+    }
+
+    /// Sets what tells of messages to 0, bits of no line too.
+    pub(crate) fn start(&self, model: &mut Model) {
+        if let Some((pin, _)) = self.acknowledge {
+            model.set(pin, 0);
         }
     }
 
@@ -94,10 +101,10 @@ impl Line {
     /// Sets the acknowledgement for the next cycle.
     #[inline]
     pub(crate) fn drive(&mut self, model: &mut Model) {
-        let Some(pin) = self.acknowledge.filter(|_| self.tells != Tells::Nothing) else {
+        let Some(told) = self.acknowledge.filter(|_| self.tells != Tells::Nothing) else {
             return;
         };
-        model.set(pin, (self.tells == Tells::Next).into());
+        set_bit(model, told, self.tells == Tells::Next);
         self.tells = match self.tells {
             Tells::Next => Tells::Now,
             _ => Tells::Nothing,
@@ -109,8 +116,14 @@ impl Line {
         self.was = false;
         self.pending = false;
         self.tells = Tells::Nothing;
-        self.acknowledge
-            .into_iter()
-            .for_each(|pin| model.set(pin, 0));
+        if let Some(told) = self.acknowledge {
+            set_bit(model, told, false);
+        }
     }
+}
+
+/// Sets one bit of a port of at most 64, whose others are those of other lines.
+fn set_bit(model: &mut Model, (pin, bit): (Pin, u32), value: bool) {
+    let others = model.get(pin) & !(1 << bit);
+    model.set(pin, others | u64::from(value) << bit);
 }

@@ -138,7 +138,7 @@ impl Machine {
             let told = line
                 .acknowledge
                 .as_ref()
-                .map(|name| finder.port(name, Way::In, Some(1)))
+                .map(|name| finder.acknowledge(name, bit))
                 .transpose()?;
             Ok(Line::new(pin, bit, line.is, line.vector, told))
         });
@@ -151,6 +151,7 @@ impl Machine {
         for (pin, value) in ties {
             model.set(pin, value);
         }
+        irqs.iter().for_each(|line| line.start(&mut model));
         let mut machine = Machine {
             model,
             clock,

@@ -195,6 +195,23 @@ impl<'a> Finder<'a> {
         }
     }
 
+    /// Returns the pin and the bit of what is told when an interrupt's message was sent: of a port that is as wide as the
+    /// requests' the same bit as theirs.
+    pub(crate) fn acknowledge(self, named: &Named, bit: u32) -> Found<(Pin, u32)> {
+        let pin = self.port(named, Way::In, None)?;
+        match self.model.info(pin).bits {
+            1 => Ok((pin, 0)),
+            bits if bit < bits && bits <= 64 => Ok((pin, bit)),
+            bits => {
+                let why = format!(
+                    "the port `{}` has {bits} bits: it needs 1, or up to 64 with one of number {bit}, the request's",
+                    named.name
+                );
+                Err(self.wrong(named, why))
+            }
+        }
+    }
+
     /// Checks that a slave's address reaches all of its BAR.
     fn check_reach(self, bar: &BarPort, signal: &Signal) -> Found<()> {
         let bits = self.model.info(signal.pin).bits;

@@ -15,7 +15,7 @@ fn each_cycle_of_a_pulse_and_each_handshake_is_a_message() {
     for seed in [None, Some(3)] {
         let served = serve(&design("tests/designs/lines.toml"), seed);
         served.client.config_write16(4, common::MASTER).unwrap();
-        for (vector, offset) in [(0, 0), (1, 4)] {
+        for (vector, offset) in [(0, 0), (1, 4), (2, 12)] {
             let irq = served.client.irq(vector).unwrap();
             for count in [1u32, 3, 10] {
                 served.bar().write32(offset, count).unwrap();

@@ -278,7 +278,7 @@ static INTERRUPT: [Key; 5] = [
         "acknowledge",
         Kind::Text,
         means("nothing is told"),
-        "An input of one bit that is 1 for one cycle when the message was sent.",
+        "An input that is 1 for one cycle when the message was sent: of one bit, or the bit of the same number.",
         r#""irq_ack""#,
     ),
 ];
