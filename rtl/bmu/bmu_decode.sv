@@ -1,0 +1,136 @@
+// Which part of the device an access goes to (SPEC 3.2, 4), one access of both BARs at a time.
+//
+// Each part is shown the access until it is done with it. Where no register is, a read gives 0 and a write is ignored (SPEC
+// 2); so it is everywhere but at STATUS while the device does not work (SPEC 9.2).
+module bmu_decode #(
+    parameter int unsigned POOLS = 4,
+    parameter int unsigned PORTALS = 0
+) (
+    input  logic        aclk,
+    input  logic        aresetn,
+    input  logic        works,
+
+    input  logic        control_valid,   // BAR 0
+    input  logic        control_write,
+    input  logic [15:0] control_offset,
+    input  logic [31:0] control_data,
+    output logic        control_done,
+    input  logic        operation_valid, // BAR 2
+    input  logic        operation_write,
+    input  logic [18:0] operation_offset,
+    input  logic [31:0] operation_data,
+    output logic        operation_done,
+    output logic [31:0] answer,
+
+    output logic        write,           // the access, for all parts
+    output logic [11:0] offset,          // in a page of BAR 2, or the lowest bits of one in BAR 0
+    output logic [5:0]  number,          // of the pool or the portal
+    output logic        page,            // BAR 2
+    output logic [31:0] data,
+    output logic        device_valid,    // which part it is for
+    output logic        errors_valid,
+    output logic        irq_valid,
+    output logic        pool_valid,
+    output logic        portal_valid,
+    input  logic        errors_done,
+    input  logic        irq_done,
+    input  logic        pool_done,
+    input  logic        portal_done,
+    input  logic [31:0] device_answer,
+    input  logic [31:0] errors_answer,
+    input  logic [31:0] irq_answer,
+    input  logic [31:0] pool_answer,
+    input  logic [31:0] portal_answer
+);
+    localparam logic [5:0] STATUS = 6'h11; // the word's number in the page of the device
+
+    typedef enum logic [2:0] { NONE, DEVICE, ERRORS, IRQ, POOL, PORTAL } part_t;
+
+    logic        active, answers, tells;
+    logic [15:6] place;  // the rest of an offset in BAR 0, or in BAR 2 which kind of page
+    part_t       part;
+    logic        done;
+    logic [31:0] given;
+
+    // SPEC 3.2, 4: what is where.
+    wire pool_exists   = {1'b0, number} + 7'd1 <= 7'(POOLS);
+    wire portal_exists = {1'b0, number} + 7'd1 <= 7'(PORTALS);
+    always_comb begin
+        part = NONE;
+        if (page) begin
+            if (place[15]) part = portal_exists ? PORTAL : NONE;
+            else part = pool_exists ? POOL : NONE;
+        end else begin
+            case (place[15:14])
+                2'b00:
+                    case (place[13:6])
+                        8'h00, 8'h01: part = DEVICE;
+                        8'h02, 8'h03: part = ERRORS;
+                        8'h04:        part = IRQ;
+                        default:      part = NONE;
+                    endcase
+                2'b01:   part = pool_exists ? POOL : NONE;
+                2'b10:   part = portal_exists ? PORTAL : NONE;
+                default: part = NONE;
+            endcase
+        end
+        if (~works & ~(part == DEVICE & offset[7:2] == STATUS & ~write)) part = NONE;
+    end
+
+    assign device_valid = active & part == DEVICE;
+    assign errors_valid = active & part == ERRORS;
+    assign irq_valid    = active & part == IRQ;
+    assign pool_valid   = active & part == POOL;
+    assign portal_valid = active & part == PORTAL;
+
+    always_comb begin
+        case (part)
+            DEVICE:  {done, given} = {1'b1, device_answer};
+            ERRORS:  {done, given} = {errors_done, errors_answer};
+            IRQ:     {done, given} = {irq_done, irq_answer};
+            POOL:    {done, given} = {pool_done, pool_answer};
+            PORTAL:  {done, given} = {portal_done, portal_answer};
+            default: {done, given} = {1'b1, 32'd0};
+        endcase
+    end
+
+    assign control_done   = answers & ~tells;
+    assign operation_done = answers & tells;
+
+    // Neither BAR is taken twice while the other waits.
+    wire takes_operation = operation_valid & ~(control_valid & tells);
+
+    always_ff @(posedge aclk) begin
+        if (~aresetn) begin
+            active  <= 1'b0;
+            answers <= 1'b0;
+            tells   <= 1'b0;
+        end else begin
+            answers <= active & done;
+            if (active) active <= ~done;
+            else if (~answers & (control_valid | operation_valid)) begin
+                active <= 1'b1;
+                tells  <= takes_operation;
+            end
+        end
+    end
+
+    always_ff @(posedge aclk) begin
+        if (active & done) answer <= given;
+        if (~active & takes_operation) begin
+            page   <= 1'b1;
+            write  <= operation_write;
+            data   <= operation_data;
+            offset <= operation_offset[11:0];
+            number <= operation_offset[17:12];
+            place  <= {operation_offset[18], 9'd0};
+        end else if (~active) begin
+            page   <= 1'b0;
+            write  <= control_write;
+            data   <= control_data;
+            offset <= {4'd0, control_offset[7:0]};
+            number <= control_offset[13:8];
+            place  <= control_offset[15:6];
+        end
+    end
+endmodule

@@ -1,0 +1,93 @@
+// Vectors: enabled, pending, and the message of each (SPEC 4.5, 8).
+//
+// A message waits until it is taken. One more of the vector waits for that a few cycles, so that each raise is a message of
+// its own; where messages are held back for longer, as by a mask, it is told by the one that waits, as in MSI-X's pending bits.
+module bmu_irq #(
+    parameter int unsigned VECTORS = 8
+) (
+    input  logic               aclk,
+    input  logic               clear,  // any reset
+    input  logic               drop,   // a reset of the function: what waits isn't sent
+
+    input  logic               valid,  // an access, until it is done
+    input  logic               write,
+    input  logic [7:0]         offset,
+    input  logic [31:0]        data,
+    output logic               done,
+    output logic [31:0]        answer,
+
+    input  logic               errors_raise, // who raises a vector: held until it is `ready`
+    output logic               errors_ready,
+    input  logic [4:0]         errors_vector,
+    input  logic               pools_raise,
+    output logic               pools_ready,
+    input  logic [4:0]         pools_vector,
+    input  logic               portals_raise,
+    output logic               portals_ready,
+    input  logic [4:0]         portals_vector,
+
+    output logic [VECTORS-1:0] irq_valid,
+    input  logic [VECTORS-1:0] irq_ready
+);
+    localparam logic [7:0] PENDING = 8'h00;
+    localparam logic [7:0] ENABLE_SET = 8'h04;
+    localparam logic [7:0] ENABLE_CLEAR = 8'h08;
+    localparam logic [7:0] TRIGGER = 8'h0c;
+    // Cycles in which a bridge that sends at all has taken a message.
+    localparam logic [3:0] PATIENCE = 4'd15;
+
+    logic [VECTORS-1:0] enabled, pending;
+    logic [3:0]         waited;
+
+    // Who raises, the first of them first. A register is looked at when nobody does any more.
+    wire triggers = valid & write & offset == TRIGGER;
+    wire others   = errors_raise | pools_raise | portals_raise;
+    wire raises   = others | triggers;
+    logic [4:0] vector;
+    always_comb begin
+        if (errors_raise) vector = errors_vector;
+        else if (pools_raise) vector = pools_vector;
+        else if (portals_raise) vector = portals_vector;
+        else vector = data[4:0];
+    end
+
+    // SPEC 8: a vector that does not exist sends nothing and pends nowhere.
+    wire [31:0] one_hot = 32'd1 << vector;
+    wire [VECTORS-1:0] is_raised = raises ? one_hot[VECTORS-1:0] : '0;
+    wire is_taken = raises & (~|(is_raised & enabled & irq_valid) | waited == PATIENCE);
+    assign errors_ready  = is_taken;
+    assign pools_ready   = is_taken & ~errors_raise;
+    assign portals_ready = is_taken & ~errors_raise & ~pools_raise;
+    assign done = valid & ~others & (~triggers | is_taken);
+
+    wire writes  = done & write;
+    wire enables = writes & offset == ENABLE_SET;
+    wire [VECTORS-1:0] news = enables ? data[VECTORS-1:0] & ~enabled : '0;
+    wire [VECTORS-1:0] acts = is_taken ? is_raised : '0;
+
+    always_ff @(posedge aclk) begin
+        if (clear) begin
+            enabled <= '0;
+            pending <= '0;
+            waited  <= '0;
+        end else begin
+            waited <= raises & ~is_taken ? waited + 1'b1 : '0;
+            enabled <= enabled | news;
+            if (writes & offset == ENABLE_CLEAR) enabled <= enabled & ~data[VECTORS-1:0];
+            pending <= (pending | (acts & ~enabled)) & ~news;
+        end
+    end
+
+    wire [VECTORS-1:0] sends = clear ? '0 : (acts & enabled) | (pending & news);
+    always_ff @(posedge aclk) irq_valid <= drop ? '0 : (irq_valid & ~irq_ready) | sends;
+
+    always_comb begin
+        case (offset)
+            PENDING:                  answer = 32'(pending);
+            ENABLE_SET, ENABLE_CLEAR: answer = 32'(enabled);
+            default:                  answer = 32'd0;
+        endcase
+    end
+
+    wire unused = &{data, one_hot};
+endmodule
