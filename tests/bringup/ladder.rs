@@ -292,6 +292,19 @@ fn what_is_worth_a_plot_is_kept() {
     assert!(*pairs > 0);
 }
 
+#[test]
+fn traffic_without_time_is_one_burst() {
+    let mut options = options(Class::Disruptive);
+    options.soak = Duration::ZERO;
+    let report = climb(&model(), &options);
+    let soak = check(&report, "soak.traffic");
+    assert_eq!(soak.status, Status::Pass, "{soak:#?}");
+    let Some(Item::Count(pairs)) = soak.seen("pairs") else {
+        panic!("{soak:#?}");
+    };
+    assert!(*pairs > 0, "{soak:#?}");
+}
+
 /// Finds the device without the right to DMA, no pool in use, and nothing mapped where the ladder maps.
 fn is_left_in_order(model: &Arc<InProcess>) {
     const COMMAND: u16 = 4;

@@ -271,6 +271,12 @@ fn an_owner_is_killed_and_the_served_model_is_in_order() {
     let place = Place::new();
     let (out, _) = place.ends(OK, &["bringup", "sim:bmu", "--only", "owner.killed"]);
     assert!(out.contains("killed by SIGKILL"), "{out}");
+    assert!(out.contains("lists.capacity, portal.unique"), "{out}");
+    // What a device lacks has not passed again.
+    let without = ["bringup", "sim:bmu?portals=0", "--only", "owner.killed"];
+    let (out, _) = place.ends(OK, &without);
+    assert!(out.contains("passed again lists.stale"), "{out}");
+    assert!(!out.contains("lists.capacity, portal.unique"), "{out}");
     // A model that never forgets what a dead owner left is told by the rung, on the same faults.
     place.file(
         "faults.toml",

@@ -122,16 +122,17 @@ fn one_thread(
         "{TRAFFIC_RUNS}: bursts of {} of {objects} objects",
         burst.len()
     );
+    // One burst at least: on a slow device the first objects alone may take all the time.
     loop {
         let at = begin.elapsed();
-        if at >= time || over() {
-            break;
-        }
         let wanted = burst.len();
         let got = list.take(burst)?;
         ensure!(got, TrafficSymptom::Starved { objects, wanted });
         list.give(burst)?;
         sum.note(at, begin.elapsed() - at, burst.len());
+        if begin.elapsed() >= time || over() {
+            break;
+        }
     }
     let drained = list.drain()?.len();
     ensure!(
