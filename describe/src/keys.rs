@@ -438,7 +438,7 @@ pub const REGISTER: &[Key] = &[
     },
     Key {
         name: "access",
-        kind: Kind::Word(&named(&ACCESS)),
+        kind: Kind::Word(const { &named(&ACCESS) }),
         absent: Absent::Means(
             "what `file` says of it, else what the description uses it for, else `ro`",
         ),
@@ -576,14 +576,14 @@ pub static TABLES: &[Table] = &[
             },
             Key {
                 name: "fill",
-                kind: Kind::Word(&named(&FILL)),
+                kind: Kind::Word(const { &named(&FILL) }),
                 absent: Absent::Means("`software`"),
                 doc: "Who puts values into a list after a reset.",
                 example: r#""software""#,
             },
             Key {
                 name: "order",
-                kind: Kind::Word(&named(&ORDER)),
+                kind: Kind::Word(const { &named(&ORDER) }),
                 absent: Absent::Means("`fifo`"),
                 doc: "In which order values leave a list.",
                 example: r#""fifo""#,
@@ -654,7 +654,7 @@ pub static TABLES: &[Table] = &[
             },
             Key {
                 name: "halves",
-                kind: Kind::Word(&named(&HALVES)),
+                kind: Kind::Word(const { &named(&HALVES) }),
                 absent: Absent::Means(
                     "a value is one access; needed where values of 64 bits pass accesses of 32",
                 ),
@@ -663,7 +663,7 @@ pub static TABLES: &[Table] = &[
             },
             Key {
                 name: "words",
-                kind: Kind::Word(&named(&WORDS)),
+                kind: Kind::Word(const { &named(&WORDS) }),
                 absent: Absent::Means("what `file` says, else `little`"),
                 doc: "Which half of 64 bits lies at the lower address.",
                 example: r#""little""#,
@@ -696,7 +696,7 @@ pub static TABLES: &[Table] = &[
             },
             Key {
                 name: "are",
-                kind: Kind::Word(&named(&ARE)),
+                kind: Kind::Word(const { &named(&ARE) }),
                 absent: Absent::Refused,
                 doc: "What they are.",
                 example: r#""lists""#,
@@ -934,7 +934,7 @@ pub static TABLES: &[Table] = &[
         keys: &[
             Key {
                 name: "is",
-                kind: Kind::Word(&named(&IS)),
+                kind: Kind::Word(const { &named(&IS) }),
                 absent: Absent::Refused,
                 doc: "What it stands for. With `index` no address passes through the device.",
                 example: r#""index""#,
@@ -1005,7 +1005,7 @@ pub static TABLES: &[Table] = &[
             },
             Key {
                 name: "keeps",
-                kind: Kind::Word(&named(&KEEPS)),
+                kind: Kind::Word(const { &named(&KEEPS) }),
                 absent: Absent::Means("`nothing`; `entries` where nothing resets the device"),
                 doc: "What of a list outlives it.",
                 example: r#""nothing""#,
@@ -1035,7 +1035,7 @@ pub static TABLES: &[Table] = &[
             },
             Key {
                 name: "when",
-                kind: Kind::Word(&named(&WHEN)),
+                kind: Kind::Word(const { &named(&WHEN) }),
                 absent: Absent::Refused,
                 doc: "When it is sent.",
                 example: r#""below""#,
@@ -1063,7 +1063,7 @@ pub static TABLES: &[Table] = &[
             },
             Key {
                 name: "clear",
-                kind: Kind::Word(&named(&CLEAR)),
+                kind: Kind::Word(const { &named(&CLEAR) }),
                 absent: Absent::Means("there is nothing to clear"),
                 doc: "What clears the pending bits.",
                 example: r#""write-one""#,

@@ -20,8 +20,8 @@ macro_rules! modules {
 
         /// Returns the kind of this name.
         pub fn kind(name: &str) -> Option<&'static dyn Kind> {
-            let kinds: [&'static dyn Kind; _] = [$(&crate::$module::Module),+];
-            kinds.into_iter().find(|kind| kind.about().name == name)
+            let kinds: &[&'static dyn Kind] = &[$(&crate::$module::Module),+];
+            kinds.iter().copied().find(|kind| kind.about().name == name)
         }
     };
 }

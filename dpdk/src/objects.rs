@@ -95,8 +95,9 @@ impl Objects {
         if bits & NOT_UNITS != 0 || most >= self.count {
             return None;
         }
+        let words: *const [MaybeUninit<u32>] = room;
         // SAFETY: all are written, as many as there are pointers.
-        Some(unsafe { room.assume_init_ref() })
+        Some(unsafe { &*(words as *const [u32]) })
     }
 
     /// Writes a pointer for each number.

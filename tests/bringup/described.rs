@@ -163,7 +163,7 @@ fn deeper(description: &mut Description, by: i32) {
     let Depth::Fixed(depth) = &mut description.depth else {
         panic!("{} has a register for it", description.name);
     };
-    *depth = depth.strict_add_signed(by);
+    *depth = depth.checked_add_signed(by).expect("a depth");
 }
 
 /// Names the bit beside the one of a flag.
