@@ -114,8 +114,8 @@ module bmu_portals_engine #(
         .a_row(portal), .a_bits(row), .b_row(asked_portal), .b_bits(asked_row)
     );
     wire asked_fresh = fresh[asked_portal[INDEX-1:0]];
-    assign asked_head = asked_fresh ? 32'd0 : is_asked ? release_head : asked_row[31:0];
-    assign asked_tail = asked_fresh ? 32'd0 : is_asked ? acquire_tail : asked_row[63:32];
+    assign asked_head = is_asked ? release_head : asked_fresh ? 32'd0 : asked_row[31:0];
+    assign asked_tail = is_asked ? acquire_tail : asked_fresh ? 32'd0 : asked_row[63:32];
 
     // ---- what there is to do ----------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 // Reads a burst of 64-bit words over AXI4, one burst at a time (SPEC 6.7).
 //
 // Who asks has room for all of it. `done` comes with the last word, or, where the bus may not be used, alone; `failed` with
-// `done` says that some of it was refused. After `clear`, what is under way comes to its end and goes nowhere.
+// `done` says that some of it was refused. After `clear`, what is under way comes to its end, and nobody listens.
 module bmu_portals_read (
     input  logic        aclk,
     input  logic        aresetn,    // low: reset of the bus, which forgets everything
@@ -30,16 +30,15 @@ module bmu_portals_read (
     logic waits;   // for words
     logic refused; // at once: the function may not use the bus
     logic bad;     // a word of this burst was refused
-    logic dropped; // a reset came meanwhile
 
     wire arrives = m_axi_rvalid & m_axi_rready;
     wire last    = arrives & m_axi_rlast;
 
     assign idle         = ~waits & ~refused;
     assign m_axi_rready = waits;
-    assign word_valid   = arrives & ~dropped;
+    assign word_valid   = arrives;
     assign word         = m_axi_rdata;
-    assign done         = refused | (last & ~dropped);
+    assign done         = refused | last;
     assign failed       = refused | bad | m_axi_rresp[1];
 
     always_ff @(posedge aclk) begin
@@ -47,7 +46,6 @@ module bmu_portals_read (
             m_axi_arvalid <= 1'b0;
             waits         <= 1'b0;
             refused       <= 1'b0;
-            dropped       <= 1'b0;
         end else begin
             refused <= start & ~bus_master & ~clear;
             if (start & bus_master & ~clear) begin
@@ -57,8 +55,6 @@ module bmu_portals_read (
                 if (m_axi_arready) m_axi_arvalid <= 1'b0;
                 if (last) waits <= 1'b0;
             end
-            if (~waits | last) dropped <= 1'b0;
-            else if (clear) dropped <= 1'b1;
         end
     end
 

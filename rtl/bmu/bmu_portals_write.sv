@@ -41,7 +41,7 @@ module bmu_portals_write (
     assign idle         = ~waits & ~refused;
     assign take         = moves;
     assign m_axi_bready = waits;
-    assign done         = refused | (answered & ~dropped);
+    assign done         = refused | answered;
     assign failed       = refused | m_axi_bresp[1];
 
     always_ff @(posedge aclk) begin
