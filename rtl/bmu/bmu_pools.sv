@@ -163,12 +163,15 @@ module bmu_pools #(
     logic [63:0]                 about;
     logic [4:0]                  vector;
 
+    // A portal asks for nothing while it isn't served (SPEC 4.3), so what it asked for before that is done.
+    wire is_served = enable | ~late_own;
+
     // SPEC 4.4: the first check that fails is the one reported.
     logic [2:0] kind;
     logic       refused;
     always_comb begin
         refused = 1'b1;
-        if (~enable | ~is_enabled) kind = DISABLED;
+        if (~is_served | ~is_enabled) kind = DISABLED;
         else if (late_outside) kind = RANGE;
         else if (late_rest & ~aligns) kind = ALIGN;
         else if (is_in) kind = DOUBLE_FREE;
@@ -179,7 +182,7 @@ module bmu_pools #(
     // nothing gets into the list that would make it unsound.
     wire returns = late_op == GIVE_BACK & is_enabled & ~late_outside & ~is_in;
     wire push = acts & (late_op == FREE & ~refused | returns);
-    wire pop  = acts & late_op == ALLOC & enable & is_enabled & |count;
+    wire pop  = acts & late_op == ALLOC & is_served & is_enabled & |count;
     wire fails = late_op == FREE & refused;
 
     bmu_pool_regs #(.POOLS(POOLS), .BUFFERS(BUFFERS), .WIDTH(WIDTH)) regs (

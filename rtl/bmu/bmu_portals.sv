@@ -18,6 +18,7 @@ module bmu_portals #(
     output logic                quiesced,
     input  logic                clear,       // any reset; whoever has the list forgets with it what was asked of it before
     output logic                cleared,     // the reset is done, and nothing on the bus is of before it
+    output logic                busy,        // a portal is served, or a reset is not done
 
     // An access to a register: all stand still until `acc_done`, with which `acc_rdata` comes.
     input  logic                acc_valid,
@@ -114,6 +115,7 @@ module bmu_portals #(
     logic ready; // since the last reset
     always_ff @(posedge aclk) ready <= ~clear & (ready | (swept & idle));
     assign cleared  = ready & ~clear;
+    assign busy     = ~ready | visits | ~idle;
     assign quiesced = quiesce & ~visits & idle;
 
     bmu_portals_regs #(

@@ -154,9 +154,10 @@ module bmu_portals_engine #(
     wire        too_many  = announced > SHARE;
     wire        drifted   = (release_head - told_release) >= hysteresis | (acquire_head - told_acquire) >= hysteresis;
 
-    // SPEC 6.5: (c) a portal that stops, and one that starts; (a); (b).
+    // SPEC 6.5: (c) a portal that stops, and one that starts; (a); (b), which within a doorbell does not wait for the fill.
     wire        line_stop = stops & acted & serves;
-    wire        line_run  = ~stops & runs & serves & complete & (~started | (due & acted & short_) | (due & drifted));
+    wire        line_run  = ~stops & runs & serves
+        & (complete ? ~started | (due & acted & short_) | (due & drifted) : due & ~acted & drifted);
 
     // ---- the two sides ----------------------------------------------------------------------
 

@@ -62,9 +62,36 @@ module bmu_top #(
     output logic               s_axip_rvalid,
     input  logic               s_axip_rready,
 
+    // AXI4 for the portals: one read and one write at a time, in bursts of whole words. Without portals, nothing is asked for.
+    output logic [63:0]        m_axi_awaddr,
+    output logic [7:0]         m_axi_awlen,
+    output logic [2:0]         m_axi_awsize,
+    output logic [1:0]         m_axi_awburst,
+    output logic               m_axi_awvalid,
+    input  logic               m_axi_awready,
+    output logic [63:0]        m_axi_wdata,
+    output logic [7:0]         m_axi_wstrb,
+    output logic               m_axi_wlast,
+    output logic               m_axi_wvalid,
+    input  logic               m_axi_wready,
+    input  logic [1:0]         m_axi_bresp,
+    input  logic               m_axi_bvalid,
+    output logic               m_axi_bready,
+    output logic [63:0]        m_axi_araddr,
+    output logic [7:0]         m_axi_arlen,
+    output logic [2:0]         m_axi_arsize,
+    output logic [1:0]         m_axi_arburst,
+    output logic               m_axi_arvalid,
+    input  logic               m_axi_arready,
+    input  logic [63:0]        m_axi_rdata,
+    input  logic [1:0]         m_axi_rresp,
+    input  logic               m_axi_rlast,
+    input  logic               m_axi_rvalid,
+    output logic               m_axi_rready,
+
     output logic [VECTORS-1:0] irq_valid,   // a message of each vector, until it is taken
     input  logic [VECTORS-1:0] irq_ready,
-    output logic               busy         // lists are being emptied, or something waits to be told: the clock must go on
+    output logic               busy         // lists are emptied, a portal is served, or something waits to be told: the clock must go on
 );
     if (POOLS < 1 || POOLS > 64) begin : g_pools
         $error("bmu_top: POOLS must be 1 to 64 (SPEC 4.2)");
@@ -146,7 +173,7 @@ module bmu_top #(
     );
 
     // ---- the device ----------------------------------------------------------------------------------------------------
-    logic enable, quiesce, quiesced, pools_cleared, portals_cleared;
+    logic enable, quiesce, quiesced, pools_cleared, portals_cleared, portals_busy;
 
     bmu_reset resets (
         .aclk, .por_n, .aresetn, .flr, .soft_reset, .cleared(pools_cleared & portals_cleared),
@@ -227,11 +254,37 @@ module bmu_top #(
         assign {acc_done, acc_rdata} = {1'b1, 32'd0};
         assign pool_used = '0;
         assign {quiesced, portals_cleared} = '1;
+        assign portals_busy = 1'b0;
+        assign {m_axi_awaddr, m_axi_awlen, m_axi_awsize, m_axi_awburst, m_axi_awvalid} = '0;
+        assign {m_axi_wdata, m_axi_wstrb, m_axi_wlast, m_axi_wvalid, m_axi_bready} = '0;
+        assign {m_axi_araddr, m_axi_arlen, m_axi_arsize, m_axi_arburst, m_axi_arvalid, m_axi_rready} = '0;
+        wire unused_axi = &{m_axi_awready, m_axi_wready, m_axi_bresp, m_axi_bvalid, m_axi_arready, m_axi_rdata, m_axi_rresp,
+                            m_axi_rlast, m_axi_rvalid};
         wire unused_portals = &{bus_master, quiesce, acc_valid, req_ready, rsp_valid, rsp_addr, rsp_error, rsp_kind, pool_enabled,
                                 pool_available, portals_err_ready, portals_raise_ready, page};
+    end else begin : g_portals
+        bmu_portals #(
+            .POOLS(POOLS), .PORTALS(PORTALS), .RING_MIN_LOG2(RING_MIN_LOG2), .RING_MAX_LOG2(RING_MAX_LOG2), .WIDTH(WIDTH)
+        ) portals (
+            .aclk, .aresetn(bus_up), .bus_master, .enable, .quiesce, .quiesced, .clear, .cleared(portals_cleared),
+            .busy(portals_busy),
+            .acc_valid, .acc_page(page), .acc_write(write), .acc_portal(number), .acc_offset(offset), .acc_wdata(data),
+            .acc_done, .acc_rdata,
+            .req_valid, .req_ready, .req_op, .req_pool, .req_addr, .rsp_valid, .rsp_addr, .rsp_error, .rsp_kind,
+            .pool_enabled, .pool_available, .pool_used,
+            .err_valid(portals_err), .err_ready(portals_err_ready), .err_kind(portals_err_kind),
+            .err_source(portals_err_source), .err_pool(portals_err_pool), .err_portal(portals_err_portal),
+            .err_address(portals_err_address),
+            .raise_valid(portals_raise), .raise_ready(portals_raise_ready), .raise_vector(portals_vector),
+            .m_axi_awaddr, .m_axi_awlen, .m_axi_awsize, .m_axi_awburst, .m_axi_awvalid, .m_axi_awready,
+            .m_axi_wdata, .m_axi_wstrb, .m_axi_wlast, .m_axi_wvalid, .m_axi_wready,
+            .m_axi_bresp, .m_axi_bvalid, .m_axi_bready,
+            .m_axi_araddr, .m_axi_arlen, .m_axi_arsize, .m_axi_arburst, .m_axi_arvalid, .m_axi_arready,
+            .m_axi_rdata, .m_axi_rresp, .m_axi_rlast, .m_axi_rvalid, .m_axi_rready
+        );
     end
 
-    assign busy = ~pools_cleared | errors_raise | pools_raise | portals_raise;
+    assign busy = ~pools_cleared | errors_raise | pools_raise | portals_raise | portals_busy;
 
     wire unused = &{s_axil_awprot, s_axil_arprot, s_axip_awprot, s_axip_arprot};
 endmodule
