@@ -12,7 +12,7 @@ use super::choice::Named;
 use super::deltas::Snapshot;
 use super::general;
 use super::rung::{Board, Kill, Rung};
-use super::symptom::{Blame, Symptom, message};
+use super::symptom::{Blame, SERVER_ENDED, Symptom, message};
 use super::within::{Budget, Timed};
 use super::{Choice, Class, Evidence, Failure, NoRung, Options, Progress, described, own};
 use crate::device::{AnyModule, recognition};
@@ -299,12 +299,24 @@ impl<'a, T: Transport> Climb<'a, T> {
             (Blame::Device(_), Some(_)) => described::keys(rung.named.id, symptom),
             _ => &[],
         };
-        let causes = keys.iter().chain(blame.causes());
+        let told = match blame == Blame::Gone && self.has_lost_its_server() {
+            true => SERVER_ENDED,
+            false => blame.causes(),
+        };
+        let causes = keys.iter().chain(told);
         let causes = causes.map(|cause| (*cause).into());
         Check {
             causes: causes.collect(),
             ..verdict(rung, Status::Fail, Some(text))
         }
+    }
+
+    /// Tells whether the device was behind a socket, and what served it has ended.
+    fn has_lost_its_server(&self) -> bool {
+        self.board.transport.as_deref().is_some_and(|transport| {
+            let is_served = transport.name().starts_with("user:");
+            is_served && matches!(transport.config_read32(0), Err(BusError::Gone { .. }))
+        })
     }
 
     /// Looks whether the device answers still, where that can be told: returns what shows that it does not.

@@ -41,6 +41,11 @@ const GONE: Causes = &[
     "behind a socket: the process that serves the device has ended",
 ];
 
+/// What takes a device behind a socket away, where the socket gives no answer.
+pub(super) const SERVER_ENDED: Causes = &[
+    "the process that serves the device has ended, or hangs: the last line that it wrote says why",
+];
+
 /// What is wrong, as a rung, a driver or the machine saw it.
 ///
 /// Its text is the report's message; what it comes from hangs on its type and its numbers, never on words.

@@ -64,6 +64,7 @@ const FAULTS: &[Row] = &[
     (FaultKind::LostEntry, Some("PUSH"), 0, &["lists.single"], "LEVEL is 0 after one free into an empty list", "count of buffers is not kept"),
     (FaultKind::WrongCount, Some("LEVEL"), 1, &["regs.access", "reset.verified"], "LEVEL reads 0x1 after a reset instead of 0x0", "reset does not reach this register"),
     (FaultKind::Stuck, Some("ERROR"), 0, &["lists.capacity"], "set ERROR to 0x0 instead of", "does not check what is pushed"),
+    (FaultKind::ReadAllOnes, Some("POP"), 0, &["lists.stale"], "is empty and hands something out", "a take from an empty list is not refused"),
     (FaultKind::LostInterrupt, None, 0, &["irq.vectors"], "fired 0 times", "message was lost"),
     (FaultKind::Gone, Some("LEVEL"), 0, &["regs.scratch"], "device is gone", "left the bus"),
 ];
@@ -95,6 +96,21 @@ fn each_fault_is_named_by_a_rung_with_its_cause() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn an_interrupt_that_comes_once_and_never_again_is_told_from_one_that_never_comes() {
+    let model = model("?depth=64");
+    let fault = Fault::new(FaultKind::LostInterrupt).times(0).from(2);
+    model.inject(fault).expect("a fault that can happen");
+    let report = climb(&model);
+    let failed = failed(&report);
+    let message = failed[0].message.as_deref().unwrap_or_default();
+    assert!(
+        message.contains("fired once, and 0 times when its event was cleared"),
+        "{message}"
+    );
+    assert!(failed[0].causes[0].contains("the line stays at 1"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hwpool_devices::bus::Transport;
-use hwpool_devices::family::FreeList;
+use hwpool_devices::family::{Breach, FreeList, PathError};
 use hwpool_devices::fifo::{Fifo, REGISTER, regs};
 use hwpool_devices::reg::Register;
 
@@ -41,6 +41,9 @@ pub(super) fn capacity<T: Transport>(
     let numbers = [(0, is_full, OVERFLOW), (depth as u32, has_no_number, RANGE)];
     let tried: Vec<_> = numbers.into_iter().filter(|(_, is, _)| *is).collect();
     for (number, _, refusal) in &tried {
+        if *number == depth as u32 {
+            bound(&fifo, *number)?;
+        }
         refused(&fifo, refusal, *number)?;
     }
     let numbers = tried.iter().map(|(number, ..)| *number).chain([0]);
@@ -147,20 +150,35 @@ const DISABLED: Refusal = Refusal {
 /// Takes until the queue is empty, and sees the numbers in the order in which they were given.
 fn in_order(queue: &mut dyn FreeList, count: u32) -> Result<u32, Failure> {
     let mut taken = 0;
-    while let Some(took) = take_one(queue)? {
-        ensure!(
-            took == taken,
-            QueueSymptom::Order {
+    while let Some(took) = take_one(queue).map_err(|error| out_of_order(error, taken))? {
+        if took != taken {
+            let next = take_one(queue).ok().flatten();
+            // Where one entry was overwritten, those behind it follow.
+            let is_newest = took + 1 == count && next != Some(taken + 1);
+            let order = QueueSymptom::Order {
                 expected: taken,
-                took
-            }
-        );
+                took,
+                is_newest,
+            };
+            return Err(order.into());
+        }
         taken += 1;
         if taken > count {
             break;
         }
     }
     Ok(taken)
+}
+
+/// What the driver refuses to hand out here is an entry that is not the next one.
+fn out_of_order(error: PathError, expected: u32) -> Failure {
+    match error {
+        PathError::Poisoned {
+            breach: Breach::Duplicate { .. } | Breach::NoSuchNumber { .. },
+            ..
+        } => QueueSymptom::Entry { expected, error }.into(),
+        error => error.into(),
+    }
 }
 
 /// Pushes past the driver's own checks, and expects exactly one kind of error, which goes when it is cleared, and nothing
@@ -178,17 +196,47 @@ fn refused<T: Transport>(fifo: &Fifo<T>, refusal: &Refusal, number: u32) -> Resu
     })
 }
 
+/// Where a full queue refuses `depth` for being full alone, it may count as a number: with room for it, it is not refused.
+fn bound<T: Transport>(fifo: &Fifo<T>, depth: u32) -> Result<(), Failure> {
+    let pushed = || -> Result<u32, Failure> {
+        regs::PUSH.write(fifo.bar(), depth)?;
+        let errors = fifo.read(regs::ERROR)?;
+        regs::ERROR.write(fifo.bar(), errors)?;
+        Ok(errors)
+    };
+    if pushed()? == OVERFLOW.bit {
+        let oldest = regs::POP.take_at(&mut fifo.bar().clone(), 0)?;
+        ensure!(pushed()? != 0, QueueSymptom::Bound { depth });
+        let oldest = regs::pop::NUMBER.of(oldest.into()) as u32;
+        regs::PUSH.write(fifo.bar(), oldest)?;
+    }
+    Ok(())
+}
+
 /// What is wrong with the queue.
 #[derive(Debug, thiserror::Error)]
 enum QueueSymptom {
     #[error("number {took} left the queue where {expected} was the oldest")]
-    Order { expected: u32, took: u32 },
+    Order {
+        expected: u32,
+        took: u32,
+        /// It is the newest, and what left after it is not the second oldest.
+        is_newest: bool,
+    },
+    #[error("another entry left the queue where {expected} was the oldest")]
+    Entry {
+        expected: u32,
+        #[source]
+        error: PathError,
+    },
     #[error("{what} set ERROR to {errors:#x} instead of {kind}")]
     Error {
         what: &'static str,
         errors: u32,
         kind: &'static str,
     },
+    #[error("a push of {depth} was taken, and numbers are those below DEPTH")]
+    Bound { depth: u32 },
     #[error("ERROR is {errors:#x} after all of it was cleared")]
     Stays { errors: u32 },
     #[error("{what} was refused, and LEVEL went from {before} to {after}")]
@@ -212,10 +260,15 @@ enum QueueSymptom {
 impl Symptom for QueueSymptom {
     fn blame(&self) -> Blame {
         Blame::Device(match self {
-            QueueSymptom::Order { .. } => &[
-                "the queue's memory mixes its entries up: read and write pointer wrap at different depths",
-                "a stack was built instead of a queue",
+            QueueSymptom::Order {
+                is_newest: true, ..
+            } => &["a stack was built instead of a queue: the newest entry is read"],
+            QueueSymptom::Order { .. } | QueueSymptom::Entry { .. } => &[
+                "the queue's memory mixes its entries up: read and write pointer wrap at different depths, or past its end",
             ],
+            QueueSymptom::Bound { .. } => {
+                &["the bound is compared one too far: DEPTH itself counts as a number"]
+            }
             QueueSymptom::Error { errors: 0, .. } => {
                 &["the device does not check what is pushed, or does not latch the error"]
             }

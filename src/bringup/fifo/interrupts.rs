@@ -1,11 +1,13 @@
 //! Rung 12: the interrupt, raised, held back, and not raised.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hwpool_devices::bus::{BusError, Irq, Transport};
 use hwpool_devices::fifo::{Fifo, regs};
 
+use crate::bringup::general::device::INTERRUPT;
 use crate::bringup::general::interrupts::{self, InterruptSymptom};
 use crate::bringup::rung::{Board, BoardSymptom};
 use crate::bringup::symptom::{Blame, Causes, Symptom, ensure};
@@ -27,11 +29,15 @@ pub(super) fn vectors<T: Transport>(
     let device = Device { fifo: &fifo, irq };
     device.enable(false)?;
     regs::EVENT.write(fifo.bar(), LOW)?;
-    // What was sent until here is of no rung.
-    irq.wait(Duration::ZERO)?;
+    // What was sent until here is of no rung; but a line that is stuck at 1 has had its one rise then.
+    let before = irq.wait(Duration::ZERO)?;
     device.enable(true)?;
     device.is_silent("IRQ_ENABLE was written 1 and nothing had happened", EDGE)?;
-    interrupts::each_once(driver, &irqs)?;
+    interrupts::each_once(driver, &irqs).map_err(|failure| silent(failure, before))?;
+    regs::EVENT.write(fifo.bar(), LOW)?;
+    fifo.trigger()?;
+    let fired = irq.wait(INTERRUPT)?;
+    ensure!(fired == 1, Again { fired });
     let pending = || fifo.read(regs::EVENT);
     let pending = (regs::EVENT.row(), LOW, pending);
     interrupts::held_back((0, irq), |on| device.enable(on), || fifo.trigger(), pending)?;
@@ -78,6 +84,56 @@ impl<T: Transport> Device<'_, T> {
         };
         ensure!(fired == 0, unasked);
         Ok(())
+    }
+}
+
+/// An interrupt that does not come where one did that nobody had asked for.
+fn silent(failure: Failure, before: u64) -> Failure {
+    let Failure::Fail(symptom) = failure else {
+        return failure;
+    };
+    let error: &(dyn Error + 'static) = &*symptom;
+    match error.downcast_ref() {
+        Some(InterruptSymptom::Fired { fired: 0, .. }) if before > 0 => {
+            StuckAtOne { before }.into()
+        }
+        _ => Failure::Fail(symptom),
+    }
+}
+
+/// A line that does not rise any more.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "vector 0 fired 0 times after it was raised once, and {before} times before anything was asked of it"
+)]
+struct StuckAtOne {
+    before: u64,
+}
+
+impl Symptom for StuckAtOne {
+    fn blame(&self) -> Blame {
+        Blame::Device(&[
+            "the line is stuck at 1: it rose once, when the reset was over, and an interrupt is a rise",
+        ])
+    }
+}
+
+/// A second interrupt that is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("vector 0 fired once, and {fired} times when its event was cleared and raised again")]
+struct Again {
+    fired: u64,
+}
+
+impl Symptom for Again {
+    fn blame(&self) -> Blame {
+        Blame::Device(match self.fired {
+            0 => &[
+                "the line stays at 1 after its first message: the acknowledgement is not wired to it, and no rise follows",
+                "a message was lost",
+            ],
+            fired => interrupts::counted(fired),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hwpool_devices::bus::Transport;
-use hwpool_devices::family::{FreeList, OpenReset, PathError};
+use hwpool_devices::family::{Breach, FreeList, OpenReset, PathError};
 use hwpool_devices::reg::Register;
 
 use super::device::{self, OBJECTS};
@@ -71,7 +71,7 @@ fn look_for_stale<T: Transport>(
             continue; // what it hands out is what it counts
         }
         let of = list.name();
-        let took = list.take(&mut [0])?;
+        let took = list.take(&mut [0]).map_err(|error| not_empty(&of, error))?;
         ensure!(!took, ListSymptom::NotGiven { of });
         counts(level, list.available()?, 0, Counted::AfterNothing)?;
     }
@@ -79,6 +79,22 @@ fn look_for_stale<T: Transport>(
     evidence.count("stale buffers", stale);
     ensure!(stale == 0, ListSymptom::Stale { stale });
     Ok(())
+}
+
+/// What the driver refuses to take from an empty list, the device hands out without having it.
+fn not_empty(of: &str, error: PathError) -> Failure {
+    match error {
+        PathError::Poisoned {
+            breach:
+                Breach::NoSuchNumber { .. } | Breach::OutOfRange { .. } | Breach::Misaligned { .. },
+            ..
+        } => ListSymptom::Ungiven {
+            of: of.into(),
+            error,
+        }
+        .into(),
+        error => error.into(),
+    }
 }
 
 /// Gives one buffer and takes it again, at the bottom and at the top of the address space.
@@ -158,6 +174,12 @@ pub(in crate::bringup) enum Counted {
 enum ListSymptom {
     #[error("{of} hands out a buffer that nobody gave it")]
     NotGiven { of: String },
+    #[error("{of} is empty and hands something out")]
+    Ungiven {
+        of: String,
+        #[source]
+        error: PathError,
+    },
     #[error("{stale} buffers of a former owner are left after a reset")]
     Stale { stale: u64 },
     #[error("{level} is {found} {when}")]
@@ -176,6 +198,10 @@ impl Symptom for ListSymptom {
     fn blame(&self) -> Blame {
         Blame::Device(match self {
             ListSymptom::NotGiven { .. } | ListSymptom::Stale { .. } => driver::STALE,
+            ListSymptom::Ungiven { .. } => &[
+                "a take from an empty list is not refused: the device hands out what it was never given",
+                "the register that hands out is a constant in this bitstream",
+            ],
             ListSymptom::Count { when, .. } => when.causes(),
             ListSymptom::Other { took: None, .. } => &[
                 "the free did not reach the list: the register that takes it is not decoded",
