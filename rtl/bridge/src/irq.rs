@@ -6,6 +6,7 @@ use crate::model::{Model, Pin};
 /// An interrupt request line of the design's.
 #[derive(Debug)]
 pub(crate) struct Line {
+    name: String,
     pin: Pin,
     bit: u32,
     is: Request,
@@ -17,6 +18,8 @@ pub(crate) struct Line {
     pending: bool,
     /// One was sent, and the design is to be told.
     tells: Tells,
+    /// Messages that were asked for since the line was last 0; of a level there is one.
+    in_a_row: u64,
 }
 
 /// Where the acknowledgement is.
@@ -29,6 +32,7 @@ enum Tells {
 
 impl Line {
     pub(crate) fn new(
+        name: String,
         pin: Pin,
         bit: u32,
         is: Request,
@@ -36,6 +40,7 @@ impl Line {
         acknowledge: Option<(Pin, u32)>,
     ) -> Line {
         Line {
+            name,
             pin,
             bit,
             is,
@@ -44,6 +49,7 @@ impl Line {
             was: false,
             pending: false,
             tells: Tells::Nothing,
+            in_a_row: 0,
         }
     }
 
@@ -54,6 +60,10 @@ impl Line {
         }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn vector(&self) -> u16 {
         self.vector
     }
@@ -62,12 +72,17 @@ impl Line {
         self.pending
     }
 
+    /// Returns how many messages it has asked for without being 0 in between.
+    pub(crate) fn in_a_row(&self) -> u64 {
+        self.in_a_row
+    }
+
     /// Tells whether the clock has to go on for its sake.
     pub(crate) fn is_busy(&self) -> bool {
         self.tells != Tells::Nothing
     }
 
-    /// Looks at the line before a rising edge; tells whether it has changed.
+    /// Looks at the line before a rising edge; tells whether it has changed, or asks anew.
     #[inline]
     pub(crate) fn look(&mut self, model: &Model) -> bool {
         let now = match self.bit {
@@ -85,14 +100,21 @@ impl Line {
             // Until the acknowledgement has been there it is the one that was sent.
             Request::Handshake => self.pending = now && self.tells == Tells::Nothing,
         }
-        let changed = now != self.was;
+        let pulses = now && self.is == Request::Pulse;
+        self.in_a_row = if now {
+            self.in_a_row + u64::from(pulses)
+        } else {
+            0
+        };
+        let moves = now != self.was || pulses;
         self.was = now;
-        changed
+        moves
     }
 
     /// The message has been sent.
     pub(crate) fn sent(&mut self) {
         self.pending = false;
+        self.in_a_row += u64::from(self.is == Request::Handshake);
         if self.acknowledge.is_some() {
             self.tells = Tells::Next;
         }
@@ -115,6 +137,7 @@ impl Line {
     pub(crate) fn reset(&mut self, model: &mut Model) {
         self.was = false;
         self.pending = false;
+        self.in_a_row = 0;
         self.tells = Tells::Nothing;
         if let Some(told) = self.acknowledge {
             set_bit(model, told, false);

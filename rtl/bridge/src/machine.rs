@@ -31,6 +31,19 @@ pub enum Fault {
         /// What it said.
         why: Ended,
     },
+    /// An interrupt request line floods.
+    #[error(
+        "the design asks for interrupts without end: {port} was never 0 over {messages} messages, at cycle {cycle} (`limit`): \
+         it is stuck at 1, or does not look at its acknowledgement"
+    )]
+    Floods {
+        /// The clock cycle.
+        cycle: u64,
+        /// The line.
+        port: String,
+        /// The messages.
+        messages: u64,
+    },
 }
 
 /// An access as waveforms show it.
@@ -52,6 +65,8 @@ pub(crate) struct Machine {
     flr: Option<Reset>,
     busy: Option<Pin>,
     idle_after: u64,
+    /// Messages that a line may ask for in a row.
+    limit: u64,
     /// One for each BAR of the design's, with its number.
     slaves: Vec<(u8, Port<Lite>)>,
     masters: Vec<Port<Master>>,
@@ -140,7 +155,8 @@ impl Machine {
                 .as_ref()
                 .map(|name| finder.acknowledge(name, bit))
                 .transpose()?;
-            Ok(Line::new(pin, bit, line.is, line.vector, told))
+            let name = line.port.name.clone();
+            Ok(Line::new(name, pin, bit, line.is, line.vector, told))
         });
         let irqs = irqs.collect::<Result<Vec<_>, Wrong>>()?;
         let ties = design
@@ -159,6 +175,7 @@ impl Machine {
             flr,
             busy,
             idle_after: design.idle_after,
+            limit: design.limit,
             slaves,
             masters,
             irqs,
@@ -394,6 +411,7 @@ impl Machine {
         if asks {
             self.send();
         }
+        self.floods()?;
         self.quiet = if busy { 0 } else { self.quiet + 1 };
         Ok(())
     }
@@ -419,6 +437,19 @@ impl Machine {
                     .fire(VFIO_PCI_MSIX_IRQ_INDEX, line.vector().into());
                 line.sent();
             }
+        }
+    }
+
+    /// Fails where a line asks for message after message: the clock would never stop, nor the host ever get a word in.
+    fn floods(&self) -> Result<(), Fault> {
+        let mut lines = self.irqs.iter();
+        match lines.find(|line| line.in_a_row() > self.limit) {
+            None => Ok(()),
+            Some(line) => Err(Fault::Floods {
+                cycle: self.cycle,
+                port: line.name().into(),
+                messages: line.in_a_row(),
+            }),
         }
     }
 

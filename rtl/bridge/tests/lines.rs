@@ -65,3 +65,28 @@ fn an_flr_has_its_own_input_and_what_survives_it() {
         assert_eq!(served.bar().read32(4).unwrap(), 0);
     }
 }
+
+#[test]
+fn a_line_that_asks_without_end_ends_the_design_and_is_named() {
+    if !can_build() {
+        return;
+    }
+    for (vector, offset, seed) in [(0, 0, None), (1, 4, None), (1, 4, Some(3))] {
+        let served = serve(&design("tests/designs/lines.toml"), seed);
+        served.client.config_write16(4, common::MASTER).unwrap();
+        let _irq = served.client.irq(vector).unwrap();
+        // As many as `limit` in a row are a design's own affair.
+        served.bar().write32(offset, 10_000).unwrap();
+        served.monitor.settled();
+        assert_eq!(served.monitor.fault(), None);
+        served.bar().write32(offset, u32::MAX).unwrap();
+        served.monitor.settled();
+        let fault = served.monitor.fault().expect("it has ended").to_string();
+        for part in [
+            "asks for interrupts without end: irqs was never 0 over 10001 messages",
+            "at cycle ",
+        ] {
+            assert!(fault.contains(part), "{fault}");
+        }
+    }
+}

@@ -4,12 +4,17 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{can_build, path};
-use hwpool::devices::bus::{Bar, Transport};
+use hwpool::bringup::{self, Options};
+use hwpool::devices::bus::{Bar, DmaSource, Iova, Transport};
 use hwpool::user::Client;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -449,4 +454,46 @@ fn what_the_design_reads_lies_beside_its_file_and_the_socket_does_not() {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     assert!(child.wait().unwrap().success());
     assert!(folder.path().join("t.fst").is_file());
+}
+
+/// The ladder passes: nothing of the host's is touched. Where the design reached, the server tells.
+#[test]
+fn dma_that_is_not_mapped_is_told_with_what_is_near_it() {
+    if !can_build() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (child, socket) = server(folder.path(), "tests/designs/rogue.toml", &["--seed", "1"]);
+    let client = Client::open(&socket, "rtl", Duration::from_secs(20)).unwrap();
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(0x1000).unwrap();
+    let source = DmaSource {
+        file: file.as_fd(),
+        offset: 0,
+        len: 0x1000,
+    };
+    client.dma_map(Iova(0xdeac_f000), source).unwrap();
+    let options = Options {
+        soak: Duration::from_millis(50),
+        ..Options::default()
+    };
+    let report = bringup::run(Arc::new(client), &options, None, |_| {
+        ControlFlow::Continue(())
+    });
+    assert!(report.is_good(), "{report:#?}");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    for part in [
+        "the design's DMA ",
+        " of 8 bytes at 0xdead",
+        "is answered with an error, and touches nothing: ",
+        "DMA accesses of the design's were answered with an error",
+    ] {
+        assert!(stderr.contains(part), "no {part}: {stderr}");
+    }
+    let mut bytes = [0; 0x1000];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!(bytes, [0; 0x1000]);
 }

@@ -380,7 +380,7 @@ pub static KEYS: [Key; 18] = [
         "limit",
         number(1, 1 << 40),
         means("10000"),
-        "Cycles within which a handshake comes.",
+        "Cycles within which a handshake comes, and messages that a line may ask for without being 0 in between.",
         "10000",
     ),
     key(
