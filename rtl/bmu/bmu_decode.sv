@@ -46,42 +46,44 @@ module bmu_decode #(
 
     typedef enum logic [2:0] { NONE, DEVICE, ERRORS, IRQ, POOL, PORTAL } part_t;
 
-    logic        active, answers, tells;
+    logic        looks, active, answers, tells;
     logic [15:6] place;  // the rest of an offset in BAR 0, or in BAR 2 which kind of page
-    part_t       part;
-    logic        done;
+    part_t       part, found;
+    logic        place_is_status, done;
     logic [31:0] given;
 
     // SPEC 3.2, 4: what is where.
     wire pool_exists   = {1'b0, number} + 7'd1 <= 7'(POOLS);
     wire portal_exists = {1'b0, number} + 7'd1 <= 7'(PORTALS);
     always_comb begin
-        part = NONE;
+        found = NONE;
         if (page) begin
-            if (place[15]) part = portal_exists ? PORTAL : NONE;
-            else part = pool_exists ? POOL : NONE;
+            if (place[15]) found = portal_exists ? PORTAL : NONE;
+            else found = pool_exists ? POOL : NONE;
         end else begin
             case (place[15:14])
                 2'b00:
                     case (place[13:6])
-                        8'h00, 8'h01: part = DEVICE;
-                        8'h02, 8'h03: part = ERRORS;
-                        8'h04:        part = IRQ;
-                        default:      part = NONE;
+                        8'h00, 8'h01: found = DEVICE;
+                        8'h02, 8'h03: found = ERRORS;
+                        8'h04:        found = IRQ;
+                        default:      found = NONE;
                     endcase
-                2'b01:   part = pool_exists ? POOL : NONE;
-                2'b10:   part = portal_exists ? PORTAL : NONE;
-                default: part = NONE;
+                2'b01:   found = pool_exists ? POOL : NONE;
+                2'b10:   found = portal_exists ? PORTAL : NONE;
+                default: found = NONE;
             endcase
         end
-        if (~works & ~(part == DEVICE & offset[7:2] == STATUS & ~write)) part = NONE;
     end
 
-    assign device_valid = active & part == DEVICE;
-    assign errors_valid = active & part == ERRORS;
-    assign irq_valid    = active & part == IRQ;
-    assign pool_valid   = active & part == POOL;
-    assign portal_valid = active & part == PORTAL;
+    wire is_open = works | (place_is_status & ~write);
+    wire goes = active & is_open;
+
+    assign device_valid = goes & part == DEVICE;
+    assign errors_valid = goes & part == ERRORS;
+    assign irq_valid    = goes & part == IRQ;
+    assign pool_valid   = goes & part == POOL;
+    assign portal_valid = goes & part == PORTAL;
 
     always_comb begin
         case (part)
@@ -92,6 +94,7 @@ module bmu_decode #(
             PORTAL:  {done, given} = {portal_done, portal_answer};
             default: {done, given} = {1'b1, 32'd0};
         endcase
+        if (~is_open) {done, given} = {1'b1, 32'd0};
     end
 
     assign control_done   = answers & ~tells;
@@ -99,32 +102,33 @@ module bmu_decode #(
 
     // Neither BAR is taken twice while the other waits.
     wire takes_operation = operation_valid & ~(control_valid & tells);
+    wire starts = ~looks & ~active & ~answers & (control_valid | operation_valid);
 
     always_ff @(posedge aclk) begin
         if (~aresetn) begin
+            looks   <= 1'b0;
             active  <= 1'b0;
             answers <= 1'b0;
             tells   <= 1'b0;
         end else begin
             answers <= active & done;
-            if (active) active <= ~done;
-            else if (~answers & (control_valid | operation_valid)) begin
-                active <= 1'b1;
-                tells  <= takes_operation;
-            end
+            active  <= looks | (active & ~done);
+            looks   <= starts;
+            if (starts) tells <= takes_operation;
         end
     end
 
     always_ff @(posedge aclk) begin
         if (active & done) answer <= given;
-        if (~active & takes_operation) begin
+        if (looks) {part, place_is_status} <= {found, found == DEVICE & offset[7:2] == STATUS};
+        if (starts & takes_operation) begin
             page   <= 1'b1;
             write  <= operation_write;
             data   <= operation_data;
             offset <= operation_offset[11:0];
             number <= operation_offset[17:12];
             place  <= {operation_offset[18], 9'd0};
-        end else if (~active) begin
+        end else if (starts) begin
             page   <= 1'b0;
             write  <= control_write;
             data   <= control_data;

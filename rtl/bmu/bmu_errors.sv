@@ -134,15 +134,22 @@ module bmu_errors (
     // In a small memory, which no reset clears: a count that did not begin since then is 0.
     logic [31:0]      counts [16];
     logic [KINDS-1:0] began;
-    wire  [3:0]       at = happens ? kind : offset[5:2];
-    wire  [15:0]      counts_kind = 16'd1 << at;
-    wire  [31:0]      count = |(counts_kind[KINDS-1:0] & began) ? counts[at] : 32'd0;
+    logic [3:0]       counted; // the kind that is counted, in the cycle after it happened
+    logic             happened;
+    wire  [15:0]      counted_one = 16'd1 << counted;
+    wire  [15:0]      asked_one = 16'd1 << offset[5:2];
+    wire  [31:0]      so_far = |(counted_one[KINDS-1:0] & began) ? counts[counted] : 32'd0;
+    wire  [31:0]      count = |(asked_one[KINDS-1:0] & began) ? counts[offset[5:2]] : 32'd0;
 
     always_ff @(posedge aclk) begin
-        if (clear) began <= '0;
-        else if (happens) began <= began | is_it;
+        counted <= kind;
+        if (clear) {happened, began} <= '0;
+        else begin
+            happened <= happens;
+            if (happened) began <= began | counted_one[KINDS-1:0];
+        end
     end
-    always_ff @(posedge aclk) if (happens & count != MOST) counts[at] <= count + 1'b1;
+    always_ff @(posedge aclk) if (happened & so_far != MOST) counts[counted] <= so_far + 1'b1;
 
     always_comb begin
         case (offset)
@@ -156,5 +163,5 @@ module bmu_errors (
         endcase
     end
 
-    wire unused = &{data[31:KINDS], one_hot[15:KINDS], counts_kind[15:KINDS]};
+    wire unused = &{data[31:KINDS], one_hot[15:KINDS], counted_one[15:KINDS], asked_one[15:KINDS]};
 endmodule

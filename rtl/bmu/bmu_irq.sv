@@ -38,27 +38,32 @@ module bmu_irq #(
 
     logic [VECTORS-1:0] enabled, pending;
     logic [3:0]         waited;
-
-    // Who raises, the first of them first. A register is looked at when nobody does any more.
-    wire triggers = valid & write & offset == TRIGGER;
-    wire others   = errors_raise | pools_raise | portals_raise;
-    wire raises   = others | triggers;
-    logic [4:0] vector;
-    always_comb begin
-        if (errors_raise) vector = errors_vector;
-        else if (pools_raise) vector = pools_vector;
-        else if (portals_raise) vector = portals_vector;
-        else vector = data[4:0];
-    end
+    logic               raises; // `vector`
+    logic [4:0]         vector;
 
     // SPEC 8: a vector that does not exist sends nothing and pends nowhere.
     wire [31:0] one_hot = 32'd1 << vector;
     wire [VECTORS-1:0] is_raised = raises ? one_hot[VECTORS-1:0] : '0;
     wire is_taken = raises & (~|(is_raised & enabled & irq_valid) | waited == PATIENCE);
-    assign errors_ready  = is_taken;
-    assign pools_ready   = is_taken & ~errors_raise;
-    assign portals_ready = is_taken & ~errors_raise & ~pools_raise;
-    assign done = valid & ~others & (~triggers | is_taken);
+
+    // Who raises, the first of them first, one at a time. A register is looked at when nobody does any more.
+    wire triggers = valid & write & offset == TRIGGER;
+    wire others   = errors_raise | pools_raise | portals_raise;
+    assign errors_ready  = ~raises;
+    assign pools_ready   = ~raises & ~errors_raise;
+    assign portals_ready = ~raises & ~errors_raise & ~pools_raise;
+    assign done          = valid & ~raises & ~others;
+
+    always_ff @(posedge aclk) begin
+        if (clear) raises <= 1'b0;
+        else raises <= raises ? ~is_taken : others | triggers;
+        if (~raises) begin
+            if (errors_raise) vector <= errors_vector;
+            else if (pools_raise) vector <= pools_vector;
+            else if (portals_raise) vector <= portals_vector;
+            else vector <= data[4:0];
+        end
+    end
 
     wire writes  = done & write;
     wire enables = writes & offset == ENABLE_SET;

@@ -5,17 +5,19 @@
 `else
 `define MASTER assert
 `endif
-module axil_check (
+module axil_check #(
+    parameter int unsigned BITS = 12 // of an address
+) (
     input logic        aclk,
     input logic        aresetn,
-    input logic [11:0] awaddr,
+    input logic [BITS-1:0] awaddr,
     input logic        awvalid, awready,
     input logic [31:0] wdata,
     input logic [3:0]  wstrb,
     input logic        wvalid, wready,
     input logic [1:0]  bresp,
     input logic        bvalid, bready,
-    input logic [11:0] araddr,
+    input logic [BITS-1:0] araddr,
     input logic        arvalid, arready,
     input logic [31:0] rdata,
     input logic [1:0]  rresp,
@@ -25,7 +27,7 @@ module axil_check (
 );
     // The cycle before: whether a channel waited, and with what.
     logic        after_reset, aw_waits, w_waits, b_waits, ar_waits, r_waits;
-    logic [11:0] aw_was, ar_was;
+    logic [BITS-1:0] aw_was, ar_was;
     logic [35:0] w_was;
     logic [33:0] r_was;
     logic [1:0]  b_was;
