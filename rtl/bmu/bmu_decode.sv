@@ -1,6 +1,7 @@
 // Which part of the device an access goes to (SPEC 3.2, 4), one access of both BARs at a time.
 //
-// Each part is shown the access until it is done with it. Where no register is, a read gives 0 and a write is ignored (SPEC
+// Each part is shown the access until it is done with it; its offset stands there a cycle earlier, so that what a register
+// reads may be fetched. Where no register is, a read gives 0 and a write is ignored (SPEC
 // 2); so it is everywhere but at STATUS while the device does not work (SPEC 9.2).
 module bmu_decode #(
     parameter int unsigned POOLS = 4,
@@ -44,6 +45,9 @@ module bmu_decode #(
 );
     localparam logic [5:0] STATUS = 6'h11; // the word's number in the page of the device
 
+    localparam logic [63:0] POOLS_THERE   = 64'((65'd1 << POOLS) - 1);
+    localparam logic [63:0] PORTALS_THERE = 64'((65'd1 << PORTALS) - 1);
+
     typedef enum logic [2:0] { NONE, DEVICE, ERRORS, IRQ, POOL, PORTAL } part_t;
 
     logic        looks, active, answers, tells;
@@ -53,8 +57,8 @@ module bmu_decode #(
     logic [31:0] given;
 
     // SPEC 3.2, 4: what is where.
-    wire pool_exists   = {1'b0, number} + 7'd1 <= 7'(POOLS);
-    wire portal_exists = {1'b0, number} + 7'd1 <= 7'(PORTALS);
+    wire pool_exists   = POOLS_THERE[number];
+    wire portal_exists = PORTALS_THERE[number];
     always_comb begin
         found = NONE;
         if (page) begin

@@ -77,25 +77,27 @@ module bmu_device #(
         end
     end
 
+    logic [31:0] word;
     always_comb begin
         case (offset)
-            MAGIC:          answer = 32'h3155_4d42;
-            VERSION:        answer = 32'h0001_0001;
-            IMPLEMENTATION: answer = 32'h0002_0001;
-            LIVENESS:       answer = unliveness;
-            SCRATCH:        answer = scratch[31:0];
-            SCRATCH_HIGH:   answer = scratch[63:32];
-            CAP_COUNTS:     answer = {10'd0, 6'(VECTORS), 1'b0, 7'(PORTALS), 1'b0, 7'(POOLS)};
-            CAP_RINGS:      answer = {19'd0, 5'(RING_MAX_LOG2), 3'd0, 5'(RING_MIN_LOG2)};
-            CAP_ADDRESS:    answer = {11'd0, 5'(MAX_STRIDE_LOG2), 3'd0, 5'(MIN_STRIDE_LOG2), 1'b0, 7'(WIDTH)};
-            CAP_FEATURES:   answer = FEATURES;
-            CAP_BUFFERS:    answer = 32'(BUFFERS);
-            CAP_TIMEOUT:    answer = 32'(TIMEOUT_MS);
-            CAP_EMPTYING:   answer = 32'(EMPTYING_MS);
-            CONTROL:        answer = {30'd0, quiesce, enable};
-            STATUS:         answer = {30'd0, quiesce & quiesced, ready};
-            RESET_COUNT:    answer = {1'b0, reset_count};
-            default:        answer = 32'd0; // RESET too, which is for writes alone
+            MAGIC:          word = 32'h3155_4d42;
+            VERSION:        word = 32'h0001_0001;
+            IMPLEMENTATION: word = 32'h0002_0001;
+            LIVENESS:       word = unliveness;
+            SCRATCH:        word = scratch[31:0];
+            SCRATCH_HIGH:   word = scratch[63:32];
+            CAP_COUNTS:     word = {10'd0, 6'(VECTORS), 1'b0, 7'(PORTALS), 1'b0, 7'(POOLS)};
+            CAP_RINGS:      word = {19'd0, 5'(RING_MAX_LOG2), 3'd0, 5'(RING_MIN_LOG2)};
+            CAP_ADDRESS:    word = {11'd0, 5'(MAX_STRIDE_LOG2), 3'd0, 5'(MIN_STRIDE_LOG2), 1'b0, 7'(WIDTH)};
+            CAP_FEATURES:   word = FEATURES;
+            CAP_BUFFERS:    word = 32'(BUFFERS);
+            CAP_TIMEOUT:    word = 32'(TIMEOUT_MS);
+            CAP_EMPTYING:   word = 32'(EMPTYING_MS);
+            CONTROL:        word = {30'd0, quiesce, enable};
+            STATUS:         word = {30'd0, quiesce & quiesced, ready};
+            RESET_COUNT:    word = {1'b0, reset_count};
+            default:        word = 32'd0; // RESET too, which is for writes alone
         endcase
     end
+    always_ff @(posedge aclk) answer <= word;
 endmodule

@@ -151,17 +151,19 @@ module bmu_errors (
     end
     always_ff @(posedge aclk) if (happened & so_far != MOST) counts[counted] <= so_far + 1'b1;
 
+    logic [31:0] word;
     always_comb begin
         case (offset)
-            STATUS, STATUS_SET:       answer = 32'(status);
-            ENABLE_SET, ENABLE_CLEAR: answer = 32'(enabled);
-            RECORD:                   answer = {2'd0, record};
-            ADDRESS:                  answer = address[31:0];
-            ADDRESS_HIGH:             answer = address[63:32];
-            VECTOR:                   answer = 32'(vector);
-            default:                  answer = offset >= COUNT ? count : 32'd0;
+            STATUS, STATUS_SET:       word = 32'(status);
+            ENABLE_SET, ENABLE_CLEAR: word = 32'(enabled);
+            RECORD:                   word = {2'd0, record};
+            ADDRESS:                  word = address[31:0];
+            ADDRESS_HIGH:             word = address[63:32];
+            VECTOR:                   word = 32'(vector);
+            default:                  word = offset >= COUNT ? count : 32'd0;
         endcase
     end
+    always_ff @(posedge aclk) answer <= word;
 
     wire unused = &{data[31:KINDS], one_hot[15:KINDS], counted_one[15:KINDS], asked_one[15:KINDS]};
 endmodule

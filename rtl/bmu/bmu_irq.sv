@@ -39,6 +39,7 @@ module bmu_irq #(
     logic [VECTORS-1:0] enabled, pending;
     logic [3:0]         waited;
     logic               raises; // `vector`
+    logic               was_quiet;
     logic [4:0]         vector;
 
     // SPEC 8: a vector that does not exist sends nothing and pends nowhere.
@@ -52,11 +53,12 @@ module bmu_irq #(
     assign errors_ready  = ~raises;
     assign pools_ready   = ~raises & ~errors_raise;
     assign portals_ready = ~raises & ~errors_raise & ~pools_raise;
-    assign done          = valid & ~raises & ~others;
+    assign done          = valid & ~raises & ~others & was_quiet; // what it did is read
 
+    always_ff @(posedge aclk) was_quiet <= ~raises & ~others;
     always_ff @(posedge aclk) begin
         if (clear) raises <= 1'b0;
-        else raises <= raises ? ~is_taken : others | triggers;
+        else raises <= raises ? ~is_taken : others | (triggers & was_quiet);
         if (~raises) begin
             if (errors_raise) vector <= errors_vector;
             else if (pools_raise) vector <= pools_vector;
@@ -86,13 +88,15 @@ module bmu_irq #(
     wire [VECTORS-1:0] sends = clear ? '0 : (acts & enabled) | (pending & news);
     always_ff @(posedge aclk) irq_valid <= drop ? '0 : (irq_valid & ~irq_ready) | sends;
 
+    logic [31:0] word;
     always_comb begin
         case (offset)
-            PENDING:                  answer = 32'(pending);
-            ENABLE_SET, ENABLE_CLEAR: answer = 32'(enabled);
-            default:                  answer = 32'd0;
+            PENDING:                  word = 32'(pending);
+            ENABLE_SET, ENABLE_CLEAR: word = 32'(enabled);
+            default:                  word = 32'd0;
         endcase
     end
+    always_ff @(posedge aclk) answer <= word;
 
     wire unused = &{data, one_hot};
 endmodule

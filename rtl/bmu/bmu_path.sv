@@ -32,6 +32,7 @@ module bmu_path #(
     wire [POOL_BITS-1:0] at = pool[POOL_BITS-1:0];
     wire [POOLS-1:0] here = POOLS'(64'd1 << pool);
     wire [31:0] alloc_high = |(has_alloc & here) ? alloc_highs[at] : 32'd0;
+    logic [31:0] kept; // what a read of the page gives, but for a buffer
     wire [31:0] free_low   = |(has_free & here) ? free_lows[at] : 32'd0;
 
     wire allocs = page & ~write & offset == ALLOC_LOW;
@@ -48,8 +49,9 @@ module bmu_path #(
     end
     always_comb begin
         answer = own_answer[31:0];
-        if (page & ~allocs) answer = offset == ALLOC_HIGH & ~write ? alloc_high : 32'd0;
+        if (page & ~allocs) answer = kept;
     end
+    always_ff @(posedge aclk) kept <= offset == ALLOC_HIGH & ~write ? alloc_high : 32'd0;
 
     always_ff @(posedge aclk) begin
         if (clear) {has_alloc, has_free} <= '0;

@@ -1,6 +1,6 @@
 // AXI4-Lite slave of 32 bits: one access after another, in the order in which they arrive (SPEC 2, 7).
 //
-// An access is shown until `done`, and answered in the cycle after it. A write arrives with the first of its two halves; of a
+// An access is chosen, shown until `done`, and answered in the cycle after it. A write arrives with the first of its two halves; of a
 // read and a write that arrive in the same cycle, the write is the earlier one. What is no whole aligned word has no register:
 // the port answers it by itself.
 module bmu_port #(
@@ -36,21 +36,20 @@ module bmu_port #(
     logic [BITS-1:0] aw_address, ar_address;
     logic [3:0]      w_strobe;
     logic            read_is_older; // than a write that waits beside it
+    logic            chosen;        // `write` and `offset` are those of the access that is next
 
     wire write_waits   = aw_held | w_held;
     wire write_arrives = (awvalid & awready) | (wvalid & wready);
     wire read_arrives  = arvalid & arready;
     wire write_may = aw_held & w_held & ~(ar_held & read_is_older) & ~bvalid;
     wire read_may  = ar_held & read_is_older & ~rvalid;
-    wire is_word   = offset[1:0] == 2'b00 & (read_may | w_strobe == 4'b1111);
-    wire goes      = (write_may | read_may) & (done | ~is_word);
+    wire is_word   = offset[1:0] == 2'b00 & (~write | w_strobe == 4'b1111);
+    wire goes      = chosen & (done | ~is_word);
 
     assign awready = ~aw_held;
     assign wready  = ~w_held;
     assign arready = ~ar_held;
-    assign valid   = (write_may | read_may) & is_word;
-    assign write   = write_may;
-    assign offset  = read_may ? ar_address : aw_address;
+    assign valid   = chosen & is_word;
 
     always_ff @(posedge aclk) begin
         if (~aresetn) begin
@@ -58,16 +57,18 @@ module bmu_port #(
             w_held        <= 1'b0;
             ar_held       <= 1'b0;
             read_is_older <= 1'b0;
+            chosen        <= 1'b0;
             bvalid        <= 1'b0;
             rvalid        <= 1'b0;
         end else begin
-            aw_held <= aw_held ? ~(goes & write_may) : awvalid;
-            w_held  <= w_held ? ~(goes & write_may) : wvalid;
-            ar_held <= ar_held ? ~(goes & read_may) : arvalid;
-            if (goes & write_may) read_is_older <= 1'b1; // than the next one
+            aw_held <= aw_held ? ~(goes & write) : awvalid;
+            w_held  <= w_held ? ~(goes & write) : wvalid;
+            ar_held <= ar_held ? ~(goes & ~write) : arvalid;
+            chosen  <= chosen ? ~goes : write_may | read_may;
+            if (goes & write) read_is_older <= 1'b1; // than the next one
             else if (read_arrives) read_is_older <= ~(write_waits | write_arrives);
-            bvalid <= bvalid ? ~bready : goes & write_may;
-            rvalid <= rvalid ? ~rready : goes & read_may;
+            bvalid <= bvalid ? ~bready : goes & write;
+            rvalid <= rvalid ? ~rready : goes & ~write;
         end
     end
 
@@ -78,6 +79,10 @@ module bmu_port #(
             data     <= wdata;
             w_strobe <= wstrb;
         end
-        if (goes & read_may) rdata <= is_word ? answer : 32'd0;
+        if (~chosen) begin
+            write  <= write_may;
+            offset <= read_may ? ar_address : aw_address;
+        end
+        if (goes & ~write) rdata <= is_word ? answer : 32'd0;
     end
 endmodule
