@@ -23,6 +23,11 @@ module bmu_portals_rows #(
 
     always_ff @(posedge aclk) if (write) memory[write_row[INDEX-1:0]] <= write_bits;
 
+`ifdef FORMAL // a memory that a proof can look into
+    logic [2**INDEX*BITS-1:0] seen;
+    always_comb for (int i = 0; i < 2**INDEX; i++) seen[i*BITS +: BITS] = memory[i];
+`endif
+
     if (INDEX < 6) begin : g_narrow
         wire unused = &{write_row[5:INDEX], a_row[5:INDEX], b_row[5:INDEX]};
     end
