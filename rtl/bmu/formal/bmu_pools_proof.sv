@@ -80,7 +80,8 @@ module bmu_pools_proof #(
     wire  [BUFFERS-1:0] mine = here[\pools.late_pool * BUFFERS +: BUFFERS];
     wire  [INDEX_BITS-1:0] number = \pools.late_number [INDEX_BITS-1:0];
     wire               number_is_here = mine[number];
-    wire               works = enable & \pools.is_enabled ;
+    // A portal asks while it is served, and what it asked for then is done (SPEC 4.3).
+    wire               works = (enable | ~\pools.late_own ) & \pools.is_enabled ;
     wire               comes = acts & (op == 1 | op == 2) & \pools.push ;
     wire               goes  = acts & op == 0 & \pools.pop ;
     wire               ends  = acts & op == 4 & \pools.forget ;

@@ -44,6 +44,8 @@ module bench #(
     input  logic [VECTORS-1:0] irq_ready,
     output logic               busy
 );
+    // Without portals, whose bench is test/portals.
+    /* verilator lint_off PINCONNECTEMPTY */
     bmu_top #(.POOLS(POOLS), .VECTORS(VECTORS), .BUFFERS(BUFFERS), .WIDTH(WIDTH)) bmu (
         .aclk, .por_n, .aresetn, .flr, .bus_master(1'b1),
         .s_axil_awaddr(c_awaddr), .s_axil_awprot(3'd0), .s_axil_awvalid(c_awvalid), .s_axil_awready(c_awready),
@@ -56,10 +58,14 @@ module bench #(
         .s_axip_bresp(o_bresp), .s_axip_bvalid(o_bvalid), .s_axip_bready(o_bready),
         .s_axip_araddr(o_araddr), .s_axip_arprot(3'd0), .s_axip_arvalid(o_arvalid), .s_axip_arready(o_arready),
         .s_axip_rdata(o_rdata), .s_axip_rresp(o_rresp), .s_axip_rvalid(o_rvalid), .s_axip_rready(o_rready),
+        .m_axi_awaddr(), .m_axi_awlen(), .m_axi_awsize(), .m_axi_awburst(), .m_axi_awvalid(), .m_axi_awready(1'b0),
+        .m_axi_wdata(), .m_axi_wstrb(), .m_axi_wlast(), .m_axi_wvalid(), .m_axi_wready(1'b0),
+        .m_axi_bresp(2'd0), .m_axi_bvalid(1'b0), .m_axi_bready(),
+        .m_axi_araddr(), .m_axi_arlen(), .m_axi_arsize(), .m_axi_arburst(), .m_axi_arvalid(), .m_axi_arready(1'b0),
+        .m_axi_rdata(64'd0), .m_axi_rresp(2'd0), .m_axi_rlast(1'b0), .m_axi_rvalid(1'b0), .m_axi_rready(),
         .irq_valid, .irq_ready, .busy
     );
 
-    /* verilator lint_off PINCONNECTEMPTY */
     axil_check #(.BITS(16)) control_check (
         .aclk, .aresetn(aresetn & por_n),
         .awaddr(c_awaddr), .awvalid(c_awvalid), .awready(c_awready),
