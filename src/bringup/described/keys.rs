@@ -93,6 +93,7 @@ fn reset(error: &ResetError) -> Causes {
         ],
         ResetError::NoEffect { .. } => &[
             "description: `reset.count` names another register or field, or `reset.write` writes another value or register",
+            "description: the `reset` of the register that is named is another: this reset does not put it back",
             "description: `reset.until` is another, so that the look comes too early",
             "description: `reset.flr` is true, and a function level reset does not reach the logic",
         ],
