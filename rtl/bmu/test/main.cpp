@@ -453,6 +453,8 @@ struct Bench {
   void check_messages() {
     drain();
     bool held = holds_back;
+    // A raise that waits for its turn still would be a message of its own.
+    for (int i = 0; i < 64; i++) cycle();
     holds_back = false;
     for (int i = 0; i < 40 * int(model.vectors); i++) cycle();
     for (uint32_t i = 0; i < model.vectors; i++) {
@@ -586,6 +588,19 @@ struct Bench {
     read(0, at), drain();
   }
 
+  // Goes up and down around the thresholds, where DEPLETED comes again only after RECOVERED.
+  void hover(uint32_t number) {
+    Pool& pool = model.pools[number];
+    uint32_t at = 0x4000 + 0x100 * number;
+    write(0, at + 36, 3), write(0, at + 40, 5 + below(2)), drain();
+    for (int i = 0; i < 60; i++) {
+      eager = 256;
+      if (pool.list.size() > 1 && (pool.list.size() > 6 || chance(128))) alloc(number);
+      else free(number, pool.base + uint64_t(below(9)) * pool.stride), drain();
+      read(0, at + 0x2c), write(0, at + 0x2c, 3), drain();
+    }
+  }
+
   // A register that may be written and read beside others, with a word that matters to it.
   void any_register() {
     static const uint32_t device[] = {0x0c, 0x10, 0x14, 0x40, 0x80, 0x84, 0x88, 0x8c, 0xa0, 0xa4, 0x104, 0x108, 0x10c};
@@ -595,14 +610,17 @@ struct Bench {
       case 0: case 1: case 2: offset = device[below(sizeof device / 4)]; break;
       case 3: case 4: case 5: offset = 0x4000 + 0x100 * any_pool() + pool[below(sizeof pool / 4)]; break;
       case 6: offset = below(0x400) << (chance(200) ? 2 : 0); break;
-      default: bar = 2, offset = below(0x80000); break;
+      default: bar = 2, offset = chance(200) ? any_pool() << 12 | (4 + 4 * below(3)) : below(0x80000); break; // halves in any order
     }
     bool allocs = bar == 2 && (offset & 0xfff) == 0;
     if (allocs || offset == 0x48 || (offset & 0x40ff) == 0x4000 || (offset & 0x40ff) == 0x4004) return;
     uint32_t value = chance(200) ? below(64) : uint32_t(random());
     if (offset == 0x40) value = chance(220) ? 1 | below(4) : below(4);
+    // Which of two accesses comes first is said of one port alone.
+    if (bar == 2) drain();
     if (chance(150)) write(bar, offset, value, chance(245) ? 15 : below(15));
     else read(bar, offset);
+    if (bar == 2) drain();
   }
 
   void access(uint32_t frees_of_256) {
@@ -612,7 +630,6 @@ struct Bench {
       if (chance(frees_of_256)) free(number, address_for(model.pools[number]));
       else alloc(number);
     } else if (kind < 60) {
-      // One port at a time: which of two accesses comes first is said of one port alone.
       uint32_t n = 1 + below(3);
       for (uint32_t i = 0; i < n; i++) {
         any_register();
@@ -623,6 +640,7 @@ struct Bench {
       if (chance(64)) read(0, 0x80 + 4 * below(0x20)), read(0, 0x403c + 0x100 * number);
     } else if (kind < 61) configure(number);
     else if (!model.pools[number].enable && chance(128)) configure(number);
+    else if (kind == 63 && chance(64)) hover(number);
     drain();
   }
 
@@ -636,6 +654,7 @@ struct Bench {
         eager = std::array{20u, 128u, 240u, 256u}[below(4)];
         access(frees);
       }
+      if (holds_back) write(0, 0x104, 1), write(0, 0x10c, 0), write(0, 0x10c, 0), drain();
       check_messages();
       if (round % 4 == 3) {
         if (chance(128)) function_level_reset();
