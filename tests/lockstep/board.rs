@@ -13,9 +13,6 @@ use hwpool::dma::{Domain, Mapping, Memory, MemoryRequest, Placement};
 /// Where the memory is, for both.
 pub(crate) const MEMORY: u64 = 0x10_0000;
 pub(crate) const MEMORY_LEN: usize = 0x4_0000;
-/// What a device that works never takes: a busy machine is patient.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// A device, whatever carries it.
 pub(crate) trait Board {
     fn read(&self, row: &Register, index: u16) -> u64;
@@ -23,11 +20,15 @@ pub(crate) trait Board {
     /// Reads or writes one half of a register of 64 bits.
     fn read_half(&self, row: &Register, index: u16, is_high: bool) -> u32;
     fn write_half(&self, row: &Register, index: u16, is_high: bool, value: u32);
+    /// Counts the accesses that were made.
+    fn accesses(&self) -> u64;
     /// Counts the messages of a vector since the beginning.
     fn fired(&self, vector: u16) -> u64;
     /// Lets the device's time go on.
     fn relax(&self);
     fn now(&self) -> Duration;
+    /// What it never takes if it works.
+    fn patience(&self) -> Duration;
     fn load(&self, offset: u64) -> u64;
     fn store(&self, offset: u64, value: u64);
 }
@@ -37,10 +38,12 @@ pub(crate) struct Opened<T: Transport> {
     bmu: Bmu<T>,
     irqs: Vec<(T::Irq, Cell<u64>)>,
     memory: Mapping<T>,
+    accesses: Cell<u64>,
+    patience: Duration,
 }
 
 impl<T: Transport> Opened<T> {
-    pub(crate) fn new(transport: Arc<T>) -> Opened<T> {
+    pub(crate) fn new(transport: Arc<T>, patience: Duration) -> Opened<T> {
         let bmu = Bmu::open(transport.clone(), OpenReset::Best).expect("a BMU");
         bmu.start().expect("it starts");
         let domain = Domain::new(transport.clone(), bmu.capabilities().address_width);
@@ -55,8 +58,14 @@ impl<T: Transport> Opened<T> {
         Opened {
             irqs: (0..bmu.capabilities().vectors).map(irq).collect(),
             memory: memory.expect("room for memory"),
+            accesses: Cell::new(0),
+            patience,
             bmu,
         }
+    }
+
+    fn count(&self) {
+        self.accesses.set(self.accesses.get() + 1);
     }
 
     /// Tells whether a register is accessed by halves: always where that can be, since a bridge on the way may split accesses,
@@ -76,6 +85,7 @@ impl<T: Transport> Board for Opened<T> {
             let [low, high] = [false, true].map(|is_high| self.read_half(row, index, is_high));
             return u64::from(low) | u64::from(high) << 32;
         }
+        self.count();
         match row.bar() {
             0 => row.read_raw(self.bmu.control(), index),
             _ => row.read_raw(self.bmu.operation(), index),
@@ -88,6 +98,7 @@ impl<T: Transport> Board for Opened<T> {
             self.write_half(row, index, false, value as u32);
             return self.write_half(row, index, true, (value >> 32) as u32);
         }
+        self.count();
         match row.bar() {
             0 => row.poke(self.bmu.control(), index, value),
             _ => row.poke(self.bmu.operation(), index, value),
@@ -96,6 +107,7 @@ impl<T: Transport> Board for Opened<T> {
     }
 
     fn read_half(&self, row: &Register, index: u16, is_high: bool) -> u32 {
+        self.count();
         let offset = row.offset_of(index) + u64::from(is_high) * 4;
         match row.bar() {
             0 => self.bmu.control().read32(offset),
@@ -105,12 +117,17 @@ impl<T: Transport> Board for Opened<T> {
     }
 
     fn write_half(&self, row: &Register, index: u16, is_high: bool, value: u32) {
+        self.count();
         let offset = row.offset_of(index) + u64::from(is_high) * 4;
         match row.bar() {
             0 => self.bmu.control().write32(offset, value),
             _ => self.bmu.operation().write32(offset, value),
         }
         .expect("it answers");
+    }
+
+    fn accesses(&self) -> u64 {
+        self.accesses.get()
     }
 
     fn fired(&self, vector: u16) -> u64 {
@@ -128,6 +145,10 @@ impl<T: Transport> Board for Opened<T> {
         self.bmu.transport().now()
     }
 
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+
     fn load(&self, offset: u64) -> u64 {
         self.memory.load64(offset as usize)
     }
@@ -139,7 +160,7 @@ impl<T: Transport> Board for Opened<T> {
 
 /// Waits until something of a device is so; tells whether it came.
 pub(crate) fn comes(board: &dyn Board, is_so: impl Fn(&dyn Board) -> bool) -> bool {
-    let deadline = board.now() + PATIENCE;
+    let deadline = board.now() + board.patience();
     while !is_so(board) {
         if board.now() > deadline {
             return false;

@@ -22,6 +22,7 @@ mod steps;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use hwpool::device::AnyTransport;
 use hwpool::devices::bmu::Capabilities;
@@ -32,6 +33,10 @@ use hwpool::user::{Client, PATIENCE, SimDevice, server};
 
 use board::Opened;
 use steps::Lockstep;
+
+/// Of the machine's time, which may be busy; and of a model's own.
+const PATIENT: Duration = Duration::from_secs(20);
+const VIRTUAL: Duration = Duration::from_millis(500);
 
 type Options<'a> = &'a [(&'a str, &'a str)];
 
@@ -45,7 +50,7 @@ fn config(options: Options<'_>) -> SimConfig {
 
 fn model(options: Options<'_>) -> Opened<InProcess> {
     let model = InProcess::open("bmu", "sim:bmu", config(options)).expect("a model");
-    Opened::new(Arc::new(model))
+    Opened::new(Arc::new(model), VIRTUAL)
 }
 
 /// The model behind a socket, in a thread of its own.
@@ -54,7 +59,7 @@ fn served(options: Options<'_>) -> Opened<Client> {
     let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     thread::spawn(move || server::serve_stream(theirs, &mut device));
     let client = Client::from_stream(ours, "user:pair", PATIENCE).expect("the client opens");
-    Opened::new(Arc::new(client))
+    Opened::new(Arc::new(client), PATIENT)
 }
 
 /// Returns the options of a model that has what a device has.
@@ -199,9 +204,13 @@ fn the_device_of_the_environment_is_in_step_with_the_model() {
     };
     let (steps, seed) = (number("HWPOOL_STEPS", 20_000), number("HWPOOL_SEED", 1));
     let done = match AnyTransport::open(&address).expect("it opens") {
-        AnyTransport::Sim(transport) => differ(Opened::new(transport), false, seed, steps),
-        AnyTransport::Vfio(transport) => differ(Opened::new(transport), false, seed, steps),
-        AnyTransport::User(transport) => differ(Opened::new(transport), false, seed, steps),
+        AnyTransport::Sim(transport) => differ(Opened::new(transport, PATIENT), false, seed, steps),
+        AnyTransport::Vfio(transport) => {
+            differ(Opened::new(transport, PATIENT), false, seed, steps)
+        }
+        AnyTransport::User(transport) => {
+            differ(Opened::new(transport, PATIENT), false, seed, steps)
+        }
     };
     done.unwrap_or_else(|told| panic!("{told}"));
 }

@@ -1,6 +1,7 @@
 //! The steps, and what both devices must say after each.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use hwpool::devices::bmu::regs::PortalState;
@@ -21,6 +22,8 @@ const STEPS: [&str; 5] = [
     "PORTAL_CONTROL",
     "PORTAL_DOORBELL",
 ];
+/// How long what follows of an access may take.
+const MOMENT: Duration = Duration::from_millis(100);
 const STOPPED: u64 = 1 << 34;
 const HALTED: u64 = 1 << 33;
 
@@ -108,6 +111,11 @@ impl Lockstep {
                 )
             })?;
         }
+        let [_, accesses] = self.each(|board| board.accesses());
+        eprintln!(
+            "seed {}: {steps} steps, {accesses} accesses of the device",
+            self.seed
+        );
         Ok(())
     }
 
@@ -144,25 +152,32 @@ impl Lockstep {
         }
     }
 
-    /// Reads a register of both; fails where they differ.
+    /// Reads a register of both; fails where they differ. What follows of an access may take a moment: an event of a portal, say.
     fn same(&self, row: &Register, index: u16) -> Found<u64> {
-        let [model, device] = self.each(|board| board.read(row, index));
-        let counted = [
-            model - self.resets[0].min(model),
-            device - self.resets[1].min(device),
-        ];
-        let is_same = match &*row.name {
-            "RESET_COUNT" => counted[0] == counted[1],
+        let until = self.each(|board| board.now() + MOMENT);
+        loop {
+            let values = self.each(|board| board.read(row, index));
+            let [model, device] = values;
+            if self.is_same(row, values) {
+                return Ok(model);
+            }
+            if self.each(|board| board.now()) > until {
+                return Err(format!(
+                    "{} reads {model:#x} of the model and {device:#x} of the device",
+                    row.place(index)
+                ));
+            }
+            self.each(|board| board.relax());
+        }
+    }
+
+    fn is_same(&self, row: &Register, [model, device]: [u64; 2]) -> bool {
+        let counted = |value: u64, side: usize| value.wrapping_sub(self.resets[side]);
+        match &*row.name {
+            "RESET_COUNT" => counted(model, 0) == counted(device, 1),
             name if OWN.contains(&name) => true,
             name if name.ends_with("_ADDRESS") => self.is_same_buffer(model, device),
             _ => model == device,
-        };
-        match is_same {
-            true => Ok(model),
-            false => Err(format!(
-                "{} reads {model:#x} of the model and {device:#x} of the device",
-                row.place(index)
-            )),
         }
     }
 
@@ -187,11 +202,11 @@ impl Lockstep {
             (0..count).try_for_each(|index| self.same(row, index).map(drop))?;
         }
         for vector in 0..self.has.vectors {
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            let deadline = Instant::now() + Duration::from_secs(20);
             while let [model, device] = self.each(|board| board.fired(vector))
                 && model != device
             {
-                if std::time::Instant::now() > deadline {
+                if Instant::now() > deadline {
                     return Err(format!(
                         "vector {vector} fired {model} times in the model and {device} times in the device"
                     ));
@@ -687,12 +702,18 @@ impl Lockstep {
             let Some(portal) = self.portals[number].clone() else {
                 continue;
             };
+            // What it hands out: as much as its credits allow, and the list has.
+            let held = self.pools[usize::from(portal.pool)].as_ref();
+            let inside = held.map_or(0, |held| held[0].count(true)) as u32;
+            let room = portal.credits - portal.seen[0].wrapping_sub(portal.head);
+            let written = portal.seen[0].wrapping_add(inside.min(room));
             self.waits("a portal that has nothing to do", |board| {
                 let read = |row| board.read(row, portal.number) as u32;
-                let tail = read(regs::PORTAL_ACQUIRE_TAIL.row());
-                let is_full = tail.wrapping_sub(portal.head) == portal.credits;
-                let left = board.read(regs::POOL_AVAILABLE.row(), portal.pool);
-                read(regs::PORTAL_RELEASE_HEAD.row()) == portal.tail && (is_full || left == 0)
+                let (head, tail) = (
+                    read(regs::PORTAL_RELEASE_HEAD.row()),
+                    read(regs::PORTAL_ACQUIRE_TAIL.row()),
+                );
+                (head, tail) == (portal.tail, written)
             })?;
             self.see(number)?;
         }
