@@ -306,20 +306,22 @@ impl Lockstep {
         let quiesce = u64::from(self.rng.u8(0..4) == 0) << 1;
         self.write(regs::CONTROL.row(), 0, enable | quiesce);
         self.waits("QUIESCED", |board| {
-            board.read(regs::STATUS.row(), 0) & 2 == quiesce
+            regs::status::QUIESCED.of(board.read(regs::STATUS.row(), 0)) == u64::from(quiesce != 0)
         })
     }
 
     fn reset(&mut self) -> Found {
         let key = match self.rng.bool() {
-            true => 0x5445_5352,
+            true => regs::RESET_KEY.into(),
             false => self.rng.u64(..) & u64::from(u32::MAX),
         };
         self.write(regs::RESET.row(), 0, key);
-        if key != 0x5445_5352 {
+        if key != u64::from(regs::RESET_KEY) {
             return Ok(());
         }
-        self.waits("READY", |board| board.read(regs::STATUS.row(), 0) & 1 == 1)?;
+        self.waits("READY", |board| {
+            regs::status::READY.of(board.read(regs::STATUS.row(), 0)) == 1
+        })?;
         self.pools.fill(None);
         self.portals.fill(None);
         self.written.clear();
@@ -373,12 +375,12 @@ impl Lockstep {
         }
         self.write(regs::POOL_CONTROL.row(), pool, 1 | natural << 1);
         let control = self.same(regs::POOL_CONTROL.row(), pool)?;
-        if control & 1 == 1 {
+        if regs::pool_control::ENABLE.of(control) == 1 {
             let read = |row| self.same(row, pool);
             let (base, end) = (read(regs::POOL_BASE.row())?, read(regs::POOL_END.row())?);
             let stride = read(regs::POOL_STRIDE.row())?;
             let mut held = Held::new(base, end, stride);
-            held.is_natural = control & 2 != 0;
+            held.is_natural = regs::pool_control::NATURAL_ALIGN.of(control) == 1;
             held.is_whole = read(regs::POOL_CAPACITY.row())? == (end - base) / stride;
             let low = self.rng.u64(0..=1 + count / 4);
             self.write(regs::POOL_LOW.row(), pool, low);
@@ -413,11 +415,11 @@ impl Lockstep {
         let pool = self.rng.u16(..self.has.pools);
         let natural = u64::from(self.has.natural_align && self.rng.bool());
         self.write(regs::POOL_CONTROL.row(), pool, natural << 1);
-        if self.same(regs::POOL_CONTROL.row(), pool)? & 1 == 0 {
+        if regs::pool_control::ENABLE.of(self.same(regs::POOL_CONTROL.row(), pool)?) == 0 {
             self.pools[usize::from(pool)] = None;
         }
         self.waits("the end of POOL_STATUS.BUSY", |board| {
-            board.read(regs::POOL_STATUS.row(), pool) & 8 == 0
+            regs::pool_status::BUSY.of(board.read(regs::POOL_STATUS.row(), pool)) == 0
         })
     }
 
@@ -522,7 +524,7 @@ impl Lockstep {
 
     /// A buffer of a pool that a portal serves came back, if it was out.
     fn freed_under_portal(&mut self, pool: u16, addresses: [u64; 2]) -> Found {
-        let is_enabled = self.boards[0].read(regs::CONTROL.row(), 0) & 1 == 1;
+        let is_enabled = regs::control::ENABLE.of(self.boards[0].read(regs::CONTROL.row(), 0)) == 1;
         if let (Some(held), true) = (self.pools[usize::from(pool)].as_mut(), is_enabled) {
             for (held, address) in held.iter_mut().zip(addresses) {
                 held.moved(address, true);
