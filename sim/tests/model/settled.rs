@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use hwpool_devices::bus::{Bar, Irq, Transport};
+use hwpool_devices::bus::{Bar, Iova, Irq, Transport};
 use hwpool_sim::ViolationKind;
 
-use crate::bench::{BASE, Bench, LINE, RELEASE, STRIDE, config, pool, portal};
+use crate::bench::{ACQUIRE, BASE, Bench, DMA_LEN, LINE, RELEASE, STRIDE, config, pool, portal};
 
 const DOUBLE_FREE: u64 = 2;
+const OVERFLOW: u64 = 3;
 const CONFIG: u64 = 5;
 const DMA_FAULT: u64 = 6;
 const BAD_DOORBELL: u64 = 7;
@@ -250,6 +251,31 @@ fn a_last_line_that_is_refused_is_no_second_error() {
     bench.settle();
     assert_eq!(bench.get(0xc0 + 4 * DMA_FAULT), 1);
     assert_eq!(bench.record(), (DMA_FAULT, 1, 0, 0, RELEASE));
+}
+
+/// SPEC 6.7.
+#[test]
+fn a_list_at_its_capacity_takes_what_a_refused_write_had() {
+    let bench = Bench::stepped();
+    bench.configure_pool(0, 8);
+    bench.set(pool(0) + 0x1c, 4);
+    bench.set(pool(0), 1);
+    let client = bench.portal(0, 0, 3, 4, 1);
+    bench.until("a first line", || bench.line().sequence == 1);
+    (0..4).for_each(|n| bench.free(0, BASE + n * STRIDE));
+    bench.sim.relax(); // the first of them arrives
+    (4..8).for_each(|n| bench.free(0, BASE + n * STRIDE)); // they arrive between the entries' start and end
+    (1..4).for_each(|_| bench.sim.relax());
+    bench.sim.dma_unmap(Iova(RELEASE), DMA_LEN).unwrap();
+    bench.until("the halt", || bench.state(0) == 3);
+    assert_eq!(bench.record(), (DMA_FAULT, 2, 0, 0, ACQUIRE));
+    assert_eq!(bench.get(0xc0 + 4 * OVERFLOW), 0);
+    assert_eq!(
+        bench.available(0),
+        8,
+        "four were freed meanwhile, four come back"
+    );
+    drop(client);
 }
 
 /// SPEC 6.4, 6.5.

@@ -3,7 +3,7 @@
 use super::super::lies::Lie;
 use super::sent::{Kind, lose, may_dma};
 use crate::bmu::device::{Bmu, Task};
-use crate::bmu::errors::Source;
+use crate::bmu::errors::{ErrorKind, Source};
 use crate::bmu::portal::{State, phase};
 use crate::faults::{FaultKind, Faults};
 use crate::iommu::View;
@@ -172,8 +172,12 @@ impl Bmu {
         let pool_id = self.portals[portal_id].pool as usize;
         let before = self.pools[pool_id].list.len();
         for word in words.iter().rev() {
-            // Through the checks: a fault may have spoiled the word.
-            let _ = self.pools[pool_id].free(word & !0x3f);
+            let address = word & !0x3f;
+            // Through the checks, since a fault may have spoiled the word; but POOL_CAPACITY is no bound (SPEC 6.7).
+            let pool = &mut self.pools[pool_id];
+            if pool.free(address) == Err(ErrorKind::Overflow) {
+                pool.list.put_back(address);
+            }
         }
         self.list_moved(world, pool_id, before);
     }
