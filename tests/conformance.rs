@@ -1,6 +1,8 @@
 //! One suite, run over every kind of device, those that a file describes too, and every transport: the model stepped, the
 //! model threaded, the model behind a vfio-user socket, and whatever `HWPOOL_DEVICE` names.
 
+#[path = "rig/adopted.rs"]
+mod adopted;
 #[cfg(feature = "describe")]
 #[path = "rig/descriptions.rs"]
 mod descriptions;
@@ -201,6 +203,18 @@ fn models_of_described_devices_behind_a_socket() {
 fn smallest_models() {
     conforms_at("sim:bmu?pools=1&portals=1&vectors=1&address-width=32");
     conforms_at("sim:fifo?depth=1");
+}
+
+/// A function that the rust-vmm family's library has opened, by the way in that the address names, and that is taken over.
+#[test]
+fn opened_by_another_library() {
+    match std::env::var("HWPOOL_DEVICE") {
+        Ok(address) => {
+            let function = Arc::new(adopted::function(&address));
+            conforms(Choice::default(), || function.clone(), |_| {});
+        }
+        Err(_) => eprintln!("skipped: HWPOOL_DEVICE names no device"),
+    }
 }
 
 #[test]

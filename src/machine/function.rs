@@ -278,7 +278,7 @@ impl FunctionFiles<'_> {
         self.tree.text(&self.path(file))
     }
 
-    fn number<T: FromStr + TryFrom<u64>>(&self, file: &str) -> Option<T> {
+    pub(crate) fn number<T: FromStr + TryFrom<u64>>(&self, file: &str) -> Option<T> {
         self.tree.number(&self.path(file))
     }
 

@@ -12,6 +12,7 @@ use vfio_bindings::bindings::vfio as abi;
 
 use super::caps::{self, RegionCap};
 use super::error::{VfioError, bus_error, hint};
+use super::lender::{Kept, Lender};
 use super::sys;
 use crate::machine::{Bdf, SlowToClose, Tree, Watch};
 
@@ -52,6 +53,8 @@ pub(super) struct DeviceFd {
     resets: bool,
     /// Where PMCSR is.
     power: Option<u16>,
+    /// Whoever has the function open as well, who may want it closed here first: it goes last.
+    _lender: Option<Kept>,
 }
 
 impl ConfigSpace for DeviceFd {
@@ -61,8 +64,13 @@ impl ConfigSpace for DeviceFd {
 }
 
 impl DeviceFd {
-    /// Takes the descriptor, learns where configuration space is, and wakes the function up.
-    pub(super) fn new(bdf: Bdf, fd: OwnedFd) -> Result<DeviceFd, VfioError> {
+    /// Takes the descriptor, learns where configuration space is, and wakes the function up. It is a duplicate of one that a
+    /// `lender` has, if there is one.
+    pub(super) fn new(
+        bdf: Bdf,
+        fd: OwnedFd,
+        lender: Option<Lender>,
+    ) -> Result<DeviceFd, VfioError> {
         let foreign = |what| VfioError::Foreign { bdf, what };
         let info = sys::device_info(fd.as_fd()).map_err(|errno| VfioError::Bus {
             bdf,
@@ -80,18 +88,24 @@ impl DeviceFd {
         }
         let resets = info.flags & abi::VFIO_DEVICE_FLAGS_RESET != 0;
         let file = SlowToClose::new(bdf, fd.into());
-        let device = DeviceFd::awake(file, config, resets);
+        let device = DeviceFd::awake(file, config, resets, lender.map(Kept::from));
         device.map_err(|source| VfioError::Bus { bdf, source })
     }
 
     /// Makes a device of its parts and brings it to D0: in another state it answers nothing, and an access to a mapped
     /// register would raise SIGBUS. The kernel wakes functions that it opens; a driver must not depend on it.
-    fn awake(file: SlowToClose<File>, config: Region, resets: bool) -> Result<DeviceFd, BusError> {
+    fn awake(
+        file: SlowToClose<File>,
+        config: Region,
+        resets: bool,
+        lender: Option<Kept>,
+    ) -> Result<DeviceFd, BusError> {
         let mut device = DeviceFd {
             file,
             config,
             resets,
             power: None,
+            _lender: lender,
         };
         let Some(control) = pci::power_control(&device)? else {
             return Ok(device);
@@ -302,7 +316,7 @@ mod tests {
 
     /// A device whose file is an ordinary one.
     fn device() -> DeviceFd {
-        DeviceFd::awake(file(), region(256, 4096), false).unwrap()
+        DeviceFd::awake(file(), region(256, 4096), false, None).unwrap()
     }
 
     /// Configuration space with a power management capability at 0x40, in state D3hot with a PME pending.
@@ -322,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_function_that_sleeps_is_woken_and_stays_awake() {
-        let device = DeviceFd::awake(asleep(), region(256, 4096), false).unwrap();
+        let device = DeviceFd::awake(asleep(), region(256, 4096), false, None).unwrap();
         assert_eq!(device.config_read32(0x44), Ok(0x0100), "D0, PME left alone");
         let off = device.config_write(0x44, &3u32.to_le_bytes());
         assert!(

@@ -8,6 +8,7 @@ use hwpool_devices::bus::{DmaError, DmaLimits, DmaSource, Iova};
 
 use super::caps::{self, IommuCap};
 use super::error::dma_error;
+use super::lender::Lender;
 use super::noiommu;
 use super::sys::{self, Pages};
 use super::view::base_page;
@@ -19,12 +20,19 @@ const OLD_KERNEL: RangeInclusive<u64> = 0x1_0000..=0xfedf_ffff;
 /// A container with one group.
 pub(super) struct Container {
     container: File,
-    /// Keeps the group in the container.
-    group: File,
+    /// Keeps the group in the container; what lent the container does it for one that was lent.
+    group: Result<File, Lender>,
 }
 
 impl Container {
     pub(super) fn new(container: File, group: File) -> Container {
+        let group = Ok(group);
+        Container { container, group }
+    }
+
+    /// Takes over one that has its group in it.
+    pub(super) fn lent(container: File, lender: Lender) -> Container {
+        let group = Err(lender);
         Container { container, group }
     }
 
@@ -39,12 +47,13 @@ impl Container {
 /// An I/O address space of iommufd that a function is attached to.
 ///
 /// Its context may outlive it, where the descriptor of that came from somebody else. So it is destroyed when it is
-/// dropped, which the kernel refuses as long as a function is attached.
+/// dropped, which the kernel refuses as long as a function is attached. One that was lent is left as it is.
 pub(super) struct AddressSpace {
     iommufd: File,
     id: u32,
     /// The function, once it is attached.
     attached: Option<SlowToClose<OwnedFd>>,
+    lender: Option<Lender>,
 }
 
 impl AddressSpace {
@@ -55,7 +64,18 @@ impl AddressSpace {
             iommufd,
             id,
             attached: None,
+            lender: None,
         })
+    }
+
+    /// Takes over one that the function is attached to.
+    pub(super) fn lent(iommufd: File, id: u32, lender: Lender) -> AddressSpace {
+        AddressSpace {
+            iommufd,
+            id,
+            attached: None,
+            lender: Some(lender),
+        }
     }
 
     /// Lets a function that is bound to the context reach what is mapped here.
@@ -84,6 +104,9 @@ impl AddressSpace {
 
 impl Drop for AddressSpace {
     fn drop(&mut self) {
+        if self.lender.is_some() {
+            return;
+        }
         // A function that is gone is attached to nothing, so what decides is whether the space could be destroyed.
         let detached = self
             .attached
@@ -108,10 +131,12 @@ pub(super) enum Iommu {
 }
 
 impl Iommu {
-    /// Returns the group's descriptor, where the function was opened by its group.
+    /// Returns the group's descriptor, where this driver has opened the function by its group.
     pub(super) fn group(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Iommu::Type1(container) | Iommu::None(container) => Some(container.group.as_fd()),
+            Iommu::Type1(container) | Iommu::None(container) => {
+                container.group.as_ref().ok().map(AsFd::as_fd)
+            }
             Iommu::Ioas(_) => None,
         }
     }

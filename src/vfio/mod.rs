@@ -11,6 +11,7 @@
 //! | `whereabouts.rs` | where a function is found, or why it can't be opened |
 //! | `node.rs` | the files of VFIO, opened or handed over |
 //! | `group.rs`, `cdev.rs` | the two ways in |
+//! | `adopt.rs`, `lender.rs` | functions that the program has opened by itself |
 //! | `device.rs`, `bar.rs` | regions, configuration space, mapped registers |
 //! | `caps.rs` | capability chains of the kernel's answers |
 //! | `irq.rs` | interrupts as eventfds |
@@ -23,8 +24,11 @@
 //!
 //! # Which calls, and whose
 //!
-//! All calls are made in `sys.rs`, with the structures of `vfio-bindings` and `iommufd-bindings`. `vfio-ioctls`, which wraps them for virtual machines, is not used, for each has something there that a driver
-//! can't do without:
+//! All calls are made in `sys.rs`, with the structures of `vfio-bindings` and `iommufd-bindings`. `vfio-ioctls`, which wraps them for virtual machines, is not used (0.10.0 was read), for each has something there that a
+//! driver can't do without. A function that a program has opened by it is taken over: [`Function::adopt`].
+//!
+//! What matters most: its devices panic on drop where the function was unplugged; errors of region accesses are logged and not
+//! returned; a container or a group can't be handed in by its descriptor; there is no VF token; what an IOMMU can map is not asked.
 //!
 //! | call | what a driver needs of it |
 //! | --- | --- |
@@ -44,6 +48,7 @@
 //!
 //! Not here: I/O ports, migration, dirty pages.
 
+mod adopt;
 mod bar;
 mod caps;
 mod cdev;
@@ -53,6 +58,7 @@ mod error;
 mod group;
 mod iommu;
 mod irq;
+mod lender;
 mod node;
 mod noiommu;
 mod options;
@@ -69,11 +75,13 @@ use hwpool_devices::bus::{BusError, DmaError, DmaLimits, DmaSource, Iova, Transp
 use hwpool_devices::pci;
 use nix::unistd::{AccessFlags, access};
 
+pub use adopt::LentIommu;
 pub use bar::{VfioBar, VfioDoorbell};
 pub use caps::RegionCap;
 pub use device::Region;
 pub use error::{KernelErrno, OptionError, VfioError};
 pub use irq::{Intx, Notice, Notices, VfioIrq};
+pub use lender::Lender;
 pub use options::{Backend, Descriptor, Options, VfToken};
 pub use slot::Affected;
 
@@ -81,6 +89,7 @@ pub use crate::machine::{Bdf, NotAnAddress};
 
 use device::DeviceFd;
 use dma::Mappings;
+use iommu::Iommu;
 use irq::Interrupts;
 use node::Node;
 use whereabouts::Whereabouts;
@@ -132,7 +141,66 @@ impl Function {
             Backend::Group => group::open(&tree, &whereabouts, options, &watch)?,
             Backend::Cdev => cdev::open(&tree, &whereabouts, options, &watch)?,
         };
-        let device = Arc::new(DeviceFd::new(bdf, fd)?);
+        let device = DeviceFd::new(bdf, fd, None)?;
+        Function::with(name, backend, whereabouts, device, iommu)
+    }
+
+    /// Takes over a function that the program has opened by itself, such as a `vfio_ioctls::VfioDevice` with its container or
+    /// its iommufd, and takes its right to DMA away.
+    ///
+    /// `device` is lent with the function's descriptor, which is duplicated, and kept until everything that was made of the
+    /// function is dropped. `iommu` is where its mappings are made: IOVAs at which the program has mappings of its own are
+    /// refused ([`DmaError::Exists`]), and only what was mapped here is unmapped. Interrupts that are asked for here, and the
+    /// kernel's notices, take the place of those that the program has enabled.
+    ///
+    /// What can't be had of a function that was lent: a [hot reset](Self::hot_reset) of one in a container, since the group's
+    /// descriptor is the program's.
+    ///
+    /// ```no_run
+    /// use std::os::fd::AsRawFd;
+    /// use std::sync::Arc;
+    /// use hwpool::vfio::{Function, LentIommu, Lender};
+    ///
+    /// # fn opened() -> (std::fs::File, std::fs::File) { unimplemented!() }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (device, container) = opened(); // or a VfioDevice and a VfioContainer
+    /// let iommu = LentIommu::Container(Arc::new(container));
+    /// let function = Function::adopt("0000:01:00.0".parse()?, "mine", Arc::new(device), iommu)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`VfioError`], as for [`Function::open`]; [`VfioError::Foreign`] where the descriptor is of another function.
+    pub fn adopt(
+        bdf: Bdf,
+        name: &str,
+        device: Lender,
+        iommu: LentIommu,
+    ) -> Result<Function, VfioError> {
+        let tree = Tree::running();
+        let whereabouts = whereabouts::find(&tree, bdf, &Options::default())?;
+        let fd = adopt::duplicate(&whereabouts, &device)?;
+        let backend = iommu.backend();
+        let iommu = adopt::iommu(&whereabouts, iommu)?;
+        let device = DeviceFd::new(bdf, fd, Some(device))?;
+        let ids = device.config_read32(0);
+        let ids = ids.map_err(|source| VfioError::Bus { bdf, source })?;
+        adopt::check_ids(&tree, &whereabouts, ids)?;
+        Function::with(name, backend, whereabouts, device, iommu)
+    }
+
+    /// Makes a function of what was opened for it.
+    fn with(
+        name: &str,
+        backend: Backend,
+        whereabouts: Whereabouts,
+        device: DeviceFd,
+        iommu: Iommu,
+    ) -> Result<Function, VfioError> {
+        let bdf = whereabouts.bdf;
+        let device = Arc::new(device);
         let function = Function {
             name: name.into(),
             backend,
@@ -200,6 +268,11 @@ impl Function {
     /// [`BusError::Reset`] names the functions of others that would be reset, too, or says what the kernel refused.
     pub fn hot_reset(&self) -> Result<(), BusError> {
         self.need_answer()?;
+        if self.backend == Backend::Group && self.mappings.group().is_none() {
+            return Err(BusError::Reset {
+                cause: "a hot reset takes the descriptor of the group, which whoever lent this function has".into(),
+            });
+        }
         let affected = self.affected()?;
         let watch = Watch::of(
             &Tree::running(),
