@@ -144,7 +144,7 @@ impl PoolBuilder {
         }
     }
 
-    /// Starts the pool in checked mode; see [`Pool::set_checked`].
+    /// Starts the pool in checked mode, which knows of each object from the beginning then; see [`Pool::set_checked`].
     pub fn checked(self, on: bool) -> PoolBuilder {
         PoolBuilder {
             checked: on,
@@ -208,7 +208,10 @@ impl PoolBuilder {
             kept: Often::default(),
             strays: Often::default(),
         });
-        pool.set_checked(self.checked);
+        if self.checked {
+            pool.set_checked(true);
+            pool.shared().note_all_free();
+        }
         Ok(pool)
     }
 

@@ -296,40 +296,105 @@ impl<'cache> Local<'cache> {
     /// Fills `to` with the hottest slots; false where it has too few, or the quick way is off.
     #[inline(always)]
     pub(super) fn pop(self, to: &mut [MaybeUninit<u32>]) -> bool {
-        let n = to.len();
+        let Some(hottest) = self.hottest(to.len()) else {
+            return false;
+        };
+        let (from, n) = (hottest.first, hottest.n);
+        hottest.take();
+        // SAFETY: from `from` on lie `n` slots; `to` is not within the cache, and nobody else uses the cache meanwhile.
+        unsafe { copy::copy(from, to.as_mut_ptr().cast(), n, 0) };
+        true
+    }
+
+    /// Finds the `n` hottest slots, which stay; `None` where it has too few, or the quick way is off.
+    #[inline(always)]
+    pub(super) fn hottest(self, n: usize) -> Option<Hottest<'cache>> {
         let top = self.hot.top.load(Ordering::Relaxed);
         let rest = (top.addr() as isize).wrapping_sub(bytes(n));
         // Acquire: pairs with `set_quick`.
-        if rest <= self.hot.below.load(Ordering::Acquire) {
-            return false;
-        }
-        let rest = top.wrapping_sub(n);
-        self.hot.top.store(rest, Ordering::Relaxed);
-        bump(&self.hot.taken, n as u64);
-        // SAFETY: from `rest`, at or above the first, to `top` lie slots; `to` is not within the cache, and nobody else uses
-        // the cache meanwhile.
-        unsafe { copy::copy(rest, to.as_mut_ptr().cast(), n, 0) };
-        true
+        let is_enough = rest > self.hot.below.load(Ordering::Acquire);
+        is_enough.then(|| Hottest {
+            local: self,
+            first: top.wrapping_sub(n),
+            n,
+        })
     }
 
     /// Takes in `words`, if they fit and are slots of this cache's pool; the caller forgets them on true.
     #[inline(always)]
     pub(super) fn push(self, words: &[u32]) -> bool {
-        let n = words.len();
+        let Some(room) = self.room(words.len()) else {
+            return false;
+        };
+        // Copied before all are looked at, in one pass: above `top` lies nothing.
+        let tag_word = self.hot.tag_word.load(Ordering::Relaxed);
+        // SAFETY: there is room for `n` words at `top`; `words` are not within the cache, which nobody else uses meanwhile.
+        let sound = unsafe { copy::copy(words.as_ptr(), room.top, room.n, tag_word) };
+        if sound {
+            room.keep();
+        }
+        sound
+    }
+
+    /// Finds room for `n` slots above the hottest; `None` where there is not as much, or the quick way is off.
+    #[inline(always)]
+    pub(super) fn room(self, n: usize) -> Option<Room<'cache>> {
         let top = self.hot.top.load(Ordering::Relaxed);
         let raised = (top.addr() as isize).wrapping_add(bytes(n));
         // Acquire: pairs with `set_quick`.
-        if raised >= self.hot.above.load(Ordering::Acquire) {
-            return false;
-        }
-        // Copied before all are looked at, in one pass: above `top` lies nothing.
-        let tag_word = self.hot.tag_word.load(Ordering::Relaxed);
-        // SAFETY: the `n` words at `top` are of the first `size`; `words` are not within the cache, which nobody else uses
-        // meanwhile.
-        let sound = unsafe { copy::copy(words.as_ptr(), top, n, tag_word) };
-        if sound {
-            self.hot.top.store(top.wrapping_add(n), Ordering::Relaxed);
-        }
-        sound
+        let is_room = raised < self.hot.above.load(Ordering::Acquire);
+        is_room.then_some(Room {
+            local: self,
+            top,
+            n,
+        })
+    }
+}
+
+/// The hottest slots of a cache, which its thread alone uses as long as this lives.
+pub(super) struct Hottest<'cache> {
+    local: Local<'cache>,
+    first: *const u32,
+    n: usize,
+}
+
+impl Hottest<'_> {
+    /// Returns their words, the coldest first.
+    #[inline(always)]
+    pub(super) fn words(&self) -> &[u32] {
+        // SAFETY: from `first` to the top lie as many slots, and nothing else uses the cache as long as this is borrowed.
+        unsafe { std::slice::from_raw_parts(self.first, self.n) }
+    }
+
+    /// Lets the cache forget them: they are the caller's now.
+    #[inline(always)]
+    pub(super) fn take(self) {
+        let hot = self.local.hot;
+        hot.top.store(self.first.cast_mut(), Ordering::Relaxed);
+        bump(&hot.taken, self.n as u64);
+    }
+}
+
+/// Room above the hottest slot of a cache, which its thread alone uses as long as this lives.
+pub(super) struct Room<'cache> {
+    local: Local<'cache>,
+    top: *mut u32,
+    n: usize,
+}
+
+impl Room<'_> {
+    /// Returns where the words of slots go.
+    #[inline(always)]
+    pub(super) fn words(&mut self) -> &mut [u32] {
+        // SAFETY: as many words lie between the top and the end of the cache, all initialised when it was made, and nothing
+        // else uses it as long as this is borrowed.
+        unsafe { std::slice::from_raw_parts_mut(self.top, self.n) }
+    }
+
+    /// Has the cache keep what was written, which are slots of its pool.
+    #[inline(always)]
+    pub(super) fn keep(self) {
+        let top = self.top.wrapping_add(self.n);
+        self.local.hot.top.store(top, Ordering::Relaxed);
     }
 }

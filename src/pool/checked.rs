@@ -47,6 +47,14 @@ impl Table {
         }
     }
 
+    /// As [`set`](Self::set), of all objects.
+    pub(super) fn set_all(&self, epoch: u32, place: Place) {
+        let entry = encode(epoch, place);
+        self.0
+            .iter()
+            .for_each(|each| each.store(entry, Ordering::Relaxed));
+    }
+
     /// Tells whether all are out, as far as is known. Without a branch an object: nearly always they are.
     pub(super) fn are_out(&self, epoch: u32, words: &[u32]) -> bool {
         let first = encode(epoch, Place::Free);

@@ -51,7 +51,8 @@
 //! No lock is held while a backend is called. The roster is locked alone, or before nothing; so are strays and tags.
 //!
 //! # Files
-//! What users hold: `handle` (`Pool`), `worker`, `buffer`, `slot`, `batch`, `raw`; `uncached` takes and gives without a worker.
+//! What users hold: `handle` (`Pool`), `worker`, `buffer`, `slot`, `batch`, `raw`; `uncached` takes and gives without a worker, `words`
+//! shows a worker's cache to other languages.
 //! The hot path is `cache`, with `copy` below it; what a cache can't serve is in `refill`. `shared` is what all handles of a
 //! pool share, `guard` what stands before every backend, `store` the backends of this crate that are called directly. `list` is a
 //! free list alone, in memory that processes share.
@@ -89,6 +90,7 @@ mod store;
 mod sync;
 mod tls;
 mod uncached;
+mod words;
 mod worker;
 
 #[cfg(all(test, loom))]
@@ -114,4 +116,5 @@ pub use registry::{backends, register, register_trusted};
 pub use report::{CloseReport, HolderBalance, OutObject};
 pub use slot::{MAX_OBJECTS, Slot};
 pub use stats::Stats;
+pub use words::{Hottest, Room};
 pub use worker::Worker;

@@ -255,6 +255,13 @@ impl Shared {
         }
     }
 
+    /// Notes that nobody has an object, as in a pool that was just made.
+    pub(super) fn note_all_free(&self) {
+        if let Some((epoch, table)) = self.checking() {
+            table.set_all(epoch, Place::Free);
+        }
+    }
+
     /// Fails if one of the objects is known to be in.
     #[inline(always)]
     pub(super) fn check_out(&self, words: &[u32]) -> Given {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::pool::batch::Slots;
 use crate::pool::buffer::Buffer;
-use crate::pool::cache::OwnCache;
+use crate::pool::cache::{Local, OwnCache};
 use crate::pool::error::{GiveError, GiveFault, PoolError, WorkerError};
 use crate::pool::guard::{Given, Taken};
 use crate::pool::handle::Pool;
@@ -91,6 +91,11 @@ impl Worker {
     /// Returns the pool.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    #[inline(always)]
+    pub(super) fn local(&self) -> Local<'_> {
+        self.cache.local()
     }
 
     /// Counts the objects in the cache.

@@ -338,6 +338,7 @@ fn checked_mode_knows_who_has_what() {
         .build()
         .unwrap();
     assert!(pool.checked());
+    pool.walk(|object| assert_eq!(object.state, ObjectState::Free));
     let mut worker = pool.worker("rx").unwrap();
     let mine = worker.take().unwrap().unwrap();
     let direct = pool.take().unwrap().unwrap();
@@ -510,4 +511,57 @@ fn objects_that_are_spread_begin_an_odd_number_of_alignments_apart() {
         assert_eq!(stride(size, align, false), apart);
         assert_eq!(stride(size, align, true), spread);
     }
+}
+
+#[test]
+fn words_travel_between_a_cache_and_another_language() {
+    let pool = small(16);
+    let mut worker = pool.worker("c").unwrap();
+    assert!(worker.hottest(1).is_none(), "nothing is cached yet");
+    let mut slots = Vec::new();
+    assert!(worker.take_into(&mut slots, 4).unwrap());
+    let given: Vec<u32> = slots.iter().map(Slot::word).collect();
+    worker.give_all(&mut slots).unwrap();
+
+    let cached = worker.cached();
+    let hottest = worker.hottest(3).unwrap();
+    let words = hottest.words().to_vec();
+    assert_eq!(words, given[1..], "the last ones, the very last at the end");
+    let index = words[0] - pool.first_word();
+    assert!(index < pool.objects());
+    assert_eq!(worker.cached(), cached, "looking takes nothing");
+    worker.hottest(3).unwrap().take();
+    assert_eq!(worker.cached(), cached - 3);
+    assert_eq!(pool.stats().taken, 7);
+
+    assert!(worker.room(9).is_none(), "the cache holds 8");
+    let mut room = worker.room(3).unwrap();
+    room.words().copy_from_slice(&words);
+    assert_eq!(worker.cached(), cached - 3, "writing gives nothing");
+    let mut room = worker.room(3).unwrap();
+    room.words().copy_from_slice(&words);
+    // SAFETY: the slots that were taken.
+    unsafe { room.keep() };
+    assert_eq!(worker.cached(), cached);
+    assert_eq!(pool.stats().given, 7);
+
+    pool.set_checked(true);
+    assert!(worker.hottest(1).is_none() && worker.room(1).is_none());
+    drop(worker);
+    assert!(pool.close().unwrap().is_clean());
+}
+
+#[test]
+fn a_checked_pool_refuses_what_was_never_taken() {
+    let pool = Pool::builder("checked")
+        .objects(8)
+        .size(64)
+        .checked(true)
+        .build()
+        .unwrap();
+    let word = std::num::NonZeroU32::new(pool.first_word() | 5).unwrap();
+    // SAFETY: the pool refuses it, which is tested here, so that nobody else's slot is doubled.
+    let slot = unsafe { Slot::from_word(word) };
+    let error = pool.give_slot(slot).unwrap_err();
+    assert!(matches!(error.fault, GiveFault::NotOut { index: 5 }));
 }
