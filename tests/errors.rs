@@ -6,7 +6,14 @@ use std::path::{Path, PathBuf};
 use syn::{Attribute, Field, Fields, Item, Meta};
 
 /// Where the sources of the crates are.
-const FOLDERS: [&str; 5] = ["src", "devices/src", "describe/src", "sim/src", "dpdk/src"];
+const FOLDERS: [&str; 6] = [
+    "src",
+    "devices/src",
+    "describe/src",
+    "sim/src",
+    "dpdk/src",
+    "c/src",
+];
 
 #[test]
 fn no_error_tells_its_cause_twice() {

@@ -13,13 +13,14 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Macro, UseTree, Visibility};
 
 /// The crates, by the files that they begin with.
-const ROOTS: [&str; 8] = [
+const ROOTS: [&str; 9] = [
     "src/lib.rs",
     "src/main.rs",
     "devices/src/lib.rs",
     "describe/src/lib.rs",
     "sim/src/lib.rs",
     "dpdk/src/lib.rs",
+    "c/src/lib.rs",
     "rtl/bridge/src/lib.rs",
     "rtl/bridge/src/main.rs",
 ];

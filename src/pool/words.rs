@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::pool::cache;
 use crate::pool::handle::Pool;
+use crate::pool::limits::MAX_CACHE;
 use crate::pool::worker::Worker;
 
 impl Pool {
@@ -22,13 +23,15 @@ impl Worker {
     /// Shows the `n` slots that were given last, where they lie in the cache.
     #[inline(always)]
     pub fn hottest(&mut self, n: usize) -> Option<Hottest<'_>> {
-        self.local().hottest(n).map(Hottest)
+        let is_sane = n <= MAX_CACHE; // no sum of addresses overflows
+        is_sane.then(|| self.local().hottest(n))?.map(Hottest)
     }
 
     /// Shows room for `n` slots, where they will lie in the cache.
     #[inline(always)]
     pub fn room(&mut self, n: usize) -> Option<Room<'_>> {
-        self.local().room(n).map(Room)
+        let is_sane = n <= MAX_CACHE;
+        is_sane.then(|| self.local().room(n))?.map(Room)
     }
 }
 

@@ -535,6 +535,9 @@ fn words_travel_between_a_cache_and_another_language() {
     assert_eq!(pool.stats().taken, 7);
 
     assert!(worker.room(9).is_none(), "the cache holds 8");
+    for absurd in [usize::MAX, usize::MAX / 4 + 1, isize::MAX as usize] {
+        assert!(worker.hottest(absurd).is_none() && worker.room(absurd).is_none());
+    }
     let mut room = worker.room(3).unwrap();
     room.words().copy_from_slice(&words);
     assert_eq!(worker.cached(), cached - 3, "writing gives nothing");
