@@ -110,6 +110,22 @@ const char *hwpool_last_error(void);
  * Valid as long. */
 const char *hwpool_last_cause(size_t depth);
 
+/* How grave a message is. */
+enum hwpool_level {
+    HWPOOL_LOG_ERROR = 1,
+    /* Something was had in another way than was asked for, or is missing: no hugepages, a model in place of a device. */
+    HWPOOL_LOG_WARNING = 2,
+    HWPOOL_LOG_INFO = 3,
+    HWPOOL_LOG_DEBUG = 4
+};
+
+/* Is told a message, one line without its end. By any thread, which may hold locks: it must not call this library. */
+typedef void hwpool_log_function(int level, const char *text, void *argument);
+
+/* Has `tell` told what is as grave as `level` or graver, with `argument`; NULL ends it. Without it nobody is told: no call of
+ * this library prints anything. A function that was replaced may be in a call still. */
+int hwpool_log(int level, hwpool_log_function *tell, void *argument);
+
 /* ---- devices ---------------------------------------------------------------------------------------------------------- */
 
 /* A buffer manager that was opened. */
@@ -195,7 +211,8 @@ typedef struct hwpool_pool_options {
     /* The name that its reports have. */
     const char *name;
     /* "ring" or "stack", in software; a way of a device, such as "bmu"; or the address of a device that is the pool's alone.
-     * NULL: the best one of `device`, "ring" without a device. */
+     * NULL: the best one of `device`, "ring" without a device. A way of a device without `device` runs on a model in this
+     * process, with a warning to hwpool_log. */
     const char *backend;
     /* The device that the free list lies in, shared by any number of pools; or NULL. */
     const hwpool_device *device;
@@ -209,7 +226,8 @@ typedef struct hwpool_pool_options {
     uint32_t cache;
     /* HWPOOL_PAGES_ and what follows. */
     uint32_t pages;
-    /* HWPOOL_NODE(number). 0: the device's, or any. */
+    /* HWPOOL_NODE(number). 0: the device's, or any. Where the node has not enough, memory comes from elsewhere, with a warning
+     * to hwpool_log. */
     uint32_t node;
     /* HWPOOL_CHECKED and others, or'ed. */
     uint32_t flags;

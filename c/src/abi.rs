@@ -3,7 +3,7 @@
 //! A caller says how many bytes its structure has. What it has less than ours is zero, which is each option's default; what it
 //! has more must be zero, or it asks for what is not known here.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 
 use crate::failure::Failure;
@@ -19,6 +19,11 @@ pub(crate) const PAGES_ANY: u32 = 0;
 pub(crate) const PAGES_BASE: u32 = 1;
 pub(crate) const PAGES_2M: u32 = 2;
 pub(crate) const PAGES_1G: u32 = 3;
+
+pub(crate) const LOG_ERROR: c_int = 1;
+pub(crate) const LOG_WARNING: c_int = 2;
+pub(crate) const LOG_INFO: c_int = 3;
+pub(crate) const LOG_DEBUG: c_int = 4;
 
 pub(crate) const NO_CACHE: u32 = u32::MAX;
 pub(crate) const NO_IOVA: u64 = u64::MAX;

@@ -27,6 +27,10 @@ fn numbers() -> BTreeMap<String, i128> {
         ("HWPOOL_PAGES_BASE", abi::PAGES_BASE.into()),
         ("HWPOOL_PAGES_2M", abi::PAGES_2M.into()),
         ("HWPOOL_PAGES_1G", abi::PAGES_1G.into()),
+        ("HWPOOL_LOG_ERROR", abi::LOG_ERROR.into()),
+        ("HWPOOL_LOG_WARNING", abi::LOG_WARNING.into()),
+        ("HWPOOL_LOG_INFO", abi::LOG_INFO.into()),
+        ("HWPOOL_LOG_DEBUG", abi::LOG_DEBUG.into()),
         ("HWPOOL_NO_CACHE", abi::NO_CACHE.into()),
         ("HWPOOL_NO_IOVA", abi::NO_IOVA.into()),
     ];

@@ -1,7 +1,7 @@
 //! hwpool for C and C++: what `include/hwpool.h` declares.
 //!
 //! ```text
-//!              library.rs                                    version, ABI, texts
+//!              library.rs, log.rs                            version, ABI, texts, warnings
 //!   hwpool.h ── device.rs, pool.rs ── handles.rs ──────────► hwpool::Device, hwpool::Pool
 //!              worker.rs ─────────────┘    │
 //!              hot.rs ── shell.rs ─────────┴───────────────► hwpool::pool::Worker
@@ -25,6 +25,7 @@ mod grid;
 mod handles;
 mod hot;
 mod library;
+mod log;
 mod pool;
 mod shell;
 mod slow;

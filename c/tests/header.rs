@@ -56,9 +56,10 @@ fn declared() -> BTreeSet<String> {
         // Behind the beginning of `extern "C" {`.
         statement.rsplit('{').next().unwrap_or("").trim().to_owned()
     });
-    functions
-        .filter(|function| function.contains("hwpool_") && function.ends_with(')'))
-        .collect()
+    let is_function = |function: &String| {
+        function.contains("hwpool_") && function.ends_with(')') && !function.starts_with("typedef")
+    };
+    functions.filter(is_function).collect()
 }
 
 /// Each exported function of the sources, as C declares it.
@@ -84,6 +85,10 @@ fn as_c(function: &ItemFn) -> String {
         let FnArg::Typed(argument) = argument else {
             panic!("a function of C has no self");
         };
+        if name_of(&argument.ty) == "Option" {
+            // Of a function: the header has a name for its type.
+            return "hwpool_log_function *tell".to_owned();
+        }
         let Pat::Ident(name) = &*argument.pat else {
             panic!("an argument of C has a name");
         };
@@ -105,6 +110,14 @@ fn as_c(function: &ItemFn) -> String {
     }
 }
 
+/// The last name of a type's path, or nothing.
+fn name_of(of: &Type) -> String {
+    match of {
+        Type::Path(path) => path.path.segments.last().expect("a name").ident.to_string(),
+        _ => String::new(),
+    }
+}
+
 /// Declares a name of a type, as C does.
 fn declaration(of: &Type, name: &str) -> String {
     match of {
@@ -117,8 +130,8 @@ fn declaration(of: &Type, name: &str) -> String {
                 (elem, false) => declaration(elem, &format!("*{name}")),
             }
         }
-        Type::Path(path) => {
-            let rust = path.path.segments.last().expect("a name").ident.to_string();
+        Type::Path(_) => {
+            let rust = name_of(of);
             let c = match rust.as_str() {
                 "c_int" => "int",
                 "c_char" => "char",

@@ -2,7 +2,13 @@
 
 mod common;
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use hwpool::sim::SimConfig;
+use hwpool::user::SimDevice;
+use hwpool::user::server::Server;
 
 use common::{
     Link, build, c_compilers, cxx_compilers, here, installed, prints, scratch, skip, succeeds,
@@ -66,6 +72,44 @@ fn the_examples_run() {
             runs(&program, &["", "sim:fifo"]);
         }
     }
+}
+
+#[test]
+fn a_device_that_goes_is_an_error() {
+    let scratch = scratch("gone");
+    let Some(compiler) = c_compilers().first().copied() else {
+        return;
+    };
+    let program = build(compiler, "c99", "tests/c/gone.c", Link::Shared, &scratch);
+    let socket = scratch.join("s");
+    let server = Server::bind(&socket).expect("a server");
+    let stop = server.stop_handle();
+    let serving = thread::spawn(move || {
+        let config = SimConfig::new("bmu").expect("a model");
+        let mut device = SimDevice::new("bmu", config).expect("a model");
+        server.run(&mut device).expect("it serves");
+    });
+    let mut child = Command::new("timeout")
+        .arg("60")
+        .arg(program)
+        .arg(format!("user:{}", socket.display()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut told = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    told.read_line(&mut line).expect("a line");
+    stop.stop();
+    serving.join().expect("it ends");
+    assert_eq!(line, "ready\n");
+    child
+        .stdin
+        .take()
+        .expect("it is piped")
+        .write_all(b"\n")
+        .expect("it waits");
+    assert!(child.wait().expect("it ends").success());
 }
 
 /// No byte is read that is not there, and none is lost: not in the calls, and not in their failures.

@@ -10,6 +10,48 @@ static void of_the_library(void)
     CHECK(strcmp(hwpool_status_name(-1000), "?") == 0);
 }
 
+struct told {
+    int times;
+    int level;
+    char text[512];
+};
+
+static void listen(int level, const char *text, void *argument)
+{
+    struct told *told = argument;
+
+    told->times++;
+    told->level = level;
+    strncpy(told->text, text, sizeof told->text - 1);
+}
+
+static void of_what_is_no_error(void)
+{
+    struct told told = { 0, 0, { 0 } };
+    hwpool_pool *pool;
+
+    ANSWERS(HWPOOL_E_ARGUMENT, hwpool_log(0, listen, &told));
+    ANSWERS(HWPOOL_E_ARGUMENT, hwpool_log(HWPOOL_LOG_DEBUG + 1, listen, &told));
+    ANSWERS(HWPOOL_OK, hwpool_log(HWPOOL_LOG_WARNING, listen, &told));
+    pool = made("bmu", 8, 0); /* without a device */
+    CHECK(told.times >= 1 && told.level == HWPOOL_LOG_WARNING);
+    ANSWERS(HWPOOL_OK, hwpool_pool_close(pool, NULL, 0));
+
+    told.times = 0;
+    ANSWERS(HWPOOL_OK, hwpool_log(HWPOOL_LOG_ERROR, listen, &told));
+    ANSWERS(HWPOOL_OK, hwpool_pool_close(made("bmu", 8, 0), NULL, 0));
+    CHECK(told.times == 0);
+    memset(told.text, 0, sizeof told.text);
+    ANSWERS(HWPOOL_OK, hwpool_log(HWPOOL_LOG_DEBUG, listen, &told));
+    pool = made("bmu", 8, 0);
+    CHECK(told.times >= 1);
+    ANSWERS(HWPOOL_OK, hwpool_log(HWPOOL_LOG_DEBUG, NULL, NULL));
+    told.times = 0;
+    ANSWERS(HWPOOL_OK, hwpool_pool_close(pool, NULL, 0));
+    ANSWERS(HWPOOL_OK, hwpool_pool_close(made("bmu", 8, 0), NULL, 0));
+    CHECK(told.times == 0);
+}
+
 static void of_a_device(void)
 {
     hwpool_device *device;
@@ -124,6 +166,7 @@ static void of_many_at_once(void)
 int main(void)
 {
     of_the_library();
+    of_what_is_no_error();
     of_a_device();
     of_many_at_once();
     puts("done");
