@@ -115,19 +115,17 @@ impl Grid {
     #[inline(always)]
     pub(crate) fn near_words(&self, pointers: &[*mut c_void], to: &mut [u32]) -> bool {
         let base = self.base.addr() as u64;
-        let last = u64::from(self.objects - 1);
-        let inverse = u64::from(self.inverse as u32);
-        let (mut bits, mut beyond) = (0, 0);
+        let inverse = self.inverse as u32;
+        let (mut bits, mut farthest) = (0, 0);
         for (pointer, to) in pointers.iter().zip(to) {
             let distance = (pointer.addr() as u64).wrapping_sub(base);
+            let index = ((distance >> self.shift) as u32).wrapping_mul(inverse);
             bits |= distance;
-            let index = ((distance >> self.shift) as u32 as u64).wrapping_mul(inverse) as u32;
-            // The sign says that it is greater.
-            beyond |= last.wrapping_sub(u64::from(index));
+            farthest = farthest.max(index);
             *to = self.first.wrapping_add(index);
         }
-        let near = (u64::from(u32::MAX)) << self.shift;
-        bits & !near == 0 && beyond >> 63 == 0
+        let near = u64::from(u32::MAX) << self.shift;
+        bits & !near == 0 && farthest < self.objects
     }
 }
 

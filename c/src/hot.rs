@@ -60,16 +60,14 @@ unsafe extern "C" fn hwpool_take_many(
     objects: *mut *mut c_void,
     n: usize,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    if let Some(shell) = unsafe { worker.as_mut() }
-        && !objects.is_null()
-        // SAFETY: as above.
-        && unsafe { take_many(shell, objects, n) }
-    {
-        return OK;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: null, or a worker by the caller's promise.
+    if unsafe { worker.as_ref() }.is_some_and(|shell| shell.is_wide) {
+        // SAFETY: the caller's promise; and the processor has AVX2.
+        return unsafe { avx2::take(worker, objects, n) };
     }
-    // SAFETY: as above.
-    unsafe { slow::take(worker, objects, n) }
+    // SAFETY: the caller's promise.
+    unsafe { take(worker, objects, n) }
 }
 
 /// # Safety
@@ -80,16 +78,14 @@ unsafe extern "C" fn hwpool_give_many(
     objects: *const *mut c_void,
     n: usize,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    if let Some(shell) = unsafe { worker.as_mut() }
-        && !objects.is_null()
-        // SAFETY: as above.
-        && unsafe { give_many(shell, objects, n) }
-    {
-        return OK;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: null, or a worker by the caller's promise.
+    if unsafe { worker.as_ref() }.is_some_and(|shell| shell.is_wide) {
+        // SAFETY: the caller's promise; and the processor has AVX2.
+        return unsafe { avx2::give(worker, objects, n) };
     }
-    // SAFETY: as above.
-    unsafe { slow::give(worker, objects, n) }
+    // SAFETY: the caller's promise.
+    unsafe { give(worker, objects, n, Grid::words) }
 }
 
 /// # Safety
@@ -105,65 +101,46 @@ unsafe extern "C" fn hwpool_iova(worker: *const Shell, address: *const c_void) -
 }
 
 /// # Safety
-/// There are places for `n` pointers.
+/// As [`hwpool_take_many`].
 #[inline(always)]
-unsafe fn take_many(shell: &mut Shell, objects: *mut *mut c_void, n: usize) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    if shell.is_wide {
-        // SAFETY: the caller's promise; and the processor has AVX2.
-        return unsafe { avx2::take(shell, objects, n) };
+unsafe fn take(worker: *mut Shell, objects: *mut *mut c_void, n: usize) -> c_int {
+    // SAFETY: the caller's promise.
+    if let Some(shell) = unsafe { worker.as_mut() }
+        && !objects.is_null()
+        && let Some(hottest) = shell.worker.hottest(n)
+    {
+        // SAFETY: places by the caller's promise, as many as a cache has at most.
+        let places = unsafe { from_raw_parts_mut(objects.cast::<MaybeUninit<*mut c_void>>(), n) };
+        shell.grid.pointers(hottest.words(), places);
+        hottest.take();
+        return OK;
     }
     // SAFETY: the caller's promise.
-    unsafe { take(shell, objects, n) }
+    unsafe { slow::take(worker, objects, n) }
 }
 
 /// # Safety
-/// There are `n` pointers; those that are objects of the pool are out, and the caller's.
-#[inline(always)]
-unsafe fn give_many(shell: &mut Shell, objects: *const *mut c_void, n: usize) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    if shell.is_wide {
-        // SAFETY: the caller's promise; and the processor has AVX2.
-        return unsafe { avx2::give(shell, objects, n) };
-    }
-    // SAFETY: the caller's promise.
-    unsafe { give(shell, objects, n, Grid::words) }
-}
-
-/// # Safety
-/// As [`take_many`].
-#[inline(always)]
-unsafe fn take(shell: &mut Shell, objects: *mut *mut c_void, n: usize) -> bool {
-    let Some(hottest) = shell.worker.hottest(n) else {
-        return false;
-    };
-    // SAFETY: places by the caller's promise, and a cache never has so many that they fill more than an address space.
-    let places = unsafe { from_raw_parts_mut(objects.cast::<MaybeUninit<*mut c_void>>(), n) };
-    shell.grid.pointers(hottest.words(), places);
-    hottest.take();
-    true
-}
-
-/// # Safety
-/// As [`give_many`].
+/// As [`hwpool_give_many`].
 #[inline(always)]
 unsafe fn give(
-    shell: &mut Shell,
+    worker: *mut Shell,
     objects: *const *mut c_void,
     n: usize,
     words: fn(&Grid, &[*mut c_void], &mut [u32]) -> bool,
-) -> bool {
-    let Some(mut room) = shell.worker.room(n) else {
-        return false;
-    };
-    // SAFETY: pointers by the caller's promise, no more than a cache has room for.
-    let pointers = unsafe { from_raw_parts(objects, n) };
-    let is_sound = words(&shell.grid, pointers, room.words());
-    if is_sound {
+) -> c_int {
+    // SAFETY: the caller's promise.
+    if let Some(shell) = unsafe { worker.as_mut() }
+        && !objects.is_null()
+        && let Some(mut room) = shell.worker.room(n)
+        // SAFETY: pointers by the caller's promise, as many as a cache has at most.
+        && words(&shell.grid, unsafe { from_raw_parts(objects, n) }, room.words())
+    {
         // SAFETY: all are objects of the pool, and out, by the caller's promise.
         unsafe { room.keep() };
+        return OK;
     }
-    is_sound
+    // SAFETY: the caller's promise.
+    unsafe { slow::give(worker, objects, n) }
 }
 
 /// The same for processors with wider vectors.
@@ -172,18 +149,18 @@ mod avx2 {
     use super::*;
 
     /// # Safety
-    /// As [`take_many`].
+    /// As [`hwpool_take_many`].
     #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn take(shell: &mut Shell, objects: *mut *mut c_void, n: usize) -> bool {
+    pub(super) unsafe fn take(worker: *mut Shell, objects: *mut *mut c_void, n: usize) -> c_int {
         // SAFETY: the caller's promise.
-        unsafe { super::take(shell, objects, n) }
+        unsafe { super::take(worker, objects, n) }
     }
 
     /// # Safety
-    /// As [`give_many`]; and the grid is near.
+    /// As [`hwpool_give_many`]; and the grid of the worker is near.
     #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn give(shell: &mut Shell, objects: *const *mut c_void, n: usize) -> bool {
+    pub(super) unsafe fn give(worker: *mut Shell, objects: *const *mut c_void, n: usize) -> c_int {
         // SAFETY: the caller's promise.
-        unsafe { super::give(shell, objects, n, Grid::near_words) }
+        unsafe { super::give(worker, objects, n, Grid::near_words) }
     }
 }

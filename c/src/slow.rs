@@ -35,7 +35,7 @@ impl List for Vec<Slot> {
 
 /// # Safety
 /// `worker` is null or this thread's, and from `objects`, if that is not null, there are places for `n` pointers.
-#[cold]
+#[inline(never)]
 pub(crate) unsafe fn take(worker: *mut Shell, objects: *mut *mut c_void, n: usize) -> c_int {
     guarded(|| {
         // SAFETY: the caller's promise.
@@ -52,7 +52,7 @@ pub(crate) unsafe fn take(worker: *mut Shell, objects: *mut *mut c_void, n: usiz
 /// # Safety
 /// `worker` is null or this thread's, and from `objects`, if that is not null, there are `n` pointers. Those that are objects
 /// of the pool are out, unless it is checked.
-#[cold]
+#[inline(never)]
 pub(crate) unsafe fn give(worker: *mut Shell, objects: *const *mut c_void, n: usize) -> c_int {
     guarded(|| {
         // SAFETY: the caller's promise.
@@ -125,8 +125,9 @@ unsafe fn give_by<L: List>(
     pointers: &[*mut c_void],
 ) -> Result<Status, Failure> {
     for pointer in pointers {
-        let word = shell.grid.word(*pointer).and_then(NonZeroU32::new);
-        let word = word.ok_or_else(|| foreign(shell, *pointer))?;
+        let Some(word) = shell.grid.word(*pointer).and_then(NonZeroU32::new) else {
+            return Err(foreign(shell, *pointer));
+        };
         // SAFETY: an object that is out has no other slot in the library, by the caller's promise; a checked pool refuses
         // the others.
         slots.add(unsafe { Slot::from_word(word) });
@@ -144,6 +145,7 @@ unsafe fn give_by<L: List>(
 }
 
 /// Fails where an object is among the slots twice: the pool looks at all of them before it takes one.
+#[cold]
 fn once(slots: &[Slot]) -> Result<(), Failure> {
     let mut indices: Vec<u32> = slots.iter().map(Slot::index).collect();
     indices.sort_unstable();
@@ -156,6 +158,7 @@ fn once(slots: &[Slot]) -> Result<(), Failure> {
     }
 }
 
+#[cold]
 fn foreign(shell: &Shell, pointer: *mut c_void) -> Failure {
     let pool = shell.worker.pool().name();
     let text = match shell.grid.offset(pointer) {
@@ -168,6 +171,7 @@ fn foreign(shell: &Shell, pointer: *mut c_void) -> Failure {
     Failure::new(Status::Foreign, text)
 }
 
+#[cold]
 fn not_taken(error: &PoolError) -> Failure {
     let status = match error {
         PoolError::Closed => Status::Closed,
@@ -179,6 +183,7 @@ fn not_taken(error: &PoolError) -> Failure {
     Failure::of(status, error)
 }
 
+#[cold]
 fn not_given(fault: &GiveFault, kept: bool) -> Failure {
     let status = match fault {
         _ if !kept => Status::Lost,
