@@ -62,7 +62,11 @@ pub use device::{Device, DeviceError};
 #[cfg(feature = "pool")]
 pub use pool::Pool;
 
-/// The README's program is compiled and run with the documentation tests.
+/// The programs of the README and of the book are compiled and run with the documentation tests.
 #[cfg(all(doctest, feature = "cli"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/src/pools.md")]
+    struct Pools;
+}
