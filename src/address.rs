@@ -1,5 +1,14 @@
 //! Addresses of devices: one string for the library, the command line, scripts and plugins.
 //!
+//! ```
+//! use hwpool::address::{Address, TransportKind};
+//!
+//! let address: Address = "sim:bmu?seed=7".parse()?;
+//! assert_eq!((address.transport, address.target.as_str()), (TransportKind::Sim, "bmu"));
+//! assert_eq!(address.option("seed"), Some("7"));
+//! # Ok::<(), hwpool::address::AddressError>(())
+//! ```
+//!
 //! ```text
 //! sim:bmu?seed=7&faults=FILE     a model in this process
 //! user:/run/bmu.sock             a vfio-user socket (?timeout-ms=N: how long its server may take to answer;

@@ -1,5 +1,15 @@
 //! Opening devices by their address.
 //!
+//! ```
+//! use hwpool::Device;
+//!
+//! let device = Device::open("sim:fifo?depth=256")?;
+//! assert_eq!((device.about().title, device.limits().objects), ("FIFO", 256));
+//! # Ok::<(), hwpool::DeviceError>(())
+//! ```
+//!
+//! A [`Device`] is reset and enabled. [`Attached`] is the transport alone, for whoever wants to look at a device and change nothing.
+//!
 //! Everything below is generic over the transport, and the one `match` on the address is here. What kind of device it is
 //! is found out once, by [`recognition`], for everybody who asks.
 

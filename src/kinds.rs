@@ -1,4 +1,10 @@
 //! Kinds of device as people name them: by the name of a module, or by the file of a description.
+//!
+//! ```
+//! let fifo = hwpool::kinds::about("fifo")?;
+//! assert!(fifo.registers.iter().any(|row| row.name == "POP"));
+//! # Ok::<(), hwpool::kinds::KindError>(())
+//! ```
 
 use std::path::Path;
 

@@ -4,17 +4,31 @@
 //! DMA memory, drives it through enqueue and dequeue doorbells, and offers the result as an object pool; a strict
 //! software model takes the device's place where there is none.
 //!
-//! - [`device`]: open a device by its [`address`], such as `sim:bmu`.
-//! - [`kinds`]: kinds of device by name, or by the file of a description.
-//! - [`pool`]: object pools, in software or in a device.
-//! - [`dma`]: memory that the device reaches.
-//! - [`vfio`]: PCI functions through the kernel's VFIO.
-//! - [`user`]: devices in other processes, over vfio-user sockets.
-//! - [`machine`]: what the kernel's files tell: PCI functions, groups, NUMA nodes, hugepages.
-//! - [`host`]: the machine around a device: what is wrong, binding and giving back.
-//! - [`bringup`]: checks that prove a board layer by layer.
-//! - [`report`]: what a bring-up leaves behind, as data and as files.
-//! - [`devices`] and [`sim`]: the drivers and the models themselves.
+//! ```
+//! use hwpool::{Device, Pool};
+//!
+//! let device = Device::open("sim:bmu")?; // or vfio:0000:01:00.0, or user:/run/bmu.sock
+//! # #[cfg(feature = "pool")] {
+//! let pool = Pool::builder("rx").objects(1024).size(2048).backend("bmu").device(&device).build()?;
+//! let mut worker = pool.worker("rx-0")?;
+//! let mut buffer = worker.take()?.ok_or("the pool is empty")?;
+//! buffer.bytes_mut()[0] = 1;
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Five doors
+//!
+//! | you say | go to |
+//! | --- | --- |
+//! | I have a board | [`host`]: what is wrong with the machine, binding and giving back; [`bringup`]: checks that prove a board layer by layer; [`report`]: what that leaves behind. The program does all three: `hwpool doctor`, `bind`, `bringup`, `report` |
+//! | I have RTL, or a device in another process | [`user`]: both ends of vfio-user; the program `hwpool-rtl` serves designs under Verilator |
+//! | I write a dataplane | [`pool`]: object pools, in software or in a device |
+//! | I run DPDK | the crate `hwpool-dpdk`, a mempool driver; [`pool::RawPool`] is what it stands on |
+//! | I write a userspace driver | [`vfio`]: PCI functions through the kernel's VFIO; [`dma`]: memory that a device reaches; [`devices`]: drivers over a small bus interface, and what each kind of device has in common; [`sim`]: models |
+//!
+//! Everywhere: [`device`] opens a device by its [`address`]; [`kinds`] names kinds of device, or the file that describes one;
+//! [`machine`] reads what the kernel's files tell. The book, in `docs/` of the sources, goes through each door step by step.
 //!
 //! # Features
 //!

@@ -1,5 +1,10 @@
 //! Free lists of your own devices, described by a file.
 //!
+//! ```
+//! let error = hwpool_describe::parse("schema = 1", "mine.toml", &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap_err();
+//! assert!(error.to_string().starts_with("mine.toml:1:10: `schema`"), "{error}");
+//! ```
+//!
 //! A *description* is a TOML file of about twenty lines that says of a device what no register file says: which read
 //! takes a value, which value means "empty", what a value is, what resets the list. [`read`] makes a
 //! [`Description`] of it, from which hwpool has a driver and a model.

@@ -1,5 +1,14 @@
 //! What a device driver needs of the world around it.
 //!
+//! ```
+//! use hwpool_devices::bus::{Bar, BusError, Transport};
+//!
+//! /// Reads a status register of any device, over any transport.
+//! fn status<T: Transport>(device: &T) -> Result<u32, BusError> {
+//!     device.bar(0)?.read32(0x14)
+//! }
+//! ```
+//!
 //! A driver is written against three small traits and never learns who stands behind them: [`Bar`] for registers,
 //! [`DmaBuffer`] for memory shared with the device, [`Transport`] for everything a PCI function offers besides
 //! (configuration space, interrupts, reset, DMA mappings, time). The kernel's VFIO, a vfio-user socket and the

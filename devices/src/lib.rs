@@ -1,5 +1,14 @@
 //! Drivers of hardware buffer managers.
 //!
+//! ```
+//! use hwpool_devices::modules;
+//!
+//! for kind in modules::kinds() {
+//!     println!("{}, {}: {} registers", kind.title, kind.doc, kind.registers.len());
+//! }
+//! # assert!(!modules::kinds().is_empty());
+//! ```
+//!
 //! Start reading at [`bus`]: the traits that a driver needs and that everything else in hwpool provides. [`reg`] makes
 //! typed registers from one table per device; [`pci`] reads configuration space; [`wait`] ends every wait. [`family`] has
 //! what every kind of device has in common, [`modules`] lists the kinds, and each has a folder of its own, such as

@@ -1,4 +1,10 @@
 //! Every kind of device that hwpool knows: the one list.
+//!
+//! ```
+//! let fifo = hwpool_devices::modules::kind("fifo").ok_or("it is listed")?;
+//! assert_eq!(fifo.about().title, "FIFO");
+//! # Ok::<(), &str>(())
+//! ```
 
 use std::sync::Arc;
 

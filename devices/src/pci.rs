@@ -1,5 +1,15 @@
 //! PCI configuration space: identity, capabilities, bus mastering.
 //!
+//! ```
+//! use hwpool_devices::bus::{BusError, Transport};
+//! use hwpool_devices::pci;
+//!
+//! /// Tells whether a function has vectors, and can be reset by itself.
+//! fn is_fit<T: Transport>(function: &T) -> Result<bool, BusError> {
+//!     Ok(pci::msix(function)?.is_some() && pci::has_flr(function)?)
+//! }
+//! ```
+//!
 //! Offsets are those of the PCI Local Bus and PCI Express base specifications.
 
 use std::time::Duration;

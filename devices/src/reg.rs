@@ -1,5 +1,26 @@
 //! Typed registers.
 //!
+//! ```
+//! mod regs {
+//!     hwpool_devices::registers! {
+//!         /// The device.
+//!         DEVICE: Device, 0 @ 0x00 {
+//!             /// Identifies the device.
+//!             ID @ 0x00, Ro u32, reset 0x1234, "1";
+//!             /// A read takes the oldest number.
+//!             POP @ 0x20, Re u32, reset varies, "4";
+//!         }
+//!     }
+//! }
+//! use hwpool_devices::bus::{Bar, BusError};
+//!
+//! fn take(bar: &mut impl Bar) -> Result<(u32, u32), BusError> {
+//!     let id = regs::ID.read(bar)?;
+//!     Ok((id, regs::POP.take_at(bar, 0)?)) // `POP.read(bar)` does not compile
+//! }
+//! assert_eq!((regs::TABLE.len(), regs::POP.row().offset()), (2, 0x20));
+//! ```
+//!
 //! A device's registers are one table, written with [`registers!`](crate::registers). They lie in banks, such as the
 //! registers of each pool: a [`Bank`] says where its copies lie and what their index counts. From each row come a typed
 //! constant, whose methods are those that the register's access allows, a variant of the table's `Id`, which models and

@@ -1,5 +1,13 @@
 //! The clock of a device that is made of threads: it goes only while these threads do.
 //!
+//! ```
+//! use hwpool_devices::turns::{LONGEST, TurnClock};
+//!
+//! let clock = TurnClock::new();
+//! clock.turn(); // the model's thread has done what it was asked
+//! assert!(clock.now() <= 2 * LONGEST);
+//! ```
+//!
 //! A model needs a processor, and on a busy machine it may get none for longer than any timeout. Real time would tell its
 //! host then that the device does not answer. So a transport to a model counts *turns*: in a turn, the model does all that it
 //! was asked before. Time between turns counts up to [`LONGEST`] and no further.

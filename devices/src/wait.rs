@@ -1,4 +1,31 @@
 //! Waits that end.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use hwpool_devices::bus::{Bar, BusError, Transport};
+//! use hwpool_devices::wait::{TimedOut, wait_for};
+//!
+//! enum Failed {
+//!     Bus(BusError),
+//!     Late(TimedOut),
+//! }
+//!
+//! impl From<TimedOut> for Failed {
+//!     fn from(late: TimedOut) -> Failed {
+//!         Failed::Late(late)
+//!     }
+//! }
+//!
+//! /// Waits for a bit, 10 ms of the device's clock at most.
+//! fn ready<T: Transport>(device: &T) -> Result<u32, Failed> {
+//!     let bar = device.bar(0).map_err(Failed::Bus)?;
+//!     wait_for(device, "READY", Duration::from_millis(10), || {
+//!         let status = bar.read32(0x14).map_err(Failed::Bus)?;
+//!         Ok((status & 1 == 1).then_some(status))
+//!     })
+//! }
+//! ```
 
 use std::time::Duration;
 

@@ -1,4 +1,14 @@
 //! 64-bit registers behind a bridge of 32 bits.
+//!
+//! ```
+//! use hwpool_devices::bus::{Bar, BusError};
+//! use hwpool_devices::words::Words;
+//!
+//! /// Reads a counter of 64 bits: one access, or two with the low half first.
+//! fn counter<B: Bar>(bar: B, halves: bool) -> Result<u64, BusError> {
+//!     Words::new(bar, halves).read64(0x10)
+//! }
+//! ```
 
 use crate::bus::{Bar, BusError, Doorbell};
 

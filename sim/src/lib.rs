@@ -1,5 +1,19 @@
 //! Strict software models of hardware buffer managers.
 //!
+//! ```
+//! use hwpool_devices::bus::{Bar, Transport};
+//! use hwpool_sim::{Fault, FaultKind, InProcess, SimConfig};
+//!
+//! let mut config = SimConfig::new("fifo")?;
+//! config.faults.push(Fault::new(FaultKind::ReadFails).on("STATUS").from(2).times(1)); // the second read alone
+//! let device = InProcess::open("fifo", "sim:fifo", config)?;
+//! let bar = device.bar(0)?;
+//! assert!(bar.read32(0x14).is_ok());
+//! assert!(bar.read32(0x14).is_err());
+//! assert!(bar.read32(0x14).is_ok());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! [`Model`] is a whole PCI function around the logic of a device, each written from the device's specification alone: it
 //! shares offsets and layouts with the driver and no behaviour. [`InProcess`] makes a [`Transport`](hwpool_devices::bus::Transport) of it. The model is
 //! harsher than hardware: what a host must not do is recorded as a [`Violation`], what can go wrong is a [`Fault`], and

@@ -1,5 +1,20 @@
 //! Bring-up: a ladder of checks that proves a board layer by layer.
 //!
+//! ```
+//! use std::ops::ControlFlow;
+//! use std::sync::Arc;
+//!
+//! use hwpool::bringup::{self, Options};
+//! use hwpool::sim::{InProcess, SimConfig};
+//!
+//! let board = Arc::new(InProcess::open("fifo", "sim:fifo", SimConfig::new("fifo")?)?);
+//! let mut options = Options::default();
+//! options.choice.only = vec!["lists.single".into()]; // and the rungs that it needs
+//! let report = bringup::run(board, &options, None, |_| ControlFlow::Continue(()));
+//! assert!(report.is_good(), "{}", hwpool::report::text(&report));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! [`run`] climbs it. Each rung has a stable id, needs certain rungs below it, and leaves evidence: addresses, counts and
 //! register values. A rung whose need did not pass is *blocked*, not run: its verdict would say nothing. The same ladder
 //! runs on the model and on silicon; nothing in here knows which.

@@ -1,5 +1,22 @@
 //! Memory that a device reaches by DMA.
 //!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use hwpool::devices::bus::DmaBuffer;
+//! use hwpool::dma::{Domain, Memory, MemoryRequest, PageSize, Pages, Placement};
+//! use hwpool::sim::{InProcess, SimConfig};
+//!
+//! let device = Arc::new(InProcess::open("bmu", "sim:bmu", SimConfig::new("bmu")?)?);
+//! let domain = Domain::new(device, 48)?; // 48 bits of address
+//! let request = MemoryRequest::new(4096).pages(Pages::Exactly(PageSize::Base)).label("rings");
+//! let memory = Arc::new(Memory::allocate(&request)?);
+//! let mapping = Arc::new(domain.map(memory, Placement::Anywhere { align: 64 })?);
+//! let ring = mapping.slice(0..512).ok_or("a ring of 512 bytes")?;
+//! assert_eq!(ring.iova(), mapping.iova()); // where the device finds it, until both are dropped
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! ```text
 //!   Memory ── pages of a memfd, populated, on a NUMA node; or somebody else's
 //!      │ Domain::map             IovaAllocator: which addresses are free

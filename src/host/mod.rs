@@ -1,5 +1,17 @@
 //! The machine around a device: which functions there are, whether they can be driven, and taking them for VFIO.
 //!
+//! ```
+//! use hwpool::host::Tree;
+//! use hwpool::host::doctor::{Question, Verdict, examine};
+//!
+//! let question = Question { device: None, pin: 64 << 20 }; // the machine alone, with 64 MiB to be pinned
+//! for row in examine(&Tree::running(), question).unwrap_or_default() {
+//!     if row.verdict == Verdict::Block {
+//!         println!("{}: {:?}, so {:?}", row.id, row.evidence, row.remedy);
+//!     }
+//! }
+//! ```
+//!
 //! | file | idea |
 //! | --- | --- |
 //! | `usage/` | who uses a function now |

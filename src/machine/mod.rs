@@ -1,5 +1,13 @@
 //! What the kernel's files tell about this machine: the one reader of /sys and /proc.
 //!
+//! ```
+//! use hwpool::machine::{Function, Tree};
+//!
+//! for function in Function::all(&Tree::running()) {
+//!     println!("{} {:04x}:{:04x} {:?}", function.bdf, function.vendor, function.device, function.driver);
+//! }
+//! ```
+//!
 //! | file | idea |
 //! | --- | --- |
 //! | `tree.rs` | the files below a root directory, which is always given |

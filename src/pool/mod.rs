@@ -1,6 +1,6 @@
 //! Object pools: objects of one size in one run of memory, taken and given by any thread.
 //!
-//! ```no_run
+//! ```
 //! use hwpool::pool::Pool;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

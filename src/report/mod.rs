@@ -1,5 +1,13 @@
 //! What a bring-up leaves behind for others to read.
 //!
+//! ```
+//! use hwpool::report::{Check, Report, Status, text};
+//!
+//! let check = Check { id: "pci.function".into(), status: Status::Pass, ..Check::default() };
+//! let report = Report::new("vfio:0000:01:00.0", vec![check]);
+//! assert!(report.is_good() && text(&report).contains("1 passed"));
+//! ```
+//!
 //! [`Report`] is the report of one run as data: what `--json` prints, and what every other form is made from.
 //!
 //! | file | form |

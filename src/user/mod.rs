@@ -1,5 +1,27 @@
 //! The vfio-user protocol: PCI functions in other processes, over a stream socket.
 //!
+//! ```
+//! use hwpool::Device;
+//! use hwpool::sim::SimConfig;
+//! use hwpool::user::{SimDevice, server::Server};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let socket = folder.path().join("fifo.sock");
+//! let server = Server::bind(&socket)?;
+//! let stop = server.stop_handle();
+//! let mut config = SimConfig::new("fifo")?;
+//! config.set("mode", "threaded")?;
+//! let mut model = SimDevice::new("fifo", config)?;
+//! let serving = std::thread::spawn(move || server.run(&mut model));
+//!
+//! let device = Device::open(&format!("user:{}", socket.display()))?;
+//! assert_eq!(device.about().title, "FIFO");
+//! drop(device);
+//! stop.stop();
+//! serving.join().expect("it does not panic")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! ```text
 //!   Client ── Transport of a driver            Server ── serves what is Served, one client after the other
 //!      │                                          │

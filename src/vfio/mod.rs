@@ -1,5 +1,15 @@
 //! The kernel's VFIO for userspace drivers: a PCI function bound to vfio-pci, as a [`Transport`].
 //!
+//! ```no_run
+//! use hwpool::devices::pci;
+//! use hwpool::vfio::{Function, Options};
+//!
+//! let function = Function::open("0000:01:00.0".parse()?, "my board", Options::default())?;
+//! let ids = pci::identity(&function)?;
+//! println!("{:04x}:{:04x}", ids.vendor, ids.device);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! [`Function::open`] takes a [`Bdf`] and [`Options`]. It finds its way by itself: through iommufd and the function's
 //! own character device where this process may open both ([`Backend::Cdev`]), else through its IOMMU group and a container
 //! ([`Backend::Group`]). From there on both are the same: regions, interrupts and reset belong to the device's

@@ -6,18 +6,20 @@
 //! | --- | --- |
 //! | ` ```console` | commands, each behind `$`, run one after the other in a directory of the page's own, and what each prints |
 //! | ` ```console background` | a program that goes on in the background until the page ends |
-//! | ` ```console machine=NAME` | commands on a machine that `tests/host` builds: held against `tests/data/host/NAME.txt` |
-//! | ` ```console needs=REASON` | commands that no test can run, and why: a row of `page::NEEDS` |
+//! | ` ```console machine-NAME` | commands on a machine that `tests/host` builds: held against `tests/data/host/NAME.txt` |
+//! | ` ```console needs-REASON` | commands that no test can run, and why: a row of `page::NEEDS` |
 //! | ` ```toml NAME` | a file |
 //! | ` ```rust` | a program, which the documentation tests run: `src/lib.rs` names the page |
 //! | ` ```toml`, ` ```text` | something to look at |
 //!
 //! A line `...` stands for any lines, and `...` in a line for any text.
 //!
-//! `page.rs` reads pages, `compare.rs` compares, `place.rs` runs; `tree.rs` finds files. The pages below `docs/src/reference` are made by
+//! `page.rs` reads pages, `compare.rs` compares, `place.rs` runs; `tree.rs` finds files. `modules.rs` looks at the front pages of
+//! `cargo doc`. The pages below `docs/src/reference` are made by
 //! `reference/`, which holds them too.
 
 mod compare;
+mod modules;
 mod page;
 mod place;
 mod reference;

@@ -91,14 +91,14 @@ impl<'p> Is<'p> {
     /// Reads what stands behind a fence.
     fn parse(fence: &'p str) -> Is<'p> {
         let (language, rest) = fence.split_once(' ').unwrap_or((fence, ""));
-        match (language, rest.split_once('=').unwrap_or((rest, ""))) {
+        match (language, rest.split_once('-').unwrap_or((rest, ""))) {
             ("console", ("", "")) => Is::Run,
             ("console", ("background", "")) => Is::Background,
             ("console", ("machine", name)) => Is::Machine(name),
             ("console", ("needs", reason)) => Is::Needs(reason),
-            ("toml", (name, "")) if !name.is_empty() => Is::File(name),
             ("rust", _) => Is::Rust,
             ("toml" | "text", ("", "")) => Is::Text,
+            ("toml", _) => Is::File(rest),
             _ => panic!("nobody knows what to do with a block `{fence}`"),
         }
     }

@@ -1,5 +1,18 @@
 //! The BMU, hwpool's open buffer management unit: its driver.
 //!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use hwpool_devices::bmu::Bmu;
+//! use hwpool_devices::bus::Transport;
+//! use hwpool_devices::family::{OpenError, OpenReset};
+//!
+//! /// Opens a BMU over any transport: recognised, reset and verified.
+//! fn open<T: Transport>(transport: Arc<T>) -> Result<Bmu<T>, OpenError> {
+//!     Bmu::open(transport, OpenReset::Best)
+//! }
+//! ```
+//!
 //! `SPEC.md` beside this file is the interface; [`regs`] is its register table. Comments cite its sections as
 //! "SPEC 6.4".
 //!

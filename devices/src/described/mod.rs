@@ -1,5 +1,15 @@
 //! A free list that a [`Description`](crate::description::Description) describes: its driver.
 //!
+//! ```
+//! use hwpool_devices::description::{Description, Mistake};
+//! use hwpool_devices::family::{Choice, Described};
+//!
+//! /// Makes of a description what recognition takes as the driver of a device.
+//! fn driver(description: Description) -> Result<Choice, Mistake> {
+//!     Ok(Choice::Described(Described::keep(description)?))
+//! }
+//! ```
+//!
 //! # Theory of operation
 //!
 //! Nothing of a description is looked up when objects move. `Plan` has, for one list, the offset of every

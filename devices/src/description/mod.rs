@@ -1,5 +1,16 @@
 //! What is known of a free list that is described by data instead of by code.
 //!
+//! ```
+//! use hwpool_devices::description::Description;
+//!
+//! /// Says what is wrong with a description that was made by hand.
+//! fn judge(description: &Description) {
+//!     if let Err(mistake) = description.check() {
+//!         println!("{}: {mistake}", description.name);
+//!     }
+//! }
+//! ```
+//!
 //! A [`Description`] says of one kind of device what no register file says: which read takes a value, which value means
 //! "empty", what a value is, who fills the list. From it come a driver and a model, which share it and no behaviour. It is
 //! read from a file by the crate `hwpool-describe`; whoever makes one by hand asks [`Description::check`].

@@ -1,5 +1,17 @@
 //! What every kind of device has in common: the traits of a device module, and what its drivers share.
 //!
+//! ```
+//! use hwpool_devices::bus::Iova;
+//! use hwpool_devices::family::{Geometry, Ledger};
+//!
+//! let geometry = Geometry::new(Iova(0x10000), 2048, 16).ok_or("16 objects of 2 KiB")?;
+//! let mut ledger = Ledger::new(geometry);
+//! assert_eq!(ledger.give(3), Ok(())); // the device has object 3 now, and no other
+//! assert!(ledger.take(0x10000 + 4 * 2048).is_err()); // it hands out what it can't have
+//! assert_eq!(ledger.take(0x10000 + 3 * 2048), Ok(3));
+//! # Ok::<(), &str>(())
+//! ```
+//!
 //! A *device module* is everything hwpool knows of one kind of buffer manager. [`Kind`] and [`Module`] recognise a
 //! device and open it, [`Driver`] is the device as a whole, [`FreeList`] one list of free buffers in it. Nobody above
 //! learns which kind it is.

@@ -1,5 +1,18 @@
 //! The FIFO, a small free list with 32-bit registers: its driver.
 //!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use hwpool_devices::bus::Transport;
+//! use hwpool_devices::family::{OpenError, OpenReset};
+//! use hwpool_devices::fifo::Fifo;
+//!
+//! /// Opens a FIFO over any transport: recognised, reset and verified.
+//! fn open<T: Transport>(transport: Arc<T>) -> Result<Fifo<T>, OpenError> {
+//!     Fifo::open(transport, OpenReset::Best)
+//! }
+//! ```
+//!
 //! `SPEC.md` beside this file is the interface, on one page; [`regs`] is its register table. Comments cite its sections
 //! as "SPEC 4".
 //!
