@@ -47,7 +47,9 @@
 
   // Code: its colours, and a button that copies it.
   document.querySelectorAll('pre > code').forEach((code) => {
-    if (window.hljs && /language-(rust|toml)/.test(code.className)) hljs.highlightElement(code);
+    // Debian's highlight.js is of version 9.
+    const paint = window.hljs && (hljs.highlightElement || hljs.highlightBlock);
+    if (paint && /language-(rust|toml)/.test(code.className)) paint(code);
     code.classList.add('hljs');
     const button = document.createElement('button');
     button.className = 'fa fa-copy clip-button';
