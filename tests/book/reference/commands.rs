@@ -1,7 +1,7 @@
 //! What `--help` says of every command, and the documents that `--json` prints.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::tree::{files, read};
 
@@ -37,13 +37,14 @@ fn section(words: &[&str], level: &str) -> String {
 
 fn help(words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hwpool"));
-    // The width is that of where nobody looks.
+    // Without a terminal, whose width would count.
     let output = command
         .args(words)
         .arg("--help")
         .env_remove("COLUMNS")
-        .output()
-        .expect("hwpool runs");
+        .stdin(Stdio::null())
+        .output();
+    let output = output.expect("hwpool runs");
     String::from_utf8(output.stdout).expect("text")
 }
 
