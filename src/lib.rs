@@ -17,7 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Five doors
+//! # Six doors
 //!
 //! | you say | go to |
 //! | --- | --- |
@@ -25,6 +25,7 @@
 //! | I have RTL, or a device in another process | [`user`]: both ends of vfio-user; the program `hwpool-rtl` serves designs under Verilator |
 //! | I write a dataplane | [`pool`]: object pools, in software or in a device |
 //! | I run DPDK | the crate `hwpool-dpdk`, a mempool driver; [`pool::RawPool`] is what it stands on |
+//! | I write a dataplane in C or C++ | the crate `hwpool-c`, in `c/` of the sources: a header and a library |
 //! | I write a userspace driver | [`vfio`]: PCI functions through the kernel's VFIO; [`dma`]: memory that a device reaches; [`devices`]: drivers over a small bus interface, and what each kind of device has in common; [`sim`]: models |
 //!
 //! Everywhere: [`device`] opens a device by its [`address`]; [`kinds`] names kinds of device, or the file that describes one;

@@ -20,6 +20,7 @@ const VARIABLES: &[(&str, &str, &str)] = &[
     ("HWPOOL_PLAN", "`scripts/bringup.sh`", "the file of the board's plan"),
     ("HWPOOL_REPORTS", "`scripts/bringup.sh`", "where reports are written"),
     ("HWPOOL_STATE", "`scripts/bringup.sh`", "where it keeps what it has to give back"),
+    ("LAB_JOBS", "`scripts/lab`", "how many guests at a time; 2"),
     ("LAB_SERVER", "`scripts/lab`", "another program whose `sim serve` shows the models"),
     ("LAB_TIMEOUT", "`scripts/lab`", "the limit of a run, in seconds; 300"),
     ("VERILATOR", "`hwpool-rtl`", "the program to build designs with"),
