@@ -4,7 +4,7 @@
  *   hwpool_pool *pool;
  *   hwpool_worker *worker;
  *   void *packets[32];
- *   hwpool_pool_options options = { "rx", NULL, NULL, 8192, 2048 };
+ *   hwpool_pool_options options = { .name = "rx", .objects = 8192, .size = 2048 };
  *
  *   hwpool_pool_create(&options, sizeof options, &pool);
  *   hwpool_worker_attach(pool, "rx-0", &worker);
@@ -160,8 +160,8 @@ typedef struct hwpool_device_info {
     uint64_t page_size;
 } hwpool_device_info;
 
-/* Opens the device at an address: "vfio:0000:01:00.0", "user:/run/bmu.sock", or a model in this process, "sim:bmu". Recognises, resets and enables it: may
- * wait for the device, up to its own timeout. */
+/* Opens the device at an address: "vfio:0000:01:00.0", "user:/run/bmu.sock", or a model in this process, "sim:bmu". Recognises,
+ * resets and enables it: may wait for the device, up to its own timeout. */
 int hwpool_device_open(const char *address, hwpool_device **device);
 
 /* Fills in what the device is; `size` is sizeof *info. */
@@ -319,7 +319,8 @@ int hwpool_pool_close(hwpool_pool *pool, hwpool_close_report *report, size_t siz
 /* A thread's own handle of a pool, with a cache, so that most takes and gives are a few instructions. */
 typedef struct hwpool_worker hwpool_worker;
 
-/* Gives this thread a worker of a pool; one at a time. Reports call its objects by `name`: workers of one role share a name. */
+/* Gives this thread a worker of a pool; one at a time. Reports call its objects by `name`: workers of one role share a name.
+ * Of a thread that ends before it detaches its worker, what that keeps is lost to the pool. */
 int hwpool_worker_attach(hwpool_pool *pool, const char *name, hwpool_worker **worker);
 
 /* Takes an object, the one given last: its first byte is at *object. What its bytes are is what the last holder left.

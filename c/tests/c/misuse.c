@@ -286,6 +286,29 @@ static void closed_too_early(void)
     ANSWERS(HWPOOL_OK, hwpool_worker_detach(worker));
 }
 
+static void *forgets_its_worker(void *pool)
+{
+    hwpool_worker *worker = attached(pool);
+    void *object;
+
+    ANSWERS(HWPOOL_OK, hwpool_take(worker, &object));
+    ANSWERS(HWPOOL_OK, hwpool_give(worker, object));
+    return NULL;
+}
+
+/* A thread that ends with its worker attached. */
+static void never_detached(void)
+{
+    hwpool_pool *pool = made(backend, 100, 0);
+    hwpool_close_report report;
+    pthread_t thread;
+
+    CHECK(pthread_create(&thread, NULL, forgets_its_worker, pool) == 0 && pthread_join(thread, NULL) == 0);
+    ANSWERS(HWPOOL_E_UNCLEAN, hwpool_pool_close(pool, &report, sizeof report));
+    CHECK(report.workers == 1 && report.cached > 0 && report.cached == report.lost);
+    CHECK(report.returned == 100 - report.lost && report.doubled == 0 && report.taken == report.given);
+}
+
 /* None is no error, and changes nothing. */
 static void nothing_left(void)
 {
@@ -320,6 +343,7 @@ int main(int argc, char **argv)
     foreign_pointers();
     in_a_checked_pool();
     closed_too_early();
+    never_detached();
     nothing_left();
     puts("done");
     return 0;
