@@ -132,19 +132,21 @@ impl Dma {
         if !self.is_master {
             return Err(Why::NotMaster);
         }
-        let end = iova.checked_add(len).ok_or(Why::NotMapped)?;
+        // The last byte and not the end, which does not fit where the last byte is the last there is.
+        let last = iova
+            .checked_add(len.saturating_sub(1))
+            .ok_or(Why::NotMapped)?;
         let mut at = iova;
-        while at < end {
+        loop {
             let (start, window) = self
                 .window(at)
                 .filter(|(_, window)| allows(window))
                 .ok_or(Why::NotMapped)?;
-            at = match start.checked_add(window.size) {
-                Some(next) => next,
-                None => return Ok(()),
-            };
+            match start.checked_add(window.size) {
+                Some(next) if next <= last => at = next,
+                _ => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     #[cold]
@@ -280,6 +282,28 @@ mod tests {
         assert!(dma.read(0x1ff8, &mut bytes));
         assert_eq!(bytes, [7, 7, 7, 7, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert!(!dma.read(u64::MAX - 3, &mut bytes));
+    }
+
+    #[test]
+    fn the_last_addresses_can_be_mapped_too() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(0x1000).unwrap();
+        let mut dma = Dma {
+            is_master: true,
+            ..Dma::default()
+        };
+        let window = Window {
+            size: 0x1000,
+            readable: true,
+            writable: true,
+            pages: Pages::File(file, 0),
+        };
+        dma.windows.insert(u64::MAX - 0xfff, window);
+        assert!(dma.write(u64::MAX - 7, &[7; 8], &[true; 8]));
+        let mut bytes = [0; 8];
+        assert!(dma.read(u64::MAX - 7, &mut bytes));
+        assert_eq!(bytes, [7; 8]);
+        assert!(!dma.read(u64::MAX - 6, &mut bytes));
     }
 
     #[test]

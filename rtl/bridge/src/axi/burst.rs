@@ -108,13 +108,14 @@ impl Burst {
 
     /// Returns the bytes that it is about: the first address, and how many there are.
     pub(crate) fn span(&self) -> (u64, usize) {
-        let bytes = self.size * self.beats;
-        let (low, end) = match self.kind {
-            Kind::Increment => (self.address, self.aligned() + bytes),
-            Kind::Wrap => (self.container(), self.container() + bytes),
-            Kind::Fixed => (self.address, self.aligned() + self.size),
+        let (bytes, before) = (self.size * self.beats, self.address - self.aligned());
+        // No end is computed: that of the last burst there is does not fit.
+        let (low, len) = match self.kind {
+            Kind::Increment => (self.address, bytes - before),
+            Kind::Wrap => (self.container(), bytes),
+            Kind::Fixed => (self.address, self.size - before),
         };
-        (low, (end - low) as usize)
+        (low, len as usize)
     }
 
     /// Returns the bytes of a beat: on the bus, and within the span.
@@ -204,5 +205,15 @@ mod tests {
         assert_eq!(burst(0x1000, 16, 3, 0), Err(Rule::BurstKind));
         // At the very top there is nothing to wrap to.
         assert_eq!(burst(u64::MAX - 7, 1, 3, 1), Err(Rule::FourKib));
+    }
+
+    #[test]
+    fn the_last_addresses_can_be_reached() {
+        let top = u64::MAX - 15;
+        assert_eq!(burst(top + 3, 3, 2, 1).unwrap().span(), (top + 3, 13));
+        assert_eq!(burst(top + 9, 3, 3, 0).unwrap().span(), (top + 9, 7));
+        let wrapping = burst(top + 8, 1, 3, 2).unwrap();
+        assert_eq!(wrapping.span(), (top, 16));
+        assert_eq!((wrapping.beat(0).1, wrapping.beat(1).1), (8, 0));
     }
 }
