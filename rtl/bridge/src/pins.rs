@@ -1,5 +1,7 @@
 //! From the names of a design's file to its ports, with their directions and widths checked.
 
+use std::ops::RangeInclusive;
+
 use hwpool_describe::Wrong;
 use hwpool_describe::tables::{nearest, or};
 
@@ -91,14 +93,14 @@ impl<'a> Finder<'a> {
             wstrb: wstrb.pin,
             wvalid: axi.bit("wvalid", Way::In)?.pin,
             wready: axi.bit("wready", Way::Out)?,
-            bresp: axi.must("bresp", Way::Out)?,
+            bresp: axi.response("bresp", Way::Out)?,
             bvalid: axi.bit("bvalid", Way::Out)?,
             bready: axi.bit("bready", Way::In)?,
             araddr: araddr.pin,
             arvalid: axi.bit("arvalid", Way::In)?.pin,
             arready: axi.bit("arready", Way::Out)?,
             rdata,
-            rresp: axi.must("rresp", Way::Out)?,
+            rresp: axi.response("rresp", Way::Out)?,
             rvalid: axi.bit("rvalid", Way::Out)?,
             rready: axi.bit("rready", Way::In)?,
             bytes: (bits / 8) as u8,
@@ -123,13 +125,14 @@ impl<'a> Finder<'a> {
 
     fn reads(self, dma: &DmaPort, axi: Axi<'_>) -> Found<ReadPins> {
         let data = axi.must("rdata", Way::In)?;
+        let request = axi.request("ar")?;
         Ok(ReadPins {
             bus: self.bus(dma, &data)?,
-            request: axi.request("ar")?,
-            id: axi.optional("rid", Way::In)?.map(|signal| signal.pin),
+            id: axi.answer_id(&request, "arid", "rid")?,
+            request,
             data: data.pin,
-            resp: axi.must("rresp", Way::In)?.pin,
-            last: axi.optional("rlast", Way::In)?.map(|signal| signal.pin),
+            resp: axi.response("rresp", Way::In)?.pin,
+            last: axi.may_bit("rlast", Way::In)?.map(|signal| signal.pin),
             valid: axi.bit("rvalid", Way::In)?,
             ready: axi.bit("rready", Way::Out)?,
         })
@@ -142,16 +145,17 @@ impl<'a> Finder<'a> {
         if let Some(strobes) = &strobes {
             axi.check_bits(strobes, bus as u32)?;
         }
+        let request = axi.request("aw")?;
         Ok(WritePins {
             bus,
-            request: axi.request("aw")?,
+            answer_id: axi.answer_id(&request, "awid", "bid")?,
+            request,
             data,
             strobes,
-            last: axi.optional("wlast", Way::Out)?,
+            last: axi.may_bit("wlast", Way::Out)?,
             valid: axi.bit("wvalid", Way::Out)?,
             ready: axi.bit("wready", Way::In)?,
-            answer_id: axi.optional("bid", Way::In)?.map(|signal| signal.pin),
-            answer: axi.must("bresp", Way::In)?.pin,
+            answer: axi.response("bresp", Way::In)?.pin,
             answer_valid: axi.bit("bvalid", Way::In)?,
             answer_ready: axi.bit("bready", Way::Out)?,
         })
@@ -348,29 +352,79 @@ impl<'a> Axi<'a> {
         Ok(signal)
     }
 
-    fn check_bits(self, signal: &Signal, bits: u32) -> Found<()> {
-        let there = self.finder.model.info(signal.pin).bits;
-        match there == bits {
-            true => Ok(()),
-            false => Err(self.finder.wrong(
-                self.named,
-                format!(
-                    "the port `{}` has {there} bits: it needs {bits}",
-                    signal.name
-                ),
-            )),
+    /// Finds one of one bit that may be missing.
+    fn may_bit(self, name: &str, way: Way) -> Found<Option<Signal>> {
+        let signal = self.optional(name, way)?;
+        if let Some(signal) = &signal {
+            self.check_bits(signal, 1)?;
         }
+        Ok(signal)
+    }
+
+    /// Finds RESP.
+    fn response(self, name: &str, way: Way) -> Found<Signal> {
+        let signal = self.must(name, way)?;
+        self.check_bits(&signal, 2)?;
+        Ok(signal)
+    }
+
+    /// Finds the ID of an answer: it comes back whole, or answers could not be told apart.
+    fn answer_id(self, request: &RequestPins, asked: &str, name: &str) -> Found<Option<Pin>> {
+        let prefix = &self.named.name;
+        let lone = |there: &str, lacks: &str| {
+            let why = format!(
+                "the design has `{there}` and no `{prefix}{lacks}`: an answer is known by the ID of its request"
+            );
+            Err(self.finder.wrong(self.named, why))
+        };
+        match (&request.id, self.optional(name, Way::In)?) {
+            (None, None) => Ok(None),
+            (Some(id), None) => lone(&id.name, name),
+            (None, Some(answer)) => lone(&answer.name, asked),
+            (Some(id), Some(answer)) => {
+                self.check_bits(&answer, self.finder.model.info(id.pin).bits)?;
+                Ok(Some(answer.pin))
+            }
+        }
+    }
+
+    fn check_bits(self, signal: &Signal, bits: u32) -> Found<()> {
+        self.check_range(signal, bits..=bits)
+    }
+
+    fn check_range(self, signal: &Signal, bits: RangeInclusive<u32>) -> Found<()> {
+        let there = self.finder.model.info(signal.pin).bits;
+        if bits.contains(&there) {
+            return Ok(());
+        }
+        let (least, most) = (bits.start(), bits.end());
+        let needs = match least == most {
+            true => format!("it needs {least}"),
+            false => format!("it has {least} to {most} in AXI"),
+        };
+        let why = format!("the port `{}` has {there} bits: {needs}", signal.name);
+        Err(self.finder.wrong(self.named, why))
     }
 
     fn request(self, channel: &str) -> Found<RequestPins> {
         let optional = |name: &str| self.optional(&format!("{channel}{name}"), Way::Out);
+        let of_bits = |name: &str, bits| {
+            let signal = optional(name)?;
+            if let Some(signal) = &signal {
+                self.check_range(signal, bits)?;
+            }
+            Ok::<_, Wrong>(signal)
+        };
+        let addr = self.must(&format!("{channel}addr"), Way::Out)?;
+        self.check_range(&addr, 1..=64)?;
         let others = ["lock", "cache", "prot", "qos", "region", "user"].into_iter();
         Ok(RequestPins {
-            addr: self.must(&format!("{channel}addr"), Way::Out)?,
-            len: optional("len")?,
-            size: optional("size")?,
-            burst: optional("burst")?,
-            id: optional("id")?,
+            addr,
+            // AXI3 has 4 bits, which mean the same.
+            len: of_bits("len", 4..=8)?,
+            size: of_bits("size", 3..=3)?,
+            burst: of_bits("burst", 2..=2)?,
+            id: of_bits("id", 1..=32)?,
             others: others
                 .filter_map(|name| optional(name).transpose())
                 .collect::<Found<_>>()?,
