@@ -5,8 +5,8 @@
 //   0x00000 + 16 n  ADDRESS of transaction n
 //   0x00008 + 16 n  WHAT it is: 7:0 LEN   10:8 SIZE   12:11 BURST   13 it writes   14 holes: strobes here and there
 //                   15 stray: strobes on all lanes   23:16 ID   47:24 seed of data and holes
-//   0x00100         COUNT: 4:0 how many transactions   63:32 seed of pauses, 0: none   reads: 4:0 those without an answer,
-//                   26:16 beats that were read   36:32 writes that were answered
+//   0x00100         COUNT: 4:0 how many transactions   63:32 seed of pauses, 0: none; forgets the log   reads: 4:0 those
+//                   without an answer   26:16 beats that were read   36:32 writes that were answered
 //   0x00108         GO: writing starts every engine of the design whose COUNT is not 0
 //   0x00200 + 8 n   answer n to a write: 7:0 ID   9:8 RESP
 //   0x02000 + 8 n   beat n that was read: 7:0 ID   9:8 RESP   10 LAST
@@ -133,7 +133,7 @@ module traffic_engine #(
 
   always_ff @(posedge clk) begin
     noise <= {noise[30:0], noise[31] ^ noise[21] ^ noise[1] ^ noise[0]};
-    if (sets && s_awaddr == 14'h20) {noise, count} <= {s_wdata[63:32], s_wdata[4:0]};
+    if (sets && s_awaddr == 14'h20) {noise, count, beats, answers} <= {s_wdata[63:32], s_wdata[4:0], 16'd0};
 
     if (!ar_up && running && ar != count && (ar_what.writes || !noise[5])) {ar_up, ar} <= {!ar_what.writes, ar + 5'(ar_what.writes)};
     if (!aw_up && running && aw != count && (!aw_what.writes || !noise[8])) {aw_up, aw} <= {aw_what.writes, aw + 5'(!aw_what.writes)};
@@ -164,7 +164,7 @@ module traffic_engine #(
 
     if (go && count != 0) begin
       {running, left} <= {1'b1, count};
-      {ar, aw, w, number, beats, answers} <= '0;
+      {ar, aw, w, number} <= '0;
     end
     if (!rst_n) {running, left, count, noise, ar_up, aw_up, w_up, ar, aw, w, number, place, beats, answers} <= '0;
   end

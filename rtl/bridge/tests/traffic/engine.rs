@@ -39,6 +39,21 @@ pub(crate) struct Engine {
     refused: u8,
 }
 
+/// A transaction as registers have it, of AXI or not.
+#[derive(Debug, Copy, Clone)]
+pub(crate) struct Raw {
+    pub(crate) writes: bool,
+    pub(crate) address: u64,
+    pub(crate) len: u64,
+    pub(crate) size: u64,
+    pub(crate) burst: u64,
+    pub(crate) id: u64,
+    pub(crate) seed: u64,
+    pub(crate) holes: bool,
+    /// Strobes on all lanes.
+    pub(crate) stray: bool,
+}
+
 /// A beat that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReadBeat {
@@ -87,13 +102,16 @@ impl Engine {
     /// Says what it shall do, and with which seed of its own pauses; 0: it makes none.
     pub(crate) fn program(&self, served: &Served, program: &[Transaction], pauses: u32) {
         assert!(program.len() <= MOST);
+        let raw: Vec<Raw> = program.iter().map(Raw::from).collect();
+        self.program_raw(served, &raw, pauses);
+    }
+
+    /// The same of what may be no AXI.
+    pub(crate) fn program_raw(&self, served: &Served, program: &[Raw], pauses: u32) {
         let word = |offset, value| UserWrite::Bits64 { offset, value };
-        let words = program.iter().enumerate().flat_map(|(n, transaction)| {
+        let words = program.iter().enumerate().flat_map(|(n, raw)| {
             let at = 16 * n as u64;
-            [
-                word(at, transaction.burst.address),
-                word(at + 8, what(transaction)),
-            ]
+            [word(at, raw.address), word(at + 8, raw.what())]
         });
         let count = word(COUNT, program.len() as u64 | u64::from(pauses) << 32);
         let words: Vec<UserWrite> = words.chain([count]).collect();
@@ -105,6 +123,12 @@ impl Engine {
         self.bar(served).write64(GO, 1).unwrap();
     }
 
+    /// Starts what no design survives: the access is answered or not.
+    pub(crate) fn go_wrong(&self, served: &Served) {
+        let _ = self.bar(served).write64(GO, 1);
+        served.monitor.settled();
+    }
+
     /// Waits until every transaction is answered. With a seed that is so when the first read has come back.
     pub(crate) fn finish(&self, served: &Served) {
         let bar = self.bar(served);
@@ -112,6 +136,13 @@ impl Engine {
         while bar.read64(COUNT).unwrap() & 0x1f != 0 {
             assert!(Instant::now() < end, "transactions without an answer");
         }
+    }
+
+    /// Reads all lanes of a beat that was read.
+    pub(crate) fn row(&self, served: &Served, beat: u64) -> Vec<u8> {
+        let bar = self.bar(served);
+        let word = |at| bar.read64(DATA + 64 * beat + 8 * at).unwrap();
+        bytes(0..self.bus as usize, word)
     }
 
     /// Reads the log: of each beat the lanes that matter.
@@ -210,15 +241,31 @@ impl Engine {
     }
 }
 
-fn what(transaction: &Transaction) -> u64 {
-    let burst = &transaction.burst;
-    (burst.length - 1)
-        | u64::from(burst.size.trailing_zeros()) << 8
-        | (burst.kind as u64) << 11
-        | u64::from(transaction.writes) << 13
-        | u64::from(transaction.holes) << 14
-        | u64::from(transaction.id) << 16
-        | u64::from(transaction.seed) << 24
+impl From<&Transaction> for Raw {
+    fn from(transaction: &Transaction) -> Raw {
+        let burst = &transaction.burst;
+        Raw {
+            writes: transaction.writes,
+            address: burst.address,
+            len: burst.length - 1,
+            size: burst.size.trailing_zeros().into(),
+            burst: burst.kind as u64,
+            id: transaction.id.into(),
+            seed: transaction.seed.into(),
+            holes: transaction.holes,
+            stray: false,
+        }
+    }
+}
+
+impl Raw {
+    fn what(&self) -> u64 {
+        let flags = [self.writes, self.holes, self.stray];
+        let flags = (13..).zip(flags).map(|(bit, flag)| u64::from(flag) << bit);
+        let numbers =
+            self.len | self.size << 8 | self.burst << 11 | self.id << 16 | self.seed << 24;
+        flags.fold(numbers, |word, flag| word | flag)
+    }
 }
 
 /// Reads bytes of a row by its words.
