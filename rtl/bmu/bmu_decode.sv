@@ -48,12 +48,13 @@ module bmu_decode #(
     localparam logic [63:0] POOLS_THERE   = 64'((65'd1 << POOLS) - 1);
     localparam logic [63:0] PORTALS_THERE = 64'((65'd1 << PORTALS) - 1);
 
-    typedef enum logic [2:0] { NONE, DEVICE, ERRORS, IRQ, POOL, PORTAL } part_t;
+    // A bit for each part, or none.
+    localparam logic [4:0] NONE = 5'd0, DEVICE = 5'd1, ERRORS = 5'd2, IRQ = 5'd4, POOL = 5'd8, PORTAL = 5'd16;
 
     logic        looks, active, answers, tells;
     logic [15:6] place;  // the rest of an offset in BAR 0, or in BAR 2 which kind of page
-    part_t       part, found;
-    logic        place_is_status, done;
+    logic [4:0]  part, found;
+    logic        ever, done; // STATUS may be read, whatever happens
     logic [31:0] given;
 
     // SPEC 3.2, 4: what is where.
@@ -80,26 +81,14 @@ module bmu_decode #(
         end
     end
 
-    wire is_open = works | (place_is_status & ~write);
-    wire goes = active & is_open;
+    wire is_open = works | ever;
+    wire [4:0] goes = active & is_open ? part : NONE;
+    assign {portal_valid, pool_valid, irq_valid, errors_valid, device_valid} = goes;
 
-    assign device_valid = goes & part == DEVICE;
-    assign errors_valid = goes & part == ERRORS;
-    assign irq_valid    = goes & part == IRQ;
-    assign pool_valid   = goes & part == POOL;
-    assign portal_valid = goes & part == PORTAL;
-
-    always_comb begin
-        case (part)
-            DEVICE:  {done, given} = {1'b1, device_answer};
-            ERRORS:  {done, given} = {errors_done, errors_answer};
-            IRQ:     {done, given} = {irq_done, irq_answer};
-            POOL:    {done, given} = {pool_done, pool_answer};
-            PORTAL:  {done, given} = {portal_done, portal_answer};
-            default: {done, given} = {1'b1, 32'd0};
-        endcase
-        if (~is_open) {done, given} = {1'b1, 32'd0};
-    end
+    wire waits = part[1] & ~errors_done | part[2] & ~irq_done | part[3] & ~pool_done | part[4] & ~portal_done;
+    assign done  = ~is_open | ~waits;
+    assign given = ({32{goes[0]}} & device_answer) | ({32{goes[1]}} & errors_answer) | ({32{goes[2]}} & irq_answer)
+                 | ({32{goes[3]}} & pool_answer) | ({32{goes[4]}} & portal_answer);
 
     assign control_done   = answers & ~tells;
     assign operation_done = answers & tells;
@@ -124,7 +113,7 @@ module bmu_decode #(
 
     always_ff @(posedge aclk) begin
         if (active & done) answer <= given;
-        if (looks) {part, place_is_status} <= {found, found == DEVICE & offset[7:2] == STATUS};
+        if (looks) {part, ever} <= {found, found == DEVICE & offset[7:2] == STATUS & ~write};
         if (starts & takes_operation) begin
             page   <= 1'b1;
             write  <= operation_write;

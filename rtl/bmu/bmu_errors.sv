@@ -1,7 +1,7 @@
 // What went wrong, device-wide: kinds, counts, the record of the first, and the vector (SPEC 4.4, 8).
 //
-// One error acts in one cycle: those that are reported, or those that ERR_STATUS_SET raises, the lowest kind first. The next
-// waits until its vector is raised.
+// One error is taken in one cycle and acts in the next: those that are reported, or those that ERR_STATUS_SET raises, the lowest
+// kind first. The one after waits until that has acted and its vector is raised.
 module bmu_errors (
     input  logic        aclk,
     input  logic        clear,
@@ -59,36 +59,41 @@ module bmu_errors (
     logic [KINDS-1:0] injected;       // kinds that are still to be raised
     logic             portal_is_next; // where both report
 
-    // ---- the error of this cycle ---------------------------------------------------------------------------------------
+    // ---- which error is next -------------------------------------------------------------------------------------------
+    logic             happens; // in this cycle: what the one before took
+    logic [KINDS-1:0] kind_bit;
+    logic [3:0]       kind;
+    logic [2:0]       source;
+    logic [5:0]       pool, portal;
+    logic [63:0]      about;
+
     wire injects = |injected;
     wire takes_portal = portals_valid & (portal_is_next | ~pools_valid);
-    wire open = ~raise & ~valid; // for reports; an access has the cycle for itself
-    wire happens = ~raise & injects | open & (pools_valid | portals_valid);
-    assign portals_ready = open & ~injects & takes_portal;
-    assign pools_ready   = open & ~injects & ~takes_portal;
+    wire rests = ~raise & ~happens;
+    wire open = rests & ~valid & ~injects; // for reports; an access has the cycle for itself
+    assign portals_ready = open & takes_portal;
+    assign pools_ready   = open & ~takes_portal;
 
-    logic [3:0]  kind;
-    logic [2:0]  source;
-    logic [5:0]  pool, portal;
-    logic [63:0] about;
-    always_comb begin
-        if (injects) begin
-            {kind, source, pool, portal, about} = {lowest(injected), INJECTED, 6'd0, 6'd0, 64'd0};
-        end else if (takes_portal) begin
-            {kind, source, pool, portal, about} =
-                {portals_kind, portals_source, portals_pool, portals_portal, portals_address};
-        end else begin
-            {kind, source, pool, portal, about} = {pools_kind, pools_source, pools_pool, 6'd0, pools_address};
+    wire [3:0] kind_next = injects ? lowest(injected) : takes_portal ? portals_kind : pools_kind;
+    wire [15:0] one_hot = 16'd1 << kind_next;
+    always_ff @(posedge aclk) begin
+        happens <= ~clear & ((rests & injects) | (open & (pools_valid | portals_valid)));
+        if (~happens) begin
+            {kind, kind_bit} <= {kind_next, one_hot[KINDS-1:0]};
+            if (injects) {source, pool, portal, about} <= {INJECTED, 6'd0, 6'd0, 64'd0};
+            else if (takes_portal) {source, pool, portal, about} <= {portals_source, portals_pool, portals_portal, portals_address};
+            else {source, pool, portal, about} <= {pools_source, pools_pool, 6'd0, pools_address};
         end
     end
-    wire [15:0] one_hot = 16'd1 << kind;
-    wire [KINDS-1:0] is_it = one_hot[KINDS-1:0];
 
     // ---- registers -----------------------------------------------------------------------------------------------------
-    wire sets = valid & write & offset == STATUS_SET;
-    assign done = valid & ~raise & (sets ? injecting & ~injects : 1'b1);
+    wire [7:0] at = {1'b1, offset[6:2], 2'b00}; // what else there is of an offset of these words
+    logic is_set, is_clear; // the offset stands there a cycle before the access
+    always_ff @(posedge aclk) {is_set, is_clear} <= {write & at == STATUS_SET, write & at == RECORD_CLEAR};
+    wire sets = valid & is_set;
+    assign done = valid & rests & (~sets | (injecting & ~injects));
     wire writes = done & write;
-    wire [KINDS-1:0] news = writes & offset == ENABLE_SET ? data[KINDS-1:0] & ~enabled : '0;
+    wire [KINDS-1:0] news = writes & at == ENABLE_SET ? data[KINDS-1:0] & ~enabled : '0;
 
     always_ff @(posedge aclk) begin
         if (clear) begin
@@ -104,66 +109,65 @@ module bmu_errors (
         end else begin
             injecting <= sets & ~done;
             if (sets & ~injecting) injected <= data[KINDS-1:0];
-            else if (happens) injected <= injected & ~is_it;
+            else if (happens) injected <= injected & ~kind_bit;
             if (pools_valid & pools_ready | portals_valid & portals_ready) portal_is_next <= ~takes_portal;
 
             if (happens) begin
-                status <= status | is_it;
+                status <= status | kind_bit;
                 if (~record[0]) begin
                     record  <= {portal, 2'd0, pool, 5'd0, source, kind, 3'd0, 1'b1};
                     address <= about;
                 end
             end else if (writes) begin
-                case (offset)
+                if (is_clear & data[0]) {record, address} <= '0;
+                case (at)
                     STATUS:       status <= status & ~data[KINDS-1:0];
                     ENABLE_SET:   enabled <= enabled | news;
                     ENABLE_CLEAR: enabled <= enabled & ~data[KINDS-1:0];
-                    RECORD_CLEAR: if (data[0]) {record, address} <= '0;
                     VECTOR:       vector <= data[4:0];
                     default:      ;
                 endcase
             end
 
             if (raise) raise <= ~raise_ready;
-            else raise <= happens & |(is_it & enabled & ~status) | |(news & status);
+            else raise <= happens & |(kind_bit & enabled & ~status) | |(news & status);
         end
     end
     assign raise_vector = vector;
 
     // ---- counts --------------------------------------------------------------------------------------------------------
-    // In a small memory, which no reset clears: a count that did not begin since then is 0.
+    // In a small memory, which no reset clears: a count that did not begin since then is 0. Errors have two cycles between them,
+    // so that one is read in the cycle in which it happens and written in the next.
     logic [31:0]      counts [16];
     logic [KINDS-1:0] began;
-    logic [3:0]       counted; // the kind that is counted, in the cycle after it happened
-    logic             happened;
-    wire  [15:0]      counted_one = 16'd1 << counted;
-    wire  [15:0]      asked_one = 16'd1 << offset[5:2];
-    wire  [31:0]      so_far = |(counted_one[KINDS-1:0] & began) ? counts[counted] : 32'd0;
-    wire  [31:0]      count = |(asked_one[KINDS-1:0] & began) ? counts[offset[5:2]] : 32'd0;
+    logic [3:0]       counted; // the kind
+    logic [31:0]      so_far;
+    logic             writes_count;
+    wire  [15:0]      asked_one = 16'd1 << at[5:2];
+    wire  [31:0]      count = |(asked_one[KINDS-1:0] & began) ? counts[at[5:2]] : 32'd0;
 
     always_ff @(posedge aclk) begin
-        counted <= kind;
-        if (clear) {happened, began} <= '0;
-        else begin
-            happened <= happens;
-            if (happened) began <= began | counted_one[KINDS-1:0];
-        end
+        writes_count <= happens;
+        counted      <= kind;
+        so_far       <= |(kind_bit & began) ? counts[kind] : 32'd0;
+        if (clear) began <= '0;
+        else if (happens) began <= began | kind_bit;
     end
-    always_ff @(posedge aclk) if (happened & so_far != MOST) counts[counted] <= so_far + 1'b1;
+    always_ff @(posedge aclk) if (writes_count) counts[counted] <= so_far == MOST ? MOST : so_far + 1'b1;
 
     logic [31:0] word;
     always_comb begin
-        case (offset)
+        case (at)
             STATUS, STATUS_SET:       word = 32'(status);
             ENABLE_SET, ENABLE_CLEAR: word = 32'(enabled);
             RECORD:                   word = {2'd0, record};
             ADDRESS:                  word = address[31:0];
             ADDRESS_HIGH:             word = address[63:32];
             VECTOR:                   word = 32'(vector);
-            default:                  word = offset >= COUNT ? count : 32'd0;
+            default:                  word = at >= COUNT ? count : 32'd0;
         endcase
     end
     always_ff @(posedge aclk) answer <= word;
 
-    wire unused = &{data[31:KINDS], one_hot[15:KINDS], counted_one[15:KINDS], asked_one[15:KINDS]};
+    wire unused = &{data[31:KINDS], one_hot[15:KINDS], asked_one[15:KINDS], offset[7], offset[1:0]};
 endmodule

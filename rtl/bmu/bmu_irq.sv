@@ -38,14 +38,12 @@ module bmu_irq #(
 
     logic [VECTORS-1:0] enabled, pending;
     logic [3:0]         waited;
+    logic               is_late;
     logic               raises; // `vector`
     logic               was_quiet;
-    logic [4:0]         vector;
+    logic [VECTORS-1:0] vector; // its bit; none for one that does not exist, which sends nothing and pends nowhere (SPEC 8)
 
-    // SPEC 8: a vector that does not exist sends nothing and pends nowhere.
-    wire [31:0] one_hot = 32'd1 << vector;
-    wire [VECTORS-1:0] is_raised = raises ? one_hot[VECTORS-1:0] : '0;
-    wire is_taken = raises & (~|(is_raised & enabled & irq_valid) | waited == PATIENCE);
+    wire is_taken = raises & (~|(vector & enabled & irq_valid) | is_late);
 
     // Who raises, the first of them first, one at a time. A register is looked at when nobody does any more.
     wire triggers = valid & write & offset == TRIGGER;
@@ -55,30 +53,36 @@ module bmu_irq #(
     assign portals_ready = ~raises & ~errors_raise & ~pools_raise;
     assign done          = valid & ~raises & ~others & was_quiet; // what it did is read
 
+    logic [4:0]  number;
+    wire  [31:0] one_hot = 32'd1 << number;
+    always_comb begin
+        if (errors_raise) number = errors_vector;
+        else if (pools_raise) number = pools_vector;
+        else if (portals_raise) number = portals_vector;
+        else number = data[4:0];
+    end
+
     always_ff @(posedge aclk) was_quiet <= ~raises & ~others;
     always_ff @(posedge aclk) begin
         if (clear) raises <= 1'b0;
         else raises <= raises ? ~is_taken : others | (triggers & was_quiet);
-        if (~raises) begin
-            if (errors_raise) vector <= errors_vector;
-            else if (pools_raise) vector <= pools_vector;
-            else if (portals_raise) vector <= portals_vector;
-            else vector <= data[4:0];
-        end
+        if (~raises) vector <= one_hot[VECTORS-1:0];
     end
 
     wire writes  = done & write;
     wire enables = writes & offset == ENABLE_SET;
     wire [VECTORS-1:0] news = enables ? data[VECTORS-1:0] & ~enabled : '0;
-    wire [VECTORS-1:0] acts = is_taken ? is_raised : '0;
+    wire [VECTORS-1:0] acts = is_taken ? vector : '0;
 
     always_ff @(posedge aclk) begin
         if (clear) begin
             enabled <= '0;
             pending <= '0;
             waited  <= '0;
+            is_late <= 1'b0;
         end else begin
             waited <= raises & ~is_taken ? waited + 1'b1 : '0;
+            is_late <= raises & ~is_taken & waited == PATIENCE - 1'b1;
             enabled <= enabled | news;
             if (writes & offset == ENABLE_CLEAR) enabled <= enabled & ~data[VECTORS-1:0];
             pending <= (pending | (acts & ~enabled)) & ~news;

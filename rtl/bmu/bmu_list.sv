@@ -3,7 +3,7 @@
 // Numbers lie on a stack for each pool, whose height is POOL_AVAILABLE; beside it is a bit for each number, "is in the list".
 // A look takes from step 0, in which both memories are read, to step 2, in which what was read is there and something may be
 // pushed or popped. A list that is forgotten has height 0 at once; its bits are cleared one by one, in cycles in which nobody
-// needs the memory, and meanwhile the pool is busy. A reset does so with all pools.
+// may need the memory, and meanwhile the pool is busy. A reset does so with all pools.
 module bmu_list #(
     parameter int unsigned POOLS = 4,
     parameter int unsigned BUFFERS = 1024,
@@ -16,9 +16,12 @@ module bmu_list #(
     input  logic [POOL_BITS-1:0]        pool,
     input  logic [INDEX_BITS-1:0]       index,   // the number that is looked for
     input  logic                        look,    // step 0
+    input  logic                        gives,   // the operation takes the top; else it brings `index`
+    input  logic                        spare,   // not step 0, and nothing is pushed or popped
     output logic                        is_in,   // from step 2 on: that number is in the list
     output logic [INDEX_BITS-1:0]       top,     // the number that a pop gives
-    output logic [COUNT_BITS-1:0]       count,   // of numbers in the list
+    output logic [COUNT_BITS-1:0]       count,      // from step 1 on: of numbers in the list,
+    output logic [COUNT_BITS-1:0]       count_more, // and with one more
     input  logic                        push,    // step 2; never of a number that is in
     input  logic                        pop,     // step 2; never of an empty list
     input  logic                        forget,  // step 2; the list is empty from now on
@@ -44,27 +47,29 @@ module bmu_list #(
     logic                  sweeping;
     logic [INDEX_BITS-1:0] sweep_at;
 
+    logic [COUNT_BITS-1:0] count_now;
     always_comb begin
-        count = '0;
+        count_now = '0;
         for (int i = 0; i < POOLS; i++)
-            count = count | ({COUNT_BITS{pool == POOL_BITS'(i)}} & counts[i*COUNT_BITS +: COUNT_BITS]);
+            count_now = count_now | ({COUNT_BITS{pool == POOL_BITS'(i)}} & counts[i*COUNT_BITS +: COUNT_BITS]);
     end
+    always_ff @(posedge aclk) {count, count_more} <= {count_now, count_now + 1'b1};
     wire [INDEX_BITS-1:0] height = count[INDEX_BITS-1:0];
-    wire [INDEX_BITS-1:0] last   = height - 1'b1;
+    wire [INDEX_BITS-1:0] last   = count_now[INDEX_BITS-1:0] - 1'b1;
 
     // ---- the memories --------------------------------------------------------------------------------------------------
     // None is read and written in one cycle, so that nobody needs to know what is read then.
     wire marks  = push | pop;
-    wire sweeps = sweeping & ~look & ~marks;
+    wire sweeps = sweeping & spare;
     wire [PLACE_BITS-1:0] looked  = PLACE_BITS'({pool, index});
     wire [PLACE_BITS-1:0] topmost = PLACE_BITS'({pool, last});
     wire [PLACE_BITS-1:0] next    = PLACE_BITS'({pool, height});
     wire [PLACE_BITS-1:0] marked  =
-        sweeps ? PLACE_BITS'({wipe_pool, sweep_at}) : PLACE_BITS'({pool, pop ? top : index});
+        sweeps ? PLACE_BITS'({wipe_pool, sweep_at}) : PLACE_BITS'({pool, gives ? top : index});
 
     always_ff @(posedge aclk) if (look) read_bit <= bits[looked];
     always_ff @(posedge aclk) if (look) read_number <= numbers[topmost];
-    always_ff @(posedge aclk) if (sweeps | marks) bits[marked] <= push;
+    always_ff @(posedge aclk) if (sweeps | marks) bits[marked] <= ~sweeps & ~gives;
     always_ff @(posedge aclk) if (push) numbers[next] <= index;
     // Block memory is slow to answer, so a register follows it.
     always_ff @(posedge aclk) {is_in, top} <= {read_bit, read_number};
@@ -75,7 +80,7 @@ module bmu_list #(
             if (clear) counts[i*COUNT_BITS +: COUNT_BITS] <= '0;
             else if (pool == POOL_BITS'(i)) begin
                 if (forget) counts[i*COUNT_BITS +: COUNT_BITS] <= '0;
-                else if (push) counts[i*COUNT_BITS +: COUNT_BITS] <= count + 1'b1;
+                else if (push) counts[i*COUNT_BITS +: COUNT_BITS] <= count_more;
                 else if (pop) counts[i*COUNT_BITS +: COUNT_BITS] <= count - 1'b1;
             end
         end

@@ -24,6 +24,7 @@ module bmu_number #(
 );
     // Widths of a stride (SPEC 4.2): 2^6 to 2^30.
     localparam int unsigned LEAST = 6, MOST = 30;
+    localparam int unsigned NUMBER_BITS = INDEX_BITS + 1;
 
     logic [KEPT-1:0] base_is, past_is, from;
     logic [31:0]     stride_is;
@@ -65,11 +66,13 @@ module bmu_number #(
         assign is_ended = 1'b1;
     end
 
-    wire [KEPT-LEAST-1:0] strides = distance[KEPT-1:LEAST] >> shift;
-    // A list's memory has a bit for each buffer of the range, so the range has no more than it can hold.
-    wire is_many = |strides[KEPT-LEAST-1:INDEX_BITS+1] | (strides[INDEX_BITS] & |strides[INDEX_BITS-1:0]);
+    // A list's memory has a bit for each buffer of the range, so the range has no more than it can hold: their end lies just above
+    // the bits of `reach`. That spares the way through the shift.
+    wire [KEPT-1:0] above = distance[KEPT-1:0];
+    wire [KEPT-1:0] reach = KEPT'({mask, {INDEX_BITS{1'b1}}});
+    wire is_many = |(above & ~{reach[KEPT-2:0], 1'b1}) | (|(above & ~reach) & |(above & reach));
 
-    assign number   = strides[INDEX_BITS:0];
+    assign number   = NUMBER_BITS'(distance[KEPT-1:LEAST] >> shift);
     assign rest     = |(distance[MOST-1:0] & mask);
     assign outside  = is_high | distance[KEPT] | ~is_below;
     assign natural  = ~|(base_is[MOST-1:0] & mask);

@@ -11,7 +11,7 @@ module bmu_path #(
     input  logic        write,
     input  logic        page,      // of BAR 2
     input  logic [5:0]  pool,
-    input  logic [11:0] offset,
+    input  logic [11:0] offset,    // it stands there a cycle earlier, as all of the access does
     input  logic [31:0] data,
     output logic        done,
     output logic [31:0] answer,
@@ -32,7 +32,9 @@ module bmu_path #(
     wire [POOL_BITS-1:0] at = pool[POOL_BITS-1:0];
     wire [POOLS-1:0] here = POOLS'(64'd1 << pool);
     wire [31:0] alloc_high = |(has_alloc & here) ? alloc_highs[at] : 32'd0;
-    logic [31:0] kept; // what a read of the page gives, but for a buffer
+    // The offset stands there a cycle before the access.
+    logic [31:0] kept;   // what a read of the page gives, but for a buffer
+    logic        is_own; // it is an operation
     wire [31:0] free_low   = |(has_free & here) ? free_lows[at] : 32'd0;
 
     wire allocs = page & ~write & offset == ALLOC_LOW;
@@ -40,7 +42,8 @@ module bmu_path #(
     wire keeps_alloc = valid & done & allocs;
     wire keeps_free  = valid & page & write & offset == FREE_LOW;
 
-    assign own_valid = valid & (~page | allocs | frees);
+    always_ff @(posedge aclk) is_own <= ~page | allocs | frees;
+    assign own_valid = valid & is_own;
     assign own_value = page ? {data, free_low} : {32'd0, data};
     assign done      = own_valid ? own_done : valid;
     always_comb begin

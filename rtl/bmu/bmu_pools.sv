@@ -153,7 +153,7 @@ module bmu_pools #(
     logic                        is_enabled, is_full, aligns, is_in, forget, raise, wiping;
     logic [KEPT-1:0]             base;
     logic [INDEX_BITS-1:0]       top;
-    logic [COUNT_BITS-1:0]       count;
+    logic [COUNT_BITS-1:0]       count, count_more;
     logic [POOLS*COUNT_BITS-1:0] counts;
     logic [POOLS-1:0]            busy;
     logic [POOL_BITS-1:0]        wipe_pool;
@@ -167,38 +167,51 @@ module bmu_pools #(
     wire is_served = enable | ~late_own;
 
     // SPEC 4.4: the first check that fails is the one reported.
+    // Step 1 makes all but those that look into the list.
+    logic       frees, returns, takes; // what the operation may do then
+    logic [2:0] known;                 // why it is refused before
+    logic       is_known;
+    always_ff @(posedge aclk) begin
+        is_known <= 1'b1;
+        if (~is_served | ~is_enabled) known <= DISABLED;
+        else if (late_outside) known <= RANGE;
+        else if (late_rest & ~aligns) known <= ALIGN;
+        else is_known <= 1'b0;
+        frees <= late_op == FREE;
+        // A buffer that a portal gives back comes from this pool, whatever CONTROL.ENABLE and the capacity are by now. Even so
+        // nothing gets into the list that would make it unsound.
+        returns <= late_op == GIVE_BACK & is_enabled & ~late_outside;
+        takes   <= late_op == ALLOC & is_served & is_enabled & |count;
+    end
     logic [2:0] kind;
     logic       refused;
     always_comb begin
         refused = 1'b1;
-        if (~is_served | ~is_enabled) kind = DISABLED;
-        else if (late_outside) kind = RANGE;
-        else if (late_rest & ~aligns) kind = ALIGN;
+        if (is_known) kind = known;
         else if (is_in) kind = DOUBLE_FREE;
         else if (is_full) kind = OVERFLOW;
         else {kind, refused} = {RANGE, 1'b0};
     end
-    // A buffer that a portal gives back comes from this pool, whatever CONTROL.ENABLE and the capacity are by now. Even so
-    // nothing gets into the list that would make it unsound.
-    wire returns = late_op == GIVE_BACK & is_enabled & ~late_outside & ~is_in;
-    wire push = acts & (late_op == FREE & ~refused | returns);
-    wire pop  = acts & late_op == ALLOC & is_served & is_enabled & |count;
-    wire fails = late_op == FREE & refused;
+    wire push  = acts & ((frees & ~refused) | (returns & ~is_in));
+    wire pop   = acts & takes;
+    wire fails = frees & refused;
+    wire [5:0] fails_kinds = fails ? 6'd1 << kind : '0;
 
     bmu_pool_regs #(.POOLS(POOLS), .BUFFERS(BUFFERS), .WIDTH(WIDTH)) regs (
         .aclk, .clear, .wiping, .wipe_pool,
         .early_pool, .early_base, .early_past, .early_stride,
-        .pool(late_pool), .acts, .writes(late_op == WRITE), .offset(late_offset), .data(late_value[31:0]),
+        .pool(late_pool), .acts, .frees(late_op == FREE), .writes(late_op == WRITE), .offset(late_offset), .data(late_value[31:0]),
         .is_range(late_is_range), .is_natural(late_natural), .number(late_number),
         .used(|(pool_used & POOLS'(64'd1 << late_pool))), .busy(|(busy & POOLS'(64'd1 << late_pool))),
-        .count, .push, .pop, .fails, .fails_kind(kind), .address(late_value),
+        .count, .count_more, .push, .pop, .fails(fails_kinds), .address(late_value),
         .answer(word), .enabled(pool_enabled), .is_enabled, .is_full, .aligns, .base, .forget,
         .kinds, .source, .about, .raise, .vector
     );
 
     bmu_list #(.POOLS(POOLS), .BUFFERS(BUFFERS)) list (
         .aclk, .clear, .pool(late_pool), .index(late_number[INDEX_BITS-1:0]), .look(step == 2'd0),
-        .is_in, .top, .count, .push, .pop, .forget,
+        .gives(late_op == ALLOC), .spare(step == 2'd1 | (step == 2'd2 & ~late_valid)),
+        .is_in, .top, .count, .count_more, .push, .pop, .forget,
         .counts, .busy, .wiping, .wipe_pool, .cleared
     );
 
@@ -212,6 +225,7 @@ module bmu_pools #(
     assign tells       = raise_valid | err_valid;
     assign err_valid   = |untold;
     assign err_kind    = lowest(untold);
+    assign err_address = about;
 
     always_ff @(posedge aclk) begin
         if (clear) begin
@@ -227,7 +241,6 @@ module bmu_pools #(
         if (acts) begin
             err_source   <= source;
             err_pool     <= 6'(late_pool);
-            err_address  <= about;
             raise_vector <= vector;
         end
     end

@@ -106,7 +106,7 @@ module bmu_portals #(
     logic [3:0]  post_kind;
     logic [2:0]  post_source;
     logic [63:0] post_address;
-    logic [5:0]  portal;
+    logic [5:0]  portal, pool;
     logic [1:0]  state;
     logic [4:0]  release_log2, acquire_log2;
     logic [63:0] release_base, acquire_base, status_base;
@@ -124,7 +124,7 @@ module bmu_portals #(
         .aclk, .clear, .swept, .ready,
         .acc_valid, .acc_page, .acc_write, .acc_portal, .acc_offset, .acc_wdata, .acc_done, .acc_rdata,
         .post_valid, .post_ready, .post_what, .post_kind, .post_source, .post_address, .hold,
-        .engine_portal(portal), .engine_state(state), .engine_pool(req_pool),
+        .engine_portal(portal), .engine_state(state), .engine_pool(pool),
         .engine_release_log2(release_log2), .engine_acquire_log2(acquire_log2),
         .engine_release_base(release_base), .engine_acquire_base(acquire_base), .engine_status_base(status_base),
         .engine_credits(credits), .engine_hysteresis(hysteresis),
@@ -136,8 +136,10 @@ module bmu_portals #(
 
     bmu_portals_engine #(.POOLS(POOLS), .PORTALS(PORTALS)) engine (
         .aclk, .aresetn, .clear, .bus_master, .serves(enable & ~quiesce & cleared), .visits, .idle,
-        .pool_available, .portal, .state, .pool(req_pool), .release_log2, .acquire_log2,
-        .release_base, .acquire_base, .status_base, .credits, .hysteresis, .bell_release, .bell_acquire,
+        .pool_available, .portal, .state, .pool_is(pool), .release_log2_is(release_log2), .acquire_log2_is(acquire_log2),
+        .release_base_is(release_base), .acquire_base_is(acquire_base), .status_base_is(status_base),
+        .credits_is(credits), .hysteresis_is(hysteresis), .bell_release_is(bell_release), .bell_acquire_is(bell_acquire),
+        .pool(req_pool),
         .renews, .renewed(acc_portal), .asked_portal(acc_portal), .asked_head(release_head), .asked_tail(acquire_tail),
         .post_valid, .post_ready, .post_what, .post_kind, .post_source, .post_address, .hold,
         .req_valid, .req_ready, .req_op, .req_addr, .rsp_valid, .rsp_addr, .rsp_error, .rsp_kind,

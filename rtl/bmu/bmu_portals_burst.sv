@@ -11,11 +11,14 @@ module bmu_portals_burst (
     output logic        phase    // of them all
 );
     wire [31:0] places = 32'd1 << log2;
-    wire [31:0] place  = entry & (places - 32'd1);
-    wire [31:0] to_end = places - place;
-    wire [4:0]  to_border = 5'd16 - {1'b0, address[6:3]};
+    wire [31:0] low_bits = places - 32'd1;
+    wire [31:0] place  = entry & low_bits;
+
+    // Rings begin at multiples of 64 and have 2^3 entries or more, so borders and ends lie at multiples of 8 entries.
+    wire is_upper = base[6] ^ place[3]; // half of 128 bytes
+    wire is_last  = &(entry[31:3] | ~low_bits[31:3]); // 8 entries of the ring
 
     assign address = base + {29'd0, place, 3'd0};
-    assign longest = to_end < {27'd0, to_border} ? to_end[4:0] : to_border;
+    assign longest = (is_upper | is_last ? 5'd8 : 5'd16) - {2'd0, place[2:0]};
     assign phase   = (entry & places) == 32'd0; // the lap is even
 endmodule

@@ -2,7 +2,7 @@
 //
 // A visit looks at the doorbell, consumes release entries, fills the acquire ring, writes the status line if a rule asks for
 // it, then tells of what happened, in this order: so whatever is told is in memory before it (SPEC 7). What a portal has come
-// to is in working registers during its visit, and in a row of memory between two.
+// to is in working registers during its visit, as its locked registers and the doorbell are, and in a row of memory between two.
 module bmu_portals_engine #(
     parameter int unsigned POOLS = 4,
     parameter int unsigned PORTALS = 4,
@@ -19,19 +19,20 @@ module bmu_portals_engine #(
 
     input  logic [POOLS*32-1:0] pool_available,
 
-    // The portal of this visit, and what its registers say.
+    // The portal that is looked at or visited, and what its registers say.
     output logic [5:0]          portal,
     input  logic [1:0]          state,
-    input  logic [5:0]          pool,
-    input  logic [4:0]          release_log2,
-    input  logic [4:0]          acquire_log2,
-    input  logic [63:0]         release_base,
-    input  logic [63:0]         acquire_base,
-    input  logic [63:0]         status_base,
-    input  logic [31:0]         credits,
-    input  logic [31:0]         hysteresis,
-    input  logic [31:0]         bell_release,   // the last doorbell
-    input  logic [31:0]         bell_acquire,
+    input  logic [5:0]          pool_is,
+    input  logic [4:0]          release_log2_is,
+    input  logic [4:0]          acquire_log2_is,
+    input  logic [63:0]         release_base_is,
+    input  logic [63:0]         acquire_base_is,
+    input  logic [63:0]         status_base_is,
+    input  logic [31:0]         credits_is,
+    input  logic [31:0]         hysteresis_is,
+    input  logic [31:0]         bell_release_is, // the last doorbell
+    input  logic [31:0]         bell_acquire_is,
+    output logic [5:0]          pool,           // that it serves
 
     input  logic                renews,         // a portal is enabled: its counts are 0
     input  logic [5:0]          renewed,
@@ -79,15 +80,15 @@ module bmu_portals_engine #(
     input  logic                m_axi_rvalid,
     output logic                m_axi_rready
 );
-    localparam logic [1:0] DISABLED = 2'd0, RUNNING = 2'd1, STOPPING = 2'd2;
+    localparam logic [1:0] RUNNING = 2'd1, STOPPING = 2'd2;
     localparam logic [1:0] POST_EVENT = 2'd0, POST_ERROR = 2'd1, POST_HALT = 2'd2, POST_STOP = 2'd3;
     localparam logic [3:0] DMA_FAULT = 4'd6, BAD_DOORBELL = 4'd7, STALE_ENTRY = 4'd8;
     localparam logic [2:0] RELEASE_RING = 3'd1, ACQUIRE_SIDE = 3'd2;
     localparam logic [1:0] TAKE = 2'd0, FREE = 2'd1, GIVE_BACK = 2'd2;
 
     // Steps of a visit.
-    localparam logic [3:0] LOOK = 4'd0, DECIDE = 4'd1, RELEASE = 4'd2, FILL = 4'd3, FILLS = 4'd4, JUDGE = 4'd5,
-        LINE = 4'd6, LINES = 4'd7, TELL = 4'd8, SAVE = 4'd9, END = 4'd10;
+    localparam logic [3:0] LOOK = 4'd0, COUNT = 4'd1, CHECK = 4'd2, DECIDE = 4'd3, RELEASE = 4'd4, FILL = 4'd5, FILLS = 4'd6,
+        JUDGE = 4'd7, LINE = 4'd8, LINES = 4'd9, TELL = 4'd10, SAVE = 4'd11, END = 4'd12;
     logic [3:0] step;
 
     // ---- what a portal has come to ----------------------------------------------------------
@@ -119,7 +120,7 @@ module bmu_portals_engine #(
 
     // ---- what there is to do ----------------------------------------------------------------
 
-    logic        known;    // the portal was in use when its row was read
+    logic [4:0]  written;  // entries, in this cycle
     logic        stops;    // this visit began when the host had ended it, so the doorbell is the last one
     logic        acted;    // all of the doorbell that this visit looks at is acted on, as far as reads were not ended
     logic        complete; // the ring is filled as far as credits and the list allow
@@ -140,19 +141,51 @@ module bmu_portals_engine #(
             if (pool == 6'(p)) available = pool_available[p*32 +: 32];
     end
 
+    // LOOK: what the portal's registers say.
+    logic [4:0]  release_log2, acquire_log2;
+    logic [63:0] release_base, acquire_base, status_base;
+    logic [31:0] credits, hysteresis, bell_release, bell_acquire;
+    // COUNT: how far the doorbell is from what the portal has come to.
+    logic [31:0] announced, held_by_host, taken; // entries to be consumed, those in the host's hands, and those that it has taken since
+    logic [31:0] drift_acquire, drift_release;   // since the last status line, with this doorbell; the latter follows release_head
+    // CHECK: what that means.
+    logic [31:0] room;                           // entries that may be written
+    logic        has_room, has_buffers, moved, bad_release, bad_acquire, too_many, drifted;
+
     wire [31:0] release_entries = 32'd1 << release_log2;
-    wire [31:0] announced = bell_release - release_head;
-    wire [31:0] held_by_host = acquire_tail - acquire_head;
-    wire [31:0] room      = credits - held_by_host;
-    wire        moved     = announced != 32'd0 | bell_acquire != acquire_head;
-    wire        bad_release = announced > release_entries;
-    wire        bad_acquire = (bell_acquire - acquire_head) > held_by_host;
+    wire        lives     = state == RUNNING | state == STOPPING;
     wire        runs      = state == RUNNING;
     wire        first     = runs & ~started; // SPEC 6.5 (c): it fills, then writes a line, then looks at the doorbell
-    wire        wants     = known & serves & (state == STOPPING
-        | (runs & (~started | due | moved | (room != 32'd0 & available != 32'd0))));
-    wire        too_many  = announced > SHARE;
-    wire        drifted   = (release_head - told_release) >= hysteresis | (acquire_head - told_acquire) >= hysteresis;
+    wire        wants     = serves & (state == STOPPING | (runs & (~started | due | moved | (has_room & has_buffers))));
+    wire        is_bad    = bad_release | bad_acquire;
+    wire        acts      = wants & ~first & ~is_bad; // on the doorbell
+
+    always_ff @(posedge aclk) begin
+        if (step == LOOK) begin
+            {pool, release_log2, acquire_log2} <= {pool_is, release_log2_is, acquire_log2_is};
+            {release_base, acquire_base, status_base} <= {release_base_is, acquire_base_is, status_base_is};
+            {credits, hysteresis} <= {credits_is, hysteresis_is};
+            {bell_acquire, bell_release} <= {bell_acquire_is, bell_release_is};
+        end
+        if (step == COUNT) begin
+            announced     <= bell_release - release_head;
+            held_by_host  <= acquire_tail - acquire_head;
+            taken         <= bell_acquire - acquire_head;
+            drift_acquire <= bell_acquire - told_acquire;
+        end
+        if (step == CHECK) begin
+            room        <= credits - held_by_host;
+            has_room    <= credits != held_by_host;
+            has_buffers <= available != 32'd0;
+            moved       <= announced != 32'd0 | taken != 32'd0;
+            bad_release <= announced > release_entries;
+            bad_acquire <= taken > held_by_host;
+            too_many    <= announced > SHARE;
+        end else if (step == DECIDE & acts) room <= room + taken;
+        else if (step == FILLS) room <= room - {27'd0, written};
+        drift_release <= release_head - told_release;
+        drifted       <= drift_release >= hysteresis | drift_acquire >= hysteresis;
+    end
 
     // SPEC 6.5: (c) a portal that stops, and one that starts; (a); (b), which within a doorbell does not wait for the fill.
     wire        line_stop = stops & acted & serves;
@@ -166,7 +199,6 @@ module bmu_portals_engine #(
     logic [3:0]  free_kind;
     logic        filled, found_dry, aborted, write_refused, acquire_req, acquire_back;
     logic [63:0] acquire_fault, acquire_addr;
-    logic [4:0]  written;
     logic        read_start, read_idle, read_word_valid, read_done, read_failed;
     logic [63:0] read_address, read_word;
     logic [4:0]  read_length;
@@ -174,7 +206,7 @@ module bmu_portals_engine #(
     logic [63:0] write_address, write_word, entries_address, entries_word;
     logic [4:0]  write_length, entries_length;
 
-    wire release_start = step == DECIDE & wants & ~first & ~bad_release & ~bad_acquire & announced != 32'd0;
+    wire release_start = step == DECIDE & acts & announced != 32'd0;
     wire acquire_start = step == FILL & runs & serves & ~stops & room != 32'd0;
     wire releases = step == RELEASE;
 
@@ -251,17 +283,18 @@ module bmu_portals_engine #(
                 post_source  = RELEASE_RING;
                 post_address = free_address;
             end
-            TELL: post_valid = event_;
+            TELL: post_valid = 1'b1;
             END: begin
-                post_valid = halts | (stops & wrote);
+                post_valid = 1'b1;
                 post_what  = halts ? POST_HALT : POST_STOP;
             end
             default: ;
         endcase
     end
+    wire ends = halts | (stops & wrote); // the portal does
     assign free_told = post_ready & releases;
     assign hold = (halts | stops) & (step == LINE | step == LINES | step == TELL | step == SAVE | step == END);
-    assign visits = step != LOOK & step != DECIDE;
+    assign visits = step != LOOK & step != COUNT & step != CHECK & step != DECIDE;
 
     if (INDEX < 6) begin : g_narrow
         wire unused = &{renewed[5:INDEX]};
@@ -275,25 +308,32 @@ module bmu_portals_engine #(
             portal <= 6'd0;
         end else begin
             case (step)
-                LOOK: step <= DECIDE;
+                LOOK:
+                    if (lives) step <= COUNT;
+                    else portal <= next_portal;
+                COUNT: step <= CHECK;
+                CHECK: step <= DECIDE;
                 DECIDE: begin
                     if (~wants) begin
                         step   <= LOOK;
                         portal <= next_portal;
                     end else if (first) step <= FILL;
-                    else if (bad_release | bad_acquire) step <= LINE;
+                    else if (is_bad) step <= LINE;
                     else step <= announced != 32'd0 ? RELEASE : FILL;
                 end
                 RELEASE: if (released) step <= stale | read_refused ? LINE : FILL;
                 FILL:    step <= acquire_start ? FILLS : JUDGE;
                 FILLS:   if (filled) step <= write_refused ? LINE : JUDGE;
-                JUDGE:   step <= line_stop | line_run ? LINE : TELL;
+                JUDGE:   step <= line_stop | line_run ? LINE : event_ ? TELL : SAVE;
                 LINE:    step <= LINES;
-                LINES:   if (write_done) step <= TELL;
-                TELL:    if (~event_ | post_ready) step <= SAVE;
-                SAVE:    step <= END;
+                LINES:   if (write_done) step <= event_ ? TELL : SAVE;
+                TELL:    if (post_ready) step <= SAVE;
+                SAVE: begin
+                    step <= ends ? END : LOOK;
+                    if (~ends) portal <= next_portal;
+                end
                 default: begin // END
-                    if (~post_valid | post_ready) begin
+                    if (post_ready) begin
                         step   <= LOOK;
                         portal <= next_portal;
                     end
@@ -313,24 +353,23 @@ module bmu_portals_engine #(
     always_ff @(posedge aclk) begin
         case (step)
             LOOK: begin
-                known <= state != DISABLED;
+                stops <= state == STOPPING;
                 {started, due, dry, sequence_, told_acquire, told_release, acquire_head, acquire_tail, release_head}
                     <= fresh[portal[INDEX-1:0]] ? '0 : row;
             end
             DECIDE: begin
-                stops    <= ~runs;
                 acted    <= ~first & ~too_many;
                 complete <= 1'b1;
                 short_   <= 1'b0;
                 event_   <= 1'b0;
                 wrote    <= 1'b0;
                 target   <= too_many ? release_head + SHARE : bell_release;
-                halts    <= ~first & (bad_release | bad_acquire);
+                halts    <= ~first & is_bad;
                 fault_kind    <= BAD_DOORBELL;
                 fault_source  <= bad_release ? RELEASE_RING : ACQUIRE_SIDE;
                 fault_address <= {bell_acquire, bell_release};
                 line_available <= 64'(available);
-                if (wants & ~first & ~bad_release & ~bad_acquire) begin
+                if (acts) begin
                     acquire_head <= bell_acquire;
                     if (moved) due <= 1'b1;
                 end

@@ -11,7 +11,7 @@ module bmu_portals_release (
     input  logic [63:0] base,
     input  logic [4:0]  log2,
     input  logic [31:0] head,          // entries that are consumed
-    input  logic [31:0] target,        // as many are to be
+    input  logic [31:0] target,        // as many are to be: 64 more at the most
     output logic        consumed,      // one more is
     output logic        finished,
     output logic        stale,         // with `finished`: the next entry is wrong,
@@ -50,7 +50,7 @@ module bmu_portals_release (
     logic [4:0]  longest;
     logic        phase;
 
-    wire [31:0] left    = target - asked;
+    wire [6:0]  left    = target[6:0] - asked[6:0];
     wire [5:0]  stored  = came - done;
     wire [5:0]  at_list = begun - done;
     wire        waits   = begun != whole;
@@ -66,9 +66,9 @@ module bmu_portals_release (
 
     assign phase = (next & (32'd1 << log2)) == 32'd0;
 
-    assign read_start   = active & go & read_idle & ~stale & ~refused & left != 32'd0 & stored <= 6'd16;
+    assign read_start   = active & go & read_idle & ~stale & ~refused & left != 7'd0 & stored <= 6'd16;
     assign read_address = next_address;
-    assign read_length  = left < {27'd0, longest} ? left[4:0] : longest;
+    assign read_length  = left < {2'd0, longest} ? left[4:0] : longest;
 
     assign req_valid = active & waits & ~wrong & ~stale & at_list < 6'd4;
     assign req_addr  = {entry[63:6], 6'd0};
@@ -79,7 +79,7 @@ module bmu_portals_release (
     assign consumed      = active & done != answered & (~answer[4] | error_ready);
 
     assign finished = active & read_idle & ~read_start & begun == done
-        & (stale | (~waits & (refused | left == 32'd0 | ~go)));
+        & (stale | (~waits & (refused | left == 7'd0 | ~go)));
     assign fault_address = stale ? entry : next_address;
 
     always_ff @(posedge aclk) begin
@@ -119,5 +119,5 @@ module bmu_portals_release (
 
     always_ff @(posedge aclk) if (rsp_valid) answers[answered[1:0]] <= {rsp_error, rsp_kind};
 
-    wire unused = &{oldest[5:0]};
+    wire unused = &{oldest[5:0], target[31:7]};
 endmodule

@@ -9,8 +9,8 @@ module bmu_reset (
     input  logic        soft_reset, // the key is written to RESET
     input  logic        cleared,    // lists and registers of all pools and portals are
     output logic        outside,    // a reset from outside of the function is there
-    output logic        clear,      // everything takes its reset value
-    output logic        ready,      // STATUS.READY, but for `outside`
+    output logic        clear,      // everything takes its reset value, in the cycle after
+    output logic        ready,      // STATUS.READY
     output logic [30:0] count
 );
     logic outside_before;
@@ -21,10 +21,12 @@ module bmu_reset (
     end
 
     assign outside = ~por_n | ~aresetn | flr;
-    assign clear   = outside | soft_reset;
+    wire   begins  = outside | soft_reset;
 
+    // A register, since all of the device hangs on it.
     always_ff @(posedge aclk) begin
-        ready <= ~clear & (ready | cleared);
+        clear <= begins;
+        ready <= ~begins & ~clear & (ready | cleared);
         outside_before <= outside;
         if (~por_n) count <= '0;
         else if ((outside & ~outside_before) | soft_reset) count <= count + 1'b1;

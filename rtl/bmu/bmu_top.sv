@@ -116,7 +116,7 @@ module bmu_top #(
     end
 
     // ---- accesses ------------------------------------------------------------------------------------------------------
-    logic        bus_up, works, outside, clear, ready, soft_reset;
+    logic        bus_up, outside, clear, ready, soft_reset;
     logic [30:0] reset_count;
     logic        control_valid, control_write, control_done, operation_valid, operation_write, operation_done;
     logic [15:0] control_offset;
@@ -137,7 +137,6 @@ module bmu_top #(
     assign s_axip_rresp = 2'b00;
 
     assign bus_up = aresetn & por_n;
-    assign works  = ready & ~outside;
 
     bmu_port #(.BITS(16)) control_port (
         .aclk, .aresetn(bus_up),
@@ -162,7 +161,7 @@ module bmu_top #(
     );
 
     bmu_decode #(.POOLS(POOLS), .PORTALS(PORTALS)) decode (
-        .aclk, .aresetn(bus_up), .works,
+        .aclk, .aresetn(bus_up), .works(ready),
         .control_valid, .control_write, .control_offset, .control_data, .control_done,
         .operation_valid, .operation_write, .operation_offset, .operation_data, .operation_done,
         .answer(given),
@@ -185,7 +184,7 @@ module bmu_top #(
         .RING_MAX_LOG2(RING_MAX_LOG2), .WIDTH(WIDTH), .HALVES_ONLY(HALVES_ONLY), .TIMEOUT_MS(TIMEOUT_MS),
         .EMPTYING_MS(EMPTYING_MS)
     ) device (
-        .aclk, .clear, .ready(works), .valid(device_valid), .write, .offset(offset[7:0]), .data, .answer(device_answer),
+        .aclk, .clear, .ready, .valid(device_valid), .write, .offset(offset[7:0]), .data, .answer(device_answer),
         .enable, .quiesce, .quiesced, .soft_reset, .reset_count
     );
 

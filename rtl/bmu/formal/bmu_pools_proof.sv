@@ -46,7 +46,7 @@ module bmu_pools_proof #(
     (* hierconn *) logic [4:0]                   \pools.late_shift , \pools.popped_shift ;
     (* hierconn *) logic [KEPT-1:0]              \pools.base , \pools.popped_base , \pools.above , \pools.shifted_base ;
     (* hierconn *) logic [INDEX_BITS-1:0]        \pools.top , \pools.popped ;
-    (* hierconn *) logic [COUNT_BITS-1:0]        \pools.count ;
+    (* hierconn *) logic [COUNT_BITS-1:0]        \pools.count , \pools.count_more ;
     (* hierconn *) logic [POOLS*COUNT_BITS-1:0]  \pools.counts ;
     (* hierconn *) logic [POOLS-1:0]             \pools.busy ;
     (* hierconn *) logic                         \pools.is_in , \pools.is_enabled , \pools.aligns , \pools.is_full ;
@@ -55,6 +55,10 @@ module bmu_pools_proof #(
     (* hierconn *) logic [PLACES-1:0]            \pools.list.seen_bits ;
     (* hierconn *) logic [PLACES*INDEX_BITS-1:0] \pools.list.seen_numbers ;
     (* hierconn *) logic [31:0]                  \pools.regs.capacity ;
+    (* hierconn *) logic                         \pools.regs.acted , \pools.frees , \pools.returns , \pools.takes , \pools.is_known ;
+    (* hierconn *) logic [2:0]                   \pools.known ;
+    (* hierconn *) logic                         \pools.regs.enables , \pools.regs.forgets , \pools.regs.may_enable ;
+    (* hierconn *) logic [7:0]                   \pools.regs.keeps ;
 
     // A reset comes first, and the register side keeps to its protocol.
     logic started = 1'b0, held = 1'b0;
@@ -81,7 +85,10 @@ module bmu_pools_proof #(
     wire  [INDEX_BITS-1:0] number = \pools.late_number [INDEX_BITS-1:0];
     wire               number_is_here = mine[number];
     // A portal asks while it is served, and what it asked for then is done (SPEC 4.3).
-    wire               works = (enable | ~\pools.late_own ) & \pools.is_enabled ;
+    // Step 1 looks at CONTROL.ENABLE, which no write changes while an operation of the register side is there.
+    logic              enabled;
+    always_ff @(posedge aclk) enabled <= enable;
+    wire               works = (enabled | ~\pools.late_own ) & \pools.is_enabled ;
     wire               comes = acts & (op == 1 | op == 2) & \pools.push ;
     wire               goes  = acts & op == 0 & \pools.pop ;
     wire               ends  = acts & op == 4 & \pools.forget ;
@@ -104,13 +111,14 @@ module bmu_pools_proof #(
         end
     end
 
+    wire decides = \pools.step == 2 & \pools.late_valid ;
     wire passes = works & ~\pools.late_outside & (~\pools.late_rest | \pools.aligns );
     always_ff @(posedge aclk) if (started & ~clear) begin
         once:             assert (~comes | ~number_is_here);
         none_invented:    assert (~goes | mine[\pools.top ]);
         none_lost:        assert (~(acts & op == 0 & works & |mine) | \pools.pop );
         none_when_off:    assert (~(goes | (comes & op == 1)) | works);
-        counted:          assert (\pools.count == ones(mine) | ~\pools.is_enabled );
+        counted:          assert (\pools.step == 0 | \pools.count == ones(mine) | ~\pools.is_enabled );
         empty_when_off:   assert (~acts | \pools.is_enabled | ~|mine);
         double_is_told:   assert (~(acts & op == 1 & passes & number_is_here) | (\pools.refused & \pools.kind == 2));
         overflow_is_told: assert (~(acts & op == 1 & passes & ~number_is_here & 32'(ones(mine)) >= \pools.regs.capacity )
@@ -199,7 +207,18 @@ module bmu_pools_proof #(
             | \pools.top == \pools.list.seen_numbers [(\pools.late_pool * BUFFERS + \pools.count - 1) * INDEX_BITS +: INDEX_BITS]);
         full_is: assert (~(\pools.step == 2 & \pools.late_valid ) | \pools.is_full == (32'(\pools.count ) >= \pools.regs.capacity ));
         wiping_is: assert (~\pools.list.wiping | (~|pool_enabled & ~\pools.late_valid & ~\pools.early_valid ));
-        steps: assert (\pools.step <= 2);
+        steps: assert (\pools.step <= 2 & (~(\pools.acted | \pools.regs.acted ) | \pools.step == 0 | \pools.list.wiping ));
+        // What step 1 has made is as the operation is.
+        enabled_is: assert (\pools.step == 0 | \pools.is_enabled == pool_enabled[\pools.late_pool ]);
+        more_is:  assert (\pools.count_more == COUNT_BITS'(\pools.count + 1'b1));
+        count_is: assert (\pools.step == 0 | \pools.count == \pools.counts [\pools.late_pool * COUNT_BITS +: COUNT_BITS]);
+        known_is: assert (~decides | (\pools.is_known == ~passes & (passes | \pools.known
+            == (~works ? 3'd4 : \pools.late_outside ? 3'd0 : 3'd1))));
+        writes_are: assert (~decides | ((~\pools.regs.enables | ~\pools.is_enabled ) & (~\pools.regs.forgets | \pools.is_enabled )
+            & (~\pools.is_enabled | ~|\pools.regs.keeps [5:0]) & ~(\pools.regs.may_enable & \pools.busy [\pools.late_pool ])));
+        may_be: assert (~decides | (\pools.frees == (op == 1) & \pools.takes == (op == 0 & works & |mine)
+            & (op == 4 | ~(\pools.regs.enables | \pools.regs.forgets | |\pools.regs.keeps ))
+            & \pools.returns == (op == 2 & \pools.is_enabled & ~\pools.late_outside )));
         pools_are: assert ((~\pools.late_valid | \pools.late_pool < POOLS) & (~\pools.early_valid | \pools.early_pool < POOLS)
                            & (~\pools.list.sweeping | \pools.wipe_pool < POOLS));
     end

@@ -413,7 +413,7 @@ struct Bench {
     top.c_awaddr = c_awaddr, top.c_araddr = c_araddr;
     uint32_t ready = 0;
     for (uint32_t i = 0; i < model.vectors; i++)
-      if (!holds_back && (waited[i] >= 8 || chance(128))) ready |= 1u << i;
+      if (!holds_back && (waited[i] >= 8 || chance(48))) ready |= 1u << i;
     top.irq_ready = ready;
     top.eval();
     auto c = agree(control), o = agree(operation);
