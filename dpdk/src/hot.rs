@@ -12,20 +12,30 @@ use crate::shared::Shared;
 
 /// Returns both for each width of vectors that this processor has, the widest first.
 pub(crate) fn widths() -> Vec<(Enqueue, Dequeue)> {
-    let mut all: Vec<(Enqueue, Dequeue)> = Vec::new();
-    #[cfg(target_arch = "x86_64")]
+    let mut all = wide();
+    all.push((any::enqueue, any::dequeue));
+    all
+}
+
+#[cfg(target_arch = "x86_64")]
+fn wide() -> Vec<(Enqueue, Dequeue)> {
+    let mut wide: Vec<(Enqueue, Dequeue)> = Vec::new();
     if std::arch::is_x86_feature_detected!("avx512vl")
         && std::arch::is_x86_feature_detected!("avx512f")
         && std::arch::is_x86_feature_detected!("avx2")
     {
-        all.push((avx512::enqueue, avx512::dequeue));
+        wide.push((avx512::enqueue, avx512::dequeue));
     }
-    #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
-        all.push((avx2::enqueue, avx2::dequeue));
+        wide.push((avx2::enqueue, avx2::dequeue));
     }
-    all.push((any::enqueue, any::dequeue));
-    all
+    wide
+}
+
+/// What every processor of another kind has is in `any`.
+#[cfg(not(target_arch = "x86_64"))]
+fn wide() -> Vec<(Enqueue, Dequeue)> {
+    Vec::new()
 }
 
 /// Makes an operation of four functions: the one that DPDK calls, and those for one object, for many of a ring, and for all

@@ -310,7 +310,7 @@ fn not_done(mempool: *const RteMempool, state: &Mempool, what: &str, why: &NotDo
 impl RteMempool {
     fn name(&self) -> String {
         let bytes = self.name.iter().take_while(|byte| **byte != 0);
-        let bytes: Vec<u8> = bytes.map(|byte| *byte as u8).collect();
+        let bytes: Vec<u8> = bytes.flat_map(|byte| byte.to_ne_bytes()).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 

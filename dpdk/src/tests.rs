@@ -788,7 +788,7 @@ fn the_table_of_operations_is_whole() {
     let name: Vec<u8> = ops
         .name
         .iter()
-        .map(|byte| *byte as u8)
+        .flat_map(|byte| byte.to_ne_bytes())
         .take_while(|byte| *byte != 0)
         .collect();
     assert_eq!(name, b"hwpool");
