@@ -373,6 +373,44 @@ fn wait_until_it_serves(child: &mut Child) {
     }
 }
 
+/// Returns the processor time, in nanoseconds, of each thread that Verilator made: all but the first and those with a name.
+fn workers(child: &Child) -> Vec<u64> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    let tasks = tasks.map(|task| task.unwrap().path());
+    let others = tasks.filter(|task| !task.ends_with(child.id().to_string()));
+    let read = |task: &Path, name: &str| fs::read_to_string(task.join(name)).unwrap();
+    let nameless = others.filter(|task| read(task, "comm").trim() == "hwpool-rtl");
+    let time = |task: std::path::PathBuf| {
+        let stat = read(&task, "schedstat");
+        stat.split(' ').next().unwrap().parse().unwrap()
+    };
+    nameless.map(time).collect()
+}
+
+/// A worker waits asleep for its first piece of work and spins for the next, so its time tells whether it ever had one.
+#[test]
+fn threads_of_a_design_are_as_many_as_were_asked_for_and_have_work() {
+    if !can_build() {
+        return;
+    }
+    for threads in ["1", "2"] {
+        let folder = tempfile::tempdir().unwrap();
+        let design = "tests/designs/traffic.toml";
+        let (child, socket) = server(folder.path(), design, &["--threads", threads]);
+        let client = Client::open(&socket, "rtl", Duration::from_secs(20)).unwrap();
+        let bar = client.bar(0).unwrap();
+        for _ in 0..100 {
+            bar.read64(0x100).unwrap();
+        }
+        let workers = workers(&child);
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+        assert!(child.wait_with_output().unwrap().status.success());
+        let busy = workers.iter().filter(|time| **time > 1_000_000).count();
+        let expected = threads.parse::<usize>().unwrap() - 1;
+        assert_eq!((workers.len(), busy), (expected, expected), "{workers:?}");
+    }
+}
+
 #[test]
 fn ctrl_c_ends_the_server_with_its_waveform_closed() {
     if !can_build() {

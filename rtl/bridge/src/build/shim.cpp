@@ -80,7 +80,8 @@ uint32_t hwpool_rtl_abi() { return ABI; }
 Model* hwpool_rtl_new(int reset, int seed, uint32_t threads) {
     try {
         auto model = std::make_unique<Model>();
-        if (threads > 1) model->context.threads(threads);
+        // Left alone, it makes one for every processor, which then idle.
+        model->context.threads(threads);
         model->context.randReset(reset);
         if (seed) model->context.randSeed(seed);
 #if VM_TRACE
