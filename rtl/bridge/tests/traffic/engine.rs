@@ -138,6 +138,13 @@ impl Engine {
         }
     }
 
+    /// Has it count more transactions than there are, at which its assertion fails.
+    pub(crate) fn overfill(&self, served: &Served) {
+        let count = MOST as u64 + 1;
+        self.bar(served).write64(COUNT, count).unwrap();
+        self.go_wrong(served);
+    }
+
     /// Reads all lanes of a beat that was read.
     pub(crate) fn row(&self, served: &Served, beat: u64) -> Vec<u8> {
         let bar = self.bar(served);

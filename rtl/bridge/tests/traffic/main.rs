@@ -147,6 +147,21 @@ fn a_design_of_threads_does_the_same_in_the_same_cycles() {
     assert_eq!(cycles, same);
 }
 
+#[test]
+fn an_assertion_that_fails_in_a_thread_is_named() {
+    if !can_build() {
+        return;
+    }
+    for threads in [1, 2] {
+        let bench = Bench::new(None, threads);
+        bench.engines[4].overfill(&bench.served);
+        let fault = bench.served.monitor.fault();
+        let fault = fault.expect("it has ended").to_string();
+        assert!(fault.contains("an assertion failed, at "), "{fault}");
+        assert!(fault.contains("traffic_engine.sv"), "{fault}");
+    }
+}
+
 /// Bursts of every size, kind and length that a bus has, from aligned and other places, and up to the end of a page.
 fn every_burst(engine: &Engine, start: u64) -> Vec<Burst> {
     let sizes = (0..=engine.bus.trailing_zeros()).map(|bits| 1 << bits);
