@@ -138,7 +138,7 @@ module bmu_errors (
     // ---- counts --------------------------------------------------------------------------------------------------------
     // In a small memory, which no reset clears: a count that did not begin since then is 0. Errors have two cycles between them,
     // so that one is read in the cycle in which it happens and written in the next.
-    logic [31:0]      counts [16];
+    logic [31:0]      counts [16] /* verilator public_flat_rw */; // for the bench, which can't count that far
     logic [KINDS-1:0] began;
     logic [3:0]       counted; // the kind
     logic [31:0]      so_far;
