@@ -1,7 +1,8 @@
 // The registers of the portals (SPEC 4.7, 4.9, 6.1), and what the engine tells: one after the other, so each row has one
 // writer. What raises errors or a vector has handed them on before it counts as done.
 //
-// What the engine tells comes first. An access to a portal whose last status line is under way waits for the bus's answer to
+// What comes next is chosen in one cycle, its row is looked at in the next, and it acts in the one after. What the engine tells
+// comes first. An access to a portal whose last status line is under way waits for the bus's answer to
 // it, so the line and the registers agree for whoever looks at either.
 module bmu_portals_regs #(
     parameter int unsigned POOLS = 4,
@@ -72,19 +73,23 @@ module bmu_portals_regs #(
     localparam logic [5:0] CONTROL = 6'h00, STATUS = 6'h01, POOL = 6'h02, SIZES = 6'h03, HYSTERESIS = 6'h0b,
         EVENT = 6'h0c, EVENT_SET = 6'h0d, EVENT_ENABLE = 6'h0e, VECTOR = 6'h0f, ERROR = 6'h10, ERROR_SET = 6'h11;
 
-    localparam logic [2:0] SWEEP = 3'd0, IDLE = 3'd1, ERRORS = 3'd2, RAISE = 3'd3, DONE = 3'd4;
+    localparam logic [2:0] SWEEP = 3'd0, IDLE = 3'd1, LOOK = 3'd2, ACT = 3'd3, ERRORS = 3'd4, RAISE = 3'd5, DONE = 3'd6;
     logic [2:0] step;
     logic [5:0] sweep; // the row that it is at
 
-    wire posts    = step == IDLE & post_valid;
-    wire accesses = step == IDLE & ~post_valid & acc_valid & ~(hold & acc_portal == engine_portal);
+    logic       is_post; // what was chosen
+    logic [5:0] chosen;  // its row
+
+    wire held     = hold & acc_portal == engine_portal; // an access
+    wire posts    = step == ACT & is_post;
+    wire accesses = step == ACT & ~is_post & ~held;
     wire exists   = ready & {1'b0, acc_portal} < 7'(PORTALS);
     wire writes   = accesses & acc_write & exists;
     wire sets     = writes & ~acc_page & acc_offset[11:8] == 4'd0 & acc_offset[1:0] == 2'd0;
     wire rings    = writes & acc_page & (acc_offset == 12'd0 | acc_offset == 12'd4); // a doorbell, or a half of it
     wire sweeps   = step == SWEEP;
     wire [5:0] register_ = acc_offset[7:2];
-    wire [5:0] row = sweeps ? sweep : post_valid ? engine_portal : acc_portal;
+    wire [5:0] row = sweeps ? sweep : chosen;
 
     // ---- the rows -------------------------------------------------------------------------------
 
@@ -125,7 +130,8 @@ module bmu_portals_regs #(
     logic [4:0]  release_log2, acquire_log2;
     logic [63:0] release_base, acquire_base, status_base;
     logic [31:0] credits, hysteresis;
-    logic        valid, configures;
+    logic        valid_now, valid, configures;
+    always_ff @(posedge aclk) valid <= valid_now;
     logic [31:0] config_data;
 
     bmu_portals_config #(.PORTALS(PORTALS)) configuration (
@@ -136,7 +142,7 @@ module bmu_portals_regs #(
     );
 
     bmu_portals_valid #(.POOLS(POOLS), .RING_MIN_LOG2(RING_MIN_LOG2), .RING_MAX_LOG2(RING_MAX_LOG2), .WIDTH(WIDTH)) check (
-        .pool_enabled, .pool, .release_log2, .acquire_log2, .release_base, .acquire_base, .status_base, .credits, .hysteresis, .valid
+        .pool_enabled, .pool, .release_log2, .acquire_log2, .release_base, .acquire_base, .status_base, .credits, .hysteresis, .valid(valid_now)
     );
 
     // ---- what a register reads -----------------------------------------------------------------
@@ -255,7 +261,7 @@ module bmu_portals_regs #(
     // ---- one after the other ---------------------------------------------------------------------
 
     logic [8:0] left; // errors that are to be handed on
-    logic       answers_post, raises_too;
+    logic       raises_too;
     logic [3:0] lowest;
     always_comb begin
         lowest = 4'd0;
@@ -266,8 +272,8 @@ module bmu_portals_regs #(
     assign err_valid   = step == ERRORS;
     assign err_kind    = lowest;
     assign raise_valid = step == RAISE;
-    assign acc_done    = step == DONE & ~answers_post;
-    assign post_ready  = step == DONE & answers_post;
+    assign acc_done    = step == DONE & ~is_post;
+    assign post_ready  = step == DONE & is_post;
 
     wire last_error = (left & (left - 9'd1)) == 9'd0;
 
@@ -281,7 +287,9 @@ module bmu_portals_regs #(
                     sweep <= sweep + 6'd1;
                     if (sweep == 6'(PORTALS - 1)) step <= IDLE;
                 end
-                IDLE: if (posts | accesses) step <= kinds != 9'd0 ? ERRORS : raises ? RAISE : DONE;
+                IDLE: if (post_valid | (acc_valid & ~held)) step <= LOOK;
+                LOOK: step <= ACT;
+                ACT:  step <= ~(posts | accesses) ? IDLE : kinds != 9'd0 ? ERRORS : raises ? RAISE : DONE;
                 ERRORS: if (err_ready) begin
                     left[lowest] <= 1'b0;
                     if (last_error) step <= raises_too ? RAISE : DONE;
@@ -290,12 +298,15 @@ module bmu_portals_regs #(
                 default: step <= IDLE;
             endcase
         end
-        if (step == IDLE) left <= kinds;
+        if (step == ACT) left <= kinds;
     end
 
     always_ff @(posedge aclk) begin
         if (step == IDLE) begin
-            answers_post <= posts;
+            is_post <= post_valid;
+            chosen  <= post_valid ? engine_portal : acc_portal;
+        end
+        if (step == ACT) begin
             acc_rdata    <= is_word & ~acc_write ? half : 32'd0;
             raises_too   <= raises;
             raise_vector <= vector;
