@@ -112,6 +112,7 @@ impl Grid {
     }
 
     /// As [`words`](Self::words) where the grid [is near](Self::is_near): multiplies 32 bits, as vectors do in one instruction.
+    #[cfg(any(target_arch = "x86_64", test))] // where there is code for such vectors
     #[inline(always)]
     pub(crate) fn near_words(&self, pointers: &[*mut c_void], to: &mut [u32]) -> bool {
         let base = self.base.addr() as u64;
