@@ -13,6 +13,8 @@ use crate::machine::{Fault, Machine};
 
 /// Cycles for which an access waits that lets the design become idle: one that never does is not replayed by its seed.
 const LONGEST: u64 = 10_000_000;
+/// Cycles that a design has to itself after its reset, at most: one whose clock always runs is looked at then.
+const POWER_UP: u64 = 1_000_000;
 
 /// Whether an access comes at once or in its place.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -70,6 +72,11 @@ impl Clock {
         })
     }
 
+    /// Waits until the design has done what its reset has begun, as a host does for 100 ms (PCI Express Base 6.0, 6.6.1).
+    pub(crate) fn power_up(&self) {
+        drop(self.shared.settled(POWER_UP));
+    }
+
     /// Returns what looks at the design while it is served.
     pub(crate) fn monitor(&self) -> Monitor {
         Monitor(Arc::clone(&self.shared))
@@ -95,6 +102,9 @@ impl Monitor {
     /// Has a server end when the design does.
     pub fn stops(&self, stop: StopHandle) {
         let _ = self.0.stop.set(stop); // the first one is the server's
+        if self.fault().is_some() {
+            self.0.stop(); // it has ended before there was a server
+        }
     }
 
     /// Returns what ended the design.
@@ -128,13 +138,15 @@ impl Shared {
                 self.wanted.store(false, Ordering::Relaxed);
                 machine
             }
-            Order::Replayed => {
-                let goes_on =
-                    |machine: &mut Machine| machine.is_active() && machine.alone() < LONGEST;
-                let machine = self.idle.wait_while(lock(&self.machine), goes_on);
-                machine.unwrap_or_else(PoisonError::into_inner)
-            }
+            Order::Replayed => self.settled(LONGEST),
         }
+    }
+
+    /// Waits until the design is idle, has ended, or has had so many cycles to itself.
+    fn settled(&self, longest: u64) -> MutexGuard<'_, Machine> {
+        let goes_on = |machine: &mut Machine| machine.is_active() && machine.alone() < longest;
+        let machine = self.idle.wait_while(lock(&self.machine), goes_on);
+        machine.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs the clock whenever there is something to do.

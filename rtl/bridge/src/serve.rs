@@ -69,7 +69,7 @@ pub fn prepare(design: &Design, run: Run<'_>) -> Result<Built, BuildError> {
     build::build(&Verilator::find()?, &design.sources, options)
 }
 
-/// Builds a design, loads it, connects it and resets it.
+/// Builds a design, loads it, connects it, resets it, and lets it do what its reset begins.
 ///
 /// # Errors
 ///
@@ -78,7 +78,7 @@ pub fn open(design: &Design, run: Run<'_>) -> Result<Opened, OpenError> {
     open_built(design, &prepare(design, run)?, run)
 }
 
-/// Loads a design that was built with the same `run`, connects it and resets it.
+/// Loads a design that was built with the same `run`, connects it, resets it, and lets it do what its reset begins.
 ///
 /// # Errors
 ///
@@ -99,6 +99,7 @@ pub fn open_built(design: &Design, built: &Built, run: Run<'_>) -> Result<Opened
         Order::Prompt
     };
     let clock = Clock::start(machine, order).map_err(OpenError::Thread)?;
+    clock.power_up();
     Ok(Opened {
         monitor: clock.monitor(),
         function: Function::new(design, clock, lines),

@@ -9,6 +9,7 @@ use hwpool::devices::bus::{Bar, Irq, Transport};
 use hwpool::devices::fifo::regs;
 use hwpool::devices::pci;
 use hwpool::sim::{InProcess, SimConfig};
+use hwpool_rtl::{Run, open};
 
 /// Few numbers, so that the queue is often full and often empty; no power of two.
 const DEPTH: u32 = 5;
@@ -118,4 +119,14 @@ fn the_queue_and_its_model_are_one_device() {
         fired > 50 && taken > 200,
         "{fired} interrupts, {taken} numbers: too little happens"
     );
+}
+
+/// A host comes long after power-up: the sweep of the queue must be over, whoever had the processor.
+#[test]
+fn a_design_has_its_reset_behind_it_when_it_is_opened() {
+    if !can_build() {
+        return;
+    }
+    let opened = open(&design("../fifo/fifo.toml"), Run::default()).unwrap();
+    assert_eq!(opened.monitor.cycles(), opened.monitor.settled());
 }
