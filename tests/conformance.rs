@@ -18,6 +18,7 @@ use hwpool::devices::family::{Choice, Recognition};
 use hwpool::devices::modules;
 use hwpool::kinds;
 use hwpool::user::{Client, ClientError, PATIENCE, SimDevice, SimMonitor, server};
+use hwpool::vfio::Backend;
 
 /// Runs all cases, each on a transport of its own, with the driver that is chosen, and looks at it afterwards.
 fn conforms<T: Transport>(choice: Choice, open: impl Fn() -> Arc<T>, look: impl Fn(&T)) {
@@ -212,6 +213,12 @@ fn opened_by_another_library() {
         Ok(address) => {
             let function = Arc::new(adopted::function(&address));
             conforms(Choice::default(), || function.clone(), |_| {});
+            if function.backend() == Backend::Group {
+                let refused = function
+                    .hot_reset()
+                    .expect_err("the group's descriptor is not here");
+                assert!(refused.to_string().contains("lent"), "{refused}");
+            }
         }
         Err(_) => eprintln!("skipped: HWPOOL_DEVICE names no device"),
     }

@@ -34,8 +34,9 @@
 //!
 //! # Which calls, and whose
 //!
-//! All calls are made in `sys.rs`, with the structures of `vfio-bindings` and `iommufd-bindings`. `vfio-ioctls`, which wraps them for virtual machines, is not used (0.10.0 was read), for each has something there that a
-//! driver can't do without. A function that a program has opened by it is taken over: [`Function::adopt`].
+//! All calls are made in `sys.rs`, with the structures of `vfio-bindings` and `iommufd-bindings`. `vfio-ioctls` wraps them for
+//! virtual machines and is not used (0.10.0 was read), for each wrapper lacks something that a driver can't do without. A
+//! function that a program has opened by it is taken over: [`Function::adopt`].
 //!
 //! What matters most: its devices panic on drop where the function was unplugged; errors of region accesses are logged and not
 //! returned; a container or a group can't be handed in by its descriptor; there is no VF token; what an IOMMU can map is not asked.
@@ -167,9 +168,8 @@ impl Function {
     /// descriptor is the program's.
     ///
     /// ```no_run
-    /// use std::os::fd::AsRawFd;
     /// use std::sync::Arc;
-    /// use hwpool::vfio::{Function, LentIommu, Lender};
+    /// use hwpool::vfio::{Function, LentIommu};
     ///
     /// # fn opened() -> (std::fs::File, std::fs::File) { unimplemented!() }
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
