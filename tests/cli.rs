@@ -1,5 +1,8 @@
 //! The command line, run as a program: documents, exit codes, mistakes, closed pipes.
 
+#[path = "rig/documents.rs"]
+mod documents;
+
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -31,12 +34,48 @@ fn hwpool(arguments: &[&str]) -> Output {
         .expect("hwpool starts")
 }
 
-/// Runs with `--json` and returns the exit code and the one document on stdout.
+/// Runs with `--json` and returns the exit code and the one document on stdout, which is as its schema says.
 fn json(arguments: &[&str]) -> (i32, Value) {
     let output = hwpool(&[arguments, &["--json"]].concat());
     let document = serde_json::from_slice(&output.stdout);
     let document = document.unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"));
+    documents::check(&document);
     (output.status.code().expect("an exit code"), document)
+}
+
+/// Kinds of documents that are no output of a verb: what one writes for itself, and what people write.
+const NO_OUTPUT: [&str; 2] = ["hwpool.journal/1", "hwpool.device/1"];
+
+/// Documents that are made in a table's words elsewhere, such as the comparison's, are not the program's.
+#[test]
+fn each_kind_of_document_has_a_schema() {
+    let mut kinds = std::collections::BTreeSet::new();
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => kinds.extend(kinds_in(&std::fs::read_to_string(path).expect("text"))),
+            }
+        }
+    }
+    kinds.retain(|kind| !NO_OUTPUT.contains(&kind.as_str()));
+    let schemas: std::collections::BTreeSet<String> =
+        documents::schemas().keys().cloned().collect();
+    assert_eq!(kinds, schemas);
+}
+
+/// Returns each `hwpool.NAME/1` that stands in quotes.
+fn kinds_in(source: &str) -> Vec<String> {
+    let quoted = source.split('"');
+    let is_kind = |word: &&str| {
+        let middle = word
+            .strip_prefix("hwpool.")
+            .and_then(|rest| rest.strip_suffix("/1"));
+        middle.is_some_and(|name| name.chars().all(|c| c.is_ascii_lowercase()))
+    };
+    quoted.filter(is_kind).map(str::to_owned).collect()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -168,6 +207,7 @@ fn a_watch_prints_what_changed() {
     let lines: Vec<Value> = text(&get.stdout)
         .lines()
         .map(|line| serde_json::from_str(line).expect("a document a line"))
+        .inspect(documents::check)
         .collect();
     let values: Vec<_> = lines
         .iter()
@@ -1188,9 +1228,7 @@ fn the_schema_is_printed_as_it_is_kept() {
     let kept = std::fs::read("describe/hwpool.device-1.schema.json").expect("it is kept");
     let printed = hwpool(&["describe", "schema"]);
     assert_eq!((printed.status.code(), printed.stdout), (Some(OK), kept));
-    let (code, schema) = json(&["describe", "schema"]);
-    assert_eq!(
-        (code, &schema["additionalProperties"]),
-        (OK, &Value::from(false))
-    );
+    let with_json = hwpool(&["describe", "schema", "--json"]);
+    let schema: Value = serde_json::from_slice(&with_json.stdout).expect("JSON");
+    assert_eq!(schema["additionalProperties"], false);
 }

@@ -44,6 +44,7 @@ fn json(machine: &Machine, arguments: &[&str]) -> (i32, Value) {
     let document = serde_json::from_str(&run.out);
     let document =
         document.unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}{}", run.out, run.err));
+    crate::documents::check(&document);
     (run.code, document)
 }
 

@@ -4,6 +4,8 @@
 mod binding;
 mod cli;
 mod doctor;
+#[path = "../rig/documents.rs"]
+mod documents;
 mod findings;
 mod golden;
 mod kernel;
