@@ -51,6 +51,7 @@ const NEEDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("dpdk", &["dpdk"]),
+    ("debian", &["scripts/deb", "apt-get ", "systemctl "]),
     ("guest", &["qemu-system", "guest", "scripts/lab"]),
     ("root", &["bind", "recover", "hugepages"]),
     ("rtl", &["hwpool-rtl", "rtl/"]),
