@@ -76,6 +76,23 @@ pub enum AddressError {
         /// The function.
         function: Bdf,
     },
+    /// It names a file that describes a device, without the way to one.
+    #[error(
+        "`{text}` is a file that describes a device: its model is sim:{text}, and a device that it drives is \
+         vfio:FUNCTION?driver={text}"
+    )]
+    Description {
+        /// The text.
+        text: String,
+    },
+    /// It names a file without the way to a device.
+    #[error(
+        "`{text}` is a path: where it is the socket of a vfio-user server, the device is user:{text}"
+    )]
+    Path {
+        /// The text.
+        text: String,
+    },
     /// What stands before the colon is no transport.
     #[error("`{transport}` in `{text}` is not a transport: known are sim, user and vfio")]
     Transport {
@@ -122,7 +139,8 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Address, AddressError> {
         let shown = || shown(text).into_owned();
         let shape = || AddressError::Shape { text: shown() };
-        let (transport, rest) = text.split_once(':').ok_or_else(shape)?;
+        let parts = text.split_once(':').ok_or_else(|| no_colon(shown()));
+        let (transport, rest) = parts?;
         let transport = match transport {
             "sim" => TransportKind::Sim,
             "user" => TransportKind::User,
@@ -142,6 +160,15 @@ impl FromStr for Address {
             target: target.into(),
             options,
         })
+    }
+}
+
+/// A file's name is the mistake of who has a description or a socket, and knows no address yet.
+fn no_colon(text: String) -> AddressError {
+    match text.ends_with(".toml") {
+        true => AddressError::Description { text },
+        false if text.contains('/') => AddressError::Path { text },
+        false => AddressError::Shape { text },
     }
 }
 
@@ -272,6 +299,9 @@ mod tests {
         assert!(matches!(parse(""), Err(AddressError::Shape { .. })));
         assert!(matches!(parse("bmu"), Err(AddressError::Shape { .. })));
         assert!(matches!(parse("sim:"), Err(AddressError::Shape { .. })));
+        let told = |text| parse(text).unwrap_err().to_string();
+        assert!(told("boards/mine.toml").contains("sim:boards/mine.toml,"));
+        assert!(told("/run/bmu.sock").contains("user:/run/bmu.sock"));
         assert!(matches!(parse("sim:?a=1"), Err(AddressError::Shape { .. })));
         assert!(matches!(
             parse("pci:0"),
