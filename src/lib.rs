@@ -59,6 +59,7 @@ pub mod kinds;
 pub mod machine;
 #[cfg(any(feature = "pool", feature = "user"))]
 mod often;
+mod order;
 #[cfg(feature = "pool")]
 pub mod pool;
 #[cfg(feature = "bringup")]

@@ -26,10 +26,11 @@ const ROOTS: [&str; 9] = [
 ];
 
 /// What is below, with all of this crate that it may use.
-const BELOW: [(&str, &[&str]); 3] = [
+const BELOW: [(&str, &[&str]); 4] = [
+    ("order", &[]),
     ("machine", &[]),
-    ("dma", &["fork", "machine"]),
-    ("vfio", &["address", "machine"]),
+    ("dma", &["fork", "machine", "order"]),
+    ("vfio", &["address", "machine", "order"]),
 ];
 
 /// Where the nodes of a folder lead.

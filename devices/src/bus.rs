@@ -21,6 +21,8 @@ use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+use crate::sync::{Ordering, fence};
+
 /// An I/O virtual address: what the device puts on the bus, never a pointer of this process.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Iova(pub u64);
@@ -253,7 +255,8 @@ pub trait Doorbell: Send + Sync + 'static {
     /// Writes `value`. Posted.
     ///
     /// The caller has published what the doorbell announces with a [`Release`](std::sync::atomic::Ordering::Release)
-    /// fence; the implementation adds what its platform needs to keep normal memory and device memory in that order.
+    /// fence, which orders what processors see; the implementation adds what its platform needs to keep loads and stores of
+    /// normal memory, too, before the store to the device.
     fn ring(&self, value: u64) -> Result<(), BusError>;
 }
 
@@ -291,6 +294,14 @@ pub trait DmaBuffer: Send + Sync + 'static {
         for (n, word) in words.iter().enumerate() {
             self.store64(offset + 8 * n, *word);
         }
+    }
+
+    /// Keeps loads that come after behind those that came before, for what the device wrote: whoever loaded a count that
+    /// the device wrote last then loads what it counts.
+    ///
+    /// An acquire fence orders what processors write. Where a platform wants more for a device, its memory does more.
+    fn after_load(&self) {
+        fence(Ordering::Acquire);
     }
 
     /// Asks for the cache line at byte `offset`, which will be loaded from soon. Does nothing where that can't be asked.

@@ -10,6 +10,7 @@ use hwpool_devices::bus::{DmaBuffer, Iova, Transport};
 
 use super::domain::{Domain, MapError, Placement};
 use super::memory::Memory;
+use crate::order;
 
 /// Bytes of a word, the unit of access.
 const WORD: usize = size_of::<u64>();
@@ -162,6 +163,11 @@ macro_rules! dma_buffer {
                 for (word, cell) in words.iter().zip(cells) {
                     cell.store(word.to_le(), Ordering::Relaxed);
                 }
+            }
+
+            #[inline]
+            fn after_load(&self) {
+                order::after_load();
             }
 
             #[inline]

@@ -13,11 +13,7 @@ use super::caps::RegionCap;
 use super::device::{DeviceFd, Region, check_access};
 use super::error::bus_error;
 use crate::machine::PageSize;
-
-/// Whether this file knows how to keep normal memory and device memory in order. Elsewhere nothing is mapped, and the
-/// kernel's accessors keep the order.
-const KNOWN_PLATFORM: bool =
-    cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) && cfg!(target_endian = "little");
+use crate::order;
 
 const FIRST_BAR: u16 = 0x10;
 const BARS: u8 = 6;
@@ -116,7 +112,7 @@ impl Bar for VfioBar {
         match self.register::<u32>(offset)? {
             // SAFETY: `register` found the bytes in a window, which self keeps mapped; windows begin on pages and
             // the offset is a multiple of 4.
-            Some(register) => Ok(after_read(unsafe { register.read_volatile() })),
+            Some(register) => Ok(unsafe { load(register) }),
             None => self.read(offset).map(u32::from_le_bytes),
         }
     }
@@ -124,7 +120,7 @@ impl Bar for VfioBar {
     fn read64(&self, offset: u64) -> Result<u64, BusError> {
         match self.register::<u64>(offset)? {
             // SAFETY: as in read32, with a multiple of 8.
-            Some(register) => Ok(after_read(unsafe { register.read_volatile() })),
+            Some(register) => Ok(unsafe { load(register) }),
             None => self.read(offset).map(u64::from_le_bytes),
         }
     }
@@ -133,9 +129,8 @@ impl Bar for VfioBar {
         let Some(register) = self.register::<u32>(offset)? else {
             return self.write(offset, &value.to_le_bytes());
         };
-        before_write();
         // SAFETY: as in read32.
-        unsafe { register.write_volatile(value) };
+        unsafe { store(register, value) };
         Ok(())
     }
 
@@ -143,16 +138,15 @@ impl Bar for VfioBar {
         let Some(register) = self.register::<u64>(offset)? else {
             return self.write(offset, &value.to_le_bytes());
         };
-        before_write();
         // SAFETY: as in read32, with a multiple of 8.
-        unsafe { register.write_volatile(value) };
+        unsafe { store(register, value) };
         Ok(())
     }
 
     fn read8(&self, offset: u64) -> Result<u8, BusError> {
         match self.register::<u8>(offset)? {
             // SAFETY: as in read32, with any offset.
-            Some(register) => Ok(after_read(unsafe { register.read_volatile() })),
+            Some(register) => Ok(unsafe { load(register) }),
             None => self.read(offset).map(u8::from_le_bytes),
         }
     }
@@ -161,16 +155,15 @@ impl Bar for VfioBar {
         let Some(register) = self.register::<u8>(offset)? else {
             return self.write(offset, &value.to_le_bytes());
         };
-        before_write();
         // SAFETY: as in read32, with any offset.
-        unsafe { register.write_volatile(value) };
+        unsafe { store(register, value) };
         Ok(())
     }
 
     fn read16(&self, offset: u64) -> Result<u16, BusError> {
         match self.register::<u16>(offset)? {
             // SAFETY: as in read32, with a multiple of 2.
-            Some(register) => Ok(after_read(unsafe { register.read_volatile() })),
+            Some(register) => Ok(unsafe { load(register) }),
             None => self.read(offset).map(u16::from_le_bytes),
         }
     }
@@ -179,9 +172,8 @@ impl Bar for VfioBar {
         let Some(register) = self.register::<u16>(offset)? else {
             return self.write(offset, &value.to_le_bytes());
         };
-        before_write();
         // SAFETY: as in read32, with a multiple of 2.
-        unsafe { register.write_volatile(value) };
+        unsafe { store(register, value) };
         Ok(())
     }
 
@@ -224,9 +216,8 @@ impl Doorbell for VfioDoorbell {
         if self.register.is_null() {
             return self.bar.write(self.offset, &value.to_le_bytes());
         }
-        before_write();
         // SAFETY: by the invariant an aligned word of a window, mapped for as long as `bar` lives.
-        unsafe { self.register.write_volatile(value) };
+        unsafe { store(self.register, value) };
         Ok(())
     }
 }
@@ -240,29 +231,27 @@ impl fmt::Debug for VfioDoorbell {
     }
 }
 
-/// Keeps stores to normal memory before a store to the device.
-#[inline(always)]
-fn before_write() {
-    // x86 keeps the order of stores to write-back and uncached memory; the compiler must too.
-    std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
-    // A release fence of the language orders normal memory alone there.
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: a barrier touches no register and no memory.
-    unsafe {
-        std::arch::asm!("dmb oshst", options(nostack, preserves_flags))
-    };
+/// Loads a register, in order.
+///
+/// # Safety
+///
+/// As for [`std::ptr::read_volatile`].
+unsafe fn load<T: Copy + Into<u64>>(register: *const T) -> T {
+    order::before_read();
+    // SAFETY: the caller's promise.
+    order::after_read(unsafe { register.read_volatile() })
 }
 
-/// Keeps loads from normal memory behind a load from the device.
+/// Stores to a register, in order.
+///
+/// # Safety
+///
+/// As for [`std::ptr::write_volatile`].
 #[inline(always)]
-fn after_read<T>(value: T) -> T {
-    std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: a barrier touches no register and no memory.
-    unsafe {
-        std::arch::asm!("dmb oshld", options(nostack, preserves_flags))
-    };
-    value
+unsafe fn store<T>(register: *mut T, value: T) {
+    order::before_write();
+    // SAFETY: the caller's promise.
+    unsafe { register.write_volatile(value) };
 }
 
 fn map(device: &DeviceFd, region: &Region, at: Range<u64>) -> Result<Window, BusError> {
@@ -281,7 +270,7 @@ fn map(device: &DeviceFd, region: &Region, at: Range<u64>) -> Result<Window, Bus
 
 /// Chooses the parts of a region to map: what the kernel allows, in whole pages, around the MSI-X table.
 fn mappable(region: &Region, msix: Option<Range<u64>>, page: u64) -> Vec<Range<u64>> {
-    if !region.mappable || !KNOWN_PLATFORM {
+    if !region.mappable || !order::KNOWN {
         return Vec::new();
     }
     let sparse = region.caps.iter().find_map(|cap| match cap {

@@ -350,7 +350,7 @@ impl<T: Transport> Hand<T> {
     fn line(&self) -> Line {
         let word = |n: usize| {
             let word = self.memory.load64(self.layout.status_offset() + n * 8);
-            fence(Ordering::Acquire);
+            self.memory.after_load();
             word
         };
         let (sequence, available, one, zero) = (word(3), word(2), word(1), word(0));
