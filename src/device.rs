@@ -58,15 +58,7 @@ pub struct Session<T: Transport> {
 impl<T: Transport> Session<T> {
     /// Recognises, resets and enables the device behind `transport`; `choice` is what its address says of the driver.
     pub fn open(transport: Arc<T>, choice: &Choice) -> Result<Session<T>, DeviceError> {
-        let device = transport.name().to_string();
-        let refused = |source| DeviceError::Open {
-            device: device.clone(),
-            source,
-        };
-        let module = match recognition(&*transport, choice).map_err(refused)? {
-            Recognition::Known(module) => module,
-            Recognition::Unknown(rejected) => return Err(unknown(&*transport, rejected)),
-        };
+        let module = module(&*transport, choice)?;
         Session::with(&*module, transport)
     }
 
@@ -174,6 +166,21 @@ pub fn recognition<T: Transport>(
     choice: &Choice,
 ) -> Result<Recognition<T, Slice<T>>, OpenError> {
     modules::recognise(transport, choice)
+}
+
+/// Returns the module that knows the device behind `transport`.
+pub(crate) fn module<T: Transport>(
+    transport: &T,
+    choice: &Choice,
+) -> Result<Arc<AnyModule<T>>, DeviceError> {
+    let recognition = recognition(transport, choice).map_err(|source| DeviceError::Open {
+        device: transport.name().to_string(),
+        source,
+    });
+    match recognition? {
+        Recognition::Known(module) => Ok(module),
+        Recognition::Unknown(rejected) => Err(unknown(transport, rejected)),
+    }
 }
 
 fn unknown<T: Transport>(transport: &T, rejected: Vec<Rejected>) -> DeviceError {

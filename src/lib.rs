@@ -23,7 +23,7 @@
 //! | --- | --- |
 //! | I have a board | [`host`]: what is wrong with the machine, binding and giving back; [`bringup`]: checks that prove a board layer by layer; [`report`]: what that leaves behind. The program does all three: `hwpool doctor`, `bind`, `bringup`, `report` |
 //! | I have RTL, or a device in another process | [`user`]: both ends of vfio-user; the program `hwpool-rtl` serves designs under Verilator |
-//! | I write a dataplane | [`pool`]: object pools, in software or in a device |
+//! | I write a dataplane | [`pool`]: object pools, in software or in a device; [`metrics`]: how they fare, for Prometheus too |
 //! | I run DPDK | the crate `hwpool-dpdk`, a mempool driver; [`pool::RawPool`] is what it stands on |
 //! | I write a dataplane in C or C++ | the crate `hwpool-c`, in `c/` of the sources: a header and a library |
 //! | I write a userspace driver | [`vfio`]: PCI functions through the kernel's VFIO; [`dma`]: memory that a device reaches; [`devices`]: drivers over a small bus interface, and what each kind of device has in common; [`sim`]: models |
@@ -39,6 +39,7 @@
 //! | `pool` | [`pool`] |
 //! | `vfio` | [`vfio`], and addresses `vfio:` |
 //! | `user` | [`user`], and addresses `user:` |
+//! | `metrics` | [`metrics`] |
 //! | `describe` | devices that a file describes: `sim:FILE.toml`, `?driver=FILE.toml` |
 //! | `fault-files` | `faults=FILE` in addresses of models |
 //! | `bringup` | [`bringup`], [`host`], and the data of [`report`] |
@@ -57,6 +58,8 @@ mod fork;
 pub mod host;
 pub mod kinds;
 pub mod machine;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(any(feature = "pool", feature = "user"))]
 mod often;
 mod order;

@@ -288,6 +288,17 @@ fn pages_and_completions_come_from_the_command_line() {
     refused(&["generate", "man", "/dev/null/man1"], REFUSED);
 }
 
+/// On a terminal of 80 columns and 24 lines, with the options that its template names by hand.
+#[test]
+fn the_help_is_one_screen() {
+    let help = text(&hwpool(&["--help"]).stdout);
+    assert!(help.lines().count() <= 24, "{help}");
+    assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+    for option in ["--json", "-v", "-h", "--help", "-V", "--version"] {
+        assert!(help.contains(option), "{option}: {help}");
+    }
+}
+
 #[test]
 fn the_help_names_every_model() {
     let help = text(&hwpool(&["--help"]).stdout);
@@ -528,6 +539,7 @@ const VERBS: &[&[&str]] = &[
     &["report", "/dev/null"],
     &["bench", "--time", "1", "--only", "register"],
     &["soak", "--seconds", "0"],
+    &["metrics"],
     &["describe", "check", "describe/devices/litex.toml"],
     &["describe", "check", "/dev/null"],
     &["describe", "show", "describe/devices/litex.toml"],

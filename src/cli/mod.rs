@@ -15,6 +15,7 @@ mod exit;
 mod generate;
 mod hugepages;
 mod info;
+mod metrics;
 mod output;
 mod raw;
 mod regs;
@@ -23,6 +24,7 @@ mod reset;
 mod signal;
 mod sim;
 mod soak;
+mod source;
 mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -64,9 +66,10 @@ Exit codes: 0 done, 1 a check failed, 2 usage, 3 device or machine refused"
 
 const AFTER_HELP: &str = after_help!();
 
-/// Without the blank lines and headings of clap, which would take it beyond 24 lines.
+/// Without the blank lines and headings of clap, and with all options in one line: else it would go beyond 24 lines.
 const ONE_SCREEN: &str = concat!(
-    "{about}\n{usage-heading} {usage}\n{subcommands}\n{options}\n",
+    "{about}\n{usage-heading} {usage}\n{subcommands}\n",
+    "Options: --json for programs, -v and -vv tell more, -h, --help, -V, --version\n",
     after_help!(),
     "\n"
 );
@@ -89,6 +92,7 @@ enum Verb {
     Report(report::ReportArgs),
     Bench(bench::Bench),
     Soak(soak::Soak),
+    Metrics(metrics::Metrics),
     Describe(describe::Describe),
     Sim(sim::Sim),
     Generate(generate::Generate),
@@ -121,6 +125,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Verb::Report(report) => report::run(&report, output),
         Verb::Bench(bench) => bench::run(bench, output).map(|()| true),
         Verb::Soak(soak) => soak::run(soak, output),
+        Verb::Metrics(metrics) => metrics::run(&metrics, output).map(|()| true),
         Verb::Describe(describe) => describe::run(&describe, output).map(|()| true),
         Verb::Sim(sim) => sim::run(sim, output).map(|()| true),
         Verb::Generate(generate) => generate::run(&generate, Cli::command(), output).map(|()| true),

@@ -36,6 +36,11 @@ pub trait Backend: Send + Sync {
         None
     }
 
+    /// Counts the doorbells that it rang in its device, `None` where it rings none.
+    fn doorbells(&self) -> Option<u64> {
+        None
+    }
+
     /// Closes: stops taking and giving, and returns every object that was inside.
     ///
     /// Called once. From then on `enqueue` and `dequeue` answer [`Closed`](BackendError::Closed). An `enqueue` that

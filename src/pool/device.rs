@@ -86,6 +86,10 @@ impl<T: Transport> Backend for DeviceBackend<T> {
         self.lock().as_ref().map_or(0, |list| list.ledger().held())
     }
 
+    fn doorbells(&self) -> Option<u64> {
+        self.lock().as_ref()?.doorbells()
+    }
+
     fn iova(&self) -> Option<Iova> {
         Some(self.objects.iova())
     }

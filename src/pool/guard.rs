@@ -158,6 +158,16 @@ impl Guard {
         }
     }
 
+    /// Counts the doorbells that were rung; `None` in a child of `fork`.
+    pub(super) fn doorbells(&self) -> Option<u64> {
+        self.is_here().then(|| self.store.doorbells()).flatten()
+    }
+
+    /// Tells whether nobody knows any more what the backend has.
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.poison.get().is_some()
+    }
+
     pub(super) fn iova(&self) -> Option<Iova> {
         self.store.iova()
     }

@@ -145,6 +145,11 @@ impl Pool {
         self.shared().guard.is_closed()
     }
 
+    /// Tells whether a failure of the backend has put the pool out of use: its takes tell which.
+    pub fn is_poisoned(&self) -> bool {
+        self.shared().guard.is_poisoned()
+    }
+
     /// Returns the pool's name.
     pub fn name(&self) -> &str {
         &self.shared().guard.pool

@@ -132,6 +132,7 @@ impl Shared {
             shortages: sum.shortages + read(&direct.shortages),
             backend_enqueues: sum.enqueues + read(&direct.enqueues),
             backend_dequeues: sum.dequeues + read(&direct.dequeues),
+            doorbells: self.guard.doorbells(),
         }
     }
 }

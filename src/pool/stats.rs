@@ -26,4 +26,6 @@ pub struct Stats {
     pub backend_enqueues: u64,
     /// Calls of the backend to hand objects out.
     pub backend_dequeues: u64,
+    /// Doorbells that the backend rang in its device; `None` where it rings none, and once it is drained.
+    pub doorbells: Option<u64>,
 }

@@ -92,6 +92,13 @@ impl Backend for Store {
         }
     }
 
+    fn doorbells(&self) -> Option<u64> {
+        match self {
+            Store::Other(backend) => backend.doorbells(),
+            Store::Ring(_) | Store::Stack(_) => None,
+        }
+    }
+
     fn drain(&self) -> Result<Vec<u32>, BackendError> {
         match self {
             Store::Ring(ring) => ring.drain(),

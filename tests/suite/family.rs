@@ -7,7 +7,7 @@ use std::time::Duration;
 use hwpool::device::Session;
 use hwpool::devices::bus::{Iova, Irq, Transport};
 use hwpool::devices::family::{
-    Choice, FreeList, ListConfig, Misuse, OpenReset, PathError, ResetError, SetupError,
+    Choice, FreeList, ListConfig, Misuse, OpenReset, PathError, ResetError, SetupError, observe,
 };
 use hwpool::devices::reg::find_overlap;
 
@@ -28,6 +28,7 @@ name_cases!(
     each_reset_is_counted,
     a_vector_fires_once,
     a_closed_device_opens_again,
+    who_looks_on_changes_nothing,
 );
 
 const SOON: Duration = Duration::from_secs(2);
@@ -289,6 +290,26 @@ fn a_closed_device_opens_again<T: Transport>(transport: Arc<T>) {
     drop(session);
     on_each_way(transport, 8, |_, mut list, objects| {
         list.give(&all(objects)).unwrap();
+        assert_each_once(list.drain().unwrap(), objects);
+    });
+}
+
+/// A look sees the list, and the list does not see the look.
+fn who_looks_on_changes_nothing<T: Transport>(transport: Arc<T>) {
+    on_each_way(transport, 40, |session, mut list, objects| {
+        let driver = &session.driver;
+        let look = || observe(&**driver.transport(), driver.about(), driver.identity()).unwrap();
+        list.give(&all(objects)).unwrap();
+        list.flush().unwrap();
+        let available = list.available().unwrap();
+        let seen = look();
+        assert_eq!(look(), seen, "two looks at a list at rest");
+        let listed = seen.lists.first().expect("the list is in use");
+        assert!(listed.capacity >= objects.into(), "{listed:?}");
+        assert_eq!(listed.available, available.map(u64::from));
+        assert_eq!(list.available().unwrap(), available);
+        assert!(seen.error_counts.iter().all(|(_, count)| *count == 0));
+        assert!(seen.error_flags.iter().all(|(_, is_set)| !is_set));
         assert_each_once(list.drain().unwrap(), objects);
     });
 }

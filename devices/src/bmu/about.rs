@@ -1,7 +1,7 @@
 //! What is known of the BMU before one is there.
 
 use crate::bmu::regs;
-use crate::family::{About, Way};
+use crate::family::{About, ChannelGauges, ErrorGauges, Gauge, Gauges, Way};
 
 /// Objects travel through rings in host memory.
 pub const PORTAL: Way = Way {
@@ -42,6 +42,34 @@ pub static ABOUT: About = About {
         regs::ERR_COUNT.row(),
         regs::IRQ_PENDING.row(),
     ],
+    gauges: Gauges {
+        states: &[
+            Gauge::field(regs::STATUS.row(), regs::status::READY),
+            Gauge::field(regs::CONTROL.row(), regs::control::ENABLE),
+            Gauge::field(regs::STATUS.row(), regs::status::QUIESCED),
+        ],
+        enabled: Some(Gauge::field(
+            regs::POOL_STATUS.row(),
+            regs::pool_status::ENABLED,
+        )),
+        capacity: Some(Gauge::whole(regs::POOL_CAPACITY.row())),
+        available: Some(Gauge::whole(regs::POOL_AVAILABLE.row())),
+        low: Some(Gauge::whole(regs::POOL_LOW.row())),
+        high: Some(Gauge::whole(regs::POOL_HIGH.row())),
+        channels: Some(ChannelGauges {
+            name: "portal",
+            state: Gauge::field(regs::PORTAL_STATUS.row(), regs::portal_status::STATE),
+            states: &["disabled", "running", "stopping", "halted"],
+            list: Gauge::field(regs::PORTAL_POOL.row(), regs::portal_pool::POOL),
+            given: Gauge::whole(regs::PORTAL_RELEASE_HEAD.row()),
+            taken: Gauge::whole(regs::PORTAL_ACQUIRE_TAIL.row()),
+        }),
+        errors: ErrorGauges::Counts {
+            counts: regs::ERR_COUNT.row(),
+            kinds: regs::ERR_STATUS.row(),
+        },
+        pending: Some(Gauge::whole(regs::IRQ_PENDING.row())),
+    },
     halves: Some((regs::CAP_FEATURES.row(), regs::cap_features::HALVES_ONLY)),
     ways: &[PORTAL, REGISTER],
 };

@@ -189,6 +189,11 @@ impl<T: Transport, D: DmaBuffer> FreeList for List<T, D> {
             .try_for_each(|portal| portal.flush(&mut self.pool))
     }
 
+    fn doorbells(&self) -> Option<u64> {
+        let rung = self.portals.iter().map(Portal::doorbells);
+        (!self.portals.is_empty()).then(|| rung.sum())
+    }
+
     fn available(&self) -> Result<Option<u32>, BusError> {
         self.available().map(Some)
     }

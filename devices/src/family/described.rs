@@ -1,11 +1,12 @@
 //! A kind of device that is known by a [`Description`] instead of by a module in code.
 
+use std::borrow::Cow;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
-use crate::description::{Bits, Description, Empty, Mistake, Room, Test};
-use crate::family::{About, Way};
-use crate::reg::Register;
+use crate::description::{Bits, Depth, Description, Empty, Mistake, Room, Test, When};
+use crate::family::{About, ErrorGauges, Gauge, Gauges, Way};
+use crate::reg::{Field, Register};
 
 /// Objects travel by register accesses.
 static REGISTER: Way = Way {
@@ -77,6 +78,7 @@ fn about(description: &'static Description) -> About {
             (description.reset.count).filter(|bits| bits.mask() == row(bits.register).bits)
         ),
         watched: Vec::leak(watched(description)),
+        gauges: gauges(description),
         halves: None,
         ways: std::slice::from_ref(&REGISTER),
     }
@@ -108,4 +110,50 @@ fn watched(description: &'static Description) -> Vec<&'static Register> {
     (watched.into_iter())
         .map(|register| description.row(register))
         .collect()
+}
+
+/// Returns what tells how the device fares, but for what nobody may look at.
+fn gauges(description: &'static Description) -> Gauges {
+    let gauge = |bits: Bits| {
+        let row = description.row(bits.register);
+        let is_told = !description.never.contains(&bits.register) && row.access.is_pure_read();
+        let field = || Field {
+            name: name(row, bits),
+            low: bits.low,
+            high: bits.high,
+            doc: row.doc.clone(),
+        };
+        is_told.then(|| Gauge::field(row, field()))
+    };
+    let threshold = |when: When| {
+        let interrupt = description.interrupt.as_ref();
+        let interrupt = interrupt.filter(|interrupt| interrupt.when == when);
+        interrupt?.threshold.and_then(gauge)
+    };
+    // A flag is read as set where its bits are not 0, so one that says no by ones is none.
+    let sticky = description.full.sticky.filter(|test| test.is != 0);
+    let sticky = sticky.and_then(|test| gauge(test.bits));
+    Gauges {
+        states: &[],
+        enabled: None,
+        capacity: match description.depth {
+            Depth::Register(bits) => gauge(bits),
+            Depth::Fixed(_) => None,
+        },
+        available: description.level.and_then(gauge),
+        low: threshold(When::Below),
+        high: threshold(When::Above),
+        channels: None,
+        errors: ErrorGauges::Flags {
+            flags: Vec::leak(sticky.into_iter().collect()),
+        },
+        pending: None,
+    }
+}
+
+/// Names bits of a register: as its field, where they are one.
+fn name(row: &'static Register, bits: Bits) -> Cow<'static, str> {
+    let is_it = |field: &&Field| (field.low, field.high) == (bits.low, bits.high);
+    let field = row.fields.iter().find(is_it);
+    field.map_or(row.name.clone(), |field| field.name.clone())
 }

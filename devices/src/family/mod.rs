@@ -30,6 +30,7 @@
 mod claims;
 mod described;
 mod error;
+mod gauges;
 mod identity;
 mod ledger;
 pub(crate) mod life;
@@ -42,6 +43,9 @@ use std::sync::Arc;
 pub(crate) use claims::Claim;
 pub use described::Described;
 pub use error::{Breach, Complaint, Misuse, OpenError, PathError, ResetError, SetupError};
+pub use gauges::{
+    ChannelGauges, ErrorGauges, Gauge, Gauges, Observed, ObservedChannel, ObservedList, observe,
+};
 pub use identity::{Fact, Identity, Limits, Way};
 pub use ledger::{Geometry, Ledger};
 pub use recognise::{Choice, Recognition, Rejected, recognise};
@@ -86,6 +90,8 @@ pub struct About {
     pub reset_count: Option<&'static Register>,
     /// Registers that tell what happened to a device: reading them has no effect.
     pub watched: &'static [&'static Register],
+    /// What tells how a device and its lists fare; see [`observe`].
+    pub gauges: Gauges,
     /// The bit, of a register of 32 bits, that says that 64-bit registers are accessed as two halves only.
     pub halves: Option<(&'static Register, Field)>,
     /// Every way in which objects can travel; the first is the usual one.
@@ -262,6 +268,11 @@ pub trait FreeList: Send {
 
     /// Tells the device what was given and taken and was not told yet.
     fn flush(&mut self) -> Result<(), PathError>;
+
+    /// Counts the doorbells that were rung for the list, `None` where objects travel without.
+    fn doorbells(&self) -> Option<u64> {
+        None
+    }
 
     /// Reads how many objects the device says are in its list, `None` where it does not count ([`About::level`]). Those that
     /// are on their way to the host are not among them. Costs a round trip, and is exact only while nobody moves objects.

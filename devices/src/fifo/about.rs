@@ -1,6 +1,6 @@
 //! What is known of the FIFO before one is there.
 
-use crate::family::{About, Way};
+use crate::family::{About, ErrorGauges, Gauge, Gauges, Way};
 use crate::fifo::regs;
 
 /// Objects travel by register accesses.
@@ -33,6 +33,26 @@ pub static ABOUT: About = About {
         regs::RESET_COUNT.row(),
         regs::EVENT.row(),
     ],
+    gauges: Gauges {
+        states: &[
+            Gauge::field(regs::STATUS.row(), regs::status::READY),
+            Gauge::field(regs::CONTROL.row(), regs::control::ENABLE),
+        ],
+        enabled: Some(Gauge::field(regs::CONTROL.row(), regs::control::ENABLE)),
+        capacity: Some(Gauge::field(regs::DEPTH.row(), regs::depth::DEPTH)),
+        available: Some(Gauge::field(regs::LEVEL.row(), regs::level::LEVEL)),
+        low: Some(Gauge::field(regs::THRESHOLD.row(), regs::threshold::LOW)),
+        high: None,
+        channels: None,
+        errors: ErrorGauges::Flags {
+            flags: &[
+                Gauge::field(regs::ERROR.row(), regs::error::OVERFLOW),
+                Gauge::field(regs::ERROR.row(), regs::error::RANGE),
+                Gauge::field(regs::ERROR.row(), regs::error::DISABLED),
+            ],
+        },
+        pending: None,
+    },
     halves: None,
     ways: &[REGISTER],
 };
