@@ -57,6 +57,8 @@ mod fork;
 #[cfg(feature = "bringup")]
 pub mod host;
 pub mod kinds;
+#[cfg(any(feature = "user", feature = "metrics"))]
+mod listener;
 pub mod machine;
 #[cfg(feature = "metrics")]
 pub mod metrics;

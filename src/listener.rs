@@ -1,4 +1,4 @@
-//! The listening socket and its file.
+//! A listening socket and its file.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -41,8 +41,8 @@ pub enum BindError {
 
 /// A listening socket, whose file goes with it.
 #[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) socket: OwnedFd,
+pub(crate) struct Listener {
+    pub(crate) socket: OwnedFd,
     path: PathBuf,
     /// Device and inode of the file, so that nobody else's is removed.
     identity: (u64, u64),
@@ -50,7 +50,7 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Binds, makes the file the user's alone, and only then listens: nobody can connect in between.
-    pub(super) fn bind(path: &Path) -> Result<Listener, BindError> {
+    pub(crate) fn bind(path: &Path) -> Result<Listener, BindError> {
         let os = |call| {
             move |errno: Errno| BindError::Os {
                 path: path.into(),
@@ -82,7 +82,8 @@ impl Listener {
         Ok(listener)
     }
 
-    pub(super) fn failed(&self, call: &'static str, errno: Errno) -> BindError {
+    #[cfg(feature = "user")]
+    pub(crate) fn failed(&self, call: &'static str, errno: Errno) -> BindError {
         BindError::Os {
             path: self.path.clone(),
             call,

@@ -1,11 +1,17 @@
 //! How pools and devices fare, in numbers: what is read, and the text that carries it.
 
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use hwpool::device::Attached;
 use hwpool::devices::family::observe;
 use hwpool::metrics::{
-    ChannelState, DeviceState, ListState, PoolState, Snapshot, TextError, Traffic,
+    ChannelState, DeviceState, Exporter, FetchError, ListState, PoolState, Snapshot, TextError,
+    Traffic, fetch,
 };
 use hwpool::{Device, Pool};
 use proptest::prelude::*;
@@ -293,5 +299,275 @@ fn the_program_prints_text_and_documents() {
             Some(code),
             "{device}"
         );
+    }
+}
+
+/// A place for sockets.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// Offers one pool, which it keeps.
+fn offering(path: &Path) -> (Pool, Exporter) {
+    let pool = Pool::builder("rx").objects(64).size(64).build();
+    let pool = pool.expect("a pool");
+    let offered = pool.clone();
+    let exporter = Exporter::listen(path, move || PoolState::of(&offered).into());
+    (pool, exporter.expect("it listens"))
+}
+
+/// Says something to a socket and returns all that it answers.
+fn say(path: &Path, question: &[u8]) -> String {
+    let mut stream = UnixStream::connect(path).expect("somebody listens");
+    stream.set_read_timeout(Some(LONG)).expect("set");
+    let _ = stream.write_all(question);
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
+}
+
+/// Longer than anything here takes, also on a machine that has a lot to do.
+const LONG: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_program_offers_its_pools() {
+    let place = Place::new();
+    let path = place.path("rx.sock");
+    let (pool, exporter) = offering(&path);
+    let mode = std::fs::metadata(&path)
+        .expect("there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let first = fetch(&path, LONG).expect("an answer");
+    assert_eq!((first.pools[0].free, first.pools[0].taken), (64, 0));
+    let buffer = pool.take().expect("no error").expect("one");
+    let second = fetch(&path, LONG).expect("an answer");
+    assert_eq!((second.pools[0].free, second.pools[0].taken), (63, 1));
+    assert_eq!(second, PoolState::of(&pool).into());
+    drop(buffer);
+    let address = format!("unix:{}", path.display());
+    let told = hwpool(&["metrics", &address]);
+    let text = String::from_utf8(told.stdout).expect("text");
+    assert_eq!(
+        Snapshot::from_openmetrics(&text),
+        Ok(PoolState::of(&pool).into())
+    );
+    drop(exporter);
+    assert!(!path.exists(), "the socket's file goes with it");
+    let gone = hwpool(&["metrics", &address]);
+    let message = String::from_utf8(gone.stderr).expect("text");
+    assert_eq!(gone.status.code(), Some(3), "{message}");
+    assert!(
+        message.contains("does a program offer its numbers there"),
+        "{message}"
+    );
+    assert!(pool.close().expect("closes").is_clean());
+}
+
+#[test]
+fn questions_are_http() {
+    let place = Place::new();
+    let path = place.path("rx.sock");
+    let (_pool, _exporter) = offering(&path);
+    let long = [b"GET /metrics HTTP/1.1\r\nX: ".as_slice(), &[b'x'; 20_000]].concat();
+    for (question, status) in [
+        (
+            b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n".as_slice(),
+            "200",
+        ),
+        (b"GET / HTTP/1.0\r\n\r\n", "200"),
+        (b"GET /metrics?x=1 HTTP/1.0\n\n", "200"),
+        (b"GET /other HTTP/1.0\r\n\r\n", "404"),
+        (b"POST /metrics HTTP/1.0\r\n\r\n", "405"),
+        (b"\x00\xff\xfe\r\n\r\n", "400"),
+        (b"hello\n\n", "400"),
+        (&long, "200"),
+    ] {
+        let answer = say(&path, question);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.0 {status} ")),
+            "{status}: {answer}"
+        );
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let length = format!("Content-Length: {}\r\n", body.len());
+        assert!(head.contains(&length), "{head}");
+        let kind = head.contains("application/openmetrics-text; version=1.0.0");
+        assert_eq!(
+            (kind, body.ends_with("# EOF\n")),
+            (status == "200", status == "200")
+        );
+    }
+}
+
+#[test]
+fn who_hangs_harms_nobody() {
+    let place = Place::new();
+    let path = place.path("rx.sock");
+    let (pool, exporter) = offering(&path);
+    // Some say nothing, and one never reads its answer.
+    let mut silent: Vec<_> = (0..7)
+        .map(|_| UnixStream::connect(&path).expect("taken"))
+        .collect();
+    silent[0].write_all(b"GET /metr").expect("sent");
+    let started = Instant::now();
+    fetch(&path, LONG).expect("the eighth is answered");
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "before the others' time is over"
+    );
+    let eighth = UnixStream::connect(&path).expect("taken");
+    // Who comes beyond is told so, once all eight are taken in.
+    let until = Instant::now() + LONG;
+    let refused = loop {
+        match fetch(&path, LONG) {
+            Err(FetchError::Refused { answer, .. }) => break answer,
+            other => assert!(Instant::now() < until, "{other:?}"),
+        }
+    };
+    assert!(refused.contains("503"), "{refused}");
+    let started = Instant::now();
+    drop(exporter);
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "nobody is waited for"
+    );
+    drop((silent, eighth));
+    assert!(
+        pool.close().expect("closes").is_clean(),
+        "nothing holds the pool"
+    );
+}
+
+#[test]
+fn a_programs_mistake_is_its_own() {
+    let place = Place::new();
+    let path = place.path("rx.sock");
+    let _exporter = Exporter::listen(&path, || panic!("on purpose")).expect("it listens");
+    for _ in 0..2 {
+        let Err(FetchError::Refused { answer, .. }) = fetch(&path, LONG) else {
+            panic!("it has no numbers")
+        };
+        assert!(answer.contains("500"), "{answer}");
+    }
+}
+
+/// What a peer says is not believed.
+#[test]
+fn who_answers_nonsense_is_named() {
+    let place = Place::new();
+    let path = place.path("liar.sock");
+    let listener = UnixListener::bind(&path).expect("bound");
+    let answers: [&[u8]; 5] = [
+        b"",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\nhwpool_pool_taken_objects_total{pool=\"a\"} 1\n",
+        b"HTTP/1.0 200 OK\r\n\r\n<html>\n# EOF\n",
+        b"HTTP/1.0 204 No Content\r\n\r\n# EOF\n",
+    ];
+    let liar = std::thread::spawn(move || {
+        for answer in answers {
+            let (mut client, _) = listener.accept().expect("a client");
+            let mut question = [0; 64];
+            let _ = client.read(&mut question);
+            let _ = client.write_all(answer);
+        }
+        let (client, _) = listener.accept().expect("a client");
+        (listener, client)
+    });
+    let told = answers.map(|_| fetch(&path, LONG).expect_err("nonsense").to_string());
+    assert!(told[0].contains("\"nothing\""), "{told:?}");
+    assert!(told[1].contains("SSH-2.0"), "{told:?}");
+    assert!(
+        told[2].contains("no list of numbers") && told[3].contains("no list"),
+        "{told:?}"
+    );
+    assert!(told[4].contains("204"), "{told:?}");
+    let silent = fetch(&path, Duration::from_millis(50));
+    assert!(
+        matches!(silent, Err(FetchError::Silent { .. })),
+        "{silent:?}"
+    );
+    drop(liar.join().expect("no panic"));
+}
+
+/// A model that is served and driven is looked at from beside: its client and its counters notice nothing.
+#[test]
+fn a_served_model_is_looked_at_beside_its_client() {
+    let place = Place::new();
+    let (socket, numbers) = (place.path("bmu.sock"), place.path("numbers.sock"));
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_hwpool"));
+    serve.args([
+        "sim",
+        "serve",
+        "--socket",
+        &text(&socket),
+        "--offer",
+        &text(&numbers),
+    ]);
+    let mut server = Ended(serve.stdout(Stdio::piped()).spawn().expect("hwpool starts"));
+    let mut line = String::new();
+    let stdout = server.0.stdout.take().expect("piped");
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .expect("it serves");
+    let device = Device::open(&format!("user:{}", text(&socket))).expect("opens");
+    let builder = Pool::builder("rx").objects(128).size(256);
+    let pool = builder
+        .backend("bmu")
+        .device(&device)
+        .build()
+        .expect("a pool");
+    let look = || fetch(&numbers, LONG).expect("an answer").devices.remove(0);
+    // The model's thread may see the last doorbell a little later, and fills the ring then.
+    let until = Instant::now() + LONG;
+    let first = loop {
+        let (one, other) = (look(), look());
+        if one == other
+            && one
+                .channels
+                .first()
+                .is_some_and(|way| way.given == 128 && way.taken > 0)
+        {
+            break one;
+        }
+        assert!(Instant::now() < until, "{one:?}");
+    };
+    let second = look();
+    assert_eq!(
+        (first.kind.as_str(), first.name.as_str()),
+        ("bmu", "sim:bmu")
+    );
+    assert_eq!(first.lists[0].capacity, 128);
+    assert_eq!(
+        first, second,
+        "two looks at a model at rest, and no access was counted"
+    );
+    // The other way in is taken.
+    let refused = hwpool(&["metrics", &format!("user:{}?timeout-ms=50", text(&socket))]);
+    let message = String::from_utf8(refused.stderr).expect("text");
+    assert!(message.contains("--offer"), "{message}");
+    assert!(pool.close().expect("closes").is_clean());
+    drop((pool, device));
+    let free = hwpool(&["metrics", &format!("user:{}", text(&socket))]);
+    assert!(free.status.success(), "{free:?}");
+}
+
+/// A process that is ended with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

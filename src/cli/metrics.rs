@@ -12,9 +12,12 @@ use super::source::{self, Source};
 /// A device is looked at and not driven: nothing is written, reset or enabled, and no register is read whose read has an
 /// effect.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: hwpool metrics vfio:0000:01:00.0")]
+#[command(after_help = "\
+Examples:
+  hwpool metrics sim:bmu
+  hwpool metrics unix:rx.sock --json")]
 pub(crate) struct Metrics {
-    /// Address of the device.
+    /// Address of the device, or unix:PATH, where a program offers its pools.
     #[arg(value_name = "DEVICE", default_value = DEFAULT_DEVICE)]
     device: String,
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use hwpool::devices::family::Choice;
 use hwpool::kinds;
+use hwpool::metrics::DeviceState;
 use hwpool::sim::{MODELS, SimConfig};
 use hwpool::user::SimDevice;
 use hwpool::user::server::Server;
@@ -15,6 +17,7 @@ use super::device::default_kind;
 use super::exit::Usage;
 use super::output::Output;
 use super::signal::Stop;
+use super::source::Offer;
 
 /// List the models in this program, or serve one to other processes.
 #[derive(Debug, Args)]
@@ -57,6 +60,8 @@ struct Serve {
     /// it says otherwise.
     #[arg(long = "option", value_name = "KEY=VALUE")]
     options: Vec<String>,
+    #[command(flatten)]
+    offer: Offer,
 }
 
 pub(crate) fn run(sim: Sim, output: Output) -> anyhow::Result<()> {
@@ -68,13 +73,16 @@ pub(crate) fn run(sim: Sim, output: Output) -> anyhow::Result<()> {
 
 /// Serves until a signal says stop.
 fn run_server(args: &Serve, output: Output) -> anyhow::Result<()> {
-    let config = args.config()?;
+    let (config, choice) = args.config()?;
     allow_many_descriptors();
     let name = config.name().to_owned();
     let mut device = SimDevice::new(&name, config)?;
     let server = Server::bind(&args.socket)?;
     let stop = server.stop_handle();
     Stop::on_signal_do(move || stop.stop())?;
+    let (monitor, called) = (device.monitor(), format!("sim:{}", args.model));
+    let numbers = move || DeviceState::of_served(&monitor, &called, choice.as_ref()).into();
+    let _exporter = args.offer.start(numbers)?;
     let (model, socket) = (&args.model, args.socket.display().to_string());
     output.print(
         || json!({ "schema": "hwpool.serve/1", "model": model, "socket": socket, "pid": std::process::id() }),
@@ -84,8 +92,9 @@ fn run_server(args: &Serve, output: Output) -> anyhow::Result<()> {
 }
 
 impl Serve {
-    fn config(&self) -> anyhow::Result<SimConfig> {
-        let (mut config, _) = kinds::model(&self.model).map_err(Usage::of)?;
+    /// Returns what the model is to be, and which driver it has where no device says that.
+    fn config(&self) -> anyhow::Result<(SimConfig, Option<Choice>)> {
+        let (mut config, choice) = kinds::model(&self.model).map_err(Usage::of)?;
         config.set("mode", "threaded").map_err(Usage::of)?;
         let own = [
             ("seed", self.seed.is_some()),
@@ -109,7 +118,7 @@ impl Serve {
         if let Some(faults) = &self.faults {
             config.set("faults", faults).map_err(Usage::of)?;
         }
-        Ok(config)
+        Ok((config, choice))
     }
 }
 

@@ -14,12 +14,14 @@ use clap::Args;
 use hwpool::address::shown;
 use hwpool::device::Device;
 use hwpool::devices::family::{SetupError, Way};
+use hwpool::metrics::{DeviceState, PoolState, Snapshot};
 use hwpool::pool::{Buffer, CloseReport, Pool, Worker};
 use serde_json::json;
 
 use super::device::{DeviceArg, object_bytes, objects as most_objects};
 use super::output::{Colour, Output};
 use super::signal::Stop;
+use super::source::Offer;
 
 /// Run random traffic and prove that no buffer is lost or doubled.
 #[derive(Debug, Args)]
@@ -38,6 +40,8 @@ pub(crate) struct Soak {
     /// Seed of the random traffic.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    offer: Offer,
 }
 
 /// A pool that runs beside others on the device.
@@ -132,11 +136,14 @@ pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
     let device = Device::open(&args.device.device)?;
     stop.on_notice(device.name(), device.notices());
     let pools = make(&device, plans(&device))?;
+    let offered = (pools.clone(), device.clone());
+    let exporter = args.offer.start(move || numbers(&offered.0, &offered.1))?;
     let started = Instant::now();
     let end = started + Duration::from_secs(args.seconds);
     let traffic = traffic(&pools, &args, || stop.is_wanted() || Instant::now() >= end);
     let tallies = traffic.inspect_err(|_| abandon(&pools))?;
     let elapsed = started.elapsed();
+    drop(exporter);
     let mut rows = Vec::new();
     for (pool, tally) in pools.into_iter().zip(tallies) {
         let name = pool.name().to_string();
@@ -149,6 +156,14 @@ pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
     let good = report(&args, &rows, elapsed, output)?;
     stop.verdict()?;
     Ok(good)
+}
+
+/// Reads how pools and their device fare.
+fn numbers(pools: &[Pool], device: &Device) -> Snapshot {
+    Snapshot {
+        pools: pools.iter().map(PoolState::of).collect(),
+        devices: vec![DeviceState::of(device)],
+    }
 }
 
 /// Closes all pools after a failure, which is told already: what else they would say comes of it.

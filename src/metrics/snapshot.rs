@@ -122,6 +122,26 @@ pub struct Traffic {
     pub interrupts: Vec<u64>,
 }
 
+impl From<PoolState> for Snapshot {
+    /// Makes a snapshot of one pool alone.
+    fn from(pool: PoolState) -> Snapshot {
+        Snapshot {
+            pools: vec![pool],
+            ..Snapshot::default()
+        }
+    }
+}
+
+impl From<DeviceState> for Snapshot {
+    /// Makes a snapshot of one device alone.
+    fn from(device: DeviceState) -> Snapshot {
+        Snapshot {
+            devices: vec![device],
+            ..Snapshot::default()
+        }
+    }
+}
+
 impl Snapshot {
     /// Makes names of pools, and of devices, differ: the second `rx` is called `rx#2`.
     pub fn distinct(mut self) -> Snapshot {

@@ -25,6 +25,20 @@ impl Model {
         answer
     }
 
+    /// Reads the register at `offset` of a BAR from beside the bus: nothing is counted, no time goes by and no fault is spent.
+    /// `None` where there is no register, or one whose read acts or means nothing.
+    pub fn peek(&mut self, bar: u8, offset: u64) -> Option<u64> {
+        let slot = self.decode.find(bar, offset)?;
+        let row = self.decode.row(slot);
+        let is_quiet = row.access.is_pure_read() && row.offset_of(slot.index) == offset;
+        (is_quiet && self.exists(slot)).then(|| self.logic.read(&mut self.world, slot))
+    }
+
+    /// Reads 32 bits of configuration space, as [`Model::peek`].
+    pub fn peek_config(&self, offset: u16) -> u32 {
+        self.world.space.read(offset, 4)
+    }
+
     /// Writes `width` bytes, 4 or 8, of a BAR. Posted: in stepped mode it arrives later.
     ///
     /// # Errors

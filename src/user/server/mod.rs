@@ -13,7 +13,6 @@
 mod commands;
 mod errno;
 mod lines;
-mod listener;
 mod mappings;
 mod peer;
 mod served;
@@ -31,15 +30,15 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{SockFlag, accept4};
 
+pub use crate::listener::BindError;
 pub use errno::Errno;
 pub use lines::Lines;
-pub use listener::BindError;
-use listener::Listener;
 pub use peer::{ClientMemory, Peer};
 pub use served::{DmaMapping, RegionDescription, RegionMapping, Served};
 
 use super::channel::{self, ChannelError};
 use super::sync::lock;
+use crate::listener::Listener;
 
 /// How long the server waits before it tries again to take a client, where the system was short of something.
 const PAUSE: Duration = Duration::from_millis(200);

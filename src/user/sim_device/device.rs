@@ -95,6 +95,24 @@ impl SimMonitor {
         std::mem::take(&mut lock(&self.0.violations))
     }
 
+    /// Reads the register at `offset` of a BAR from beside the bus, as [`Model::peek`].
+    #[cfg(feature = "metrics")]
+    pub(crate) fn peek(&self, bar: u8, offset: u64) -> Option<u64> {
+        self.0.beside(|model| model.peek(bar, offset))
+    }
+
+    /// Reads 32 bits of configuration space from beside the bus.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn peek_config(&self, offset: u16) -> u32 {
+        self.0.beside(|model| model.peek_config(offset))
+    }
+
+    /// Returns the size of a BAR, where there is one.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn bar_size(&self, bar: u8) -> Option<u64> {
+        self.0.sizes.get(usize::from(bar)).copied().flatten()
+    }
+
     /// Returns what crossed the bus since the model was made.
     pub fn counters(&self) -> Counters {
         lock(&self.0.model).counters()

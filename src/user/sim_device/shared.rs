@@ -64,6 +64,15 @@ impl Shared {
         result
     }
 
+    /// Looks at the model, which serves its client meanwhile as soon as it is let.
+    #[cfg(feature = "metrics")]
+    pub(super) fn beside<R>(&self, look: impl FnOnce(&mut Model) -> R) -> R {
+        self.wanted.store(true, Ordering::Relaxed);
+        let mut model = lock(&self.model);
+        self.wanted.store(false, Ordering::Relaxed);
+        look(&mut model)
+    }
+
     /// Passes on what came of it: doorbells that begin or end a life start from 0, interrupts go out.
     pub(super) fn settle(&self, model: &mut Model, before: u64) {
         let running = model.running();
