@@ -88,6 +88,8 @@ pub use pool::Pool;
 mod pages {
     #[doc = include_str!("../README.md")]
     struct Readme;
+    #[doc = include_str!("../docs/src/metrics.md")]
+    struct Metrics;
     #[doc = include_str!("../docs/src/pools.md")]
     struct Pools;
 }

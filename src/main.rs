@@ -22,7 +22,7 @@ fn log_to_stderr(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(|| cli::Log)
         .log_internal_errors(false)
         .without_time()
         .init();

@@ -540,6 +540,7 @@ const VERBS: &[&[&str]] = &[
     &["bench", "--time", "1", "--only", "register"],
     &["soak", "--seconds", "0"],
     &["metrics"],
+    &["top", "--once"],
     &["describe", "check", "describe/devices/litex.toml"],
     &["describe", "check", "/dev/null"],
     &["describe", "show", "describe/devices/litex.toml"],
@@ -1243,4 +1244,199 @@ fn the_schema_is_printed_as_it_is_kept() {
     let with_json = hwpool(&["describe", "schema", "--json"]);
     let schema: Value = serde_json::from_slice(&with_json.stdout).expect("JSON");
     assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn a_view_without_a_terminal_is_text() {
+    let frames = |arguments: &[&str]| {
+        let output = hwpool(&[&["top"], arguments].concat());
+        assert_eq!(output.status.code(), Some(OK), "{output:?}");
+        text(&output.stdout)
+    };
+    let once = frames(&["--once"]);
+    assert!(once.starts_with("hwpool top  sim:bmu "), "{once}");
+    assert!(
+        once.contains("\nportal-cached ") && once.contains("  errors       none"),
+        "{once}"
+    );
+    assert!(
+        once.lines().all(|line| line.chars().count() <= 80),
+        "{once}"
+    );
+    assert!(!once.contains('\u{1b}'), "{once}");
+    assert_eq!(
+        frames(&[]).lines().count(),
+        once.lines().count(),
+        "one frame where nobody can press q"
+    );
+    let three = frames(&["sim:fifo", "--times", "3", "--interval", "0.2"]);
+    let pools: Vec<_> = three
+        .lines()
+        .filter(|line| line.starts_with("register-"))
+        .collect();
+    let columns = |line: &str| line.split_whitespace().rev().nth(3).map(str::to_owned);
+    let takes: Vec<_> = pools
+        .iter()
+        .map(|line| columns(line).expect("columns"))
+        .collect();
+    assert_eq!((takes.len(), takes[0].as_str()), (3, "-"), "{three}");
+    assert!(
+        takes[1..]
+            .iter()
+            .all(|rate| rate.starts_with(|c: char| c.is_ascii_digit())),
+        "{three}"
+    );
+    assert!(refused(&["top", "--json"], USAGE).contains("hwpool metrics --json"));
+    assert!(refused(&["top", "--interval", "0"], USAGE).contains("0.001"));
+    assert!(refused(&["top", "unix:/nowhere.sock"], REFUSED).contains("does a program offer"));
+    assert!(refused(&["top", "user:/nowhere.sock"], REFUSED).contains("sim serve"));
+}
+
+/// A program on a terminal of its own, that is looked at and pressed keys on.
+struct OnTerminal {
+    process: Child,
+    master: std::fs::File,
+    /// Kept, to see what the terminal is like afterwards.
+    slave: std::os::fd::OwnedFd,
+    seen: String,
+}
+
+impl OnTerminal {
+    fn start(arguments: &[&str], no_color: &str) -> OnTerminal {
+        let size = nix::pty::Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let terminal = nix::pty::openpty(Some(&size), None).expect("a terminal");
+        let slave = || terminal.slave.try_clone().expect("a descriptor");
+        let process = Command::new(env!("CARGO_BIN_EXE_hwpool"))
+            .args(arguments)
+            .env("NO_COLOR", no_color)
+            .env("TERM", "xterm-256color")
+            .stdin(slave())
+            .stdout(slave())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("hwpool starts");
+        let slave = slave();
+        OnTerminal {
+            process,
+            master: terminal.master.into(),
+            slave,
+            seen: String::new(),
+        }
+    }
+
+    /// Reads on until a word was seen; between words the program moves the cursor.
+    fn wait_for(&mut self, text: &str) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while !self.seen.contains(text) {
+            assert!(
+                Instant::now() < until,
+                "no {text} in {} bytes",
+                self.seen.len()
+            );
+            self.read(200);
+        }
+    }
+
+    fn read(&mut self, milliseconds: u16) -> bool {
+        use nix::poll::{PollFd, PollFlags, poll};
+        use std::os::fd::AsFd;
+        let mut fds = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, milliseconds) != Ok(1) {
+            return false;
+        }
+        let mut bytes = [0; 4096];
+        let n = self.master.read(&mut bytes).unwrap_or(0);
+        self.seen += &String::from_utf8_lossy(&bytes[..n]);
+        n > 0
+    }
+
+    /// Waits for the end; returns exit code, what the terminal got, and what stderr got.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let until = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            self.read(50);
+            if let Some(status) = self.process.try_wait().expect("a status") {
+                break status;
+            }
+            assert!(Instant::now() < until, "it does not end");
+        };
+        while self.read(0) {}
+        let mode = nix::sys::termios::tcgetattr(&self.slave).expect("a terminal");
+        use nix::sys::termios::LocalFlags;
+        let cooked = LocalFlags::ICANON | LocalFlags::ECHO;
+        assert!(
+            mode.local_flags.contains(cooked),
+            "the terminal is as it was"
+        );
+        assert!(
+            self.seen.contains("\u{1b}[?1049l"),
+            "the first screen is back"
+        );
+        let mut said = String::new();
+        let mut stderr = self.process.stderr.take().expect("piped");
+        stderr.read_to_string(&mut said).expect("text");
+        (status.code(), self.seen, said)
+    }
+}
+
+/// Tells whether something colours: SGR 30 to 49 and 90 to 107.
+fn is_coloured(seen: &str) -> bool {
+    let sequences = seen.split("\u{1b}[").skip(1);
+    let sgr = sequences.filter_map(|rest| rest.split_once('m').map(|(codes, _)| codes));
+    let codes = sgr.filter(|codes| codes.chars().all(|c| c.is_ascii_digit() || c == ';'));
+    codes.flat_map(|codes| codes.split(';')).any(|code| {
+        // 39 and 49 give the usual colours back.
+        let number = code.parse::<u32>();
+        number.is_ok_and(|n| {
+            (30..=38).contains(&n) || (40..=48).contains(&n) || (90..=107).contains(&n)
+        })
+    })
+}
+
+#[test]
+fn a_view_is_ended_by_a_key_and_gives_the_terminal_back() {
+    for (no_color, key) in [("", &b"q"[..]), ("1", b"\x03"), ("1", b"\x1b")] {
+        let mut top = OnTerminal::start(&["top", "--interval", "0.1"], no_color);
+        top.wait_for("ends");
+        std::io::Write::write_all(&mut top.master, key).expect("pressed");
+        let (code, seen, said) = top.end();
+        assert_eq!(code, Some(OK), "{said}");
+        assert_eq!(
+            is_coloured(&seen),
+            no_color.is_empty(),
+            "NO_COLOR={no_color}"
+        );
+    }
+}
+
+#[test]
+fn a_view_is_ended_by_a_signal() {
+    let mut top = OnTerminal::start(&["top"], "1");
+    top.wait_for("ends");
+    kill(Pid::from_raw(top.process.id() as i32), Signal::SIGTERM).expect("sent");
+    assert_eq!(top.end().0, Some(OK));
+}
+
+/// What was looked at goes: a clear line, the exit code of a device that refused, and the terminal as it was.
+#[test]
+fn a_view_of_what_goes_ends_with_a_message() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("numbers.sock");
+    let numbers = hwpool::metrics::Snapshot::default;
+    let exporter = hwpool::metrics::Exporter::listen(&path, numbers).expect("it listens");
+    let address = format!("unix:{}", path.display());
+    let mut top = OnTerminal::start(&["top", &address, "--interval", "0.1"], "1");
+    top.wait_for("offered");
+    drop(exporter);
+    let (code, _, said) = top.end();
+    assert_eq!(code, Some(REFUSED), "{said}");
+    assert!(
+        said.contains("does a program offer its numbers there"),
+        "{said}"
+    );
 }

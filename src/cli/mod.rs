@@ -1,7 +1,7 @@
 //! The command line: `hwpool <verb> [DEVICE]`.
 //!
-//! A file a verb, or a few that belong together. What they share: `device`, `arguments`, `output`, `watch`, `signal` and
-//! `exit`. Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment refused.
+//! A file a verb, or a few that belong together. What they share: `device`, `source`, `arguments`, `output`, `figures`,
+//! `watch`, `signal`, `log` and `exit`. Exit codes: 0 done, 1 a check failed, 2 usage, 3 the device or the environment refused.
 
 mod arguments;
 mod bench;
@@ -12,9 +12,11 @@ mod device;
 mod devices;
 mod doctor;
 mod exit;
+mod figures;
 mod generate;
 mod hugepages;
 mod info;
+mod log;
 mod metrics;
 mod output;
 mod raw;
@@ -25,6 +27,7 @@ mod signal;
 mod sim;
 mod soak;
 mod source;
+mod top;
 mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -35,6 +38,7 @@ use nix::unistd::{Pid, getppid};
 use device::DeviceArg;
 use exit::Usage;
 pub(crate) use exit::finish;
+pub(crate) use log::Log;
 use output::Output;
 
 /// Userspace driver for hardware buffer managers.
@@ -92,6 +96,7 @@ enum Verb {
     Report(report::ReportArgs),
     Bench(bench::Bench),
     Soak(soak::Soak),
+    Top(top::Top),
     Metrics(metrics::Metrics),
     Describe(describe::Describe),
     Sim(sim::Sim),
@@ -125,6 +130,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Verb::Report(report) => report::run(&report, output),
         Verb::Bench(bench) => bench::run(bench, output).map(|()| true),
         Verb::Soak(soak) => soak::run(soak, output),
+        Verb::Top(top) => top::run(&top, output).map(|()| true),
         Verb::Metrics(metrics) => metrics::run(&metrics, output).map(|()| true),
         Verb::Describe(describe) => describe::run(&describe, output).map(|()| true),
         Verb::Sim(sim) => sim::run(sim, output).map(|()| true),

@@ -50,6 +50,17 @@ impl Output {
         self.json
     }
 
+    /// Tells whether colours are wanted.
+    pub(crate) fn is_coloured(&self) -> bool {
+        self.colour
+    }
+
+    /// Returns the columns of the terminal; `None` where text goes elsewhere.
+    pub(crate) fn width(&self) -> Option<u16> {
+        self.width
+            .map(|width| u16::try_from(width).unwrap_or(u16::MAX))
+    }
+
     /// Prints the result in the form that was asked for.
     pub(crate) fn print(
         &self,

@@ -45,7 +45,7 @@ pub(crate) struct Soak {
 }
 
 /// A pool that runs beside others on the device.
-struct Plan {
+pub(super) struct Plan {
     name: String,
     backend: &'static str,
     cache: usize,
@@ -55,7 +55,7 @@ struct Plan {
 
 /// Plans pools on each way of the device, as many as it has lists for: on the best way one with a cache, one without,
 /// and one that is far too small for its threads.
-fn plans(device: &Device) -> Vec<Plan> {
+pub(super) fn plans(device: &Device) -> Vec<Plan> {
     let limits = device.limits();
     let size = object_bytes(limits, SIZE);
     let plan = |way: &Way, suffix: &str, cache, objects: u32| Plan {
@@ -84,7 +84,7 @@ fn plans(device: &Device) -> Vec<Plan> {
 
 /// Makes the pools that are planned, and leaves out those for which the device has nothing left beside the others, such
 /// as portals.
-fn make(device: &Device, plans: Vec<Plan>) -> anyhow::Result<Vec<Pool>> {
+pub(super) fn make(device: &Device, plans: Vec<Plan>) -> anyhow::Result<Vec<Pool>> {
     let mut pools: Vec<Pool> = Vec::new();
     for plan in plans {
         let builder = Pool::builder(&plan.name).objects(plan.objects);
@@ -159,7 +159,7 @@ pub(crate) fn run(args: Soak, output: Output) -> anyhow::Result<bool> {
 }
 
 /// Reads how pools and their device fare.
-fn numbers(pools: &[Pool], device: &Device) -> Snapshot {
+pub(super) fn numbers(pools: &[Pool], device: &Device) -> Snapshot {
     Snapshot {
         pools: pools.iter().map(PoolState::of).collect(),
         devices: vec![DeviceState::of(device)],
@@ -353,11 +353,11 @@ fn report(args: &Soak, rows: &[Row], elapsed: Duration, output: Output) -> anyho
 }
 
 /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2016).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     /// Returns a number below `bound`, or 0 where that is 0.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 |= u64::from(self.0 == 0);
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;

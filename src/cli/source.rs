@@ -7,6 +7,7 @@ use clap::Args;
 use hwpool::address::{Address, TransportKind, shown};
 use hwpool::device::{Attached, DeviceError};
 use hwpool::metrics::{BindError, Exporter, Snapshot, fetch};
+use hwpool::vfio::Notices;
 
 /// What stands before the path of a program's socket.
 const PROGRAM: &str = "unix:";
@@ -46,6 +47,14 @@ impl Source {
             Source::Served(address) => (Attached::open(address).map_err(with_a_way))?.state()?,
         };
         Ok(device.into())
+    }
+
+    /// Returns what tells that the kernel wants the device back.
+    pub(super) fn notices(&self) -> Option<Notices> {
+        match self {
+            Source::Device(attached) => attached.transport.notices(),
+            Source::Program(_) | Source::Served(_) => None,
+        }
     }
 }
 

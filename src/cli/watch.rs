@@ -21,7 +21,7 @@ pub(super) struct Watch {
     times: Option<u64>,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let value: f64 = text.parse().map_err(|_| "not a number of seconds")?;
     match (0.001..=3600.0).contains(&value) {
         true => Ok(Duration::from_secs_f64(value)),

@@ -54,6 +54,7 @@ pages! {
     dpdk = "docs/src/dpdk.md";
     first_board = "docs/src/first-board.md";
     introduction = "docs/src/introduction.md";
+    metrics = "docs/src/metrics.md";
     own_fifo = "docs/src/own-fifo.md";
     performance = "docs/src/performance.md";
     pools = "docs/src/pools.md";
