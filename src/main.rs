@@ -7,6 +7,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if std::env::args_os().len() <= 1 {
+        return cli::greet();
+    }
     let arguments = cli::Cli::parse();
     log_to_stderr(arguments.verbose);
     cli::finish(cli::run(arguments))

@@ -1246,6 +1246,25 @@ fn the_schema_is_printed_as_it_is_kept() {
     assert_eq!(schema["additionalProperties"], false);
 }
 
+/// `hwpool` alone is a usage error that helps.
+#[test]
+fn the_program_alone_greets() {
+    let greeting = refused(&[], USAGE);
+    for part in [
+        "hwpool bringup sim:bmu",
+        "hwpool top",
+        "hwpool doctor",
+        "Next: ",
+        "hwpool --help",
+    ] {
+        assert!(greeting.contains(part), "{part}: {greeting}");
+    }
+    assert!(
+        refused(&["--json"], USAGE).contains("Usage"),
+        "an option is not alone"
+    );
+}
+
 #[test]
 fn a_view_without_a_terminal_is_text() {
     let frames = |arguments: &[&str]| {

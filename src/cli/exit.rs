@@ -8,7 +8,7 @@ use hwpool::device::DeviceError;
 use super::output::ReaderGone;
 
 /// The exit code of a command that was given something it can't use.
-const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 /// The exit code of a device or an environment that refused.
 pub(super) const REFUSED: u8 = 3;
 

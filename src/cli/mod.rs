@@ -14,6 +14,7 @@ mod doctor;
 mod exit;
 mod figures;
 mod generate;
+mod greeting;
 mod hugepages;
 mod info;
 mod log;
@@ -38,6 +39,7 @@ use nix::unistd::{Pid, getppid};
 use device::DeviceArg;
 use exit::Usage;
 pub(crate) use exit::finish;
+pub(crate) use greeting::greet;
 pub(crate) use log::Log;
 use output::Output;
 
