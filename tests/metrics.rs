@@ -1,5 +1,8 @@
 //! How pools and devices fare, in numbers: what is read, and the text that carries it.
 
+#[path = "rig/documents.rs"]
+mod documents;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -291,8 +294,10 @@ fn the_program_prints_text_and_documents() {
     assert_eq!(read.devices[0].kind, "bmu");
     let told = hwpool(&["metrics", "sim:fifo", "--json"]);
     let document: serde_json::Value = serde_json::from_slice(&told.stdout).expect("a document");
-    assert_eq!(document["schema"], "hwpool.metrics/1");
+    documents::check(&document);
     assert_eq!(document["devices"][0]["error_flags"]["OVERFLOW"], false);
+    let told = hwpool(&["metrics", "sim:bmu", "--json"]);
+    documents::check(&serde_json::from_slice(&told.stdout).expect("a document"));
     for (device, code) in [("sim:none", 2), ("user:/nowhere.sock", 3), ("bmu", 2)] {
         assert_eq!(
             hwpool(&["metrics", device]).status.code(),
