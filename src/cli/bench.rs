@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::device::{DeviceArg, object_bytes, objects as most_objects};
 use super::exit::Usage;
+use super::figures::fixed;
 use super::output::Output;
 use super::signal::Stop;
 
@@ -135,7 +136,7 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
     'cases: for case in cases {
         let line = |text: &str| output.line(output.fold(text, INDENT));
         line(&format!("{}: {}", case.name, case.about))?;
-        line(header(is_model))?;
+        line(&header(is_model))?;
         for threads in THREADS {
             for bulk in BULKS {
                 if stop.is_wanted() {
@@ -171,13 +172,12 @@ pub(crate) fn run(args: Bench, output: Output) -> anyhow::Result<()> {
 /// Where lines go on that a terminal is too narrow for.
 const INDENT: usize = 10;
 
-/// Names the columns: those that a model counts are there for a model in this process alone.
-fn header(is_model: bool) -> &'static str {
+/// Names the columns: those that a model counts are there for a model in this process alone. They fit 80 columns.
+fn header(is_model: bool) -> String {
+    let measured = format!("  threads bulk {:>10} {:>8}", "ns/pair", "Mpairs/s");
     match is_model {
-        true => {
-            "  threads bulk   ns/pair  Mpairs/s   reads  writes  doorbells  DMA bytes  modelled ns"
-        }
-        false => "  threads bulk   ns/pair  Mpairs/s",
+        true => format!("{measured}  reads writes doorbells DMA bytes modelled ns"),
+        false => measured,
     }
 }
 
@@ -206,11 +206,16 @@ struct Counted {
 impl Line {
     fn text(&self) -> String {
         let (threads, bulk, ns) = (self.threads, self.bulk, self.ns);
-        let mut text = format!("  {threads:>7} {bulk:>4} {ns:>9.2} {:>9.2}", 1e3 / ns);
+        let (ns, rate) = (fixed(ns, 2), fixed(1e3 / ns, 2));
+        let mut text = format!("  {threads:>7} {bulk:>4} {ns:>10} {rate:>8}");
         if let Some(c) = self.counted {
             text += &format!(
-                " {:>7.4} {:>7.4} {:>10.4} {:>10.2} {:>12.2}",
-                c.reads, c.writes, c.doorbells, c.dma_bytes, c.modelled_ns
+                " {:>6.4} {:>6.4} {:>9.4} {:>9} {:>11}",
+                c.reads,
+                c.writes,
+                c.doorbells,
+                fixed(c.dma_bytes, 2),
+                fixed(c.modelled_ns, 2)
             );
         }
         text
@@ -476,4 +481,36 @@ fn close(pool: Pool) -> anyhow::Result<()> {
         bail!("{report}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_fit_80_columns_and_stand_below_their_names() {
+        let line = Line {
+            case: "register".into(),
+            cache: 0,
+            threads: 2,
+            bulk: 256,
+            ns: 34_567.891,
+            counted: Some(Counted {
+                reads: 1.0,
+                writes: 1.0,
+                doorbells: 0.0123,
+                dma_bytes: 1234.5,
+                modelled_ns: 98_765.4,
+            }),
+        };
+        let (head, text) = (header(true), line.text());
+        assert_eq!(
+            [head.as_str(), text.as_str()],
+            [
+                "  threads bulk    ns/pair Mpairs/s  reads writes doorbells DMA bytes modelled ns",
+                "        2  256  34,567.89     0.03 1.0000 1.0000    0.0123  1,234.50   98,765.40",
+            ]
+        );
+        assert!(head.len() <= 80 && text.len() <= 80);
+    }
 }

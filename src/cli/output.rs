@@ -115,7 +115,13 @@ impl Output {
 fn fold(line: &str, width: usize, indent: usize) -> String {
     let rest = line.trim_start_matches(' ');
     let begin = " ".repeat(line.len() - rest.len());
-    let indent = " ".repeat(indent.min(width / 3));
+    // A column of a table stays one on a terminal of 80.
+    let most = if width >= 72 {
+        width * 2 / 5
+    } else {
+        width / 3
+    };
+    let indent = " ".repeat(indent.min(most));
     let options = textwrap::Options::new(width)
         .initial_indent(&begin)
         .subsequent_indent(&indent)
@@ -159,6 +165,10 @@ mod tests {
             output(Some(24)).fold(text, 11),
             "pass   portal.unique\n        each buffer\n           a\n        /very/long/path/indeed\n        1\n\nend"
         );
+        let row = format!("{:28}{}\n", "ok      memlock", "word ".repeat(14));
+        let folded = output(Some(80)).fold(&row, 28);
+        let second = folded.lines().nth(1).expect("two lines");
+        assert_eq!(second.find("word"), Some(28), "{folded}");
         let painted = output(None).paint(Colour::Pale, "1234 6789");
         assert_eq!(
             output(Some(9)).fold(&painted, 0),

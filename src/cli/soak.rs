@@ -19,6 +19,7 @@ use hwpool::pool::{Buffer, CloseReport, Pool, Worker};
 use serde_json::json;
 
 use super::device::{DeviceArg, object_bytes, objects as most_objects};
+use super::figures::grouped;
 use super::output::{Colour, Output};
 use super::signal::Stop;
 use super::source::Offer;
@@ -331,8 +332,10 @@ fn report(args: &Soak, rows: &[Row], elapsed: Duration, output: Output) -> anyho
         let line = |row: &Row| {
             let (name, tally, verdict) = (&row.name, row.tally, row.verdict());
             format!(
-                "{name:<14} {:>12} taken {:>10} short {:>4} torn  {verdict}\n",
-                tally.taken, tally.short, tally.torn
+                "{name:<14} {:>13} taken {:>11} short {:>3} torn  {verdict}\n",
+                grouped(tally.taken),
+                grouped(tally.short),
+                grouped(tally.torn)
             )
         };
         let verdict = match good {
@@ -340,8 +343,9 @@ fn report(args: &Soak, rows: &[Row], elapsed: Duration, output: Output) -> anyho
             false => output.paint(Colour::Bad, "NOT conserved"),
         };
         let last = format!(
-            "{}: {total} pairs in {:.1} s, {:.2} million a second, seed {}: {verdict}\n",
+            "{}: {} pairs in {:.1} s, {:.2} million a second, seed {}: {verdict}\n",
             shown(&args.device.device),
+            grouped(total),
             elapsed.as_secs_f64(),
             rate / 1e6,
             args.seed

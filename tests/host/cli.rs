@@ -127,10 +127,7 @@ fn memory_that_shall_be_pinned_is_compared_with_the_limit() {
     assert_eq!(verdict("8M")["verdict"], "ok");
     let row = verdict("9M");
     assert_eq!(row["verdict"], "block");
-    assert_eq!(
-        row["evidence"][0],
-        "limit 8388608 bytes, 9437184 bytes to be pinned"
-    );
+    assert_eq!(row["evidence"][0], "limit 8 MiB, 9 MiB to be pinned");
     assert_eq!(
         row["remedy"][0],
         "LimitMEMLOCK=9216K in the systemd unit, or `memlock 9216` in /etc/security/limits.conf"

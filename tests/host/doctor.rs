@@ -157,7 +157,7 @@ fn a_limit_is_raised_by_the_shell_only_as_far_as_the_hard_one() {
         &machine,
         "memlock",
         Verdict::Block,
-        &["65536 bytes (hard limit unlimited)", "ulimit -l 65536"],
+        &["64 KiB (hard limit unlimited)", "ulimit -l 65536"],
     );
     expect(&machine, "nofile", Verdict::Warn, &["ulimit -n 96"]);
     limits("16", "16");
@@ -442,10 +442,10 @@ fn the_tightest_cgroup_on_the_way_up_counts() {
         &machine,
         "cgroup",
         Verdict::Block,
-        &["memory.max 1048576", "MemoryMax="],
+        &["memory.max 1 MiB", "MemoryMax="],
     );
     machine.file("/sys/fs/cgroup/box/memory.max", "1073741824\n");
-    expect(&machine, "cgroup", Verdict::Ok, &["memory.max 1073741824"]);
+    expect(&machine, "cgroup", Verdict::Ok, &["memory.max 1 GiB"]);
 }
 
 #[test]
@@ -534,7 +534,7 @@ fn limits_of_every_version_of_control_groups_count() {
         "cgroup",
         Verdict::Block,
         &[
-            "/box: memory.limit_in_bytes 1048576",
+            "/box: memory.limit_in_bytes 1 MiB",
             "> /sys/fs/cgroup/memory/box/memory",
         ],
     );

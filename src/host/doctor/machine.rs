@@ -2,6 +2,7 @@
 
 use super::row::{Row, Stand};
 use super::view::View;
+use crate::host::hugepages::size_text;
 use crate::machine::{Arguments, Hugepages, PageSize, has};
 
 /// The first kernel with character devices of VFIO and iommufd for all of PCI.
@@ -294,10 +295,14 @@ pub(super) fn hugepages(view: &View<'_>) -> Row {
     };
     row(Row::warn("hugepages", MEMORY))
         .cause(format!(
-            "{free} bytes are free{} and {} are wanted: memory is taken in ordinary pages, with more entries in the \
+            "{} free{}, and {} are wanted: memory is taken in ordinary pages, with more entries in the \
              IOMMU",
-            node.map_or(String::new(), |node| format!(" on node {node}, the device's,")),
-            view.pin
+            match free {
+                0 => "nothing is".into(),
+                free => format!("{} are", size_text(free)),
+            },
+            node.map_or(String::new(), |node| format!(" on node {node}, the device's")),
+            size_text(view.pin)
         ))
         .remedy(reserve(&pools, node, size, view.pin - free))
 }

@@ -3,6 +3,7 @@
 use super::command;
 use super::row::{Row, Stand, Verdict};
 use super::view::View;
+use crate::host::hugepages::size_text;
 use crate::machine::{Config, Function, Hierarchy, Limit, hierarchies};
 
 /// `bind` is run by another process, and often by another user.
@@ -23,9 +24,8 @@ fn can_be_raised(limit: Limit, needed: u64) -> bool {
     limit.hard.is_none_or(|limit| limit >= needed)
 }
 
-fn text(limit: Limit, unit: &str) -> String {
-    let word =
-        |limit: Option<u64>| limit.map_or("unlimited".into(), |limit| format!("{limit}{unit}"));
+fn text(limit: Limit, written: impl Fn(u64) -> String) -> String {
+    let word = |limit: Option<u64>| limit.map_or("unlimited".into(), &written);
     match limit.soft == limit.hard {
         true => word(limit.soft),
         false => format!("{} (hard limit {})", word(limit.soft), word(limit.hard)),
@@ -38,9 +38,9 @@ pub(super) fn memlock(view: &View<'_>) -> Row {
         Err(why) => return Row::unknown("memlock").evidence(why),
     };
     let evidence = format!(
-        "limit {}, {} bytes to be pinned",
-        text(limit, " bytes"),
-        view.pin
+        "limit {}, {} to be pinned",
+        text(limit, size_text),
+        size_text(view.pin)
     );
     if view.process.may_lock() {
         return Row::ok("memlock").evidence(format!("{evidence}; CAP_IPC_LOCK: no limit holds"));
@@ -77,7 +77,7 @@ pub(super) fn nofile(view: &View<'_>) -> Row {
         .and_then(|f| Config::whole(view.tree, f.bdf));
     let vectors = config.map(|config| config.msix_vectors().unwrap_or(0));
     let needed = DESCRIPTORS + u64::from(vectors.unwrap_or(0));
-    let limit_text = text(limit, "");
+    let limit_text = text(limit, |limit| limit.to_string());
     let evidence = match vectors {
         Some(vectors) => format!(
             "limit {limit_text}; {needed} with one descriptor for each of {vectors} MSI-X vectors"
@@ -113,7 +113,7 @@ pub(super) fn cgroup(view: &View<'_>) -> Row {
     let (huge, memory): (Vec<_>, Vec<_>) = too_low.partition(|cap| cap.is_of_hugepages());
     if let Some(cap) = memory.first() {
         return row.but(Verdict::Block, PROCESS)
-            .cause(format!("the process is killed before {} bytes are pinned", view.pin))
+            .cause(format!("the process is killed before {} are pinned", size_text(view.pin)))
             .remedy(format!("MemoryMax= above {} in the systemd unit, or a higher memory limit of the container", view.pin))
             .remedy(format!("without systemd: echo {} > {}", view.pin, cap.file));
     }
@@ -141,7 +141,9 @@ fn limits_text(hierarchy: &Hierarchy) -> String {
     let caps = &hierarchy.caps;
     let is_unlimited = |name: &&&str| caps.iter().all(|cap| cap.name != **name);
     let unlimited = hierarchy.usual.iter().filter(is_unlimited);
-    let limited = caps.iter().map(|cap| format!("{} {}", cap.name, cap.bytes));
+    let limited = caps
+        .iter()
+        .map(|cap| format!("{} {}", cap.name, size_text(cap.bytes)));
     let all: Vec<_> = limited
         .chain(unlimited.map(|name| format!("{name} no limit")))
         .collect();
