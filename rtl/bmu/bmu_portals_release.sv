@@ -119,5 +119,10 @@ module bmu_portals_release (
 
     always_ff @(posedge aclk) if (rsp_valid) answers[answered[1:0]] <= {rsp_error, rsp_kind};
 
+`ifdef FORMAL // a memory that a proof can look into
+    logic [19:0] seen_answers;
+    always_comb for (int i = 0; i < 4; i++) seen_answers[i*5 +: 5] = answers[i];
+`endif
+
     wire unused = &{oldest[5:0], target[31:7]};
 endmodule

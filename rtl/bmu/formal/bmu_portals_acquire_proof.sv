@@ -60,6 +60,7 @@ module bmu_portals_acquire_proof (
         if (\side.active ) assume (base == was_base & log2 == was_log2 & ~start);
         assume (room >= 1 & room <= 64);
         if (rsp_valid) assume (open != 0 & rsp_addr[5:0] == 0 & rsp_addr[63:12] == 0);
+        for (int i = 0; i < 32; i++) assume (\side.buffer.seen [i*64+12 +: 52] == 0); // nothing else comes there
         if (write_take) assume (busy & left != 0);
         if (write_done) assume (busy & left == 0);
     end
