@@ -9,7 +9,7 @@ import pytest
 import hwpool
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = ["python/README.md"]
+PAGES = ["python/README.md", "docs/src/python.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -58,6 +58,7 @@ pages! {
     own_fifo = "docs/src/own-fifo.md";
     performance = "docs/src/performance.md";
     pools = "docs/src/pools.md";
+    python = "docs/src/python.md";
     rtl = "docs/src/rtl.md";
     safety = "docs/src/safety.md";
     testing = "docs/src/testing.md";

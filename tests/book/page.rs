@@ -53,6 +53,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("dpdk", &["dpdk"]),
     ("debian", &["scripts/deb", "apt-get ", "systemctl "]),
     ("guest", &["qemu-system", "guest", "scripts/lab"]),
+    ("python", &["pip ", "pytest "]),
     ("root", &["bind", "recover", "hugepages"]),
     ("rtl", &["hwpool-rtl", "rtl/"]),
     ("time", &["scripts/", "cargo bench", "--seconds"]),
@@ -98,7 +99,8 @@ impl<'p> Is<'p> {
             ("console", ("machine", name)) => Is::Machine(name),
             ("console", ("needs", reason)) => Is::Needs(reason),
             ("rust", _) => Is::Rust,
-            ("toml" | "text", ("", "")) => Is::Text,
+            // Those in Python are run by its own tests, where there is one.
+            ("toml" | "text" | "python", ("", "")) => Is::Text,
             ("toml", _) => Is::File(rest),
             _ => panic!("nobody knows what to do with a block `{fence}`"),
         }
