@@ -2,6 +2,8 @@
 
 #[path = "rig/documents.rs"]
 mod documents;
+#[path = "rig/terminal.rs"]
+mod terminal;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -1322,14 +1324,8 @@ struct OnTerminal {
 
 impl OnTerminal {
     fn start(arguments: &[&str], no_color: &str) -> OnTerminal {
-        let size = nix::pty::Winsize {
-            ws_row: 24,
-            ws_col: 80,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        let terminal = nix::pty::openpty(Some(&size), None).expect("a terminal");
-        let slave = || terminal.slave.try_clone().expect("a descriptor");
+        let (master, own) = terminal::of_columns(80);
+        let slave = || own.try_clone().expect("a descriptor");
         let process = Command::new(env!("CARGO_BIN_EXE_hwpool"))
             .args(arguments)
             .env("NO_COLOR", no_color)
@@ -1339,11 +1335,10 @@ impl OnTerminal {
             .stderr(Stdio::piped())
             .spawn()
             .expect("hwpool starts");
-        let slave = slave();
         OnTerminal {
             process,
-            master: terminal.master.into(),
-            slave,
+            master,
+            slave: own,
             seen: String::new(),
         }
     }

@@ -12,6 +12,8 @@ mod musts;
 mod program;
 mod reports;
 mod script;
+#[path = "../rig/terminal.rs"]
+mod terminal;
 
 use std::time::Duration;
 

@@ -6,11 +6,12 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use hwpool::bringup::TRAFFIC_RUNS;
-use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::terminal;
 
 const OK: i32 = 0;
 const FAILED: i32 = 1;
@@ -97,25 +98,19 @@ fn all_rungs_pass_on_the_model() {
 
 /// Runs with stdout on a terminal of so many columns; returns what it printed there.
 fn on_a_terminal(columns: u16, arguments: &[&str], environment: (&str, &str)) -> String {
-    let size = Winsize {
-        ws_row: 24,
-        ws_col: columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    let terminal = openpty(Some(&size), None).expect("a terminal");
+    let (mut master, slave) = terminal::of_columns(columns);
     let mut child = Command::new(env!("CARGO_BIN_EXE_hwpool"))
         .args(arguments)
         .env_remove("NO_COLOR")
         .env(environment.0, environment.1)
         .stdin(Stdio::null())
-        .stdout(terminal.slave)
+        .stdout(slave)
         .stderr(Stdio::null())
         .spawn()
         .expect("hwpool starts");
     let mut printed = Vec::new();
     // Ends with EIO when nobody has the terminal any more.
-    let _ = fs::File::from(terminal.master).read_to_end(&mut printed);
+    let _ = master.read_to_end(&mut printed);
     assert!(child.wait().expect("an end").success());
     String::from_utf8(printed).expect("text").replace('\r', "")
 }
