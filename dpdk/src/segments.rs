@@ -97,8 +97,7 @@ fn file_of(page: &Page) -> Result<(c_int, u64), String> {
 }
 
 fn size_of_pages(len: usize) -> Result<PageSize, String> {
-    let all = [PageSize::Base, PageSize::Huge2M, PageSize::Huge1G];
-    let mut all = all.into_iter();
+    let mut all = std::iter::once(PageSize::Base).chain(PageSize::HUGE);
     let size = all.find(|size| size.bytes() == len);
     size.ok_or_else(|| format!("pages of {len} bytes are none that hwpool maps"))
 }

@@ -44,7 +44,7 @@ impl Memory {
         node: Option<u32>,
     ) -> Result<Memory, MemoryError> {
         let mut warning = None;
-        for size in [PageSize::Huge1G, PageSize::Huge2M] {
+        for size in PageSize::large().rev() {
             if !size.suits(request.len) {
                 continue;
             }

@@ -18,6 +18,8 @@ pub struct Shortage {
     pub total: usize,
     /// The NUMA node that was looked at, or `None` for the whole system.
     pub node: Option<u32>,
+    /// The sizes of hugepages that the kernel has, in bytes, smallest first.
+    pub sizes: Vec<u64>,
 }
 
 impl Shortage {
@@ -35,6 +37,7 @@ impl Shortage {
             free: clamp(free),
             total: clamp(total),
             node,
+            sizes: Hugepages::sizes(tree),
         }
     }
 
@@ -60,16 +63,37 @@ impl fmt::Display for Shortage {
                 ": another process was faster, or a hugetlb cgroup limit holds them back",
             );
         }
+        if !self.sizes.contains(&(self.page_size.bytes() as u64)) {
+            return self.no_such_size(f);
+        }
         let total = self.total.saturating_add(wanted - free);
         let directory = hugepage_directory(self.page_size.bytes() as u64, self.node);
         write!(
             f,
             ": reserve them with `echo {total} > {directory}/nr_hugepages`"
         )?;
-        if self.page_size == PageSize::Huge1G {
-            f.write_str(" or, surely, at boot with `hugepagesz=1G hugepages=N`")?;
+        if self.page_size.bytes() > PageSize::Huge2M.bytes() {
+            let (count, unit) = self.page_size.in_unit();
+            write!(
+                f,
+                " or, surely, at boot with `hugepagesz={count}{unit} hugepages=N`"
+            )?;
         }
         Ok(())
+    }
+}
+
+impl Shortage {
+    /// Names what there is in place of a directory that is not there.
+    fn no_such_size(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has = |size: &PageSize| self.sizes.contains(&(size.bytes() as u64));
+        let sizes: Vec<_> = PageSize::HUGE.iter().filter(|size| has(size)).collect();
+        let Some((first, rest)) = sizes.split_first() else {
+            return f.write_str(": this kernel has no hugepages");
+        };
+        write!(f, ": this kernel has no pages of that size, but of {first}")?;
+        rest.iter().try_for_each(|size| write!(f, ", {size}"))?;
+        f.write_str(": ask for one of them")
     }
 }
 
@@ -240,6 +264,7 @@ mod tests {
             free,
             total: 20,
             node,
+            sizes: vec![2 << 20, 1 << 30],
         }
     }
 
@@ -253,6 +278,24 @@ mod tests {
         assert!(shortage(3, Some(1)).to_string().contains(
             "on NUMA node 1: reserve them with \
              `echo 25 > /sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages`"
+        ));
+    }
+
+    #[test]
+    fn a_size_that_the_kernel_lacks_is_answered_with_those_that_it_has() {
+        let machine = FakeMachine::new();
+        let told = |size| Shortage::of(&machine.tree(), size, 1, None).to_string();
+        assert!(told(PageSize::Huge2M).ends_with(": this kernel has no hugepages"));
+        for size in [PageSize::Huge2M, PageSize::Huge512M] {
+            machine.hugepages(size, None, 0, 0, 0);
+        }
+        assert_eq!(
+            told(PageSize::Huge1G),
+            "1 hugepages of 1 GiB wanted, 0 free: this kernel has no pages of that size, but of 2 MiB, 512 MiB: ask for \
+             one of them"
+        );
+        assert!(told(PageSize::Huge512M).ends_with(
+            "/hugepages-524288kB/nr_hugepages` or, surely, at boot with `hugepagesz=512M hugepages=N`"
         ));
     }
 

@@ -92,8 +92,7 @@ impl<'a> Memfd<'a> {
         let flags = flags
             | match self.size {
                 PageSize::Base => MFdFlags::empty(),
-                PageSize::Huge2M => MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB,
-                PageSize::Huge1G => MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_1GB,
+                size => MFdFlags::MFD_HUGETLB | of_size(size),
             };
         match memfd_create(self.label, flags) {
             Ok(file) => Ok(File::from(file)),
@@ -250,6 +249,11 @@ fn allocate_pages(file: &File, len: usize) -> Result<(), Errno> {
 
 fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+/// The flag for hugepages of a size: its logarithm, from bit `MFD_HUGE_SHIFT` on (linux/memfd.h).
+fn of_size(size: PageSize) -> MFdFlags {
+    MFdFlags::from_bits_retain(size.bytes().ilog2() << 26)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ pub(super) const LABEL_MAX: usize = 249;
 pub enum Pages {
     /// The largest pages that are free and don't waste much.
     ///
-    /// 1 GiB pages where at most an eighth of the memory is wasted by rounding, 2 MiB pages from 1 MiB up, else base
-    /// pages. Memory that would have had hugepages if enough were free comes with [`Warning::BasePages`](super::Warning::BasePages). Nearness
+    /// Of more than 2 MiB (on x86 those of 1 GiB) where at most an eighth of the memory is wasted by rounding, 2 MiB pages
+    /// from 1 MiB up, else base pages. Memory that would have had hugepages if enough were free comes with [`Warning::BasePages`](super::Warning::BasePages). Nearness
     /// goes before size: base pages on the node asked for rather than hugepages on another.
     #[default]
     Largest,

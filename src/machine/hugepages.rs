@@ -34,6 +34,11 @@ impl Hugepages {
         }
     }
 
+    /// Returns the sizes that the kernel has, in bytes, smallest first; none where it has no hugepages.
+    pub fn sizes(tree: &Tree) -> Vec<u64> {
+        sizes_in(tree, None)
+    }
+
     /// Counts those of one size; `None` where there is no such size or node.
     pub fn count(tree: &Tree, bytes: u64, node: Option<u32>) -> Option<Hugepages> {
         let directory = directory(bytes, node);
@@ -73,6 +78,14 @@ fn sizes(node: Option<u32>) -> String {
 }
 
 fn of_every_size(tree: &Tree, node: Option<u32>) -> Vec<Hugepages> {
+    let counts = sizes_in(tree, node)
+        .into_iter()
+        .filter_map(|bytes| Hugepages::count(tree, bytes, node));
+    counts.collect()
+}
+
+/// Reads the sizes that there are, smallest first.
+fn sizes_in(tree: &Tree, node: Option<u32>) -> Vec<u64> {
     let size = |name: &String| {
         let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
         kib.parse::<u64>().ok()?.checked_mul(1024)
@@ -80,10 +93,7 @@ fn of_every_size(tree: &Tree, node: Option<u32>) -> Vec<Hugepages> {
     let names = tree.names(&sizes(node));
     let mut sizes: Vec<_> = names.iter().filter_map(size).collect();
     sizes.sort_unstable();
-    let counts = sizes
-        .into_iter()
-        .filter_map(|bytes| Hugepages::count(tree, bytes, node));
-    counts.collect()
+    sizes
 }
 
 /// The kernel counts promises for the whole machine only.

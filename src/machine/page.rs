@@ -12,19 +12,55 @@ use nix::unistd::{SysconfVar, sysconf};
 pub enum PageSize {
     /// The system's ordinary page: 4 KiB on x86, up to 64 KiB elsewhere. Asked at run time.
     Base,
-    /// Hugepages of 2 MiB.
+    /// Hugepages of 64 KiB: arm64, where base pages have 4 KiB.
+    Huge64K,
+    /// Hugepages of 2 MiB: x86, and arm64 with any base page.
     Huge2M,
-    /// Hugepages of 1 GiB.
+    /// Hugepages of 32 MiB: arm64, where base pages have 4 or 16 KiB.
+    Huge32M,
+    /// Hugepages of 512 MiB: arm64, where base pages have 64 KiB.
+    Huge512M,
+    /// Hugepages of 1 GiB: x86, and arm64 where base pages have 4 or 16 KiB.
     Huge1G,
+    /// Hugepages of 16 GiB: arm64, where base pages have 64 KiB.
+    Huge16G,
 }
 
 impl PageSize {
+    /// Hugepages, smallest first (Linux, arch/arm64/hugetlbpage; x86 has two of them). Which there are says the kernel.
+    pub const HUGE: [PageSize; 6] = [
+        PageSize::Huge64K,
+        PageSize::Huge2M,
+        PageSize::Huge32M,
+        PageSize::Huge512M,
+        PageSize::Huge1G,
+        PageSize::Huge16G,
+    ];
+
+    /// Those that memory is taken in where nobody names a size, smallest first. Those of 64 KiB save too few entries.
+    pub(crate) fn large() -> impl DoubleEndedIterator<Item = PageSize> {
+        PageSize::HUGE.into_iter().skip(1)
+    }
+
     /// Returns the size in bytes, a power of two.
     pub fn bytes(self) -> usize {
         match self {
             PageSize::Base => base_page(),
+            PageSize::Huge64K => 64 << 10,
             PageSize::Huge2M => 2 << 20,
+            PageSize::Huge32M => 32 << 20,
+            PageSize::Huge512M => 512 << 20,
             PageSize::Huge1G => 1 << 30,
+            PageSize::Huge16G => 16 << 30,
+        }
+    }
+
+    /// Returns the size as a number and the letter of its unit, as the kernel's arguments have it: 2M, 1G.
+    pub(crate) fn in_unit(self) -> (usize, char) {
+        match self.bytes() {
+            bytes if bytes >> 30 > 0 => (bytes >> 30, 'G'),
+            bytes if bytes >> 20 > 0 => (bytes >> 20, 'M'),
+            bytes => (bytes >> 10, 'K'),
         }
     }
 
@@ -40,8 +76,8 @@ impl PageSize {
 
     /// Tells whether `len` bytes use pages of this size well enough.
     ///
-    /// 2 MiB pages may waste up to half of the memory, which is never more than one page: memory from 1 MiB up wants
-    /// them. 1 GiB pages may waste up to an eighth, because there the last page is worth 512 smaller ones.
+    /// Pages of up to 2 MiB may waste up to half of the memory, which is never more than one page: memory from 1 MiB up wants
+    /// those of 2 MiB. Larger ones may waste up to an eighth, because there the last page is worth many smaller ones.
     pub(crate) fn suits(self, len: usize) -> bool {
         let Some(rounded) = self.round_up(len) else {
             return false;
@@ -49,19 +85,16 @@ impl PageSize {
         let waste = rounded - len;
         match self {
             PageSize::Base => true,
-            PageSize::Huge2M => waste <= rounded / 2,
-            PageSize::Huge1G => waste <= rounded / 8,
+            PageSize::Huge64K | PageSize::Huge2M => waste <= rounded / 2,
+            _ => waste <= rounded / 8,
         }
     }
 }
 
 impl fmt::Display for PageSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PageSize::Base => write!(f, "{} KiB", self.bytes() >> 10),
-            PageSize::Huge2M => f.write_str("2 MiB"),
-            PageSize::Huge1G => f.write_str("1 GiB"),
-        }
+        let (count, unit) = self.in_unit();
+        write!(f, "{count} {unit}iB")
     }
 }
 
@@ -88,6 +121,8 @@ mod tests {
     fn sizes_print_with_their_unit() {
         assert_eq!(PageSize::Huge2M.to_string(), "2 MiB");
         assert_eq!(PageSize::Huge1G.to_string(), "1 GiB");
+        assert_eq!(PageSize::Huge64K.to_string(), "64 KiB");
+        assert_eq!(PageSize::Huge512M.to_string(), "512 MiB");
         let base = PageSize::Base.bytes();
         assert_eq!(PageSize::Base.to_string(), format!("{} KiB", base / 1024));
     }
@@ -97,6 +132,22 @@ mod tests {
         assert!(!PageSize::Huge2M.suits(MIB - 1));
         assert!(PageSize::Huge2M.suits(MIB));
         assert!(PageSize::Huge2M.suits(2 * MIB + 1));
+    }
+
+    #[test]
+    fn larger_pages_waste_an_eighth_at_most_whatever_their_size() {
+        for size in PageSize::large().skip(1) {
+            let page = size.bytes();
+            assert!(!size.suits(page / 8 * 7 - 1), "{size}");
+            assert!(size.suits(page / 8 * 7), "{size}");
+            assert!(!size.suits(page + MIB), "{size}");
+        }
+    }
+
+    #[test]
+    fn hugepages_are_listed_smallest_first() {
+        assert!(PageSize::HUGE.is_sorted_by_key(|size| size.bytes()));
+        assert!(PageSize::HUGE.iter().all(|size| size.is_huge()));
     }
 
     #[test]

@@ -298,15 +298,19 @@ mod tests {
         }
     }
 
+    /// Where a page of 64 KiB still is within the limits.
+    const AT: Iova = Iova(0x20000);
+
     fn base(len: usize) -> MemoryRequest {
         MemoryRequest::new(len).pages(PageChoice::Exactly(PageSize::Base))
     }
 
     #[test]
     fn what_the_kernel_refused_is_not_mapped() {
-        let memory = Memory::allocate(&base(4096)).unwrap();
+        let page = PageSize::Base.bytes() as u64;
+        let memory = Memory::allocate(&base(page as usize)).unwrap();
         let mappings = deaf();
-        let refused = mappings.map(Iova(0x1000), memory.sources()[0]);
+        let refused = mappings.map(AT, memory.sources()[0]);
         assert!(
             matches!(
                 &refused,
@@ -317,35 +321,33 @@ mod tests {
             ),
             "{refused:?}"
         );
-        let unmapped = mappings.unmap(Iova(0x1000), 4096);
+        let unmapped = mappings.unmap(AT, page);
         assert_eq!(
             unmapped,
             Err(DmaError::NotMapped {
-                iova: Iova(0x1000),
-                len: 4096
+                iova: AT,
+                len: page
             })
         );
     }
 
     #[test]
     fn a_mapping_that_the_kernel_keeps_is_kept() {
-        let memory = Memory::allocate(&base(4096)).unwrap();
+        let page = PageSize::Base.bytes() as u64;
+        let memory = Memory::allocate(&base(page as usize)).unwrap();
         let mappings = deaf();
         let held = Held {
-            len: 4096,
+            len: page,
             _view: view(memory.sources()[0]).unwrap().0,
         };
-        mappings.table().insert(0x1000, held);
+        mappings.table().insert(AT.0, held);
         assert!(matches!(
-            mappings.unmap(Iova(0x1000), 8192),
+            mappings.unmap(AT, 2 * page),
             Err(DmaError::NotMapped { .. })
         ));
-        assert!(matches!(
-            mappings.unmap(Iova(0x1000), 4096),
-            Err(DmaError::Os { .. })
-        ));
+        assert!(matches!(mappings.unmap(AT, page), Err(DmaError::Os { .. })));
         assert_eq!(mappings.table().len(), 1, "the device may still reach it");
-        let again = mappings.map(Iova(0x1000), memory.sources()[0]);
+        let again = mappings.map(AT, memory.sources()[0]);
         assert!(matches!(again, Err(DmaError::Exists { .. })));
     }
 

@@ -233,6 +233,9 @@ mod tests {
             (0x4020_1000, 65535)
         );
         let old = type1_limits(0, 0, &[], 0);
-        assert_eq!((old.ranges, old.page_sizes), (vec![OLD_KERNEL], 4096));
+        assert_eq!(
+            (old.ranges, old.page_sizes),
+            (vec![OLD_KERNEL], base_page())
+        );
     }
 }

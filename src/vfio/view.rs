@@ -52,11 +52,12 @@ mod tests {
 
     #[test]
     fn views_begin_on_pages_of_the_file() {
-        let request = MemoryRequest::new(8192).pages(Pages::Exactly(PageSize::Base));
+        let page = PageSize::Base.bytes();
+        let request = MemoryRequest::new(2 * page).pages(Pages::Exactly(PageSize::Base));
         let memory = Memory::allocate(&request).unwrap();
-        let source = memory.source_range(4096, 4096).unwrap();
+        let source = memory.source_range(page, page).unwrap();
         let (view, skip) = view(source).unwrap();
-        assert_eq!((view.len(), skip), (4096, 0));
+        assert_eq!((view.len(), skip), (page, 0));
         let past = DmaSource {
             len: u64::MAX,
             ..source

@@ -10,8 +10,6 @@ const CDEV_KERNEL: (u32, u32) = (6, 6);
 /// The first kernel on which memory of files is mapped without pinning page by page through this process.
 const MAP_FILE_KERNEL: (u32, u32) = (6, 13);
 
-/// Sizes of hugepages that hwpool uses, in the order in which it takes little ones.
-const SIZES: [PageSize; 2] = [PageSize::Huge2M, PageSize::Huge1G];
 /// No machine has as many pages; the command takes no greater number.
 const MOST_PAGES: u64 = 1 << 40;
 const MODULES: Stand =
@@ -290,7 +288,7 @@ pub(super) fn hugepages(view: &View<'_>) -> Row {
     }
     let Some(size) = useful(&pools) else {
         return row(Row::ok("hugepages")).evidence(
-            "hwpool uses those of 2 MiB and 1 GiB, which this kernel has not, or its ordinary pages",
+            "hwpool uses those of 2 MiB to 16 GiB, which this kernel has not, or its ordinary pages",
         );
     };
     row(Row::warn("hugepages", MEMORY))
@@ -309,8 +307,7 @@ pub(super) fn hugepages(view: &View<'_>) -> Row {
 
 /// Returns the size that is reserved: the smallest of those that hwpool uses and the kernel has.
 fn useful(pools: &[Hugepages]) -> Option<PageSize> {
-    let sizes = SIZES.into_iter();
-    let mut sizes = sizes.filter(|size| pools.iter().any(|pool| is_of(pool, *size)));
+    let mut sizes = PageSize::large().filter(|size| pools.iter().any(|pool| is_of(pool, *size)));
     sizes.next()
 }
 
@@ -332,11 +329,8 @@ fn reserve(pools: &[Hugepages], node: Option<u32>, size: PageSize, bytes: u64) -
     };
     let place = node.filter(has_pages);
     let place = place.map_or(String::new(), |node| format!(" --node {node}"));
-    let size = match size {
-        PageSize::Huge1G => "1G",
-        _ => "2M",
-    };
-    format!("hwpool hugepages reserve {pages} --size {size}{place}")
+    let (count, unit) = size.in_unit();
+    format!("hwpool hugepages reserve {pages} --size {count}{unit}{place}")
 }
 
 fn node(view: &View<'_>) -> Option<u32> {
@@ -348,7 +342,7 @@ fn free_near(view: &View<'_>, pools: &[Hugepages]) -> u64 {
     let node = node(view);
     let near = |pool: &&Hugepages| node.is_none() || pool.node.is_none() || pool.node == node;
     let near = pools.iter().filter(near);
-    let is_used = |pool: &&Hugepages| SIZES.iter().any(|size| is_of(pool, *size));
+    let is_used = |pool: &&Hugepages| PageSize::large().any(|size| is_of(pool, size));
     let near = near.filter(is_used);
     near.fold(0, |sum: u64, pool| {
         sum.saturating_add(pool.free.saturating_mul(pool.bytes))
