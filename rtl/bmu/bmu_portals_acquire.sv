@@ -40,16 +40,18 @@ module bmu_portals_acquire (
     logic        returns;           // buffers go back
     logic [6:0]  left;              // to be asked for
     logic [2:0]  at_list;           // requests without an answer
-    logic [4:0]  length;            // of the burst under way
+    logic [4:0]  length;            // of the burst under way, or of the next one
     logic [5:0]  taken, sent, kept; // places of the buffer: the next one's, the next word's, the oldest one's
     logic [63:0] word, oldest;
     logic [4:0]  longest;
-    logic        phase;
+    logic        phase, settled;
+    logic        has_space;         // in the buffer, for one more request
+    logic        may_write;         // decided a cycle before: a burst of `length` begins
 
     wire [5:0] stored = taken - kept;
     wire       gets   = rsp_valid & ~returns & rsp_addr != 64'd0;
     wire       asks   = active & go & ~aborted & ~refused & ~dry & left != 7'd0
-        & at_list < 3'd4 & stored + {3'd0, at_list} < 6'd32;
+        & at_list < 3'd4 & has_space;
     wire       backs  = returns & stored != 6'd0 & at_list < 3'd4;
     wire       fires  = req_valid & req_ready;
     wire       quiet  = at_list == 3'd0 & ~req_valid; // at the list
@@ -60,20 +62,29 @@ module bmu_portals_acquire (
         .a_row({1'b0, sent[4:0]}), .a_bits(word), .b_row({1'b0, kept[4:0]}), .b_bits(oldest)
     );
 
-    bmu_portals_burst burst (.base, .log2, .entry(tail), .address(write_address), .longest, .phase);
+    wire moves = start | written != 5'd0;
+    bmu_portals_burst burst (.aclk, .moves, .base, .log2, .entry(tail), .settled, .address(write_address), .longest, .phase);
 
     assign req_valid = asks | backs | held;
     assign req_back  = returns;
     assign req_addr  = oldest;
 
-    assign write_start  = active & go & write_idle & ~ends & stored != 6'd0
-        & (stored >= {1'b0, longest} | (quiet & (dry | left == 7'd0)));
-    assign write_length = stored < {1'b0, longest} ? stored[4:0] : longest;
+    assign write_start  = may_write & go & ~ends;
+    assign write_length = length;
     assign write_word   = {word[63:6], 5'd0, phase};
 
     assign written       = write_done & active & ~write_failed ? length : 5'd0;
-    assign finished      = active & write_idle & ~write_start & quiet & stored == 6'd0 & (ends | dry | left == 7'd0);
     assign fault_address = write_address;
+
+    wire no_more = dry | left == 7'd0;
+    wire rests   = active & ~clear & ~start & ~finished & write_idle & ~write_start;
+    always_ff @(posedge aclk) begin
+        // The sum grows by a request only, and one may begin in this cycle.
+        has_space <= stored + {3'd0, at_list} < 6'd31;
+        may_write <= rests & go & ~ends & settled & stored != 6'd0 & (stored >= {1'b0, longest} | (quiet & no_more));
+        finished  <= rests & quiet & stored == 6'd0 & (ends | no_more);
+        if (write_idle & ~write_start) length <= stored < {1'b0, longest} ? stored[4:0] : longest;
+    end
 
     always_ff @(posedge aclk) begin
         if (clear | start | finished) begin
@@ -102,10 +113,8 @@ module bmu_portals_acquire (
     end
 
     always_ff @(posedge aclk) begin
-        if (write_start) begin
-            length <= write_length;
-            sent   <= kept;
-        end else if (write_take) sent <= sent + 6'd1;
+        if (write_start) sent <= kept;
+        else if (write_take) sent <= sent + 6'd1;
     end
 
     wire unused = &{word[5:0]};

@@ -61,10 +61,11 @@ module bmu_portals_read (
     always_ff @(posedge aclk) begin
         if (start) begin
             m_axi_araddr <= address;
-            m_axi_arlen  <= {3'd0, length} - 8'd1;
+            m_axi_arlen  <= {4'd0, length[3:0] - 4'd1};
             bad          <= 1'b0;
         end else if (arrives & m_axi_rresp[1]) bad <= 1'b1;
     end
 
-    wire unused = m_axi_rresp[0];
+    // 16 words are 0 of these bits, less one 15.
+    wire unused = length[4] ^ m_axi_rresp[0];
 endmodule

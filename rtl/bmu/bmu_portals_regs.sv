@@ -1,8 +1,8 @@
 // The registers of the portals (SPEC 4.7, 4.9, 6.1), and what the engine tells: one after the other, so each row has one
 // writer. What raises errors or a vector has handed them on before it counts as done.
 //
-// What comes next is chosen in one cycle, its row is looked at in the next, and it acts in the one after. What the engine tells
-// comes first. An access to a portal whose last status line is under way waits for the bus's answer to
+// What comes next is chosen in one cycle, its row and the register are looked at in the next, and it acts in the one after, on
+// what was seen: nothing else has changed the row meanwhile. What the engine tells comes first. An access to a portal whose last status line is under way waits for the bus's answer to
 // it, so the line and the registers agree for whoever looks at either.
 module bmu_portals_regs #(
     parameter int unsigned POOLS = 4,
@@ -80,6 +80,12 @@ module bmu_portals_regs #(
     logic       is_post; // what was chosen
     logic [5:0] chosen;  // its row
 
+    logic [1:0]  told_what; // by the engine, a cycle before
+    logic [3:0]  told_kind;
+    logic [2:0]  told_source;
+    logic [63:0] told_address;
+    always_ff @(posedge aclk) {told_what, told_kind, told_source, told_address} <= {post_what, post_kind, post_source, post_address};
+
     wire held     = hold & acc_portal == engine_portal; // an access
     wire posts    = step == ACT & is_post;
     wire accesses = step == ACT & ~is_post & ~held;
@@ -101,6 +107,17 @@ module bmu_portals_regs #(
     logic [63:0] error_address, new_error_address;
     logic [31:0] bell_release, bell_acquire, new_bell_release, new_bell_acquire;
     logic       changes; // one of them
+    // The row itself, a cycle before.
+    logic       enable_now, event_now, event_enable_now;
+    logic [1:0] state_now;
+    logic [4:0] vector_now;
+    logic [8:4] errors_now;
+    logic [63:0] error_address_now, bells_now;
+    always_ff @(posedge aclk) begin
+        {errors, vector, event_enable, event_, state, enable} <= {errors_now, vector_now, event_enable_now, event_now, state_now, enable_now};
+        error_address <= error_address_now;
+        {bell_acquire, bell_release} <= bells_now;
+    end
 
     /* verilator lint_off UNUSEDSIGNAL */
     logic [14:0] seen_by_engine; // of which it wants the state
@@ -108,7 +125,7 @@ module bmu_portals_regs #(
     bmu_portals_rows #(.ROWS(PORTALS), .BITS(15)) states (
         .aclk, .write(sweeps | changes), .write_row(row),
         .write_bits(sweeps ? '0 : {new_errors, new_vector, new_event_enable, new_event, new_state, new_enable}),
-        .a_row(row), .a_bits({errors, vector, event_enable, event_, state, enable}),
+        .a_row(row), .a_bits({errors_now, vector_now, event_enable_now, event_now, state_now, enable_now}),
         .b_row(engine_portal), .b_bits(seen_by_engine)
     );
     assign engine_state = sweeps ? DISABLED : seen_by_engine[2:1];
@@ -116,13 +133,13 @@ module bmu_portals_regs #(
     /* verilator lint_off PINCONNECTEMPTY */
     bmu_portals_rows #(.ROWS(PORTALS), .BITS(64)) error_addresses (
         .aclk, .write(sweeps | changes), .write_row(row), .write_bits(sweeps ? '0 : new_error_address),
-        .a_row(row), .a_bits(error_address), .b_row(6'd0), .b_bits()
+        .a_row(row), .a_bits(error_address_now), .b_row(6'd0), .b_bits()
     );
     /* verilator lint_on PINCONNECTEMPTY */
 
     bmu_portals_rows #(.ROWS(PORTALS), .BITS(64)) bells (
         .aclk, .write(sweeps | changes), .write_row(row), .write_bits(sweeps ? '0 : {new_bell_acquire, new_bell_release}),
-        .a_row(row), .a_bits({bell_acquire, bell_release}),
+        .a_row(row), .a_bits(bells_now),
         .b_row(engine_portal), .b_bits({engine_bell_acquire, engine_bell_release})
     );
 
@@ -147,25 +164,29 @@ module bmu_portals_regs #(
 
     // ---- what a register reads -----------------------------------------------------------------
 
-    logic [63:0] pair; // of registers, or one of 64 bits
+    logic [63:0] pair_now, pair; // of registers, or one of 64 bits
+    logic [31:0] half;
     always_comb begin
         case (acc_offset[7:3])
-            5'h00:   pair = {30'd0, state, 31'd0, enable};
-            5'h01:   pair = {19'd0, acquire_log2, 3'd0, release_log2, 26'd0, pool};
-            5'h02:   pair = release_base;
-            5'h03:   pair = acquire_base;
-            5'h04:   pair = status_base;
-            5'h05:   pair = {hysteresis, credits};
-            5'h06:   pair = {31'd0, event_, 31'd0, event_};
-            5'h07:   pair = {27'd0, vector, 31'd0, event_enable};
-            5'h08:   pair = {23'd0, errors, 4'd0, 23'd0, errors, 4'd0};
-            5'h09:   pair = error_address;
-            5'h0a:   pair = {acquire_tail, release_head};
-            default: pair = 64'd0;
+            5'h00:   pair_now = {30'd0, state_now, 31'd0, enable_now};
+            5'h01:   pair_now = {19'd0, acquire_log2, 3'd0, release_log2, 26'd0, pool};
+            5'h02:   pair_now = release_base;
+            5'h03:   pair_now = acquire_base;
+            5'h04:   pair_now = status_base;
+            5'h05:   pair_now = {hysteresis, credits};
+            5'h06:   pair_now = {31'd0, event_now, 31'd0, event_now};
+            5'h07:   pair_now = {27'd0, vector_now, 31'd0, event_enable_now};
+            5'h08:   pair_now = {23'd0, errors_now, 4'd0, 23'd0, errors_now, 4'd0};
+            5'h09:   pair_now = error_address_now;
+            5'h0a:   pair_now = {acquire_tail, release_head};
+            default: pair_now = 64'd0;
         endcase
     end
-    wire [31:0] half   = acc_offset[2] ? pair[63:32] : pair[31:0];
-    wire        is_word = ~acc_page & acc_offset[11:8] == 4'd0 & acc_offset[1:0] == 2'd0 & exists;
+    always_ff @(posedge aclk) begin
+        pair <= pair_now;
+        half <= acc_offset[2] ? pair_now[63:32] : pair_now[31:0];
+    end
+    wire is_word = ~acc_page & acc_offset[11:8] == 4'd0 & acc_offset[1:0] == 2'd0 & exists;
 
     // ---- what a write and a post do --------------------------------------------------------------
 
@@ -186,7 +207,7 @@ module bmu_portals_regs #(
     wire turns_on  = sets & register_ == CONTROL & acc_wdata[0] & ~enable;
     wire turns_off = sets & register_ == CONTROL & ~acc_wdata[0];
     assign renews  = turns_on & state == DISABLED & valid;
-    wire leaves    = (turns_off & state == HALTED) | (posts & post_what == 2'd3); // the portal becomes disabled
+    wire leaves    = (turns_off & state == HALTED) | (posts & told_what == 2'd3); // the portal becomes disabled
 
     logic [8:0]  kinds;   // errors that happen
     logic [2:0]  source;
@@ -243,11 +264,11 @@ module bmu_portals_regs #(
         end
 
         if (posts) begin
-            source  = post_source;
-            address = post_address;
-            if (post_what == POST_EVENT) new_event = 1'b1;
-            if (post_what == POST_ERROR | post_what == POST_HALT) kinds[post_kind] = 1'b1;
-            if (post_what == POST_HALT) new_state = HALTED;
+            source  = told_source;
+            address = told_address;
+            if (told_what == POST_EVENT) new_event = 1'b1;
+            if (told_what == POST_ERROR | told_what == POST_HALT) kinds[told_kind] = 1'b1;
+            if (told_what == POST_HALT) new_state = HALTED;
         end
 
         if (new_event & ~event_ & event_enable) raises = 1'b1;

@@ -40,35 +40,40 @@ module bmu_portals_release (
     input  logic [3:0]  rsp_kind
 );
     logic        active;
-    logic [31:0] asked, next;   // numbers: of the first entry that isn't read, and of the first that isn't at the list
-    logic [4:0]  length;        // of the burst under way
+    logic [31:0] asked;         // number of the first entry that isn't read
+    logic [4:0]  length;        // of the burst under way, or of the next one
     // Places of the buffer up to which words came, bursts are whole, frees began, were answered and are done.
     logic [5:0]  came, whole, begun, answered, done;
     logic [4:0]  answers [4];   // of the list: refused, and why
     logic [63:0] entry, oldest;
     logic [63:0] next_address;
     logic [4:0]  longest;
-    logic        phase;
+    logic        phase, wrong, settled;
+    // Decided a cycle before: entries of the doorbell are left, of the settled burst, and it may begin.
+    logic [6:0]  left;
+    logic        has_left, aimed, may_read;
+    /* verilator lint_off UNUSEDSIGNAL */
+    logic        oldest_wrong;
+    /* verilator lint_on UNUSEDSIGNAL */
 
-    wire [6:0]  left    = target[6:0] - asked[6:0];
     wire [5:0]  stored  = came - done;
     wire [5:0]  at_list = begun - done;
     wire        waits   = begun != whole;
-    wire        wrong   = entry[5:1] != 5'd0 | entry[0] != phase;
     wire [4:0]  answer  = answers[done[1:0]];
+    wire        moves   = start | (read_done & ~read_failed);
 
-    bmu_portals_rows #(.ROWS(32), .BITS(64)) buffer (
-        .aclk, .write(read_word_valid & active), .write_row({1'b0, came[4:0]}), .write_bits(read_word),
-        .a_row({1'b0, begun[4:0]}), .a_bits(entry), .b_row({1'b0, done[4:0]}), .b_bits(oldest)
+    // Beside each word stands whether it is none of its lap.
+    bmu_portals_rows #(.ROWS(32), .BITS(65)) buffer (
+        .aclk, .write(read_word_valid & active), .write_row({1'b0, came[4:0]}),
+        .write_bits({read_word[5:1] != 5'd0 | read_word[0] != phase, read_word}),
+        .a_row({1'b0, begun[4:0]}), .a_bits({wrong, entry}), .b_row({1'b0, done[4:0]}), .b_bits({oldest_wrong, oldest})
     );
 
-    bmu_portals_burst burst (.base, .log2, .entry(asked), .address(next_address), .longest, /* verilator lint_off PINCONNECTEMPTY */ .phase() /* verilator lint_on PINCONNECTEMPTY */);
+    bmu_portals_burst burst (.aclk, .moves, .base, .log2, .entry(asked), .settled, .address(next_address), .longest, .phase);
 
-    assign phase = (next & (32'd1 << log2)) == 32'd0;
-
-    assign read_start   = active & go & read_idle & ~stale & ~refused & left != 7'd0 & stored <= 6'd16;
+    assign read_start   = may_read & go & ~stale & ~finished;
     assign read_address = next_address;
-    assign read_length  = left < {2'd0, longest} ? left[4:0] : longest;
+    assign read_length  = length;
 
     assign req_valid = active & waits & ~wrong & ~stale & at_list < 6'd4;
     assign req_addr  = {entry[63:6], 6'd0};
@@ -78,9 +83,16 @@ module bmu_portals_release (
     assign error_address = {oldest[63:6], 6'd0};
     assign consumed      = active & done != answered & (~answer[4] | error_ready);
 
-    assign finished = active & read_idle & ~read_start & begun == done
-        & (stale | (~waits & (refused | left == 7'd0 | ~go)));
-    assign fault_address = stale ? entry : next_address;
+    always_ff @(posedge aclk) begin
+        left     <= target[6:0] - asked[6:0];
+        has_left <= left != 7'd0;
+        aimed    <= settled & ~moves;
+        if (settled & read_idle & ~read_start) length <= left < {2'd0, longest} ? left[4:0] : longest;
+        may_read <= active & ~clear & ~start & ~finished & read_idle & ~read_start & aimed & ~stale & ~refused & has_left & stored <= 6'd16;
+        finished <= active & ~clear & ~start & ~finished & read_idle & ~read_start & begun == done
+            & (stale | (~waits & (refused | (aimed & ~has_left) | ~go)));
+        fault_address <= stale ? entry : next_address;
+    end
 
     always_ff @(posedge aclk) begin
         if (clear | start | finished) begin
@@ -107,14 +119,8 @@ module bmu_portals_release (
     end
 
     always_ff @(posedge aclk) begin
-        if (start) begin
-            asked <= head;
-            next  <= head;
-        end else begin
-            if (read_done & ~read_failed) asked <= asked + {27'd0, length};
-            if (req_valid & req_ready) next <= next + 32'd1;
-        end
-        if (read_start) length <= read_length;
+        if (start) asked <= head;
+        else if (read_done & ~read_failed) asked <= asked + {27'd0, length};
     end
 
     always_ff @(posedge aclk) if (rsp_valid) answers[answered[1:0]] <= {rsp_error, rsp_kind};

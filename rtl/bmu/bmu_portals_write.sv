@@ -73,7 +73,7 @@ module bmu_portals_write (
     always_ff @(posedge aclk) begin
         if (start) begin
             m_axi_awaddr <= address;
-            m_axi_awlen  <= {3'd0, length} - 8'd1;
+            m_axi_awlen  <= {4'd0, length[3:0] - 4'd1};
         end
         if (moves) begin
             m_axi_wdata <= word;

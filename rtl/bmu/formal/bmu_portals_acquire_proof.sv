@@ -73,7 +73,7 @@ module bmu_portals_acquire_proof (
     logic        sent = 1'b0;        // it is among the words of the burst under way
     wire         comes = rsp_valid & ~\side.returns & rsp_addr != 0;
     wire [31:0]  number = tail + {26'd0, place - \side.kept };
-    wire [31:0]  places = 32'd1 << log2;
+    wire [31:0]  places = 32'd1 << log2, ring_low = places - 1;
     wire         at_word = write_take & \side.sent [4:0] == place[4:0];
     wire         goes_back = fires & req_back & \side.kept [4:0] == place[4:0];
     wire         is_entry = written != 0 & (place - \side.kept ) < {1'b0, written};
@@ -119,6 +119,21 @@ module bmu_portals_acquire_proof (
         back_ends:    assert (~\side.returns | refused | aborted);
         held_at_list: assert (~\side.held | (\side.at_list < 4 & (\side.returns ? stored != 0 : stored + \side.at_list < 32 & \side.left != 0)));
         left_is:      assert (\side.left <= 64);
+        space_is:     assert (~\side.has_space | ~\side.active | stored + \side.at_list < 32);
+        may_write_is: assert (~(\side.may_write & ~clear) | (\side.active & ~busy & ~\side.returns & \side.burst.age [2] & \side.length >= 1 & \side.length <= stored
+                              & \side.length <= \side.burst.longest ));
+        finishes:     assert (~finished | (\side.active & ~busy & open == 0 & stored == 0 & ~req_valid & (refused | aborted | dry | \side.left == 0)));
+        burst_age:    assert (~\side.active | (~\side.burst.age [1] | \side.burst.age [0]) & (~\side.burst.age [2] | \side.burst.age [1]));
+        busy_settled: assert (~busy | \side.burst.age [2]);
+        burst_known:  assert (~\side.active | ((~\side.burst.age [0] | \side.burst.low_bits == places - 1)
+                              & (~\side.burst.age [1] | (\side.burst.place == (tail & (places - 1)) & \side.burst.lap_is_even == ((tail & places) == 0)))
+                              & (~\side.burst.age [2] | (write_address == base + {29'd0, tail & (places - 1), 3'd0} & \side.phase == ((tail & places) == 0)
+                              & \side.burst.longest == (\side.burst.is_upper | \side.burst.is_last ? 16'd8 : 16'd16) - \side.burst.place [2:0]))
+                              & (~\side.burst.age [1] | (\side.burst.is_upper == (base[6] ^ \side.burst.place [3]) & \side.burst.is_last == &(tail[31:3] | ~ring_low[31:3])))));
     end
-    (* hierconn *) logic [4:0] \side.burst.longest ;
+    (* hierconn *) logic [4:0]  \side.burst.longest ;
+    (* hierconn *) logic        \side.has_space , \side.may_write , \side.phase ;
+    (* hierconn *) logic [2:0]  \side.burst.age ;
+    (* hierconn *) logic [31:0] \side.burst.low_bits , \side.burst.place ;
+    (* hierconn *) logic        \side.burst.is_upper , \side.burst.is_last , \side.burst.lap_is_even ;
 endmodule
