@@ -1454,3 +1454,31 @@ fn a_view_of_what_goes_ends_with_a_message() {
         "{said}"
     );
 }
+
+/// A server has one client at a time: while that is another, the view says so, and goes on behind it. When the server
+/// itself goes, the view ends.
+#[test]
+fn a_view_of_a_served_model_waits_its_turn_and_ends_with_the_server() {
+    let mut server = Served::start(&[]);
+    let address = format!("{}?timeout-ms=300", server.address());
+    let mut top = OnTerminal::start(&["top", &address, "--interval", "0.1"], "1");
+    top.wait_for("READY");
+    let path = server.socket.to_str().expect("text");
+    let other = Client::open(path, "another", PATIENCE).expect("free between two looks");
+    top.wait_for("tried");
+    let seen = top.seen.len();
+    drop(other);
+    // Then its numbers are new again, and the note goes.
+    let until = Instant::now() + Duration::from_secs(60);
+    while !top.seen[seen..].contains("DEVICE") {
+        assert!(Instant::now() < until, "it does not go on");
+        top.read(200);
+    }
+    server.signal(Signal::SIGKILL);
+    server.process.wait().expect("dead");
+    let (code, _, said) = top.end();
+    assert_eq!(code, Some(REFUSED), "{said}");
+    // Between two looks, or in the middle of one.
+    let is_told = said.contains("is a server running there") || said.contains("is gone");
+    assert!(is_told, "{said}");
+}

@@ -7,6 +7,7 @@ use clap::Args;
 use hwpool::address::{Address, TransportKind, shown};
 use hwpool::device::{Attached, DeviceError};
 use hwpool::metrics::{BindError, Exporter, Snapshot, fetch};
+use hwpool::user::ClientError;
 use hwpool::vfio::Notices;
 
 /// What stands before the path of a program's socket.
@@ -58,18 +59,37 @@ impl Source {
     }
 }
 
+/// Why a device can't be looked at, with what to do where another program has it.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct NotSeen {
+    text: String,
+    /// Nobody serves it any more.
+    is_gone: bool,
+}
+
 /// Says how a device can be looked at that another program has.
 fn with_a_way(error: DeviceError) -> anyhow::Error {
-    let hint =
-        matches!(error, DeviceError::User { .. } | DeviceError::Vfio { .. }) && !error.is_usage();
-    let error = anyhow::Error::from(error);
-    match hint {
-        true => anyhow::anyhow!(
-            "{error:#}; if another program drives it, let that one offer its numbers (--offer PATH of `sim serve` and \
-             `soak`, `hwpool::metrics` in your own) and look at unix:PATH"
-        ),
-        false => error,
+    let is_gone = match &error {
+        DeviceError::Vfio { .. } => false,
+        DeviceError::User { source, .. } => matches!(**source, ClientError::Connect { .. }),
+        _ => return error.into(),
+    };
+    if error.is_usage() {
+        return error.into();
     }
+    let mut text = format!("{:#}", anyhow::Error::from(error));
+    if !is_gone {
+        text += "; if another program drives it, let that one offer its numbers (--offer PATH of `sim serve` and `soak`, \
+                 `hwpool::metrics` in your own) and look at unix:PATH";
+    }
+    NotSeen { text, is_gone }.into()
+}
+
+/// Tells whether a look that failed may go well a little later: a server has one client at a time.
+pub(super) fn may_pass(error: &anyhow::Error) -> bool {
+    let not_seen = error.downcast_ref::<NotSeen>();
+    not_seen.is_some_and(|not_seen| !not_seen.is_gone)
 }
 
 /// What is looked at, as people may see it.

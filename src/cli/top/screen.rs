@@ -13,6 +13,7 @@ use super::view::View;
 use crate::cli::log;
 use crate::cli::output::Output;
 use crate::cli::signal::Stop;
+use crate::cli::source::may_pass;
 
 /// How late a key, a signal or a reading may be noticed.
 const LOOK: Duration = Duration::from_millis(50);
@@ -185,7 +186,9 @@ impl Live {
                 self.history.add(reading);
                 self.note = None;
             }
-            Ok(Err(error)) if goes_on => self.note = Some(format!("tried again: {error:#}")),
+            Ok(Err(error)) if goes_on && may_pass(&error) => {
+                self.note = Some(format!("tried again: {error:#}"));
+            }
             Ok(Err(error)) => return Err(error),
         }
         self.is_asked = false;

@@ -77,9 +77,6 @@ impl View<'_> {
     }
 
     fn foot(&self, above: usize, below: usize) -> Line<'static> {
-        if let Some(note) = self.note {
-            return Line::from(self.span(Tone::Warn, note.to_string()));
-        }
         let keys = if self.keys { "q ends" } else { "" };
         let text = match (above, below, self.keys) {
             (0, 0, _) => keys.to_string(),
@@ -93,6 +90,12 @@ impl View<'_> {
     fn lines(&self, width: u16) -> Vec<Line<'static>> {
         let mut lines = Vec::new();
         let now = self.history.now();
+        if let Some(note) = self.note {
+            lines.push(Line::default());
+            let parts = textwrap::wrap(note, usize::from(width).max(1));
+            let parts = parts.into_iter();
+            lines.extend(parts.map(|part| Line::from(self.span(Tone::Warn, part.into_owned()))));
+        }
         if !now.pools.is_empty() {
             lines.push(Line::default());
             lines.push(self.pool_head(width));
@@ -559,8 +562,19 @@ mod tests {
         let lines = text(&drawn(&view, 80, 8));
         assert!(lines[6].starts_with("  bus "), "{lines:#?}");
         assert_eq!(lines[7], "q ends   arrows scroll: 5 lines above, 0 below");
-        view.note = Some("tried again: busy");
-        assert_eq!(text(&drawn(&view, 80, 8))[7], "tried again: busy");
+        (view.note, view.scrolled) = (
+            Some("tried again: the server is busy with another client"),
+            0,
+        );
+        let lines = text(&drawn(&view, 40, 8));
+        let note = [
+            "",
+            "tried again: the server is busy with",
+            "another client",
+            "",
+        ];
+        assert_eq!(lines[1..5], note, "{lines:#?}");
+        assert!(lines[7].starts_with("q ends"), "{lines:#?}");
         for (width, height) in [(1, 1), (2, 2), (1, 60), (200, 1), (11, 3), (40, 24)] {
             drawn(&view, width, height);
         }
