@@ -229,7 +229,12 @@ fn mistakes_with_mappings_have_names() {
         limits.ranges.len() >= 2,
         "a window that the IOMMU keeps is left out: {limits:?}"
     );
-    assert_eq!(limits.page(), page as u64);
+    // iommufd tells the IOMMU's page, which is smaller than the system's where that has 64 KiB.
+    let smallest = edu.address.contains("backend=cdev").then_some(4096);
+    assert!(
+        limits.page() == page as u64 || Some(limits.page()) == smallest,
+        "{limits:?}"
+    );
     let at = Iova(0x100_0000);
     function.dma_map(at, memory.sources()[0]).unwrap();
     let again = function.dma_map(at, memory.sources()[0]);
