@@ -1,7 +1,7 @@
 //! DMA mappings: which there are, and the pages behind each.
 //!
-//! Each mapping keeps a view of its own of the memfd's pages until it is removed, so that the kernel is never handed a
-//! pointer of a caller's.
+//! The kernel is never handed a pointer of a caller's. Where it can, it maps the pages by their file; elsewhere a mapping keeps a
+//! view of its own of them until it is removed.
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
@@ -28,10 +28,10 @@ pub(super) struct Mappings {
 /// Mappings by their first address.
 type Table = BTreeMap<u64, Held>;
 
-/// The view of a mapping's pages that is kept for as long as the device reaches them.
+/// A mapping, with the view of its pages where the kernel has mapped them by that.
 struct Held {
     len: u64,
-    _view: MmapRaw,
+    _view: Option<MmapRaw>,
 }
 
 impl Mappings {
@@ -73,6 +73,26 @@ impl Mappings {
                 len: source.len,
             });
         }
+        let _view = self.let_device_reach(iova, source, &table)?;
+        let len = source.len;
+        table.insert(iova.0, Held { len, _view });
+        Ok(())
+    }
+
+    /// Has the kernel map `source`, by its file or by a view of its pages, which is returned to be kept.
+    fn let_device_reach(
+        &self,
+        iova: Iova,
+        source: DmaSource<'_>,
+        table: &Table,
+    ) -> Result<Option<MmapRaw>, DmaError> {
+        let failed = |call, errno| self.map_error(call, errno, iova, source.len, table);
+        if let Some(mapped) = self.iommu.map_file(iova.0, source) {
+            return match mapped {
+                Ok(()) => Ok(None),
+                Err(errno) => Err(failed("IOMMU_IOAS_MAP_FILE", errno)),
+            };
+        }
         let (view, skip) = view(source)?;
         let pages = Pages::of(&view, skip, source.len as usize).ok_or(DmaError::Os {
             call: "mmap",
@@ -81,15 +101,8 @@ impl Mappings {
         })?;
         check_address(&pages, self.limits.page())?;
         let mapped = self.iommu.map(iova.0, pages);
-        mapped.map_err(|errno| self.map_error(errno, iova, source.len, &table))?;
-        table.insert(
-            iova.0,
-            Held {
-                len: source.len,
-                _view: view,
-            },
-        );
-        Ok(())
+        mapped.map_err(|errno| failed(self.iommu.map_call(), errno))?;
+        Ok(Some(view))
     }
 
     /// Removes exactly one mapping.
@@ -129,8 +142,14 @@ impl Mappings {
         }
     }
 
-    fn map_error(&self, errno: Errno, iova: Iova, len: u64, table: &Table) -> DmaError {
-        let call = self.iommu.map_call();
+    fn map_error(
+        &self,
+        call: &'static str,
+        errno: Errno,
+        iova: Iova,
+        len: u64,
+        table: &Table,
+    ) -> DmaError {
         match errno {
             Errno::EEXIST => DmaError::Exists { iova, len },
             // As the kernel counted when nothing was mapped; a kernel that tells no count still has a limit.
@@ -220,11 +239,13 @@ fn overlaps(table: &Table, iova: u64, len: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::iommu::Container;
+    use super::super::iommu::{AddressSpace, Container};
+    use super::super::lender::Lender;
     use super::*;
     use crate::dma::{Memory, MemoryRequest, PageSize, Pages as PageChoice};
     use std::fs::File;
     use std::os::fd::AsFd;
+    use std::sync::Arc;
 
     fn limits() -> DmaLimits {
         DmaLimits {
@@ -267,10 +288,9 @@ mod tests {
 
     #[test]
     fn overlaps_are_found_on_both_sides() {
-        let memory = Memory::allocate(&base(1)).unwrap();
         let held = || Held {
             len: 0x2000,
-            _view: view(memory.sources()[0]).unwrap().0,
+            _view: None,
         };
         let table = Table::from([(0x4000, held()), (0x8000, held())]);
         for (iova, len) in [
@@ -300,6 +320,31 @@ mod tests {
 
     /// Where a page of 64 KiB still is within the limits.
     const AT: Iova = Iova(0x20000);
+
+    /// A kernel before 6.13 knows no mappings of files, and gets a view of the pages.
+    #[test]
+    fn a_kernel_that_maps_no_files_gets_a_view() {
+        let null = || File::open("/dev/null").unwrap();
+        let lender: Lender = Arc::new(null());
+        let mappings = Mappings {
+            iommu: Iommu::Ioas(AddressSpace::lent(null(), 1, lender)),
+            ..deaf()
+        };
+        let memory = Memory::allocate(&base(PageSize::Base.bytes())).unwrap();
+        let source = memory.sources()[0];
+        assert!(mappings.iommu.map_file(AT.0, source).is_none());
+        let refused = mappings.map(AT, source).unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                DmaError::Os {
+                    call: "IOMMU_IOAS_MAP",
+                    ..
+                }
+            ),
+            "{refused}"
+        );
+    }
 
     fn base(len: usize) -> MemoryRequest {
         MemoryRequest::new(len).pages(PageChoice::Exactly(PageSize::Base))
@@ -338,7 +383,7 @@ mod tests {
         let mappings = deaf();
         let held = Held {
             len: page,
-            _view: view(memory.sources()[0]).unwrap().0,
+            _view: None,
         };
         mappings.table().insert(AT.0, held);
         assert!(matches!(
@@ -377,7 +422,7 @@ mod tests {
     fn errnos_have_names() {
         let mut mappings = deaf();
         let error = |mappings: &Mappings, errno| {
-            mappings.map_error(errno, Iova(0x1000), 4096, &Table::new())
+            mappings.map_error("map", errno, Iova(0x1000), 4096, &Table::new())
         };
         assert!(matches!(
             error(&mappings, Errno::EEXIST),

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use hwpool_devices::bus::{DmaError, DmaLimits, DmaSource, Iova};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 
 use super::caps::{self, IommuCap};
 use super::error::dma_error;
@@ -171,6 +173,19 @@ impl Iommu {
         }
     }
 
+    /// Maps a file's pages that this process need not have mapped. Returns `None` where the kernel can't, of this file at least:
+    /// `IOMMU_IOAS_MAP_FILE` is there since Linux 6.13, for memfds and hugetlbfs.
+    pub(super) fn map_file(&self, iova: u64, source: DmaSource<'_>) -> Option<nix::Result<()>> {
+        let Iommu::Ioas(ioas) = self else { return None };
+        if !is_writable(source.file) {
+            return None;
+        }
+        match sys::ioas_map_file(ioas.iommufd.as_fd(), ioas.id, iova, source) {
+            Err(Errno::ENOTTY | Errno::EINVAL) => None,
+            mapped => Some(mapped),
+        }
+    }
+
     /// Returns how many bytes were unmapped.
     pub(super) fn unmap(&self, iova: u64, len: u64) -> nix::Result<u64> {
         match self {
@@ -188,6 +203,15 @@ impl Iommu {
             Iommu::Ioas(ioas) => ioas.limits(),
         }
     }
+}
+
+/// Tells whether this process may write to a file. A device may where this process may, and what the kernel asks before it maps
+/// a file's pages for a device is not documented.
+fn is_writable(file: BorrowedFd<'_>) -> bool {
+    let asked = |what| fcntl(file, what).unwrap_or(0);
+    let both = asked(FcntlArg::F_GETFL) & OFlag::O_ACCMODE.bits() == OFlag::O_RDWR.bits();
+    let sealed = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_FUTURE_WRITE;
+    both && asked(FcntlArg::F_GET_SEALS) & sealed.bits() == 0
 }
 
 /// Reads the limits out of a container's answer.
@@ -216,6 +240,23 @@ fn type1_limits(flags: u32, page_sizes: u64, answer: &[u8], first: u32) -> DmaLi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+
+    /// A device writes through the kernel's mapping, whatever this process may do with the file.
+    #[test]
+    fn files_that_this_process_may_not_write_to_are_not_handed_over() {
+        let memfd = || memfd_create(c"test", MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        assert!(is_writable(memfd().as_fd()));
+        for seal in [SealFlag::F_SEAL_WRITE, SealFlag::F_SEAL_FUTURE_WRITE] {
+            let sealed = memfd();
+            fcntl(&sealed, FcntlArg::F_ADD_SEALS(seal)).unwrap();
+            assert!(!is_writable(sealed.as_fd()), "{seal:?}");
+        }
+        let sized = memfd();
+        fcntl(&sized, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK)).unwrap();
+        assert!(is_writable(sized.as_fd()));
+        assert!(!is_writable(File::open("/dev/null").unwrap().as_fd()));
+    }
 
     #[test]
     fn limits_of_a_container_are_read() {

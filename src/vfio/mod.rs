@@ -56,6 +56,7 @@
 //! | `VFIO_DEVICE_ATTACH_IOMMUFD_PT`, `VFIO_DEVICE_DETACH_IOMMUFD_PT` | an address space that is left before it is destroyed |
 //! | `IOMMU_IOAS_ALLOC`, `IOMMU_DESTROY` | an address space that goes with its function, not with its iommufd |
 //! | `IOMMU_IOAS_IOVA_RANGES`, `IOMMU_IOAS_MAP`, `IOMMU_IOAS_UNMAP` | as for a container |
+//! | `IOMMU_IOAS_MAP_FILE` | pages by their file, on a kernel that can, and by a view of them on others |
 //!
 //! Not here: I/O ports, migration, dirty pages.
 

@@ -7,11 +7,12 @@ use std::fs::File;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
+use hwpool_devices::bus::DmaSource;
 use iommufd_bindings::{
     IOMMUFD_CMD_DESTROY, IOMMUFD_CMD_IOAS_ALLOC, IOMMUFD_CMD_IOAS_IOVA_RANGES,
-    IOMMUFD_CMD_IOAS_MAP, IOMMUFD_CMD_IOAS_UNMAP, IOMMUFD_TYPE, iommu_destroy, iommu_ioas_alloc,
-    iommu_ioas_iova_ranges, iommu_ioas_map, iommu_ioas_unmap, iommu_iova_range,
-    iommufd_ioas_map_flags_IOMMU_IOAS_MAP_FIXED_IOVA,
+    IOMMUFD_CMD_IOAS_MAP, IOMMUFD_CMD_IOAS_MAP_FILE, IOMMUFD_CMD_IOAS_UNMAP, IOMMUFD_TYPE,
+    iommu_destroy, iommu_ioas_alloc, iommu_ioas_iova_ranges, iommu_ioas_map, iommu_ioas_map_file,
+    iommu_ioas_unmap, iommu_iova_range, iommufd_ioas_map_flags_IOMMU_IOAS_MAP_FIXED_IOVA,
     iommufd_ioas_map_flags_IOMMU_IOAS_MAP_READABLE,
     iommufd_ioas_map_flags_IOMMU_IOAS_MAP_WRITEABLE,
 };
@@ -49,6 +50,7 @@ const DESTROY: ioctl_num_type = iommufd(IOMMUFD_CMD_DESTROY);
 const IOAS_ALLOC: ioctl_num_type = iommufd(IOMMUFD_CMD_IOAS_ALLOC);
 const IOAS_IOVA_RANGES: ioctl_num_type = iommufd(IOMMUFD_CMD_IOAS_IOVA_RANGES);
 const IOAS_MAP: ioctl_num_type = iommufd(IOMMUFD_CMD_IOAS_MAP);
+const IOAS_MAP_FILE: ioctl_num_type = iommufd(IOMMUFD_CMD_IOAS_MAP_FILE);
 const IOAS_UNMAP: ioctl_num_type = iommufd(IOMMUFD_CMD_IOAS_UNMAP);
 
 /// Most bytes of an answer with capabilities that are believed; real ones have a few hundred.
@@ -72,7 +74,7 @@ const IOAS_MAP_FLAGS: u32 = iommufd_ioas_map_flags_IOMMU_IOAS_MAP_FIXED_IOVA
 mod raw {
     use super::{
         abi, iommu_destroy, iommu_ioas_alloc, iommu_ioas_iova_ranges, iommu_ioas_map,
-        iommu_ioas_unmap,
+        iommu_ioas_map_file, iommu_ioas_unmap,
     };
 
     nix::ioctl_none_bad!(api_version, super::GET_API_VERSION);
@@ -134,6 +136,7 @@ mod raw {
         iommu_ioas_iova_ranges
     );
     nix::ioctl_readwrite_bad!(ioas_map, super::IOAS_MAP, iommu_ioas_map);
+    nix::ioctl_readwrite_bad!(ioas_map_file, super::IOAS_MAP_FILE, iommu_ioas_map_file);
     nix::ioctl_readwrite_bad!(ioas_unmap, super::IOAS_UNMAP, iommu_ioas_unmap);
 }
 
@@ -510,6 +513,28 @@ pub(super) fn ioas_map(
     unsafe { raw::ioas_map(iommufd.as_raw_fd(), &mut map) }.map(drop)
 }
 
+/// Maps pages of a file that this process need not have mapped: of a memfd or of hugetlbfs, as the kernel asks.
+///
+/// The file must be one that this process may write to: some kernels don't look, and a device would.
+pub(super) fn ioas_map_file(
+    iommufd: BorrowedFd<'_>,
+    ioas: u32,
+    iova: u64,
+    source: DmaSource<'_>,
+) -> Result<()> {
+    let mut map = iommu_ioas_map_file {
+        size: argsz::<iommu_ioas_map_file>(),
+        flags: IOAS_MAP_FLAGS,
+        ioas_id: ioas,
+        fd: source.file.as_raw_fd(),
+        start: source.offset,
+        length: source.len,
+        iova,
+    };
+    // SAFETY: the kernel reads the structure. It pins the file's own pages, to which no reference of Rust's points.
+    unsafe { raw::ioas_map_file(iommufd.as_raw_fd(), &mut map) }.map(drop)
+}
+
 /// Returns how many bytes were unmapped.
 pub(super) fn ioas_unmap(
     iommufd: BorrowedFd<'_>,
@@ -600,6 +625,7 @@ mod tests {
             (IOAS_IOVA_RANGES, 0x3b84),
             (IOAS_MAP, 0x3b85),
             (IOAS_UNMAP, 0x3b86),
+            (IOAS_MAP_FILE, 0x3b8f),
         ];
         for (ours, kernels) in vfio {
             assert_eq!(ours, kernels, "{ours:#x}");
