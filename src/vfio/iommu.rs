@@ -181,7 +181,9 @@ impl Iommu {
             return None;
         }
         match sys::ioas_map_file(ioas.iommufd.as_fd(), ioas.id, iova, source) {
-            Err(Errno::ENOTTY | Errno::EINVAL) => None,
+            // What kernels, filters of system calls and emulators say to what they don't know, and kernels to a file that is
+            // no memory.
+            Err(Errno::ENOTTY | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EINVAL) => None,
             mapped => Some(mapped),
         }
     }
