@@ -13,6 +13,8 @@ use hwpool_devices::family::{About, Choice, Described};
 use hwpool_devices::modules;
 use hwpool_sim::{ConfigError, MODELS, SimConfig};
 
+use crate::address::{Address, TransportKind};
+
 /// Why a text names no kind of device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,6 +53,16 @@ pub enum KindError {
         /// The file.
         file: String,
     },
+}
+
+/// Returns the seed of the model in this process that an address names; `None` for any other device, and where what it says
+/// is no seed.
+pub fn seed(address: &Address) -> Option<u64> {
+    let mut config = SimConfig::default();
+    if let Some(seed) = address.option("seed") {
+        config.set("seed", seed).ok()?;
+    }
+    (address.transport == TransportKind::Sim).then_some(config.seed)
 }
 
 /// Returns the names of the modules, for messages.

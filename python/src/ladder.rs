@@ -4,13 +4,12 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use hwpool::DeviceError;
-use hwpool::address::{Address, TransportKind};
-use hwpool::bringup::{self as ladder, Check, Class, Options, PINNED, Plan, Progress, Report};
+use hwpool::address::Address;
+use hwpool::bringup::{self as ladder, Check, Class, Options, Plan, Progress, Report};
 use hwpool::device::{AnyTransport, Attached};
 use hwpool::host::Tree;
-use hwpool::host::doctor::{Question, Row, examine};
+use hwpool::kinds;
 use hwpool::report::About;
-use hwpool::sim::SimConfig;
 use pyo3::prelude::*;
 use pythonize::pythonize;
 
@@ -65,7 +64,7 @@ pub(crate) fn bringup<'py>(
         hwpool: env!("CARGO_PKG_VERSION").into(),
         kernel,
         started,
-        seed: seed(&parsed),
+        seed: kinds::seed(&parsed),
         plan: plan.and_then(|plan| plan.name),
     };
     let report = py.detach(|| climb(address, &parsed, options, progress.as_ref()))?;
@@ -87,9 +86,7 @@ fn climb(
     mut options: Options,
     progress: Option<&Py<PyAny>>,
 ) -> Result<Report, PyErr> {
-    let tree = Tree::running();
-    options.host = machine(&tree, address);
-    options.nodes = tree.nodes();
+    options.look_at(&Tree::running(), address);
     let Attached { transport, choice } = Attached::open(text).map_err(Failure::from)?;
     options.driver = choice;
     options.near = transport.node();
@@ -121,28 +118,6 @@ fn tell(check: &Check, progress: Option<&Py<PyAny>>) -> PyResult<()> {
         }
         Ok(())
     })
-}
-
-/// What the doctor says of the machine; of a model only what a process needs for itself.
-fn machine(tree: &Tree, address: &Address) -> Option<Vec<Row>> {
-    const OWN: [&str; 4] = ["kernel", "hugepages", "thp", "nofile"];
-    let pin = PINNED;
-    if address.transport == TransportKind::Vfio {
-        let device = Some(address.target.parse().ok()?);
-        return examine(tree, Question { device, pin });
-    }
-    let mut rows = examine(tree, Question { device: None, pin })?;
-    rows.retain(|row| OWN.contains(&row.id));
-    Some(rows)
-}
-
-/// The seed of a model in this process.
-fn seed(address: &Address) -> Option<u64> {
-    let mut config = SimConfig::default();
-    if let Some(seed) = address.option("seed") {
-        config.set("seed", seed).ok()?;
-    }
-    (address.transport == TransportKind::Sim).then_some(config.seed)
 }
 
 fn usage(error: &dyn std::error::Error) -> Failure {

@@ -64,7 +64,7 @@ pub use evidence::Evidence;
 pub use general::{OwnerSymptom, TRAFFIC_RUNS};
 pub use ladder::{ids, run, rungs, rungs_of};
 pub use limits::Limits;
-pub use options::{Options, PINNED, Progress};
+pub use options::{Options, Progress};
 pub use plan::{Plan, PlanError};
 pub use rung::Kill;
 pub use symptom::{Blame, Causes, Failure, Symptom};

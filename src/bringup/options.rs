@@ -9,11 +9,13 @@ use hwpool_devices::family::Choice as DriverChoice;
 use super::choice::Choice;
 use super::limits::Limits;
 use super::symptom::Blame;
-use crate::host::doctor::Row;
+use crate::address::{Address, TransportKind};
+use crate::host::Tree;
+use crate::host::doctor::{Question, Row, examine};
 use crate::report::Check;
 
 /// Bytes that the ladder has mapped for DMA at the most: the rings of two portals, in a page of 2 MiB each.
-pub const PINNED: u64 = 2 * (2 << 20);
+const PINNED: u64 = 2 * (2 << 20);
 
 /// What a run of the ladder may be told.
 #[derive(Debug, Clone)]
@@ -57,6 +59,34 @@ impl Default for Options {
             nodes: Vec::new(),
             near: None,
             stop: Arc::default(),
+        }
+    }
+}
+
+impl Options {
+    /// Looks at the machine beside the device at `address`: its NUMA nodes, and what the doctor says; of a model or a socket
+    /// only what a process needs for itself.
+    pub fn look_at(&mut self, tree: &Tree, address: &Address) {
+        self.nodes = tree.nodes();
+        self.host = machine(tree, address);
+    }
+}
+
+fn machine(tree: &Tree, address: &Address) -> Option<Vec<Row>> {
+    const OWN: [&str; 4] = ["kernel", "hugepages", "thp", "nofile"];
+    let question = Question {
+        device: None,
+        pin: PINNED,
+    };
+    match address.transport {
+        TransportKind::Vfio => {
+            let device = Some(address.target.parse().ok()?);
+            examine(tree, Question { device, ..question })
+        }
+        TransportKind::Sim | TransportKind::User => {
+            let mut rows = examine(tree, question)?;
+            rows.retain(|row| OWN.contains(&row.id));
+            Some(rows)
         }
     }
 }

@@ -11,16 +11,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use hwpool::address::{Address, TransportKind};
+use hwpool::address::Address;
 use hwpool::bringup::{
-    Choice, Class, Kill, Options, OwnerSymptom, PINNED, Plan, Progress, Report, run as climb, rungs,
+    Choice, Class, Kill, Options, OwnerSymptom, Plan, Progress, Report, run as climb, rungs,
 };
 use hwpool::device::{AnyTransport, Attached, DeviceError};
 use hwpool::devices::bus::Transport;
 use hwpool::host::Tree;
-use hwpool::host::doctor::{Question, Row, examine};
+use hwpool::kinds;
 use hwpool::report::{About, INDENT, lines};
-use hwpool::sim::SimConfig;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::device::DEFAULT_DEVICE;
@@ -91,9 +90,7 @@ pub(crate) fn run(args: Bringup, output: Output) -> anyhow::Result<bool> {
     let mut options = args.options(plan.as_ref())?;
     let sink = args.reporting.sink(output)?;
     let about = about(&address, plan.and_then(|plan| plan.name));
-    let tree = Tree::running();
-    options.host = machine(&tree, &address);
-    options.nodes = tree.nodes();
+    options.look_at(&Tree::running(), &address);
     let stop = Stop::on_signal()?;
     options.stop = stop.flag();
     let Attached {
@@ -187,37 +184,8 @@ fn about(address: &Address, plan: Option<String>) -> About {
         hwpool: env!("CARGO_PKG_VERSION").into(),
         kernel: kernel.unwrap_or_default(),
         started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-        seed: seed(address),
+        seed: kinds::seed(address),
         plan,
-    }
-}
-
-/// The seed of a model in this process.
-fn seed(address: &Address) -> Option<u64> {
-    let mut config = SimConfig::default();
-    if let Some(seed) = address.option("seed") {
-        config.set("seed", seed).ok()?;
-    }
-    (address.transport == TransportKind::Sim).then_some(config.seed)
-}
-
-/// What the doctor says of the machine; of a model only what a process needs for itself.
-fn machine(tree: &Tree, address: &Address) -> Option<Vec<Row>> {
-    const OWN: [&str; 4] = ["kernel", "hugepages", "thp", "nofile"];
-    let question = Question {
-        device: None,
-        pin: PINNED,
-    };
-    match address.transport {
-        TransportKind::Vfio => {
-            let device = Some(address.target.parse().ok()?);
-            examine(tree, Question { device, ..question })
-        }
-        TransportKind::Sim | TransportKind::User => {
-            let mut rows = examine(tree, question)?;
-            rows.retain(|row| OWN.contains(&row.id));
-            Some(rows)
-        }
     }
 }
 
