@@ -45,41 +45,6 @@ fn json(arguments: &[&str]) -> (i32, Value) {
     (output.status.code().expect("an exit code"), document)
 }
 
-/// Kinds of documents that are no output of a verb: what one writes for itself, and what people write.
-const NO_OUTPUT: [&str; 2] = ["hwpool.journal/1", "hwpool.device/1"];
-
-/// Documents that are made in a table's words elsewhere, such as the comparison's, are not the program's.
-#[test]
-fn each_kind_of_document_has_a_schema() {
-    let mut kinds = std::collections::BTreeSet::new();
-    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            match path.is_dir() {
-                true => folders.push(path),
-                false => kinds.extend(kinds_in(&std::fs::read_to_string(path).expect("text"))),
-            }
-        }
-    }
-    kinds.retain(|kind| !NO_OUTPUT.contains(&kind.as_str()));
-    let schemas: std::collections::BTreeSet<String> =
-        documents::schemas().keys().cloned().collect();
-    assert_eq!(kinds, schemas);
-}
-
-/// Returns each `hwpool.NAME/1` that stands in quotes.
-fn kinds_in(source: &str) -> Vec<String> {
-    let quoted = source.split('"');
-    let is_kind = |word: &&str| {
-        let middle = word
-            .strip_prefix("hwpool.")
-            .and_then(|rest| rest.strip_suffix("/1"));
-        middle.is_some_and(|name| name.chars().all(|c| c.is_ascii_lowercase()))
-    };
-    quoted.filter(is_kind).map(str::to_owned).collect()
-}
-
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.into()).expect("text")
 }

@@ -298,6 +298,20 @@ fn the_program_prints_text_and_documents() {
     assert_eq!(document["devices"][0]["error_flags"]["OVERFLOW"], false);
     let told = hwpool(&["metrics", "sim:bmu", "--json"]);
     documents::check(&serde_json::from_slice(&told.stdout).expect("a document"));
+    // One with all parts: pools, lists in use, portals.
+    let place = Place::new();
+    let (device, pool) = on_a_model();
+    let snapshot = Snapshot {
+        pools: vec![PoolState::of(&pool)],
+        devices: vec![DeviceState::of(&device)],
+    };
+    let path = place.path("all.sock");
+    let _exporter = Exporter::listen(&path, move || snapshot.clone()).expect("it listens");
+    let told = hwpool(&["metrics", &format!("unix:{}", path.display()), "--json"]);
+    let document = serde_json::from_slice(&told.stdout).expect("a document");
+    documents::check(&document);
+    let parts = ["lists", "channels"].map(|part| document["devices"][0][part][0].is_object());
+    assert_eq!(parts, [true, true], "{document:#}");
     for (device, code) in [("sim:none", 2), ("user:/nowhere.sock", 3), ("bmu", 2)] {
         assert_eq!(
             hwpool(&["metrics", device]).status.code(),

@@ -19,6 +19,7 @@
 //! `reference/`, which holds them too.
 
 mod compare;
+mod documents;
 mod modules;
 mod page;
 mod place;

@@ -21,7 +21,7 @@ pub(crate) fn check(document: &Value) {
 }
 
 /// The schemas, by the kinds of their documents.
-pub(crate) fn schemas() -> &'static BTreeMap<String, Validator> {
+fn schemas() -> &'static BTreeMap<String, Validator> {
     static SCHEMAS: OnceLock<BTreeMap<String, Validator>> = OnceLock::new();
     SCHEMAS.get_or_init(|| {
         let files = fs::read_dir(folder()).expect("the folder of schemas");
